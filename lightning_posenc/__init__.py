@@ -1,0 +1,23 @@
+"""Train deep transformers with pluggable positional encodings, and see whether position survives.
+
+The names below are imported on first use: `import lightning_posenc` alone loads no torch, so that
+the command line answers at once.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lightning_posenc.dims import Dims
+    from lightning_posenc.model.encoder import Encoder
+
+__version__ = "0.1.0"
+__all__ = ["Dims", "Encoder", "__version__"]
+
+_HOMES = {"Dims": "lightning_posenc.dims", "Encoder": "lightning_posenc.model.encoder"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

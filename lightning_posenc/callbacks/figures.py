@@ -1,0 +1,46 @@
+"""One place to put a figure, whatever the logger."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import lightning as L
+
+from lightning_posenc.run_directory import FIGURES
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def new_figure(**kwargs: Any) -> "Figure":
+    """A matplotlib figure that needs no display; matplotlib is imported on first use."""
+    from matplotlib.figure import Figure
+
+    return Figure(layout="constrained", **kwargs)
+
+
+def log_figure(trainer: L.Trainer, name: str, figure: "Figure", numbers: dict[str, Any]) -> Path:
+    """Save `figures/<name>.png` and the numbers behind it, and hand it to loggers that take figures.
+
+    Args:
+        trainer: Its `default_root_dir` is the run directory.
+        name: File stem, also the loggers' key under `figures/`.
+        figure: The figure.
+        numbers: What was plotted, as JSON knows it.
+
+    Returns:
+        Path of the PNG.
+    """
+    path = Path(trainer.default_root_dir, FIGURES, f"{name}.png")
+    if not trainer.is_global_zero or getattr(trainer, "fast_dev_run", False):
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=150)
+    path.with_suffix(".json").write_text(json.dumps(numbers) + "\n")
+    for logger in trainer.loggers:
+        # Loggers share no interface for figures: W&B takes image files, TensorBoard figures.
+        if hasattr(logger, "log_image"):
+            logger.log_image(key=f"figures/{name}", images=[str(path)])
+        elif hasattr(logger.experiment, "add_figure"):
+            logger.experiment.add_figure(f"figures/{name}", figure, trainer.global_step)
+    return path

@@ -1,0 +1,51 @@
+"""`predictions.jsonl`: what `predict` found."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import BasePredictionWriter
+from torch import Tensor
+
+from lightning_posenc.data.batch import Batch
+
+
+class Predictions(BasePredictionWriter):
+    """Writes a line per sequence: its tokens and the predicted class, or classes.
+
+    Each rank writes a file of its own when there are several.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(write_interval="batch")
+
+    def on_predict_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._path(trainer).parent.mkdir(parents=True, exist_ok=True)
+        self._path(trainer).write_text("")
+
+    def write_on_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        prediction: Tensor,
+        batch_indices: Sequence[int] | None,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int,
+    ) -> None:
+        n_tokens = batch.tokens.shape[1]
+        lengths = [n_tokens] * len(batch.tokens) if batch.lengths is None else batch.lengths.tolist()
+        with self._path(trainer).open("a") as file:
+            for tokens, found, length in zip(
+                batch.tokens.tolist(), prediction.tolist(), lengths, strict=True
+            ):
+                answer = found[:length] if isinstance(found, list) else found
+                line: dict[str, Any] = {"tokens": tokens[:length], "prediction": answer}
+                file.write(json.dumps(line) + "\n")
+
+    @staticmethod
+    def _path(trainer: L.Trainer) -> Path:
+        rank = f".rank{trainer.global_rank}" if trainer.world_size > 1 else ""
+        return Path(trainer.default_root_dir, f"predictions{rank}.jsonl")

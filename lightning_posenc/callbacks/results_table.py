@@ -1,0 +1,30 @@
+"""The test's results as one table in the terminal."""
+
+import re
+
+import lightning as L
+from rich.console import Console
+from rich.table import Table
+
+_KEY = re.compile(r"test/(?P<metric>.+)/len_(?P<length>\d+)")
+
+
+class ResultsTable(L.Callback):
+    """Prints a row per test length: every metric, and what a model blind to order can reach."""
+
+    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        found = [(m, float(v)) for k, v in trainer.callback_metrics.items() if (m := _KEY.match(k))]
+        if not found or not trainer.is_global_zero:
+            return
+        values = {(int(m["length"]), m["metric"]): value for m, value in found}
+        metrics = sorted({metric for _, metric in values})
+        bounds = getattr(trainer.datamodule, "bag_of_tokens_bounds", dict)()
+        encoding = type(pl_module.positional).__name__
+        table = Table(title=f"{type(pl_module).__name__} with {encoding}", title_justify="left")
+        for column in ["length", *metrics, *(["acc without order, at best"] if bounds else [])]:
+            table.add_column(column, justify="right")
+        for length in sorted({length for length, _ in values}):
+            row = [f"{values[length, metric]:.4f}" for metric in metrics]
+            bound = [f"{bounds[length]:.4f}"] if length in bounds else []
+            table.add_row(str(length), *row, *bound)
+        Console().print(table)

@@ -1,0 +1,74 @@
+"""The command line: find the command first, import what it needs afterwards.
+
+A user's mistake ends in one line on stderr and exit status 2; set LIGHTNING_POSENC_TRACEBACK=1 to
+see where it was noticed.
+"""
+
+import difflib
+import os
+import sys
+from collections.abc import Sequence
+
+TRACEBACK = "LIGHTNING_POSENC_TRACEBACK"
+
+TRAINING = {
+    "fit": "train a model, then test it",
+    "validate": "evaluate a checkpoint on the validation data",
+    "test": "evaluate a checkpoint at every test length",
+    "predict": "write a checkpoint's predictions to predictions.jsonl",
+}
+
+HELP = """usage: python -m lightning_posenc COMMAND [OPTIONS]
+
+Train deep transformers with pluggable positional encodings, and see whether the position
+signal survives.
+
+commands:
+{commands}
+
+examples:
+  python -m lightning_posenc fit --config configs/quickstart.yaml
+  python -m lightning_posenc fit --config configs/quickstart.yaml --model.positional=NoPE
+  python -m lightning_posenc test --ckpt_path runs/quickstart/ID/checkpoints/last.ckpt
+  python -m lightning_posenc fit --help        every option of a command
+  python -m lightning_posenc fit --model.positional.help=ALiBi   the options of an encoding
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        argv: Arguments without the program's name; None takes the process's own.
+
+    Returns:
+        Exit status: 0, or 2 after a user's mistake.
+    """
+    args = list(sys.argv[1:] if argv is None else argv)
+    if not args or args[0] in ("-h", "--help"):
+        print(HELP.format(commands="\n".join(f"  {name:<12}{what}" for name, what in TRAINING.items())))
+        return 0
+    if args[0] == "--version":
+        from lightning_posenc import __version__
+
+        print(__version__)
+        return 0
+    if args[0] not in TRAINING:
+        near = difflib.get_close_matches(args[0], TRAINING, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(TRAINING)}"
+        return _fail(f"unknown command {args[0]!r}: {hint}")
+
+    from lightning_posenc import training
+
+    try:
+        training.run(args)
+    except training.USER_ERRORS as error:
+        if os.environ.get(TRACEBACK):
+            raise
+        return _fail(training.one_line(error))
+    return 0
+
+
+def _fail(message: str) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return 2

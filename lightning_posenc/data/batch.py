@@ -1,0 +1,26 @@
+"""What a model is given."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Batch(NamedTuple):
+    """B sequences and their answers, as every loader yields and every module takes them.
+
+    Args:
+        tokens: (B, T) int64.
+        targets: (B,) or (B, T) int64; -100 is not scored.
+        lengths: (B,) int64, real tokens in each row, or None if all T are.
+        documents: (B, T) int64, number of the document that each token belongs to, or None if
+            tokens may see across documents.
+        positions: (B, T) or (B, T, A), where each token is, or None for 0..T-1.
+        focus: (B,) int64, the position that the answer hinges on, or None.
+    """
+
+    tokens: Tensor
+    targets: Tensor
+    lengths: Tensor | None = None
+    documents: Tensor | None = None
+    positions: Tensor | None = None
+    focus: Tensor | None = None

@@ -1,0 +1,99 @@
+"""The loaders that all our data modules share."""
+
+from collections.abc import Callable
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from lightning_posenc.data.stream import EvalBatches, GlobalBatches, StreamLoader, take
+
+
+class StreamData(L.LightningDataModule):
+    """Loaders of one stream of global batches for training, and of fixed sets for evaluation.
+
+    Args:
+        batch_size: samples in a training batch over all ranks, at least 1.
+        eval_batch_size: likewise in evaluation; None for `batch_size`.
+        seed: seed of the data.
+        num_workers: worker processes a loader, at least 0; the samples do not depend on it.
+
+    Raises:
+        ValueError: if a number is out of range.
+    """
+
+    def __init__(
+        self, batch_size: int, eval_batch_size: int | None, seed: int, num_workers: int
+    ) -> None:
+        super().__init__()
+        self.batch_size = positive("batch_size", batch_size)
+        self.eval_batch_size = positive("eval_batch_size", eval_batch_size or batch_size)
+        self.seed = seed
+        if num_workers < 0:
+            raise ValueError(f"data.num_workers must be at least 0, not {num_workers}")
+        self.num_workers = num_workers
+
+    def _consumed(self) -> int:
+        """Global batches trained so far, also right after a checkpoint was restored."""
+        if self.trainer is None or self.trainer.overfit_batches:  # type: ignore[attr-defined]
+            return 0  # overfitting means the same batches in each epoch
+        # `processed`, because a checkpoint is written after the optimizer's step and before
+        # `completed` is counted, and because a batch that failed midway is in `ready`.
+        return self.trainer.fit_loop.epoch_loop.batch_progress.total.processed  # type: ignore[attr-defined]
+
+    def _rank_and_world_size(self) -> tuple[int, int]:
+        """Number of this rank and of all ranks among those that see different data."""
+        if self.trainer is None:
+            return 0, 1
+        kwargs = self.trainer.distributed_sampler_kwargs or {"rank": 0, "num_replicas": 1}
+        rank, world_size = kwargs["rank"], kwargs["num_replicas"]
+        connector = self.trainer._accelerator_connector
+        if world_size > 1 and connector.use_distributed_sampler:
+            raise ValueError(
+                "the data is already divided among the ranks: "
+                "set trainer.use_distributed_sampler=false"
+            )
+        return rank, world_size
+
+    def _options(self, dataset: Dataset) -> dict[str, Any]:
+        on_cuda = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
+        return {
+            "dataset": dataset,
+            "collate_fn": take,
+            "num_workers": self.num_workers,
+            "persistent_workers": self.num_workers > 0,
+            "pin_memory": on_cuda and torch.cuda.is_available(),
+        }
+
+    def _train_loader(
+        self, dataset: Dataset, n_batches: int, order: Callable[[Tensor], Tensor]
+    ) -> DataLoader:
+        rank, world_size = self._rank_and_world_size()
+        batches = GlobalBatches(self.batch_size, n_batches, rank, world_size, self._consumed, order)
+        return StreamLoader(batch_sampler=batches, **self._options(dataset))
+
+    def _eval_loader(self, dataset: Dataset, n_items: int) -> DataLoader:
+        batches = EvalBatches(n_items, self.eval_batch_size, *self._rank_and_world_size())
+        return DataLoader(batch_sampler=batches, **self._options(dataset))
+
+    def _predict_loader(self, dataset: Dataset, n_items: int) -> DataLoader:
+        # Lightning rebuilds prediction loaders around a plain sampler, to keep track of indices.
+        rank, world_size = self._rank_and_world_size()
+        return DataLoader(
+            sampler=range(rank, n_items, world_size),
+            batch_size=max(1, self.eval_batch_size // world_size),
+            **self._options(dataset),
+        )
+
+
+def positive(name: str, value: int) -> int:
+    """`value`, checked to be at least 1.
+
+    Raises:
+        ValueError: naming the option and its value.
+    """
+    if value < 1:
+        raise ValueError(f"data.{name} must be at least 1, not {value}")
+    return value

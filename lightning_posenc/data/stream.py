@@ -1,0 +1,176 @@
+"""Which samples a batch holds: one stream, whatever ranks, workers or restarts there are.
+
+Training is one endless, deterministic stream of elements. Global batch n holds the elements
+n * G .. (n + 1) * G - 1, and rank r of W takes every W-th of them, from the r-th on. So the global
+batches do not depend on W, and a run that is told how many of them it has already consumed goes
+on with the next.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Sampler
+
+from lightning_posenc.tasks.draws import Draws
+
+
+def as_they_come(elements: Tensor) -> Tensor:
+    """The order of an endless dataset: stream element e is sample e."""
+    return elements
+
+
+class ShuffledPasses:
+    """The order of a finite dataset: pass after pass, each over all items in an order of its own.
+
+    Stream element e belongs to pass floor(e / n_items). The order depends on neither the batch
+    size nor the number of ranks.
+
+    Args:
+        n_items: size of the dataset, at least 1.
+        seed: any integer.
+    """
+
+    def __init__(self, n_items: int, seed: int = 0) -> None:
+        self.n_items = n_items
+        self.seed = seed
+        self._passes: dict[int, Tensor] = {}
+
+    def _permutation(self, number: int) -> Tensor:
+        if number not in self._passes:
+            # A batch can straddle two passes: keep the last, drop what came before it.
+            self._passes = {n: p for n, p in self._passes.items() if n == number - 1}
+            draws = Draws(self.seed, "shuffle", torch.tensor([number]))
+            self._passes[number] = draws.permutation(self.n_items)[0]
+        return self._passes[number]
+
+    def __call__(self, elements: Tensor) -> Tensor:
+        """Dataset indices of stream elements.
+
+        Args:
+            elements: (N,) int64, at least 0.
+
+        Returns:
+            (N,) int64, in 0..n_items-1.
+        """
+        numbers, places = elements // self.n_items, elements % self.n_items
+        items = torch.empty_like(elements)
+        for number in numbers.unique().tolist():
+            here = numbers == number
+            items[here] = self._permutation(number)[places[here]]
+        return items
+
+
+class GlobalBatches(Sampler[list[int]]):
+    """This rank's shares of the next `n_batches` global batches; a `batch_sampler`.
+
+    Args:
+        batch_size: G, elements in a global batch, over all ranks.
+        n_batches: global batches in an epoch.
+        rank: r, number of this rank, 0..world_size-1.
+        world_size: W, number of ranks; must divide G.
+        consumed: number of global batches already trained on, asked whenever iteration starts.
+        order: maps stream elements (N,) to dataset indices (N,).
+
+    Raises:
+        ValueError: if world_size does not divide batch_size.
+    """
+
+    def __init__(
+        self,
+        batch_size: int,
+        n_batches: int,
+        rank: int = 0,
+        world_size: int = 1,
+        consumed: Callable[[], int] = int,
+        order: Callable[[Tensor], Tensor] = as_they_come,
+    ) -> None:
+        if batch_size % world_size:
+            raise ValueError(
+                f"data.batch_size={batch_size} cannot be shared by {world_size} ranks: "
+                f"it is the size over all ranks, so choose a multiple of {world_size}"
+            )
+        self.global_batch_size = batch_size
+        self.n_batches = n_batches
+        self.rank = rank
+        self.world_size = world_size
+        self.consumed = consumed
+        self.order = order
+
+    def __len__(self) -> int:
+        return self.n_batches
+
+    def __iter__(self) -> Iterator[list[int]]:
+        first = self.consumed()
+        size = self.global_batch_size
+        for n in range(first, first + self.n_batches):
+            elements = torch.arange(n * size + self.rank, (n + 1) * size, self.world_size)
+            yield self.order(elements).tolist()
+
+
+class EvalBatches(Sampler[list[int]]):
+    """This rank's share of a finite dataset, in order; a `batch_sampler`.
+
+    Rank r of W takes items r, r + W, ...: each item is seen once, by one rank. All ranks get the
+    same number of batches, none empty, so that none waits for another; the batches differ in size
+    by at most one item. Metrics must therefore weigh a batch by its size.
+
+    Args:
+        n_items: size of the dataset, at least world_size.
+        batch_size: items in a batch over all ranks; at least one a rank is taken.
+        rank: r, number of this rank, 0..world_size-1.
+        world_size: W, number of ranks.
+
+    Raises:
+        ValueError: if some rank would get no item.
+    """
+
+    def __init__(self, n_items: int, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
+        if n_items < world_size:
+            raise ValueError(
+                f"{n_items} evaluation samples cannot be shared by {world_size} ranks: "
+                f"evaluate on at most {n_items} devices or give more data"
+            )
+        self.items = torch.arange(rank, n_items, world_size)
+        largest_share, per_rank = -(-n_items // world_size), max(1, batch_size // world_size)
+        # At most as many batches as the smallest share has items, so that no batch is empty.
+        self.n_batches = min(-(-largest_share // per_rank), n_items // world_size)
+
+    def __len__(self) -> int:
+        return self.n_batches
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for items in self.items.tensor_split(self.n_batches):
+            yield items.tolist()
+
+
+def take(batch: Any) -> Any:
+    """Collate function of datasets whose `__getitems__` already returns a batch."""
+    return batch
+
+
+class StreamLoader(DataLoader):
+    """A loader of global batches that a checkpoint remembers.
+
+    Where the stream goes on is told by `GlobalBatches.consumed`; the state kept here only guards
+    against going on in batches of another size, which would repeat or skip samples.
+    """
+
+    def state_dict(self) -> dict[str, int]:
+        """What must not change between a run and its continuation."""
+        assert isinstance(self.batch_sampler, GlobalBatches)
+        return {"batch_size": self.batch_sampler.global_batch_size}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Compare with the state of the interrupted run.
+
+        Raises:
+            ValueError: if the size of a global batch has changed.
+        """
+        now, then = self.state_dict()["batch_size"], state["batch_size"]
+        if now != then:
+            raise ValueError(
+                f"cannot resume with data.batch_size={now}: the checkpoint was trained with "
+                f"{then}; resume with {then} or start a new run"
+            )

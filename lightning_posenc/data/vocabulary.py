@@ -1,0 +1,108 @@
+"""Text to token ids and back."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+
+class Vocabulary(ABC):
+    """A map between text and ids 0..size-1.
+
+    Implementations hold plain values only, so that a cached result can be keyed on them.
+    """
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """Number of ids."""
+
+    @abstractmethod
+    def encode(self, text: str) -> NDArray[np.int32]:
+        """(n,) ids of a text."""
+
+    @abstractmethod
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of ids."""
+
+
+@dataclass(frozen=True)
+class Bytes(Vocabulary):
+    """The 256 bytes of UTF-8."""
+
+    @property
+    def size(self) -> int:
+        return 256
+
+    def encode(self, text: str) -> NDArray[np.int32]:
+        return np.frombuffer(text.encode(), dtype=np.uint8).astype(np.int32)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        # Ids that a model makes up need not be valid UTF-8.
+        return bytes(ids).decode(errors="replace")
+
+
+@dataclass(frozen=True)
+class Chars(Vocabulary):
+    """Single characters, numbered in order of code point.
+
+    Args:
+        characters: all of them, sorted.
+    """
+
+    characters: str
+
+    @property
+    def size(self) -> int:
+        return len(self.characters)
+
+    def encode(self, text: str) -> NDArray[np.int32]:
+        """(n,) ids of a text.
+
+        Raises:
+            ValueError: if a character is not in the vocabulary.
+        """
+        known, codes = _code_points(self.characters), _code_points(text)
+        ids = np.searchsorted(known, codes).clip(max=self.size - 1)
+        unknown = codes[known[ids] != codes]
+        if len(unknown):
+            raise ValueError(f"the character {chr(unknown[0])!r} is not in the vocabulary")
+        return ids.astype(np.int32)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return "".join(self.characters[i] for i in ids)
+
+
+def _code_points(text: str) -> NDArray[np.uint32]:
+    return np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
+
+
+@dataclass(frozen=True)
+class Subwords(Vocabulary):
+    """The pieces of a trained `tokenizers` tokenizer.
+
+    Args:
+        json: the content of its JSON file.
+    """
+
+    json: str
+
+    @property
+    def size(self) -> int:
+        # Ids can have gaps; an embedding needs a row for the highest of them.
+        return max(_tokenizer(self.json).get_vocab().values()) + 1
+
+    def encode(self, text: str) -> NDArray[np.int32]:
+        return np.array(_tokenizer(self.json).encode(text).ids, dtype=np.int32)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return _tokenizer(self.json).decode(list(ids))
+
+
+@lru_cache(maxsize=2)
+def _tokenizer(json: str) -> Tokenizer:
+    return Tokenizer.from_str(json)

@@ -1,0 +1,39 @@
+"""See what attention computes, by observing its kernels: nothing in the model changes.
+
+Shapes: B sequences, H heads, T queries, S keys.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lightning_posenc.model.kernels import Kernel, attention_weights
+
+
+@contextmanager
+def captured_attention(model: nn.Module) -> Iterator[list[Tensor]]:
+    """Collect the attention weights of every layer that runs inside the block, in order.
+
+    Args:
+        model: Any model with this package's attention in it.
+
+    Yields:
+        A list that fills with (B, H, T, S) weights, one for each layer and forward pass.
+    """
+    weights: list[Tensor] = []
+
+    def observe(kernel: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
+        q, k, _, bias, visibility, rescore = args
+        with torch.no_grad():
+            weights.append(attention_weights(q, k, bias, visibility, rescore))
+
+    kernels = [module for module in model.modules() if isinstance(module, Kernel)]
+    handles = [kernel.register_forward_hook(observe) for kernel in kernels]
+    try:
+        yield weights
+    finally:
+        for handle in handles:
+            handle.remove()

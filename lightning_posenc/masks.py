@@ -1,0 +1,164 @@
+"""Who may see whom? Predicates `(b, q, k) -> bool`, composed by `&`.
+
+b, q and k are index tensors that broadcast against each other, so that one definition serves a
+dense mask, SDPA's `is_causal` and a FlexAttention block mask. Every predicate lets a token see
+itself: no row of attention is ever empty, and no softmax yields NaN.
+
+Shapes: B sequences, T queries, S keys.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property, reduce
+from operator import and_
+
+import torch
+from torch import Tensor
+
+
+class Mask(ABC):
+    """A predicate on (sequence, query, key)."""
+
+    @abstractmethod
+    def __call__(self, b: Tensor, q: Tensor, k: Tensor) -> Tensor:
+        """Say which queries see which keys: True where they may. Shapes broadcast."""
+
+    def __and__(self, other: "Mask") -> "Mask":
+        return Both(self, other)
+
+    @property
+    def n_sequences(self) -> int:
+        """How many different sequences the mask speaks of; 1 if it is the same for all."""
+        return 1
+
+    def dense(self, n_queries: int, n_keys: int, device: torch.device) -> Tensor:
+        """Materialise the mask: (B|1, 1, T, S) bool."""
+        b = torch.arange(self.n_sequences, device=device)[:, None, None]
+        q = torch.arange(n_queries, device=device)[:, None]
+        k = torch.arange(n_keys, device=device)
+        return self(b, q, k).expand(self.n_sequences, n_queries, n_keys).unsqueeze(1)
+
+
+@dataclass(frozen=True, eq=False)
+class Both(Mask):
+    """What two masks both allow."""
+
+    left: Mask
+    right: Mask
+
+    def __call__(self, b: Tensor, q: Tensor, k: Tensor) -> Tensor:
+        return self.left(b, q, k) & self.right(b, q, k)
+
+    @property
+    def n_sequences(self) -> int:
+        return max(self.left.n_sequences, self.right.n_sequences)
+
+
+@dataclass(frozen=True)
+class Causal(Mask):
+    """A token sees itself and its past."""
+
+    def __call__(self, b: Tensor, q: Tensor, k: Tensor) -> Tensor:
+        return q >= k
+
+
+@dataclass(frozen=True)
+class Window(Mask):
+    """A token sees those fewer than `size` steps away (Beltagy et al. 2020, arXiv:2004.05150).
+
+    Args:
+        size: At least 1; 1 leaves a token alone with itself.
+    """
+
+    size: int
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise ValueError(f"Window: size must be at least 1, got {self.size}")
+
+    def __call__(self, b: Tensor, q: Tensor, k: Tensor) -> Tensor:
+        return (q - k).abs() < self.size
+
+
+@dataclass(frozen=True, eq=False)
+class Padding(Mask):
+    """Nobody sees what stands beyond a sequence's end, but that token itself.
+
+    Args:
+        lengths: (B,) number of tokens of each sequence.
+    """
+
+    lengths: Tensor
+
+    def __call__(self, b: Tensor, q: Tensor, k: Tensor) -> Tensor:
+        return (k < self.lengths[b]) | (q == k)
+
+    @property
+    def n_sequences(self) -> int:
+        return self.lengths.shape[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Documents(Mask):
+    """Tokens of packed documents see only their own document.
+
+    Args:
+        ids: (B, T) id of the document that each token belongs to.
+    """
+
+    ids: Tensor
+
+    def __call__(self, b: Tensor, q: Tensor, k: Tensor) -> Tensor:
+        return self.ids[b, q] == self.ids[b, k]
+
+    @property
+    def n_sequences(self) -> int:
+        return self.ids.shape[0]
+
+
+def compose(*masks: Mask | None) -> Mask | None:
+    """What all the given masks allow; None allows everything."""
+    given = [mask for mask in masks if mask is not None]
+    return reduce(and_, given) if given else None
+
+
+class Visibility:
+    """One forward pass's mask in the forms that kernels want, each made once, on first use.
+
+    Args:
+        mask: The predicate, or None if everybody sees everybody.
+        n_queries: T.
+        n_keys: S.
+        device: Where dense forms live.
+    """
+
+    def __init__(self, mask: Mask | None, n_queries: int, n_keys: int, device: torch.device):
+        self.mask = mask
+        self.n_queries = n_queries
+        self.n_keys = n_keys
+        self.device = device
+        self._bias: Tensor | None = None
+        self._added: Tensor | None = None
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether the mask is the causal one and nothing else."""
+        return self.mask == Causal()
+
+    @cached_property
+    def dense(self) -> Tensor | None:
+        """(B|1, 1, T, S) bool, or None if everything is visible."""
+        if self.mask is None:
+            return None
+        return self.mask.dense(self.n_queries, self.n_keys, self.device)
+
+    def added_to(self, bias: Tensor) -> Tensor:
+        """Put -inf into a bias (B|1, H|1, T, S) wherever a key is hidden.
+
+        Layers that share one bias tensor share the result.
+        """
+        if self._added is None or self._bias is not bias:
+            dense = self.dense
+            self._bias = bias
+            self._added = bias if dense is None else bias.masked_fill(~dense, -torch.inf)
+        return self._added

@@ -1,0 +1,86 @@
+"""Multi-head attention with positional hooks.
+
+Shapes: B sequences, T tokens, H heads, G key-value heads, K channels of a head, D = H·K.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+
+from lightning_posenc.dims import Dims
+from lightning_posenc.masks import Visibility
+from lightning_posenc.model.kernels import SDPA, Kernel
+from lightning_posenc.positional.base import PositionalEncoding, Site
+
+
+class Context(NamedTuple):
+    """What all layers of one forward pass share.
+
+    Args:
+        positional: The model's encoding.
+        positions: (B|1, T).
+        prepared: What the encoding prepared for this forward.
+        visibility: Who may see whom.
+    """
+
+    positional: PositionalEncoding
+    positions: Tensor
+    prepared: Any
+    visibility: Visibility
+
+
+class Attention(nn.Module):
+    """Self-attention, whose queries, keys and logits an encoding may change.
+
+    Source: Vaswani et al. 2017, arXiv:1706.03762; grouped queries: Ainslie et al. 2023,
+    arXiv:2305.13245.
+
+    Args:
+        dims: Sizes of the model.
+        layer: Index of the layer, which the hooks are told.
+        n_kv_heads: G, heads of keys and values, each serving H/G query heads; None for H.
+        bias: Whether the projections have a bias.
+        dropout: Probability of dropping an attention weight.
+        kernel: How attention is computed, from its dropout.
+
+    Raises:
+        ValueError: If G does not divide H.
+    """
+
+    def __init__(
+        self,
+        dims: Dims,
+        layer: int,
+        *,
+        n_kv_heads: int | None = None,
+        bias: bool = True,
+        dropout: float = 0.0,
+        kernel: Callable[[float], Kernel] = SDPA,
+    ) -> None:
+        super().__init__()
+        n_kv_heads = dims.n_heads if n_kv_heads is None else n_kv_heads
+        if n_kv_heads < 1 or dims.n_heads % n_kv_heads:
+            raise ValueError(f"n_kv_heads={n_kv_heads} must divide n_heads={dims.n_heads}")
+        self.dims = dims
+        self.layer = layer
+        self.widths = (dims.d_model, n_kv_heads * dims.d_head, n_kv_heads * dims.d_head)
+        self.qkv = nn.Linear(dims.d_model, sum(self.widths), bias=bias)
+        self.out = nn.Linear(dims.d_model, dims.d_model, bias=bias)
+        self.kernel = kernel(dropout)
+
+    def forward(self, x: Tensor, context: Context) -> Tensor:
+        """Attend: (B, T, D) -> (B, T, D)."""
+        q, k, v = (
+            part.unflatten(-1, (-1, self.dims.d_head)).transpose(1, 2)
+            for part in self.qkv(x).split(self.widths, dim=-1)
+        )
+        positional, positions, prepared, visibility = context
+        site = Site(self.layer, x, q, k, positions, positions, prepared)
+        bias = positional.bias(site)
+        rescores = positional.rescores(self.layer)
+        rescore = partial(positional.rescore, site=site) if rescores else None
+        q, k = positional.transform(site)
+        mixed = self.kernel(q, k, v, bias, visibility, rescore)  # (B, H, T, K)
+        return self.out(mixed.transpose(1, 2).flatten(-2))

@@ -1,0 +1,71 @@
+"""One layer: attention and feed-forward, each with its norm and its residual."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from lightning_posenc.model.attention import Attention, Context
+from lightning_posenc.model.feed_forward import FeedForward
+
+
+class DropPath(nn.Module):
+    """Stochastic depth: drops a residual branch for whole sequences (Huang et al. 2016, 1603.09382).
+
+    Args:
+        p: Probability in training, in [0, 1). What is kept grows by 1/(1-p).
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.p == 0:
+            return x
+        keep = torch.empty(len(x), *[1] * (x.dim() - 1), device=x.device).bernoulli_(1 - self.p)
+        return x * (keep / (1 - self.p)).to(x.dtype)
+
+
+class Block(nn.Module):
+    """x + attention(norm(x)), then x + feed_forward(norm(x)); or norms after the sums.
+
+    Source: post-norm Vaswani et al. 2017, arXiv:1706.03762; pre-norm Xiong et al. 2020,
+    arXiv:2002.04745.
+
+    Args:
+        d_model: D.
+        attention: The attention.
+        feed_forward: The feed-forward.
+        norm: Makes a norm for a width.
+        pre_norm: Norm before each branch instead of after each sum.
+        dropout: Probability of dropping a channel of a branch's output.
+        drop_path: Probability of dropping a branch.
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        attention: Attention,
+        feed_forward: FeedForward,
+        norm: Callable[[int], nn.Module],
+        *,
+        pre_norm: bool = True,
+        dropout: float = 0.0,
+        drop_path: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.attention = attention
+        self.feed_forward = feed_forward
+        self.norm_attention = norm(d_model)
+        self.norm_feed_forward = norm(d_model)
+        self.pre_norm = pre_norm
+        self.drop = nn.Sequential(nn.Dropout(dropout), DropPath(drop_path))
+
+    def forward(self, x: Tensor, context: Context) -> Tensor:
+        """Map (B, T, D) to (B, T, D)."""
+        if self.pre_norm:
+            x = x + self.drop(self.attention(self.norm_attention(x), context))
+            return x + self.drop(self.feed_forward(self.norm_feed_forward(x)))
+        x = self.norm_attention(x + self.drop(self.attention(x, context)))
+        return self.norm_feed_forward(x + self.drop(self.feed_forward(x)))

@@ -1,0 +1,182 @@
+"""A deep transformer encoder with a pluggable positional encoding.
+
+Shapes: B sequences, T tokens, D = d_model.
+"""
+
+from collections.abc import Callable
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from lightning_posenc.dims import Dims
+from lightning_posenc.masks import Causal, Documents, Mask, Padding, Visibility, compose
+from lightning_posenc.model.attention import Attention, Context
+from lightning_posenc.model.block import Block
+from lightning_posenc.model.feed_forward import MLP, FeedForward
+from lightning_posenc.model.kernels import SDPA, Kernel
+from lightning_posenc.positional import NoPE
+from lightning_posenc.positional.base import Factory
+from lightning_posenc.positions import Consecutive, Positions
+
+
+class Encoder(nn.Module):
+    """A stack of blocks over embedded tokens; `self.positional` owns all positional state.
+
+    Projections start at N(0, init_std), those into the residual stream at init_std / sqrt(2L), as
+    in GPT-2 (Radford et al. 2019).
+
+    Args:
+        dims: Sizes. A causal model adds the causal mask by itself.
+        positional: Makes the encoding from the dims: `RoPE`, `Chain.of(RoPE, ALiBi)`, …
+        positions: Where tokens are; None counts 0, 1, 2, …
+        mask: A pattern of attention besides causality, padding and documents, such as Window(256).
+        n_kv_heads: Heads of keys and values (grouped queries); None for as many as queries.
+        feed_forward: Makes the feed-forward of a width: MLP or SwiGLU.
+        norm: Makes a norm of a width: torch.nn.LayerNorm or torch.nn.RMSNorm.
+        pre_norm: Norm before each branch, and after the last block; otherwise after each sum.
+        bias: Whether the projections of attention have a bias.
+        dropout: Probability of dropping a channel of a branch's output, in [0, 1).
+        attention_dropout: Probability of dropping an attention weight, in [0, 1).
+        drop_path: Probability of dropping a branch of the last block; earlier blocks drop
+            proportionally less (stochastic depth).
+        kernel: How attention is computed: SDPA, Eager or Flex.
+        checkpoint_activations: Recompute blocks in the backward pass instead of storing them.
+        init_std: Standard deviation of projections at initialisation.
+    """
+
+    def __init__(
+        self,
+        dims: Dims,
+        positional: Factory = NoPE,
+        positions: Positions | None = None,
+        *,
+        mask: Mask | None = None,
+        n_kv_heads: int | None = None,
+        feed_forward: Callable[[int], FeedForward] = MLP,
+        norm: Callable[[int], nn.Module] = nn.LayerNorm,
+        pre_norm: bool = True,
+        bias: bool = True,
+        dropout: float = 0.0,
+        attention_dropout: float = 0.0,
+        drop_path: float = 0.0,
+        kernel: Callable[[float], Kernel] = SDPA,
+        checkpoint_activations: bool = False,
+        init_std: float = 0.02,
+    ) -> None:
+        super().__init__()
+        self.dims = dims
+        self.positions = Consecutive() if positions is None else positions
+        self.mask = compose(Causal() if dims.causal else None, mask)
+        self.checkpoint_activations = checkpoint_activations
+        self.positional = positional(dims)
+        self.blocks = nn.ModuleList(
+            Block(
+                dims.d_model,
+                Attention(
+                    dims,
+                    layer,
+                    n_kv_heads=n_kv_heads,
+                    bias=bias,
+                    dropout=attention_dropout,
+                    kernel=kernel,
+                ),
+                feed_forward(dims.d_model),
+                norm,
+                pre_norm=pre_norm,
+                dropout=dropout,
+                drop_path=drop_path * layer / max(dims.n_layers - 1, 1),
+            )
+            for layer in range(dims.n_layers)
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.norm = norm(dims.d_model) if pre_norm else nn.Identity()
+        self._initialise(init_std)
+
+    def forward(
+        self,
+        x: Tensor,
+        lengths: Tensor | None = None,
+        documents: Tensor | None = None,
+        positions: Tensor | None = None,
+    ) -> Tensor:
+        """Encode.
+
+        Args:
+            x: (B, T, D) embedded tokens.
+            lengths: (B,) tokens of each sequence; beyond them is padding, which no other token
+                sees. None if all are full.
+            documents: (B, T) id of the document of each token of packed sequences: tokens see
+                only their own document.
+            positions: (B|1, T) positions, in place of those that `self.positions` would draw.
+
+        Returns:
+            (B, T, D).
+
+        Raises:
+            ValueError: If the encoding cannot serve the length.
+        """
+        n_sequences, length, _ = x.shape
+        mask = compose(
+            self.mask,
+            None if lengths is None else Padding(lengths),
+            None if documents is None else Documents(documents),
+        )
+        if positions is None:
+            positions = self.positions(n_sequences, length, x.device, documents)
+        with torch.autocast(x.device.type, enabled=False):
+            prepared = self.positional.prepare(positions, positions)
+        visibility = Visibility(mask, length, length, x.device)
+        context = Context(self.positional, positions, prepared, visibility)
+        for layer, block in enumerate(self.blocks):
+            x = self.positional.embed(x, positions, layer)
+            if layer == 0:
+                x = self.dropout(x)
+            if self.checkpoint_activations and self.training:
+                x = checkpoint(block, x, context, use_reentrant=False)
+            else:
+                x = block(x, context)
+        return self.norm(x)
+
+    def _initialise(self, std: float) -> None:
+        for block in self.blocks:
+            for module in block.modules():
+                if isinstance(module, nn.Linear):
+                    nn.init.normal_(module.weight, std=std)
+                    if module.bias is not None:
+                        nn.init.zeros_(module.bias)
+            for branch in (block.attention, block.feed_forward):
+                nn.init.normal_(branch.out.weight, std=std * (2 * self.dims.n_layers) ** -0.5)
+
+
+@final
+class EncoderSpec:
+    """An encoder but for its encoding: what stands under `model.encoder` in a config.
+
+    It adds the sizes to `Encoder`'s own signature, and lists nothing twice.
+
+    Args:
+        d_model: Width of the residual stream, a multiple of `n_heads`.
+        n_heads: Number of attention heads.
+        n_layers: Number of blocks.
+        embed_std: Standard deviation of token embeddings at initialisation.
+        wiring: Any keyword argument of `Encoder`.
+    """
+
+    def __init__(
+        self,
+        d_model: int = 64,
+        n_heads: int = 4,
+        n_layers: int = 2,
+        embed_std: float = 0.02,
+        **wiring: Any,
+    ) -> None:
+        self.sizes = (d_model, n_heads, n_layers)
+        self.embed_std = embed_std
+        self.wiring = wiring
+
+    def build(self, positional: Factory, positions: Positions | None, causal: bool) -> Encoder:
+        """Make the encoder."""
+        dims = Dims(*self.sizes, causal=causal, embed_std=self.embed_std)
+        return Encoder(dims, positional=positional, positions=positions, **self.wiring)

@@ -1,0 +1,67 @@
+"""The other half of a block: what happens at one token alone.
+
+Shapes: D = d_model, F = d_ff.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class FeedForward(nn.Module, ABC):
+    """Maps (B, T, D) to (B, T, D), token by token; `self.out` is its last projection."""
+
+    out: nn.Linear
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply to (B, T, D)."""
+
+
+class MLP(FeedForward):
+    """Two projections with a nonlinearity between (Vaswani et al. 2017, arXiv:1706.03762).
+
+    Args:
+        d_model: D.
+        d_ff: F; None for 4·D.
+        activation: torch.nn.GELU, torch.nn.ReLU, …
+        bias: Whether the projections have a bias.
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        d_ff: int | None = None,
+        activation: Callable[[], nn.Module] = nn.GELU,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        d_ff = 4 * d_model if d_ff is None else d_ff
+        self.up = nn.Linear(d_model, d_ff, bias=bias)
+        self.activation = activation()
+        self.out = nn.Linear(d_ff, d_model, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(self.activation(self.up(x)))
+
+
+class SwiGLU(FeedForward):
+    """out(silu(gate(x)) · up(x)) (Shazeer 2020, "GLU Variants Improve Transformer", 2002.05202).
+
+    Args:
+        d_model: D.
+        d_ff: F; None for 8/3·D, which has as many parameters as an MLP of 4·D.
+        bias: Whether the projections have a bias.
+    """
+
+    def __init__(self, d_model: int, d_ff: int | None = None, bias: bool = False) -> None:
+        super().__init__()
+        d_ff = 8 * d_model // 3 if d_ff is None else d_ff
+        self.gate_and_up = nn.Linear(d_model, 2 * d_ff, bias=bias)
+        self.out = nn.Linear(d_ff, d_model, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate, up = self.gate_and_up(x).chunk(2, dim=-1)
+        return self.out(F.silu(gate) * up)

@@ -1,0 +1,205 @@
+"""How is attention computed? One definition, several executions.
+
+softmax(q·k / sqrt(K) + bias, hidden keys at -inf) · v. `Eager` materialises it and is the oracle;
+`SDPA` is the default; `Flex` runs FlexAttention on CUDA. What the positional hooks returned decides
+the path within a kernel: a rescore needs the logits, so everything hands over to `Eager` there.
+
+A kernel is a submodule of the attention, so that a forward hook sees q, k, v, bias and mask.
+
+Shapes: B sequences, H heads, G key-value heads (G divides H), T queries, S keys, K channels.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import cache
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
+
+from lightning_posenc.masks import Visibility
+
+Rescore = Callable[[Tensor], Tensor]
+
+
+class Kernel(nn.Module, ABC):
+    """Computes attention.
+
+    Args:
+        dropout: Probability of dropping an attention weight in training, in [0, 1).
+    """
+
+    def __init__(self, dropout: float = 0.0) -> None:
+        super().__init__()
+        if not 0 <= dropout < 1:
+            raise ValueError(f"attention dropout must lie in [0, 1), got {dropout}")
+        self.dropout = dropout
+
+    @abstractmethod
+    def forward(
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        bias: Tensor | None,
+        visibility: Visibility,
+        rescore: Rescore | None,
+    ) -> Tensor:
+        """Attend.
+
+        Args:
+            q: (B, H, T, K).
+            k: (B, G, S, K).
+            v: (B, G, S, K).
+            bias: (B|1, H|1, T, S), added to the scaled logits.
+            visibility: Who may see whom.
+            rescore: Maps masked logits (B, H, T, S) to logits.
+
+        Returns:
+            (B, H, T, K) in the dtype of q.
+        """
+
+
+class Eager(Kernel):
+    """Materialised logits and a softmax in float32: what every other execution is held to."""
+
+    def forward(
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        bias: Tensor | None,
+        visibility: Visibility,
+        rescore: Rescore | None,
+    ) -> Tensor:
+        weights = attention_weights(q, k, bias, visibility, rescore).to(v.dtype)
+        weights = F.dropout(weights, self.dropout, self.training)
+        return weights @ _repeat_heads(v, q.shape[1])
+
+
+def attention_weights(
+    q: Tensor,
+    k: Tensor,
+    bias: Tensor | None,
+    visibility: Visibility,
+    rescore: Rescore | None,
+) -> Tensor:
+    """The weights A (B, H, T, S), in float32 (float64 if q is)."""
+    logits = q @ _repeat_heads(k, q.shape[1]).transpose(-2, -1) * q.shape[-1] ** -0.5
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    if bias is not None:
+        logits = logits + bias
+    if visibility.dense is not None:
+        logits = logits.masked_fill(~visibility.dense, -torch.inf)
+    if rescore is not None:
+        logits = rescore(logits)
+    return logits.softmax(dim=-1)
+
+
+class SDPA(Eager):
+    """torch's scaled_dot_product_attention: fused wherever it can be."""
+
+    def forward(
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        bias: Tensor | None,
+        visibility: Visibility,
+        rescore: Rescore | None,
+    ) -> Tensor:
+        if rescore is not None:
+            return super().forward(q, k, v, bias, visibility, rescore)
+        is_causal = bias is None and visibility.is_causal
+        mask = None
+        if bias is not None:
+            # Expanded to four dimensions: a mask of fewer leaves the fused path.
+            mask = visibility.added_to(bias).to(q.dtype).expand(-1, q.shape[1], -1, -1)
+        elif not is_causal:
+            mask = visibility.dense
+        return F.scaled_dot_product_attention(
+            q,
+            k,
+            v,
+            attn_mask=mask,
+            dropout_p=self.dropout if self.training else 0.0,
+            is_causal=is_causal,
+            enable_gqa=k.shape[1] != q.shape[1],
+        )
+
+
+class Flex(SDPA):
+    """FlexAttention: a block-sparse mask that skips what nobody sees, and a bias without the sum.
+
+    Taken on CUDA, without attention dropout (which it lacks) and for a bias that needs no gradient
+    (whose backward has open faults: pytorch #145208, #157677). Otherwise `SDPA`, and so on the CPU,
+    where FlexAttention has no backward.
+    """
+
+    def forward(
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        bias: Tensor | None,
+        visibility: Visibility,
+        rescore: Rescore | None,
+    ) -> Tensor:
+        learned = bias is not None and bias.requires_grad
+        drops = self.training and self.dropout > 0
+        if not q.is_cuda or rescore is not None or learned or drops:
+            return super().forward(q, k, v, bias, visibility, rescore)
+        return flex(_compiled_flex(), q, k, v, bias, visibility)
+
+
+def flex(
+    attend: Callable[..., Tensor],
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    bias: Tensor | None,
+    visibility: Visibility,
+) -> Tensor:
+    """Attend by FlexAttention, or its compiled form."""
+    return attend(
+        q,
+        k,
+        v,
+        score_mod=None if bias is None else _adding(bias),
+        block_mask=_block_mask(visibility),
+        enable_gqa=k.shape[1] != q.shape[1],
+    )
+
+
+def _adding(bias: Tensor) -> Callable[..., Tensor]:
+    rows, heads = bias.shape[:2]
+
+    def score_mod(score: Tensor, b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
+        return score + bias[b % rows, h % heads, q, k]
+
+    return score_mod
+
+
+def _block_mask(visibility: Visibility) -> BlockMask | None:
+    mask = visibility.mask
+    if mask is None:
+        return None
+    return create_block_mask(
+        lambda b, h, q, k: mask(b, q, k),
+        B=mask.n_sequences if mask.n_sequences > 1 else None,
+        H=None,
+        Q_LEN=visibility.n_queries,
+        KV_LEN=visibility.n_keys,
+        device=str(visibility.device),
+    )
+
+
+@cache
+def _compiled_flex() -> Callable[..., Tensor]:
+    return torch.compile(flex_attention, dynamic=True)
+
+
+def _repeat_heads(x: Tensor, n_heads: int) -> Tensor:
+    """(B, G, S, K) -> (B, H, S, K)."""
+    return x if x.shape[1] == n_heads else x.repeat_interleave(n_heads // x.shape[1], dim=1)

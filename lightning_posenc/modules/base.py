@@ -1,0 +1,167 @@
+"""What every LightningModule of this package shares: encoder, optimizer groups, metrics.
+
+Shapes: B sequences, T tokens, D = d_model.
+"""
+
+import math
+from abc import abstractmethod
+from typing import Any, Literal
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torch.optim import AdamW
+from torchmetrics import MeanMetric, Metric
+
+from lightning_posenc.data.batch import Batch
+from lightning_posenc.model.encoder import EncoderSpec
+from lightning_posenc.modules.optim import (
+    OptimizerFactory,
+    ScheduleFactory,
+    WarmupCosine,
+    parameter_groups,
+)
+from lightning_posenc.positional import NoPE
+from lightning_posenc.positional.base import Factory, PositionalEncoding
+from lightning_posenc.positions import Positions
+
+Stage = Literal["val", "test"]
+
+
+class EncoderModule(L.LightningModule):
+    """Token embedding, encoder, and a head that a subclass adds.
+
+    Evaluation logs `val/<metric>`, and `test/<metric>/len_<T>` for each length.
+
+    Args:
+        encoder: Sizes and wiring of the encoder.
+        vocab_size: Number of token ids.
+        causal: Whether a token sees only itself and its past.
+        positional: Makes the encoding from the model's dims.
+        positions: Where tokens are; None counts 0, 1, 2, …
+        optimizer: Makes the optimizer from parameter groups.
+        schedule: Makes the schedule from the optimizer and the run's total steps; it is stepped
+            once per optimizer step.
+        positional_lr_multiplier: Learning rate of the positional parameters over the others'.
+        positional_weight_decay: Weight decay of the positional parameters.
+    """
+
+    def __init__(
+        self,
+        encoder: EncoderSpec,
+        vocab_size: int,
+        *,
+        causal: bool = False,
+        positional: Factory = NoPE,
+        positions: Positions | None = None,
+        optimizer: OptimizerFactory = lambda params: AdamW(params, lr=0.001, weight_decay=0.1),
+        schedule: ScheduleFactory = WarmupCosine,
+        positional_lr_multiplier: float = 1.0,
+        positional_weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__()
+        # Kept for the checkpoint only: loggers get the run's whole config once, not twice.
+        self.save_hyperparameters(logger=False)
+        if vocab_size < 1:
+            raise ValueError(f"vocab_size must be positive, got {vocab_size}")
+        self.encoder = encoder.build(positional, positions, causal)
+        self.embedding = nn.Embedding(vocab_size, self.encoder.dims.d_model)
+        nn.init.normal_(self.embedding.weight, std=self.encoder.dims.embed_std)
+        self.make_optimizer = optimizer
+        self.make_schedule = schedule
+        self.positional_lr_multiplier = positional_lr_multiplier
+        self.positional_weight_decay = positional_weight_decay
+        self.metrics = nn.ModuleDict()  # "val" and "test/len_<T>" -> name -> Metric
+
+    @property
+    def positional(self) -> PositionalEncoding:
+        """The encoding, whose parameters are exactly the positional ones."""
+        return self.encoder.positional
+
+    @abstractmethod
+    def logits(self, batch: Batch) -> Tensor:
+        """Class scores, (B, C) or (B, T, C)."""
+
+    @abstractmethod
+    def score(self, batch: Batch, batch_idx: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Loss of a batch (a mean over its scored targets), logits (…, C) and targets (…)."""
+
+    @abstractmethod
+    def new_metrics(self) -> dict[str, Metric]:
+        """Metrics besides the loss, updated with predicted classes and targets."""
+
+    def with_derived(self, values: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Add what follows from the metrics' values, such as a perplexity."""
+        return values
+
+    def encode(self, tokens: Tensor, batch: Batch) -> Tensor:
+        """Embed and encode tokens (B, T): (B, T, D)."""
+        return self.encoder(
+            self.embedding(tokens),
+            lengths=batch.lengths,
+            documents=batch.documents,
+            positions=batch.positions,
+        )
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        loss, _, _ = self.score(batch, batch_idx)
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.tokens))
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
+        return self._evaluate("val", batch, batch_idx)
+
+    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
+        """Update the metrics of the batch's length; returns the predicted classes."""
+        return self._evaluate(f"test/len_{batch.tokens.shape[1]}", batch, batch_idx)
+
+    def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
+        """Predicted classes, (B,) or (B, T)."""
+        return self.logits(batch).argmax(dim=-1)
+
+    def on_validation_epoch_end(self) -> None:
+        self._log_metrics("val")
+
+    def on_test_epoch_end(self) -> None:
+        self._log_metrics("test")
+
+    def configure_optimizers(self) -> Any:
+        groups = parameter_groups(self, self.positional, self.positional_weight_decay)
+        optimizer = self.make_optimizer(groups)
+        for group in optimizer.param_groups:
+            if group.get("name") == "positional":
+                group["lr"] = group["lr"] * self.positional_lr_multiplier
+        total = self.trainer.estimated_stepping_batches
+        if math.isinf(total):
+            raise ValueError("the schedule needs an end: set trainer.max_steps or trainer.max_epochs")
+        schedule = self.make_schedule(optimizer, int(total))
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def _evaluate(self, group: str, batch: Batch, batch_idx: int) -> Tensor:
+        loss, logits, targets = self.score(batch, batch_idx)
+        if group not in self.metrics:
+            made = nn.ModuleDict({"loss": MeanMetric(), **self.new_metrics()})
+            self.metrics[group] = made.to(self.device)
+        metrics: Any = self.metrics[group]
+        predictions = logits.argmax(dim=-1)
+        for name, metric in metrics.items():
+            if name == "loss":
+                metric.update(loss, weight=(targets >= 0).sum())
+            else:
+                metric.update(predictions, targets)
+        return predictions
+
+    def _log_metrics(self, stage: Stage) -> None:
+        for group, metrics in self.metrics.items():
+            if group.split("/")[0] != stage:
+                continue
+            suffix = group.removeprefix(stage)
+            # torchmetrics reduces over ranks in compute().
+            values = {name: metric.compute() for name, metric in metrics.items()}  # type: ignore[operator]
+            for name, value in self.with_derived(values).items():
+                self.log(f"{stage}/{name}{suffix}", value)
+            for metric in metrics.values():  # type: ignore[operator]
+                metric.reset()

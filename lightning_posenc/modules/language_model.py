@@ -1,0 +1,86 @@
+"""Predict the next token, or the hidden ones.
+
+Shapes: B sequences, T tokens, V = vocab_size.
+"""
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchmetrics import Metric
+from torchmetrics.classification import MulticlassAccuracy
+
+from lightning_posenc.data.batch import Batch
+from lightning_posenc.model.encoder import EncoderSpec
+from lightning_posenc.modules.base import EncoderModule
+from lightning_posenc.tasks import IGNORE
+
+
+class LanguageModel(EncoderModule):
+    """A language model over V tokens.
+
+    Causal: token t + 1 from tokens up to t. Masked: a share of the tokens is hidden behind a mask
+    symbol of the model's own (id V) and predicted from both sides (Devlin et al. 2019,
+    arXiv:1810.04805; deviation: all chosen tokens are masked, none kept or swapped). What is hidden
+    is drawn anew for every training step and is the same at every evaluation.
+
+    Args:
+        encoder: Sizes and wiring of the encoder.
+        vocab_size: V.
+        objective: "causal" or "masked".
+        mask_share: Share of the tokens that is hidden, in (0, 1).
+        tie_weights: Whether the head is the token embedding (Press and Wolf 2017,
+            arXiv:1608.05859).
+        kwargs: Arguments of `EncoderModule`, but `causal`, which the objective decides.
+    """
+
+    def __init__(
+        self,
+        encoder: EncoderSpec,
+        vocab_size: int,
+        objective: Literal["causal", "masked"] = "causal",
+        mask_share: float = 0.15,
+        tie_weights: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        masked = objective == "masked"
+        if not 0 < mask_share < 1:
+            raise ValueError(f"mask_share must lie in (0, 1), got {mask_share}")
+        super().__init__(encoder, vocab_size + masked, causal=not masked, **kwargs)
+        self.vocab_size = vocab_size
+        self.objective = objective
+        self.mask_share = mask_share
+        self.head = None if tie_weights else nn.Linear(self.encoder.dims.d_model, vocab_size, bias=False)
+        if self.head is not None:
+            nn.init.normal_(self.head.weight, std=0.02)
+
+    def logits(self, batch: Batch) -> Tensor:
+        """(B, T, V)."""
+        return self._logits(batch.tokens, batch)
+
+    def score(self, batch: Batch, batch_idx: int) -> tuple[Tensor, Tensor, Tensor]:
+        tokens, targets = batch.tokens, batch.targets
+        if self.objective == "masked":
+            tokens, targets = self._hide(tokens, batch_idx)
+        logits = self._logits(tokens, batch)
+        loss = F.cross_entropy(logits.flatten(0, -2), targets.flatten(), ignore_index=IGNORE)
+        return loss, logits, targets
+
+    def new_metrics(self) -> dict[str, Metric]:
+        return {"acc": MulticlassAccuracy(self.vocab_size, average="micro", ignore_index=IGNORE)}
+
+    def with_derived(self, values: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Add the perplexity, exp(loss)."""
+        return {**values, "perplexity": values["loss"].exp()}
+
+    def _logits(self, tokens: Tensor, batch: Batch) -> Tensor:
+        h = self.encode(tokens, batch)
+        weight = self.embedding.weight[: self.vocab_size] if self.head is None else self.head.weight
+        return F.linear(h, weight)
+
+    def _hide(self, tokens: Tensor, batch_idx: int) -> tuple[Tensor, Tensor]:
+        """Mask tokens (B, T); the targets are what was hidden, IGNORE elsewhere."""
+        generator = None if self.training else torch.Generator().manual_seed(batch_idx)
+        hidden = torch.rand(tokens.shape, generator=generator).to(tokens.device) < self.mask_share
+        return tokens.masked_fill(hidden, self.vocab_size), tokens.masked_fill(~hidden, IGNORE)

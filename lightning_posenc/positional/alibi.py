@@ -1,0 +1,57 @@
+"""Attention with linear biases."""
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from lightning_posenc.dims import Dims
+from lightning_posenc.positional.relative_bias import RelativeBias
+
+
+class ALiBi(RelativeBias):
+    """A penalty linear in distance, with a fixed slope per head.
+
+    bias_h(delta) = -m_h · |delta|, where m_h = 2^(-8(h+1)/H) when H is a power of two; otherwise
+    the slopes of the next lower power of two, then every other slope of the next higher one.
+
+    Source: Press, Smith, Lewis 2022, "Train Short, Test Long", arXiv:2108.12409, section 3 and
+    the authors' code for other head counts. Deviation: the paper is causal. In a bidirectional
+    model the symmetric form cannot tell left from right; the two-sided form gives each head the
+    mirrored head's slope for keys in the future.
+
+    Args:
+        dims: Sizes of the model.
+        form: "symmetric" (in a causal model: the paper's) or "two_sided". None takes "symmetric"
+            for a causal model and "two_sided" for a bidirectional one.
+
+    Raises:
+        ValueError: For the two-sided form with a single head, which would be symmetric.
+    """
+
+    def __init__(
+        self, dims: Dims, form: Literal["symmetric", "two_sided"] | None = None
+    ) -> None:
+        super().__init__(dims)
+        self.form = form or ("symmetric" if dims.causal else "two_sided")
+        if self.form == "two_sided" and dims.n_heads == 1:
+            raise ValueError(
+                "ALiBi: the two-sided form tells left from right by mirrored heads and needs "
+                "n_heads >= 2; use more heads or form=symmetric"
+            )
+
+    def bias_at(self, delta: Tensor) -> Tensor:
+        past = torch.tensor(slopes(self.dims.n_heads), device=delta.device)
+        past = past.view(-1, *[1] * delta.dim())
+        if self.form == "symmetric":
+            return -past * delta.abs()
+        return torch.where(delta < 0, past.flip(0) * delta, -past * delta)
+
+
+def slopes(n_heads: int) -> list[float]:
+    """The paper's slopes, steepest first within each run."""
+    power = 2 ** math.floor(math.log2(n_heads))
+    own = [2 ** (-8 * (h + 1) / power) for h in range(power)]
+    between = [2 ** (-8 * (h + 1) / (2 * power)) for h in range(0, 2 * power, 2)]
+    return own + between[: n_heads - power]

@@ -1,0 +1,95 @@
+"""What does a position do? The interface of an encoding.
+
+Shapes: B sequences, T queries, S keys, H heads, K channels of a head, D = H·K, L layers.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+from torch import Tensor, nn
+
+from lightning_posenc.dims import Dims
+
+
+class Site(NamedTuple):
+    """All that a positional term may look at in one layer.
+
+    Args:
+        layer: Index of the layer, from 0.
+        x: (B, T, D) input of the attention, normalised if the block is pre-norm.
+        q: (B, H, T, K) queries, before any hook changed them.
+        k: (B, H, S, K) keys, likewise; fewer heads when queries are grouped.
+        q_pos: (B|1, T) positions of the queries.
+        k_pos: (B|1, S) positions of the keys.
+        prepared: What the encoding's own `prepare` returned for this forward.
+    """
+
+    layer: int
+    x: Tensor
+    q: Tensor
+    k: Tensor
+    q_pos: Tensor
+    k_pos: Tensor
+    prepared: Any
+
+    @property
+    def delta(self) -> Tensor:
+        """(B|1, T, S) query position minus key position: positive when the key lies in the past."""
+        return offsets(self.q_pos, self.k_pos)
+
+
+def offsets(q_pos: Tensor, k_pos: Tensor) -> Tensor:
+    """Query position minus key position, (B|1, T, S). THE sign convention."""
+    return q_pos.unsqueeze(-1) - k_pos.unsqueeze(-2)
+
+
+class PositionalEncoding(nn.Module):
+    """How a model learns where its tokens are. Every hook defaults to "nothing".
+
+    One object serves all layers of a model and owns all its positional parameters. Override the
+    hooks that the method needs. `prepare` runs in float32 with autocast off.
+
+    Args:
+        dims: Sizes of the model.
+    """
+
+    def __init__(self, dims: Dims) -> None:
+        super().__init__()
+        self.dims = dims
+
+    def prepare(self, q_pos: Tensor, k_pos: Tensor) -> Any:
+        """Compute what depends on positions alone, once per forward.
+
+        Args:
+            q_pos: (B|1, T); k_pos: (B|1, S). Integer, or float32 for positions off the lattice.
+
+        Returns:
+            Anything; it comes back as `site.prepared`.
+
+        Raises:
+            ValueError: If the encoding cannot serve such positions; names the limit and a remedy.
+        """
+        return None
+
+    def embed(self, x: Tensor, positions: Tensor, layer: int) -> Tensor:
+        """Change the residual stream (B, T, D) before block `layer`."""
+        return x
+
+    def transform(self, site: Site) -> tuple[Tensor, Tensor]:
+        """Change queries and keys; the dtypes stay."""
+        return site.q, site.k
+
+    def bias(self, site: Site) -> Tensor | None:
+        """Add (B|1, H|1, T, S) to the scaled logits. None if the encoding adds nothing."""
+        return None
+
+    def rescore(self, logits: Tensor, site: Site) -> Tensor:
+        """Map logits (B, H, T, S), bias and mask included (-inf where hidden), to new logits."""
+        return logits
+
+    def rescores(self, layer: int) -> bool:
+        """Whether `rescore` does anything in this layer: if so, logits must be materialised."""
+        return type(self).rescore is not PositionalEncoding.rescore
+
+
+Factory: TypeAlias = Callable[[Dims], PositionalEncoding]

@@ -1,0 +1,65 @@
+"""A learned vector per position."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lightning_posenc.dims import Dims
+from lightning_posenc.positional.absolute import Absolute
+
+
+class LearnedAbsolute(Absolute):
+    """x_p + E[p], with a learned table E.
+
+    Source: Gehring et al. 2017, arXiv:1705.03122; Devlin et al. 2019, arXiv:1810.04805. Between
+    whole positions the two neighbouring rows are interpolated.
+
+    Args:
+        dims: Sizes of the model.
+        max_length: Rows of the table: a hard maximum. Rows beyond the trained length are served,
+            but nothing was learned there.
+        layers: Before which blocks to add, counted from 0: the same vectors before each.
+        std: Standard deviation at initialisation; None takes `dims.embed_std`, the token
+            embeddings' own, since a table far below theirs hardly trains.
+
+    Raises:
+        ValueError: On a position beyond the table.
+    """
+
+    def __init__(
+        self,
+        dims: Dims,
+        max_length: int = 512,
+        layers: Sequence[int] = (0,),
+        std: float | None = None,
+    ) -> None:
+        super().__init__(dims, layers)
+        if max_length < 1:
+            raise ValueError(f"LearnedAbsolute: max_length must be positive, got {max_length}")
+        self.max_length = max_length
+        self.table = nn.Parameter(torch.empty(max_length, dims.d_model))
+        nn.init.normal_(self.table, std=dims.embed_std if std is None else std)
+
+    def prepare(self, q_pos: Tensor, k_pos: Tensor) -> None:
+        self._check(q_pos)
+
+    def vectors(self, positions: Tensor) -> Tensor:
+        if not positions.is_floating_point():
+            return F.embedding(positions, self.table)
+        low = positions.floor().long().clamp(max=self.max_length - 1)
+        high = (low + 1).clamp(max=self.max_length - 1)
+        share = (positions - low).unsqueeze(-1)
+        return torch.lerp(F.embedding(low, self.table), F.embedding(high, self.table), share)
+
+    @torch.compiler.disable
+    def _check(self, positions: Tensor) -> None:
+        low, high = positions.aminmax()
+        if low < 0 or high > self.max_length - 1:
+            raise ValueError(
+                f"LearnedAbsolute: the table has max_length={self.max_length} rows, but a position "
+                f"{high.item()} was asked for (lowest {low.item()}); raise max_length and train, "
+                "shorten the sequences, or choose an encoding without a table (Sinusoidal, RoPE, "
+                "ALiBi, T5Bias)"
+            )

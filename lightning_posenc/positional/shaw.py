@@ -1,0 +1,50 @@
+"""Relative position representations added to the keys."""
+
+import torch
+from torch import Tensor, nn
+
+from lightning_posenc.dims import Dims
+from lightning_posenc.positional.base import PositionalEncoding, Site, offsets
+
+
+class ShawRelative(PositionalEncoding):
+    """logits_ij = q_i · (k_j + a[clip(j - i)]) / sqrt(K), a learned vector per clipped offset.
+
+    The vectors are shared by the heads of a layer. Source: Shaw, Uszkoreit, Vaswani 2018,
+    "Self-Attention with Relative Position Representations", arXiv:1803.02155, equations 2 and 5.
+    Deviation: no representations on the values, which the paper's section 4.3 finds needless.
+
+    Args:
+        dims: Sizes of the model.
+        max_distance: Offsets beyond it share the last vector, so that longer sequences work.
+        shared: One table for all layers instead of one for each.
+        std: Standard deviation of the vectors; None takes 1 / sqrt(K), the scale at which their
+            part of the logits matches a unit key's.
+    """
+
+    def __init__(
+        self,
+        dims: Dims,
+        max_distance: int = 16,
+        shared: bool = False,
+        std: float | None = None,
+    ) -> None:
+        super().__init__(dims)
+        if max_distance < 1:
+            raise ValueError(f"ShawRelative: max_distance must be >= 1, got {max_distance}")
+        self.max_distance = max_distance
+        layers = 1 if shared else dims.n_layers
+        self.table = nn.Parameter(torch.empty(layers, 2 * max_distance + 1, dims.d_head))
+        nn.init.normal_(self.table, std=dims.d_head**-0.5 if std is None else std)
+
+    def prepare(self, q_pos: Tensor, k_pos: Tensor) -> Tensor:
+        """(B|1, T, S) row of the table that serves each pair."""
+        offset = -offsets(q_pos, k_pos)  # the paper counts key minus query
+        clipped = offset.round() if offset.is_floating_point() else offset
+        return clipped.clamp(-self.max_distance, self.max_distance).long() + self.max_distance
+
+    def bias(self, site: Site) -> Tensor:
+        table = self.table[site.layer % len(self.table)].to(site.q.dtype)
+        scores = site.q @ table.t() * site.q.shape[-1] ** -0.5  # (B, H, T, 2·max_distance + 1)
+        index = site.prepared.unsqueeze(1).expand(*scores.shape[:3], -1)
+        return scores.gather(-1, index)

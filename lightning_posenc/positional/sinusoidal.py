@@ -1,0 +1,47 @@
+"""Fixed sines and cosines."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from lightning_posenc.dims import Dims
+from lightning_posenc.positional.absolute import Absolute
+
+
+class Sinusoidal(Absolute):
+    """PE(p, 2i) = sin(p · base^(-2i/D)), PE(p, 2i + 1) = cos(p · base^(-2i/D)), times `scale`.
+
+    Source: Vaswani et al. 2017, "Attention Is All You Need", arXiv:1706.03762, section 3.5, where
+    token embeddings are scaled to unit size: here the sinusoids are scaled to the embeddings'.
+
+    Args:
+        dims: Sizes of the model; d_model must be even.
+        base: Ratio between the longest wavelength and 2·pi.
+        layers: Before which blocks to add, counted from 0.
+        scale: Amplitude; None takes `dims.embed_std`.
+
+    Raises:
+        ValueError: If d_model is odd.
+    """
+
+    def __init__(
+        self,
+        dims: Dims,
+        base: float = 10000.0,
+        layers: Sequence[int] = (0,),
+        scale: float | None = None,
+    ) -> None:
+        super().__init__(dims, layers)
+        if dims.d_model % 2:
+            raise ValueError(
+                f"Sinusoidal: pairs a sine with a cosine, so d_model={dims.d_model} must be even"
+            )
+        self.base = base
+        self.scale = dims.embed_std if scale is None else scale
+
+    def vectors(self, positions: Tensor) -> Tensor:
+        exponent = torch.arange(0, self.dims.d_model, 2, device=positions.device).float()
+        inv_freq = self.base ** (-exponent / self.dims.d_model)
+        angles = positions.float().unsqueeze(-1) * inv_freq  # (B|1, T, D/2)
+        return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(-2) * self.scale

@@ -1,0 +1,65 @@
+"""T5's bucketed relative bias."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from lightning_posenc.dims import Dims
+from lightning_posenc.positional.relative_bias import RelativeBias
+
+
+class T5Bias(RelativeBias):
+    """A learned scalar per head and bucket: near distances have buckets of their own, far ones share.
+
+    Half of the buckets (of each side, when bidirectional) hold one distance each; the others grow
+    logarithmically up to `max_distance`, beyond which all distances share the last one.
+
+    Source: Raffel et al. 2020, "Exploring the Limits of Transfer Learning", arXiv:1910.10683,
+    section 2.1. Deviation: T5 does not divide logits by the root of the head size; here the
+    attention does, and the bias is added after scaling, as everywhere in this package.
+
+    Args:
+        dims: Sizes of the model.
+        n_buckets: Number of buckets, even, at least 4 (8 when bidirectional).
+        max_distance: Start of the last bucket; greater than half the buckets of a side.
+        shared: One table for all layers, as in the paper.
+        std: Standard deviation of the table at initialisation, in logits.
+    """
+
+    def __init__(
+        self,
+        dims: Dims,
+        n_buckets: int = 32,
+        max_distance: int = 128,
+        shared: bool = True,
+        std: float = 0.5,
+    ) -> None:
+        super().__init__(dims)
+        side = n_buckets if dims.causal else n_buckets // 2
+        if n_buckets % 2 or side < 4 or max_distance <= side // 2:
+            raise ValueError(
+                f"T5Bias: n_buckets={n_buckets}, max_distance={max_distance}: buckets must be even, "
+                f"at least 4 a side, and half a side ({side // 2}) below max_distance"
+            )
+        self.n_buckets = n_buckets
+        self.max_distance = max_distance
+        layers = () if shared else (dims.n_layers,)
+        self.table = nn.Parameter(torch.empty(*layers, dims.n_heads, n_buckets))
+        nn.init.normal_(self.table, std=std)
+
+    def bias_at(self, delta: Tensor) -> Tensor:
+        return self.table.float()[..., self.bucket(delta)]
+
+    def bucket(self, delta: Tensor) -> Tensor:
+        """Number of the bucket of each distance, in [0, n_buckets)."""
+        if self.dims.causal:
+            side, offset, distance = self.n_buckets, 0, delta.clamp(min=0)
+        else:
+            side, distance = self.n_buckets // 2, delta.abs()
+            offset = torch.where(delta < 0, side, 0)
+        exact = side // 2
+        # Not below `exact`, where the logarithm is not used and would be -inf at distance 0.
+        ratio = torch.log(distance.clamp(min=exact) / exact) / math.log(self.max_distance / exact)
+        far = (exact + (ratio * (side - exact)).long()).clamp(max=side - 1)
+        return offset + torch.where(distance < exact, distance.long(), far)

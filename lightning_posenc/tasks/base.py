@@ -1,0 +1,109 @@
+"""What a synthetic task is: a pure, vectorised generator of labelled token sequences."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from lightning_posenc.tasks.draws import Draws
+
+IGNORE = -100  # the target of a place that is not scored; cross_entropy's default ignore_index
+
+
+class Sample(NamedTuple):
+    """B sequences of one length with their answers.
+
+    Args:
+        tokens: (B, T) int64, in 0..vocab_size-1.
+        targets: (B,) int64 for a "sequence" task, (B, T) for a "token" task; classes in
+            0..n_classes-1, or IGNORE where nothing is scored.
+        focus: (B,) int64, the position that the answer hinges on, or None.
+    """
+
+    tokens: Tensor
+    targets: Tensor
+    focus: Tensor | None = None
+
+
+class Task(ABC):
+    """A family of sequences whose labels cannot be told without knowing the order of the tokens.
+
+    A subclass sets `kind`, `vocab_size`, `n_classes` and `min_length`; its constructor's arguments
+    are its configuration.
+    """
+
+    kind: ClassVar[Literal["sequence", "token"]]
+    vocab_size: int
+    n_classes: int
+    min_length: int
+
+    @abstractmethod
+    def sample(self, draws: Draws, length: int) -> Sample:
+        """One sequence for each of the indices in `draws`.
+
+        Args:
+            draws: source of all randomness.
+            length: T, tokens a sequence.
+
+        Raises:
+            ValueError: if the task cannot make that length.
+        """
+
+    @abstractmethod
+    def bag_of_tokens_bound(self, length: int) -> float:
+        """Best expected accuracy of a predictor that does not see positions.
+
+        For a sequence task it sees the multiset of tokens; for a token task it also sees the
+        token at the place that is scored, as a permutation-equivariant model does.
+
+        Args:
+            length: T, tokens a sequence.
+
+        Raises:
+            ValueError: if the task cannot make that length.
+        """
+
+    def check_length(self, length: int) -> None:
+        """Refuse a length that this task cannot make.
+
+        Raises:
+            ValueError: naming the task, the length and the shortest length that works.
+        """
+        if length < self.min_length:
+            raise ValueError(
+                f"{type(self).__name__} cannot make sequences of length {length}: "
+                f"choose a length of at least {self.min_length}"
+            )
+
+
+def generate(task: Task, seed: int, split: str, index: Tensor, length: int) -> Sample:
+    """The samples of `task` with the given numbers; each depends on its own number alone.
+
+    Args:
+        task: the generator.
+        seed: any integer.
+        split: name of the stream, for example `"train"`.
+        index: (B,) int64, the number of each sample.
+        length: T, tokens a sequence.
+
+    Raises:
+        ValueError: if the task cannot make that length.
+    """
+    return task.sample(Draws(seed, split, index), length)
+
+
+def at_least(task: Task, name: str, value: int, low: int) -> int:
+    """`value`, checked: a constructor's argument that has a lowest sensible value.
+
+    Raises:
+        ValueError: naming the task, the argument, its value and the lowest one that works.
+    """
+    if value < low:
+        raise ValueError(f"{type(task).__name__}: {name} must be at least {low}, not {value}")
+    return value
+
+
+def place(tokens: Tensor, positions: Tensor, token: int) -> Tensor:
+    """`tokens` (B, T) with `token` at `positions` (B,)."""
+    return tokens.scatter(1, positions[:, None], torch.full_like(positions[:, None], token))

@@ -1,0 +1,114 @@
+"""Tiny models, and an encoding's real hooks beside its oracle's view of the same layer.
+
+Shapes: B sequences, T queries, S keys, H heads, K channels of a head, D = H·K.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from lightning_posenc import Dims, Encoder
+from lightning_posenc.positional import PositionalEncoding, Site
+from tests.cases import CASES, Case
+from tests.oracles import Array, Given, Result
+
+D_MODEL, N_HEADS, BATCH, LENGTH = 32, 4, 3, 10
+
+each_case = pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+both_directions = pytest.mark.parametrize("causal", [False, True], ids=["bidirectional", "causal"])
+
+
+def dims(causal: bool, n_layers: int = 2) -> Dims:
+    """Sizes of a tiny model."""
+    return Dims(D_MODEL, N_HEADS, n_layers, causal)
+
+
+def encoder(case: Case, causal: bool, **wiring: Any) -> Encoder:
+    """A tiny model whose projections are large enough for attention to be far from uniform."""
+    wiring = {"positions": case.positions(), "init_std": 0.2, **wiring}
+    return Encoder(dims(causal), case.factory, **wiring).eval()
+
+
+def tokens(length: int = LENGTH, batch: int = BATCH) -> Tensor:
+    """Embedded tokens (B, T, D)."""
+    return torch.randn(batch, length, D_MODEL)
+
+
+def drawn(case: Case, length: int = LENGTH) -> Tensor:
+    """One draw (1, T) of the case's positions, to be used by every model that is compared."""
+    return case.positions()(1, length, torch.device("cpu"))
+
+
+def gradients(loss: Tensor, model: Encoder) -> dict[str, Tensor]:
+    """Gradient of every parameter, zeros where the loss does not depend on it."""
+    named = dict(model.named_parameters())
+    grads = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
+    return {
+        name: torch.zeros_like(parameter) if grad is None else grad
+        for (name, parameter), grad in zip(named.items(), grads, strict=True)
+    }
+
+
+def assert_same_gradients(
+    outputs: Tensor, model: Encoder, others: Tensor, other: Encoder, atol: float
+) -> None:
+    """Hold the parameters' gradients of one random loss against another model's."""
+    weights = torch.randn_like(outputs)
+    ours = gradients((outputs * weights).sum(), model)
+    theirs = gradients((others * weights).sum(), other)
+    for name, grad in ours.items():
+        torch.testing.assert_close(
+            grad, theirs[name], rtol=1e-4, atol=atol, msg=lambda m, name=name: f"{name}: {m}"
+        )
+
+
+def site_of(
+    encoding: PositionalEncoding, layer: int, x: Tensor, q: Tensor, k: Tensor, *pos: Tensor
+) -> Site:
+    """What the encoding sees in a layer."""
+    return Site(layer, x, q, k, *pos, encoding.prepare(*pos))
+
+
+def hooks(encoding: PositionalEncoding, site: Site, logits: Tensor) -> dict[str, Tensor | None]:
+    """What all hooks return, by the names of `Result`."""
+    q, k = encoding.transform(site)
+    return {
+        "x": encoding.embed(site.x, site.q_pos, site.layer),
+        "q": q,
+        "k": k,
+        "bias": encoding.bias(site),
+        "logits": encoding.rescore(logits, site),
+    }
+
+
+def oracle_view(encoding: PositionalEncoding, site: Site, logits: Tensor) -> Given:
+    """The same for the oracle."""
+    batch = len(site.x)
+    return Given(
+        site.layer,
+        encoding.dims.causal,
+        _array(site.x),
+        _array(site.q),
+        _array(site.k),
+        _array(site.q_pos.expand(batch, -1)),
+        _array(site.k_pos.expand(batch, -1)),
+        _array(logits),
+        {name: _array(value) for name, value in encoding.named_parameters()},
+    )
+
+
+def completed(result: Result, given: Given) -> dict[str, Array | None]:
+    """An oracle's result with what it left alone filled in."""
+    return {
+        name: getattr(given, name, None) if value is None else value
+        for name, value in result._asdict().items()
+    }
+
+
+def _array(tensor: Tensor) -> Array:
+    return tensor.detach().double().numpy()
+
+

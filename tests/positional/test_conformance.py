@@ -1,0 +1,322 @@
+"""What every encoding must do in a model, whatever its formula: one suite over the table of cases.
+
+Shapes: B sequences, T tokens, D = d_model, H heads, K channels of a head.
+"""
+
+import copy
+import io
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from lightning_posenc import Encoder
+from lightning_posenc.masks import Mask, Window
+from lightning_posenc.model import Eager
+from lightning_posenc.positional import PositionalEncoding
+from lightning_posenc.positions import PerDocument
+from tests.cases import CASES, Case
+from tests.helpers import (
+    BATCH,
+    D_MODEL,
+    LENGTH,
+    N_HEADS,
+    assert_same_gradients,
+    both_directions,
+    completed,
+    dims,
+    drawn,
+    each_case,
+    encoder,
+    hooks,
+    oracle_view,
+    site_of,
+    tokens,
+)
+
+DOCUMENTS = torch.tensor([[0] * 3 + [1] * 6 + [2], [0] * LENGTH, [0] * 5 + [1] * 5])
+LENGTHS = torch.tensor([LENGTH, 6, 1])
+ONE_OF_EACH_CLASS = list({type(case.factory(dims(True))): case for case in reversed(CASES)}.values())
+
+
+@each_case
+@both_directions
+def test_shape_and_dtype(case: Case, causal: bool) -> None:
+    model = encoder(case, causal)
+    out = model(tokens())
+    assert out.shape == (BATCH, LENGTH, D_MODEL)
+    assert out.dtype == torch.float32
+    assert model.to(torch.bfloat16)(tokens().bfloat16()).dtype == torch.bfloat16
+
+
+@each_case
+def test_future_does_not_reach_the_past(case: Case) -> None:
+    model, x, positions = encoder(case, causal=True), tokens(), drawn(case)
+    changed = torch.cat([x[:, :6], tokens(LENGTH - 6)], dim=1)
+    before, after = model(x, positions=positions), model(changed, positions=positions)
+    torch.testing.assert_close(after[:, :6], before[:, :6], rtol=0, atol=1e-6)
+    assert ((after - before).abs().amax(dim=-1) > 1e-2)[:, 6:].all()
+
+
+@each_case
+@both_directions
+def test_gradients_reach_what_the_oracle_depends_on(case: Case, causal: bool) -> None:
+    """An entry of a parameter has a gradient just where moving it moves the oracle's result."""
+    model, positions = encoder(case, causal), torch.arange(LENGTH).unsqueeze(0)
+    out = model(tokens(), positions=positions)
+    parameters = dict(model.positional.named_parameters())
+    if not parameters:
+        return
+    grads = torch.autograd.grad((out * torch.randn_like(out)).sum(), list(parameters.values()))
+    for (name, parameter), grad in zip(parameters.items(), grads, strict=True):
+        assert grad.isfinite().all()
+        entries = np.unique(np.linspace(0, parameter.numel() - 1, 64).astype(int))
+        reached = grad.flatten()[torch.from_numpy(entries)].abs() > 1e-7 * grad.abs().amax()
+        expected = [_matters(case, model.positional, name, entry, causal) for entry in entries]
+        assert any(expected), f"{name}: the oracle does not use it"
+        assert reached.tolist() == expected, name
+
+
+def _matters(
+    case: Case, encoding: PositionalEncoding, name: str, entry: int, causal: bool
+) -> bool:
+    """Whether moving one entry of a parameter moves anything that a softmax does not cancel."""
+    generator = torch.Generator().manual_seed(0)
+    positions = torch.arange(LENGTH).unsqueeze(0)
+    visible = np.tri(LENGTH, dtype=bool) if causal else np.ones((LENGTH, LENGTH), dtype=bool)
+    heads = torch.randn(2, 1, N_HEADS, LENGTH, D_MODEL // N_HEADS, generator=generator)
+    x = torch.randn(1, LENGTH, D_MODEL, generator=generator)
+    logits = torch.randn(1, N_HEADS, LENGTH, LENGTH, generator=generator)
+    logits = logits.masked_fill(~torch.from_numpy(visible), -torch.inf)
+    for layer in range(encoding.dims.n_layers):
+        site = site_of(encoding, layer, x, heads[0], heads[1], positions, positions)
+        given = oracle_view(encoding, site, logits)
+        moved = given.parameters[name].copy()
+        moved.flat[entry] += 1e-3
+        other = given._replace(parameters=given.parameters | {name: moved})
+        ours = completed(case.oracle(given), given)
+        theirs = completed(case.oracle(other), other)
+        for what, value in ours.items():
+            moved_to = theirs[what]
+            if value is None or moved_to is None:
+                continue
+            change = np.zeros_like(value)
+            np.subtract(moved_to, value, out=change, where=np.isfinite(value))
+            if what in ("bias", "logits"):  # a constant along the visible keys changes nothing
+                change = np.where(visible, change, 0)
+                change -= visible * change.sum(-1, keepdims=True) / visible.sum(-1)[:, None]
+            if np.abs(change).max() > 1e-9:
+                return True
+    return False
+
+
+@each_case
+@both_directions
+def test_state_dict_round_trip(case: Case, causal: bool) -> None:
+    model, other, x, positions = encoder(case, causal), encoder(case, causal), tokens(), drawn(case)
+    expected = model(x, positions=positions)
+    assert not torch.allclose(other(x, positions=positions), expected, atol=1e-2)
+    other.load_state_dict(model.state_dict())
+    assert torch.equal(other(x, positions=positions), expected)
+
+
+@each_case
+def test_pickle_and_deepcopy(case: Case) -> None:
+    model, x, positions = encoder(case, causal=False), tokens(), drawn(case)
+    file = io.BytesIO()
+    torch.save(model, file)
+    file.seek(0)
+    for copied in (torch.load(file, weights_only=False), copy.deepcopy(model)):
+        assert torch.equal(copied(x, positions=positions), model(x, positions=positions))
+        assert not _storages(copied) & _storages(model)
+
+
+def _storages(model: Encoder) -> set[int]:
+    return {parameter.data_ptr() for parameter in model.parameters()}
+
+
+# Dynamo looks at the .grad of what crosses a graph break.
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
+@pytest.mark.parametrize("case", ONE_OF_EACH_CLASS, ids=lambda case: case.name)
+def test_compiled_equals_eager(case: Case) -> None:
+    """One case of each class, causal: compiling takes seconds."""
+    torch.compiler.reset()
+    model, x, positions = encoder(case, causal=True), tokens(), drawn(case)
+    compiled = torch.compile(model, backend="aot_eager")(x, positions=positions)
+    expected = model(x, positions=positions)
+    torch.testing.assert_close(compiled, expected, rtol=0, atol=1e-5)
+    assert_same_gradients(compiled, model, expected, model, atol=1e-5)
+
+
+@each_case
+@both_directions
+def test_bfloat16_autocast_is_near_float32(case: Case, causal: bool) -> None:
+    length = min(256, case.limit or 256)
+    model, x, positions = encoder(case, causal), tokens(length, batch=1), drawn(case, length)
+    expected = model(x, positions=positions)
+    with torch.autocast("cpu", torch.bfloat16):
+        out = model(x, positions=positions)
+    assert _relative_error(out, expected) < 0.02
+
+
+@each_case
+@both_directions
+def test_bfloat16_model_keeps_positions_apart(case: Case, causal: bool) -> None:
+    """What a bfloat16 encoding adds is off by bfloat16's rounding of the result, never of a
+    position: at 512 such positions the neighbours would coincide."""
+    length = min(512, case.limit or 512)
+    rough = case.factory(dims(causal)).to(torch.bfloat16)
+    exact = copy.deepcopy(rough).float()
+    positions = torch.arange(length).unsqueeze(0)
+    x = torch.randn(1, length, D_MODEL).bfloat16()
+    q, k = torch.randn(2, 1, N_HEADS, length, D_MODEL // N_HEADS).bfloat16()
+    logits = torch.zeros(1, N_HEADS, length, length)
+    at = (positions, positions)
+    for layer in range(2):
+        ours = hooks(rough, site_of(rough, layer, x, q, k, *at), logits)
+        wide = site_of(exact, layer, x.float(), q.float(), k.float(), *at)
+        for name, expected in hooks(exact, wide, logits).items():
+            value = ours[name]
+            if value is None or expected is None:
+                assert value is expected, name
+                continue
+            torch.testing.assert_close(value.float(), expected, rtol=2**-6, atol=0.02)
+
+
+@each_case
+@both_directions
+@pytest.mark.parametrize("seen", ["all", "padded", "packed", "window"])
+def test_sdpa_equals_eager(case: Case, causal: bool, seen: str) -> None:
+    pattern: Mask | None = Window(3) if seen == "window" else None
+    model = encoder(case, causal, mask=pattern)
+    oracle = with_eager_kernels(model)
+    x, positions = tokens(), drawn(case)
+    lengths = LENGTHS if seen == "padded" else None
+    documents = DOCUMENTS if seen == "packed" else None
+    out = model(x, lengths, documents, positions)
+    expected = oracle(x, lengths, documents, positions)
+    torch.testing.assert_close(out, expected, rtol=0, atol=1e-5)
+    assert_same_gradients(out, model, expected, oracle, atol=1e-4)
+
+
+def with_eager_kernels(model: Encoder) -> Encoder:
+    oracle = copy.deepcopy(model)
+    for block in oracle.blocks:
+        block.attention.kernel = Eager()
+    return oracle
+
+
+@each_case
+@both_directions
+def test_padded_batch_equals_each_sequence_alone(case: Case, causal: bool) -> None:
+    model, x, positions = encoder(case, causal), tokens(), drawn(case)
+    padded = model(x, lengths=LENGTHS, positions=positions)
+    for row, length in enumerate(LENGTHS.tolist()):
+        alone = model(x[row : row + 1, :length], positions=positions[:, :length])
+        torch.testing.assert_close(padded[row, :length], alone[0], rtol=0, atol=1e-5)
+
+
+@each_case
+@both_directions
+def test_packed_documents_equal_each_document_alone(case: Case, causal: bool) -> None:
+    model, x = encoder(case, causal, positions=PerDocument()), tokens()
+    packed = model(x, documents=DOCUMENTS)
+    for row, ids in enumerate(DOCUMENTS):
+        for document in ids.unique():
+            own = ids == document
+            alone = model(x[row, own].unsqueeze(0))
+            torch.testing.assert_close(packed[row, own], alone[0], rtol=0, atol=1e-5)
+
+
+@each_case
+@both_directions
+def test_independent_of_the_rest_of_the_batch(case: Case, causal: bool) -> None:
+    model, x, positions = encoder(case, causal), tokens(), drawn(case)
+    together = model(x, positions=positions)
+    for row in range(BATCH):
+        alone = model(x[row : row + 1], positions=positions)
+        torch.testing.assert_close(together[row], alone[0], rtol=0, atol=1e-5)
+
+
+@each_case
+def test_longer_works_or_names_the_limit(case: Case) -> None:
+    model = encoder(case, causal=True)
+    if case.extrapolates:
+        assert model(tokens(600, batch=1)).isfinite().all()
+        return
+    assert case.limit is not None
+    assert model(tokens(case.limit, batch=1)).isfinite().all()
+    with pytest.raises(ValueError, match=rf"\b{case.limit}\b"):
+        model(tokens(case.limit + 1, batch=1))
+
+
+@each_case
+@both_directions
+def test_checkpointed_activations_change_nothing(case: Case, causal: bool) -> None:
+    model, x, positions = encoder(case, causal).train(), tokens(), drawn(case)
+    other = copy.deepcopy(model)
+    other.checkpoint_activations = True
+    expected, out = model(x, positions=positions), other(x, positions=positions)
+    assert torch.equal(out, expected)
+    assert_same_gradients(out, other, expected, model, atol=1e-6)
+
+
+@each_case
+@both_directions
+def test_grouped_heads_equal_repeated_heads(case: Case, causal: bool) -> None:
+    grouped, full = encoder(case, causal, n_kv_heads=2), encoder(case, causal)
+    state = grouped.state_dict()
+    for name, value in state.items():
+        if "qkv" in name:
+            state[name] = _repeated(value)
+    full.load_state_dict(state)
+    x, positions = tokens(), drawn(case)
+    torch.testing.assert_close(
+        grouped(x, positions=positions), full(x, positions=positions), rtol=0, atol=1e-5
+    )
+
+
+def _repeated(qkv: Tensor) -> Tensor:
+    """Give each query head a copy of its group's key and value projections."""
+    q, k, v = qkv.split([D_MODEL, D_MODEL // 2, D_MODEL // 2])
+    k, v = (
+        part.unflatten(0, (2, -1)).repeat_interleave(N_HEADS // 2, dim=0).flatten(0, 1)
+        for part in (k, v)
+    )
+    return torch.cat([q, k, v])
+
+
+@each_case
+@both_directions
+def test_gradient_of_positions(case: Case, causal: bool) -> None:
+    model = encoder(case, causal)
+    positions = (torch.rand(BATCH, LENGTH) * 20).sort(dim=1).values.requires_grad_()
+    out = model(tokens().requires_grad_(), positions=positions)
+    (out * torch.randn_like(out)).sum().backward()
+    if not case.differentiable:
+        assert positions.grad is None
+        return
+    assert positions.grad is not None
+    assert positions.grad.isfinite().all()
+    assert positions.grad.abs().amax() > 1e-3
+
+
+@each_case
+def test_content_dependence(case: Case) -> None:
+    """A bias that does not read the tokens can be computed once for all sequences."""
+    encoding, positions = case.factory(dims(causal=False)), drawn(case)
+    biases: list[Tensor | None] = []
+    for layer in range(2):
+        for x in (tokens(), tokens()):
+            q, k = torch.randn(2, BATCH, N_HEADS, LENGTH, D_MODEL // N_HEADS)
+            biases.append(encoding.bias(site_of(encoding, layer, x, q, k, positions, positions)))
+    reads = encoding.rescores(0) or encoding.rescores(1)
+    for first, second in zip(biases[::2], biases[1::2], strict=True):
+        if first is not None and second is not None:
+            reads = reads or not torch.equal(first, second)
+    assert reads == case.content_dependent
+
+
+def _relative_error(value: Tensor, expected: Tensor) -> float:
+    return ((value.float() - expected).norm() / expected.norm()).item()

@@ -1,0 +1,82 @@
+"""No encoding without a case, an oracle and a row in the README."""
+
+import ast
+import inspect
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from lightning_posenc import positional
+from lightning_posenc.positional import PositionalEncoding
+from tests import oracles
+from tests.cases import CASES
+from tests.helpers import dims
+
+README = Path(__file__).parents[1] / "README.md"
+CLASSES = [
+    value
+    for name in positional.__all__
+    if inspect.isclass(value := getattr(positional, name))
+    and issubclass(value, PositionalEncoding)
+    and value is not PositionalEncoding
+    and not inspect.isabstract(value)
+]
+each_class = pytest.mark.parametrize("encoding", CLASSES)
+
+
+@each_class
+def test_has_a_case(encoding: type[PositionalEncoding]) -> None:
+    assert encoding in {type(case.factory(dims(causal=False))) for case in CASES}, (
+        f"add a line for {encoding.__name__} to tests/cases.py"
+    )
+
+
+@each_class
+def test_has_a_row_in_the_readme(encoding: type[PositionalEncoding]) -> None:
+    row = f"| `{encoding.__name__}` |"
+    rows = [line for line in README.read_text("utf-8").splitlines() if line.startswith(row)]
+    assert len(rows) == 1, f"README.md needs one row of its table to begin with {row}"
+
+
+def test_every_encoding_is_exported() -> None:
+    def subclasses(of: type) -> set[type]:
+        return {of}.union(*(subclasses(kind) for kind in of.__subclasses__()))
+
+    ours = {
+        kind
+        for kind in subclasses(PositionalEncoding)
+        if kind.__module__.startswith("lightning_posenc.") and not inspect.isabstract(kind)
+    }
+    assert ours - {PositionalEncoding} == set(CLASSES)
+
+
+def test_names_of_cases_are_unique() -> None:
+    names = [case.name for case in CASES]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_has_an_oracle(case) -> None:  # type: ignore[no-untyped-def]
+    oracle = case.oracle
+    while isinstance(oracle, partial):
+        oracle = oracle.func
+    assert oracle.__module__ == oracles.__name__
+
+
+def test_oracles_share_no_code_with_the_package() -> None:
+    tree = ast.parse(inspect.getsource(oracles))
+    imported = {
+        name
+        for node in ast.walk(tree)
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+    }
+    assert {name.split(".")[0] for name in imported} <= {
+        "cmath", "collections", "fractions", "math", "numpy", "typing",
+    }  # fmt: skip
