@@ -155,10 +155,15 @@ class Visibility:
     def added_to(self, bias: Tensor) -> Tensor:
         """Put -inf into a bias (B|1, H|1, T, S) wherever a key is hidden.
 
-        Layers that share one bias tensor share the result.
+        Layers that share one bias tensor share the result, unless it needs a gradient: a result
+        kept across layers would be missing where checkpointed activations are recomputed.
         """
+        dense = self.dense
+        if dense is None:
+            return bias
+        if bias.requires_grad:
+            return bias.masked_fill(~dense, -torch.inf)
         if self._added is None or self._bias is not bias:
-            dense = self.dense
             self._bias = bias
-            self._added = bias if dense is None else bias.masked_fill(~dense, -torch.inf)
+            self._added = bias.masked_fill(~dense, -torch.inf)
         return self._added

@@ -1,5 +1,7 @@
 """Every encoding, its properties and its oracle: one line each, and the whole suite runs on it."""
 
+# ruff: noqa: E501 (one line a case)
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial

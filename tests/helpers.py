@@ -110,5 +110,3 @@ def completed(result: Result, given: Given) -> dict[str, Array | None]:
 
 def _array(tensor: Tensor) -> Array:
     return tensor.detach().double().numpy()
-
-

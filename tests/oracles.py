@@ -151,11 +151,9 @@ def t5_bucket(delta: float, n_buckets: int, max_distance: int, causal: bool) -> 
     if distance < exact:
         return offset + math.floor(distance)
     bucket = exact
-    while (
-        bucket < side - 1
-        and (distance / exact) ** (side - exact)
-        >= Fraction(max_distance, exact) ** (bucket + 1 - exact)
-    ):
+    while bucket < side - 1 and (distance / exact) ** (side - exact) >= Fraction(
+        max_distance, exact
+    ) ** (bucket + 1 - exact):
         bucket += 1
     return offset + bucket
 

@@ -4,13 +4,14 @@ import ast
 import inspect
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lightning_posenc import positional
 from lightning_posenc.positional import PositionalEncoding
 from tests import oracles
-from tests.cases import CASES
+from tests.cases import CASES, Case
 from tests.helpers import dims
 
 README = Path(__file__).parents[1] / "README.md"
@@ -57,8 +58,8 @@ def test_names_of_cases_are_unique() -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_has_an_oracle(case) -> None:  # type: ignore[no-untyped-def]
-    oracle = case.oracle
+def test_has_an_oracle(case: Case) -> None:
+    oracle: Any = case.oracle
     while isinstance(oracle, partial):
         oracle = oracle.func
     assert oracle.__module__ == oracles.__name__

@@ -63,7 +63,7 @@ class ShuffledPasses:
 
 
 class GlobalBatches(Sampler[list[int]]):
-    """This rank's shares of the next `n_batches` global batches; a `batch_sampler`.
+    """The shares of one rank in the next `n_batches` global batches; a `batch_sampler`.
 
     Args:
         batch_size: G, elements in a global batch, over all ranks.
@@ -110,11 +110,11 @@ class GlobalBatches(Sampler[list[int]]):
 
 
 class EvalBatches(Sampler[list[int]]):
-    """This rank's share of a finite dataset, in order; a `batch_sampler`.
+    """The share of one rank in a finite dataset, in order; a `batch_sampler`.
 
-    Rank r of W takes items r, r + W, ...: each item is seen once, by one rank. All ranks get the
-    same number of batches, none empty, so that none waits for another; the batches differ in size
-    by at most one item. Metrics must therefore weigh a batch by its size.
+    Rank r of W takes items r, r + W, ...: each item is seen at most once, by one rank. If W does
+    not divide their number, the last few, fewer than W, are left out: all ranks then hold equally
+    many, so that none waits for another and a mean over ranks is the mean over items.
 
     Args:
         n_items: size of the dataset, at least world_size.
@@ -132,16 +132,16 @@ class EvalBatches(Sampler[list[int]]):
                 f"{n_items} evaluation samples cannot be shared by {world_size} ranks: "
                 f"evaluate on at most {n_items} devices or give more data"
             )
-        self.items = torch.arange(rank, n_items, world_size)
-        largest_share, per_rank = -(-n_items // world_size), max(1, batch_size // world_size)
-        # At most as many batches as the smallest share has items, so that no batch is empty.
-        self.n_batches = min(-(-largest_share // per_rank), n_items // world_size)
+        # Lightning averages batch sizes over ranks as integers: unequal shares would put a bias
+        # into every mean that is logged with sync_dist.
+        items = torch.arange(rank, n_items // world_size * world_size, world_size)
+        self.batches = items.split(max(1, batch_size // world_size))
 
     def __len__(self) -> int:
-        return self.n_batches
+        return len(self.batches)
 
     def __iter__(self) -> Iterator[list[int]]:
-        for items in self.items.tensor_split(self.n_batches):
+        for items in self.batches:
             yield items.tolist()
 
 

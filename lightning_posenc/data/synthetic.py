@@ -89,7 +89,8 @@ class SyntheticData(StreamData):
         eval_lengths: lengths to test; None for the longest of training.
         batch_size: sequences in a training batch over all ranks; a multiple of their number.
         steps_per_epoch: training batches in an epoch.
-        eval_samples: sequences in validation, and in the test at each length.
+        eval_samples: sequences in validation, and in the test at each length; rounded up to a
+            multiple of the number of ranks.
         eval_batch_size: sequences in an evaluation batch over all ranks; None for `batch_size`.
         seed: seed of the data.
         num_workers: worker processes a loader.
@@ -145,20 +146,25 @@ class SyntheticData(StreamData):
     def _dataset(self, split: str, low: int, high: int, tell_lengths: bool = False) -> TaskDataset:
         return TaskDataset(self.task, self.seed, split, low, high, tell_lengths)
 
+    def _n_eval(self) -> int:
+        """`eval_samples`, rounded up so that all ranks get equally many."""
+        world_size = self._rank_and_world_size()[1]
+        return -(-self.eval_samples // world_size) * world_size
+
     def train_dataloader(self) -> DataLoader:
-        """This rank's share of the training stream."""
+        """The share of this rank in the training stream."""
         dataset = self._dataset("train", *self.train_lengths, tell_lengths=self.mixed)
         return self._train_loader(dataset, self.steps_per_epoch, as_they_come)
 
     def val_dataloader(self) -> DataLoader:
         """Fixed samples with the lengths of training."""
         dataset = self._dataset("val", *self.train_lengths, tell_lengths=self.mixed)
-        return self._eval_loader(dataset, self.eval_samples)
+        return self._eval_loader(dataset, self._n_eval())
 
     def test_dataloader(self) -> list[DataLoader]:
         """Fixed samples, one loader for each of `eval_lengths`."""
         return [
-            self._eval_loader(self._dataset("test", length, length), self.eval_samples)
+            self._eval_loader(self._dataset("test", length, length), self._n_eval())
             for length in self.eval_lengths
         ]
 

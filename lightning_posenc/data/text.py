@@ -30,11 +30,13 @@ class TextData(StreamData):
     """Next-token prediction on text that is cut into blocks of one length.
 
     Documents follow each other with nothing between them; a tail that fills no block is dropped.
-    Training goes through all blocks, pass after pass, each in an order of its own; validation
-    and test read the validation text in order, in blocks of `train_length` and of each of
-    `eval_lengths`. If the source has a validation split, it is used. Otherwise a single document
-    is cut at its character floor((1 - val_fraction) * n), and of several the last go to
-    validation. Tokenised text is cached where the `datasets` library caches.
+    Training goes through all blocks, pass after pass, each in an order of its own. Validation and
+    test read the validation text in order, in blocks of `train_length` and of each of
+    `eval_lengths`, less the last few blocks if the ranks cannot share them equally.
+
+    If the source has a validation split, it is used. Otherwise a single document is cut at its
+    character floor((1 - val_fraction) * n), and of several the last go to validation. Tokenised
+    text is cached where the `datasets` library caches.
 
     Args:
         path: `python_docs` (ships with Python, one document a topic); a .txt (one document),
@@ -158,7 +160,7 @@ class TextData(StreamData):
                 )
 
     def train_dataloader(self) -> DataLoader:
-        """This rank's share of the stream of shuffled blocks."""
+        """The share of this rank in the stream of shuffled blocks."""
         blocks = self._blocks("train", self.train_length)
         n_batches = self.steps_per_epoch or max(1, len(blocks) // self.batch_size)
         return self._train_loader(blocks, n_batches, ShuffledPasses(len(blocks), self.seed))
@@ -247,10 +249,10 @@ def _pack(rows: Dataset) -> Packed:
     lists = [c for c in rows.data.column("ids").chunks if len(c)]
     # `flatten` respects a slice's offset; `values` would not.
     parts = [chunk.flatten().to_numpy() for chunk in lists]
-    sizes = [np.diff(chunk.offsets.to_numpy()) for chunk in lists]
+    all_sizes = [np.diff(chunk.offsets.to_numpy()) for chunk in lists]
     if not parts:
         return Packed(np.zeros(0, np.int32), np.zeros(0, np.int64))
     tokens = parts[0] if len(parts) == 1 else np.concatenate(parts)
-    ends = np.cumsum(np.concatenate(sizes), dtype=np.int64)
-    # Empty documents start where the next one does: count that place once.
-    return Packed(tokens, np.unique(np.concatenate([[0], ends[:-1]])))
+    sizes = np.concatenate(all_sizes).astype(np.int64)
+    starts = np.cumsum(sizes) - sizes
+    return Packed(tokens, starts[sizes > 0])

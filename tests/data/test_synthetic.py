@@ -164,7 +164,6 @@ def test_lightning_must_not_divide_the_data_again(trainer, monkeypatch, loader):
         getattr(data, loader)()
 
 
-@pytest.mark.filterwarnings("ignore:You're resuming", "ignore:`overfit_batches`")
 def test_overfitting_repeats_the_same_batches(trainer, recorder):
     model = recorder()
     data = SyntheticData(Reverse(), 8, **SMALL)

@@ -37,7 +37,9 @@ from tests.helpers import (
 
 DOCUMENTS = torch.tensor([[0] * 3 + [1] * 6 + [2], [0] * LENGTH, [0] * 5 + [1] * 5])
 LENGTHS = torch.tensor([LENGTH, 6, 1])
-ONE_OF_EACH_CLASS = list({type(case.factory(dims(True))): case for case in reversed(CASES)}.values())
+ONE_OF_EACH_CLASS = list(
+    {type(case.factory(dims(True))): case for case in reversed(CASES)}.values()
+)
 
 
 @each_case
@@ -78,9 +80,7 @@ def test_gradients_reach_what_the_oracle_depends_on(case: Case, causal: bool) ->
         assert reached.tolist() == expected, name
 
 
-def _matters(
-    case: Case, encoding: PositionalEncoding, name: str, entry: int, causal: bool
-) -> bool:
+def _matters(case: Case, encoding: PositionalEncoding, name: str, entry: int, causal: bool) -> bool:
     """Whether moving one entry of a parameter moves anything that a softmax does not cancel."""
     generator = torch.Generator().manual_seed(0)
     positions = torch.arange(LENGTH).unsqueeze(0)

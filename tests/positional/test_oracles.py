@@ -1,10 +1,13 @@
 """Every encoding equals its float64 transcription, through its real hooks."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from lightning_posenc.positional import T5Bias
 from tests.cases import Case
 from tests.helpers import (
     D_MODEL,
@@ -52,7 +55,9 @@ def last_queries() -> tuple[Tensor, Tensor]:
 @each_case
 @both_directions
 @pytest.mark.parametrize("layout", [consecutive, gapped, sparse, off_the_lattice, last_queries])
-def test_hooks_equal_oracle(case: Case, causal: bool, layout) -> None:  # type: ignore[no-untyped-def]
+def test_hooks_equal_oracle(
+    case: Case, causal: bool, layout: Callable[[], tuple[Tensor, Tensor]]
+) -> None:
     encoding = case.factory(dims(causal, N_LAYERS))
     q_pos, k_pos = layout()
     n_queries, n_keys = q_pos.shape[1], k_pos.shape[1]
@@ -72,3 +77,14 @@ def test_hooks_equal_oracle(case: Case, causal: bool, layout) -> None:  # type: 
             if value is not None and wanted is not None:
                 got = np.broadcast_to(value.detach().double().numpy(), wanted.shape)
                 np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5, err_msg=name)
+
+
+@both_directions
+@pytest.mark.parametrize(("n_buckets", "max_distance"), [(32, 128), (8, 16), (16, 64), (64, 256)])
+def test_t5_buckets_are_exact(causal: bool, n_buckets: int, max_distance: int) -> None:
+    """The package takes a logarithm in float32, the oracle none; for sizes in use they agree at
+    every edge. test_peers.py holds a size where rounding moves one, as in the peer."""
+    encoding = T5Bias(dims(causal), n_buckets=n_buckets, max_distance=max_distance)
+    deltas = range(-max_distance - 2, max_distance + 3)
+    expected = [t5_bucket(delta, n_buckets, max_distance, causal) for delta in deltas]
+    assert encoding.bucket(torch.tensor(deltas).float()).tolist() == expected

@@ -1,0 +1,247 @@
+"""Wiring of the encoder: norms, branches, what is computed how often, what is refused."""
+
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lightning_posenc import Dims, Encoder
+from lightning_posenc.masks import Window
+from lightning_posenc.model import MLP, EncoderSpec, SwiGLU
+from lightning_posenc.model.attention import Context
+from lightning_posenc.model.block import Block, DropPath
+from lightning_posenc.positional import (
+    ALiBi,
+    Factory,
+    LearnedRelativeBias,
+    NoPE,
+    PositionalEncoding,
+    RoPE,
+    ShawRelative,
+    Sinusoidal,
+)
+from lightning_posenc.positions import Positions
+
+D, T = 16, 8
+DIMS = Dims(D, 4, 3)
+
+
+def tokens() -> Tensor:
+    return torch.randn(2, T, D)
+
+
+class Adds(nn.Module):
+    """A branch that stands for attention or feed-forward."""
+
+    def __init__(self, what: float) -> None:
+        super().__init__()
+        self.what = what
+
+    def forward(self, x: Tensor, context: Context | None = None) -> Tensor:
+        return self.what * x
+
+
+class Doubles(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 2 * x
+
+
+@pytest.mark.parametrize(("pre_norm", "expected"), [(True, 7.0 * 11.0), (False, 8.0 * 12.0)])
+def test_where_norms_stand(pre_norm: bool, expected: float) -> None:
+    """With a branch 3x (then 5x) and a norm 2x: x + 3·2x = 7x, times 11; 2(x + 3x) = 8x, times 12."""
+    attention: Any = Adds(3.0)
+    feed_forward: Any = Adds(5.0)
+    block = Block(D, attention, feed_forward, Doubles, pre_norm=pre_norm)
+    x, nowhere = tokens(), None
+    torch.testing.assert_close(block(x, nowhere), expected * x)
+
+
+def test_pre_norm_ends_with_a_norm_and_post_norm_already_has() -> None:
+    assert isinstance(Encoder(DIMS).norm, nn.LayerNorm)
+    assert isinstance(Encoder(DIMS, pre_norm=False).norm, nn.Identity)
+
+
+def test_rms_norm_everywhere() -> None:
+    model = Encoder(DIMS, norm=nn.RMSNorm)
+    assert not any(isinstance(module, nn.LayerNorm) for module in model.modules())
+    assert sum(isinstance(module, nn.RMSNorm) for module in model.modules()) == 2 * 3 + 1
+    torch.testing.assert_close(model(tokens()).square().mean(-1), torch.ones(2, T))
+
+
+def test_swiglu_equals_its_equation() -> None:
+    swiglu, x = SwiGLU(D, d_ff=24), tokens()
+    gate, up = swiglu.gate_and_up.weight.chunk(2)
+    expected = (F.silu(x @ gate.T) * (x @ up.T)) @ swiglu.out.weight.T
+    torch.testing.assert_close(swiglu(x), expected)
+
+
+def test_mlp_equals_its_equation() -> None:
+    mlp, x = MLP(D, activation=nn.ReLU, bias=False), tokens()
+    torch.testing.assert_close(mlp(x), (x @ mlp.up.weight.T).relu() @ mlp.out.weight.T)
+
+
+@pytest.mark.parametrize("feed_forward", [MLP, SwiGLU, partial(SwiGLU, d_ff=8)])
+@pytest.mark.parametrize("pre_norm", [True, False])
+def test_variants_train(feed_forward: Callable[[int], MLP | SwiGLU], pre_norm: bool) -> None:
+    model = Encoder(DIMS, RoPE, feed_forward=feed_forward, pre_norm=pre_norm, bias=False)
+    model(tokens()).pow(3).sum().backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.abs().amax() > 0, name
+
+
+def test_drop_path_drops_whole_sequences_and_keeps_the_expectation() -> None:
+    drop, x = DropPath(0.25), torch.ones(20_000, 2, 3)
+    out = drop(x)
+    first = out[:, :1, :1]
+    assert torch.equal(out, first.expand_as(out))
+    assert set(out.unique().tolist()) == {0.0, torch.tensor(1 / 0.75).item()}
+    assert abs(out.mean().item() - 1) < 0.02  # five standard deviations
+    assert torch.equal(drop.eval()(x), x)
+
+
+def test_drop_path_grows_with_depth() -> None:
+    model = Encoder(DIMS, drop_path=0.4)
+    rates = [block.drop[1].p for block in model.blocks]
+    assert rates == pytest.approx([0.0, 0.2, 0.4])
+    assert Encoder(Dims(D, 4, 1), drop_path=0.4)(tokens()).isfinite().all()
+
+
+@pytest.mark.parametrize("rate", ["dropout", "attention_dropout", "drop_path"])
+def test_dropping_acts_in_training_only(rate: str) -> None:
+    wiring: dict[str, Any] = {rate: 0.5}
+    model, x = Encoder(DIMS, init_std=0.2, **wiring), tokens()
+    assert not torch.equal(model(x), model(x))
+    model.eval()
+    assert torch.equal(model(x), model(x))
+
+
+class Spy:
+    """Counts calls of an encoding's functions, and of the sampler of positions."""
+
+    def __init__(self, model: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.calls: Counter[str] = Counter()
+        for owner, name in (
+            *((type(model.positional), name) for name in ("prepare", "bias_at", "bias", "embed")),
+            (type(model.positions), "__call__"),
+        ):
+            if hasattr(owner, name):
+                monkeypatch.setattr(owner, name, self._counted(name, getattr(owner, name)))
+
+    def _counted(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            self.calls[name] += 1
+            return function(*args, **kwargs)
+
+        return counted
+
+
+@pytest.mark.parametrize("encoding", [ALiBi, LearnedRelativeBias, ShawRelative, RoPE, Sinusoidal])
+def test_what_depends_on_positions_alone_is_computed_once(
+    encoding: type[PositionalEncoding], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Encoder(DIMS, encoding)
+    spy = Spy(model, monkeypatch)
+    model(tokens())
+    assert spy.calls["prepare"] == 1
+    assert spy.calls["__call__"] == 1
+    assert spy.calls["bias_at"] == (1 if hasattr(encoding, "bias_at") else 0)
+    assert spy.calls["bias"] == spy.calls["embed"] == DIMS.n_layers
+
+
+def test_given_positions_replace_the_drawn_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, x = Encoder(DIMS, Sinusoidal), tokens()
+    spy = Spy(model, monkeypatch)
+    moved = model(x, positions=torch.arange(T).unsqueeze(0) + 3)
+    assert not spy.calls["__call__"]
+    assert not torch.allclose(moved, model(x), atol=1e-2)
+
+
+def test_sampler_is_told_of_documents() -> None:
+    told: list[Any] = []
+
+    class Told(Positions):
+        def __call__(
+            self, n_sequences: int, length: int, device: torch.device, documents: Any = None
+        ) -> Tensor:
+            told.append((n_sequences, length, documents))
+            return torch.arange(length).unsqueeze(0)
+
+    documents = torch.zeros(2, T, dtype=torch.long)
+    Encoder(DIMS, positions=Told())(tokens(), documents=documents)
+    ((n_sequences, length, ids),) = told
+    assert (n_sequences, length) == (2, T)
+    assert ids is documents
+
+
+def test_window_limits_how_far_a_change_reaches() -> None:
+    model, x = Encoder(Dims(D, 4, 1), NoPE, mask=Window(3), init_std=0.3), tokens()
+    changed = x.clone()
+    changed[:, 0] += torch.randn(D)
+    touched = (model(changed) - model(x)).abs().amax(dim=(0, 2)) > 1e-6
+    assert touched.tolist() == [True] * 3 + [False] * (T - 3)
+
+
+def test_positional_owns_all_positional_parameters() -> None:
+    """The rest is what a model without an encoding has."""
+    model = Encoder(DIMS, ShawRelative)
+    rest = {name for name, _ in model.named_parameters() if not name.startswith("positional.")}
+    assert rest == {name for name, _ in Encoder(DIMS, NoPE).named_parameters()}
+    assert [name for name, _ in model.positional.named_parameters()] == ["table"]
+
+
+def test_initial_scales() -> None:
+    model = Encoder(Dims(64, 4, 8), init_std=0.1)
+    block = model.blocks[0]
+    assert block.attention.qkv.weight.std().item() == pytest.approx(0.1, rel=0.1)
+    for branch in (block.attention, block.feed_forward):
+        assert branch.out.weight.std().item() == pytest.approx(0.1 / 4, rel=0.1)
+
+
+def test_spec_builds_the_same_model() -> None:
+    spec = EncoderSpec(D, 4, 3, pre_norm=False, feed_forward=SwiGLU)
+    model = spec.build(RoPE, None, causal=True)
+    assert model.dims == Dims(D, 4, 3, causal=True, embed_std=0.02)
+    same = Encoder(model.dims, RoPE, pre_norm=False, feed_forward=SwiGLU)
+    same.load_state_dict(model.state_dict())
+    x = tokens()
+    assert torch.equal(same(x), model(x))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Dims(16, 3, 1), "d_model=16 is not a multiple of n_heads=3"),
+        (lambda: Dims(0, 1, 1), "must be positive"),
+        (lambda: Dims(16, 4, 1, embed_std=0.0), "must be positive"),
+        (lambda: Encoder(DIMS, n_kv_heads=3), "n_kv_heads=3 must divide n_heads=4"),
+        (lambda: Encoder(DIMS, n_kv_heads=0), "n_kv_heads=0 must divide n_heads=4"),
+        (lambda: Encoder(DIMS, attention_dropout=1.0), "attention dropout must lie in"),
+        (lambda: Encoder(Dims(12, 4, 1), RoPE), "head size must be even"),
+        (lambda: Encoder(Dims(9, 3, 1), Sinusoidal), "d_model=9 must be even"),
+        (lambda: Encoder(DIMS, partial(Sinusoidal, layers=(0, 3))), r"layers=\[0, 3\]"),
+        (lambda: Encoder(Dims(8, 1, 1), ALiBi), "needs n_heads >= 2"),
+        (lambda: Encoder(DIMS, partial(LearnedRelativeBias, max_distance=0)), "got 0"),
+        (lambda: Encoder(DIMS, partial(ShawRelative, max_distance=0)), "got 0"),
+    ],
+)
+def test_wrong_sizes_are_refused_in_one_line(make: Callable[[], Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message) as refusal:
+        make()
+    assert "\n" not in str(refusal.value)
+
+
+def test_any_callable_makes_an_encoding() -> None:
+    factory: Factory = lambda dims: RoPE(dims, base=100.0)  # noqa: E731
+    model = Encoder(DIMS, factory)
+    assert isinstance(model.positional, RoPE)
+    assert model.positional.base == 100.0

@@ -1,0 +1,119 @@
+"""Every predicate against its definition in plain Python."""
+
+from collections.abc import Callable
+from itertools import product
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.attention.flex_attention import create_block_mask, create_mask
+
+from lightning_posenc.masks import Causal, Documents, Mask, Padding, Visibility, Window, compose
+
+CPU = torch.device("cpu")
+T = 12
+LENGTHS = [12, 7, 1]
+IDS = [[0] * 12, [0] * 4 + [1] * 8, [5, 5, 5, 2, 2, 2, 2, 9, 9, 9, 9, 9]]
+Rule = Callable[[int, int, int], bool]
+
+MASKS: dict[str, tuple[Mask, Rule]] = {
+    "causal": (Causal(), lambda b, q, k: k <= q),
+    "window-1": (Window(1), lambda b, q, k: q == k),
+    "window-3": (Window(3), lambda b, q, k: abs(q - k) <= 2),
+    "padding": (Padding(torch.tensor(LENGTHS)), lambda b, q, k: k < LENGTHS[b] or k == q),
+    "documents": (Documents(torch.tensor(IDS)), lambda b, q, k: IDS[b][q] == IDS[b][k]),
+    "causal-window": (Causal() & Window(4), lambda b, q, k: 0 <= q - k < 4),
+    "all": (
+        Causal() & Window(5) & Padding(torch.tensor(LENGTHS)) & Documents(torch.tensor(IDS)),
+        lambda b, q, k: 0 <= q - k < 5 and (k < LENGTHS[b] or k == q) and IDS[b][q] == IDS[b][k],
+    ),
+}
+each_mask = pytest.mark.parametrize(("mask", "rule"), MASKS.values(), ids=MASKS)
+
+
+def by_hand(rule: Rule, n_sequences: int) -> Tensor:
+    seen = torch.zeros(n_sequences, 1, T, T, dtype=torch.bool)
+    for b, q, k in product(range(n_sequences), range(T), range(T)):
+        seen[b, 0, q, k] = rule(b, q, k)
+    return seen
+
+
+@each_mask
+def test_dense_equals_definition(mask: Mask, rule: Rule) -> None:
+    assert torch.equal(mask.dense(T, T, CPU), by_hand(rule, mask.n_sequences))
+
+
+@each_mask
+def test_everybody_sees_itself(mask: Mask, rule: Rule) -> None:
+    assert mask.dense(T, T, CPU).diagonal(dim1=-2, dim2=-1).all()
+
+
+@each_mask
+def test_flex_attention_reads_the_same_mask(mask: Mask, rule: Rule) -> None:
+    expected = mask.dense(T, T, CPU)
+    sizes = (mask.n_sequences, 1, T, T)
+
+    def mask_mod(b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
+        return mask(b, q, k)
+
+    assert torch.equal(create_mask(mask_mod, *sizes, device="cpu"), expected)
+    blocks = create_block_mask(mask_mod, *sizes, device="cpu", BLOCK_SIZE=4).to_dense()
+    by_block = expected.unflatten(-1, (-1, 4)).unflatten(-3, (-1, 4)).any(-1).any(-2)
+    assert torch.equal(blocks.bool(), by_block)
+
+
+@pytest.mark.parametrize(
+    ("mask", "n_sequences"),
+    [(Causal(), 1), (Window(2) & Causal(), 1), (Causal() & Padding(torch.tensor(LENGTHS)), 3)],
+)
+def test_number_of_different_sequences(mask: Mask, n_sequences: int) -> None:
+    assert mask.n_sequences == n_sequences
+
+
+def test_compose_skips_what_is_not_given() -> None:
+    assert compose(None, None) is None
+    assert compose(None, Causal()) == Causal()
+    both = compose(Causal(), None, Window(2))
+    assert both is not None
+    assert torch.equal(both.dense(T, T, CPU), (Causal() & Window(2)).dense(T, T, CPU))
+
+
+@pytest.mark.parametrize("size", [0, -1])
+def test_window_must_hold_the_token_itself(size: int) -> None:
+    with pytest.raises(ValueError, match=f"at least 1, got {size}"):
+        Window(size)
+
+
+@pytest.mark.parametrize(
+    ("mask", "expected"), [(None, False), *((m, m == Causal()) for m, _ in MASKS.values())]
+)
+def test_is_causal_only_for_the_causal_mask_alone(mask: Mask | None, expected: bool) -> None:
+    assert Visibility(mask, T, T, CPU).is_causal == expected
+
+
+def test_nobody_is_hidden_without_a_mask() -> None:
+    visibility, bias = Visibility(None, T, T, CPU), torch.randn(1, 2, T, T)
+    assert visibility.dense is None
+    assert torch.equal(visibility.added_to(bias), bias)
+
+
+@each_mask
+def test_added_to_a_bias(mask: Mask, rule: Rule) -> None:
+    visibility, bias = Visibility(mask, T, T, CPU), torch.randn(1, 2, T, T)
+    seen = by_hand(rule, mask.n_sequences).expand(-1, 2, -1, -1)
+    expected = torch.where(seen, bias, -torch.inf)
+    assert torch.equal(visibility.added_to(bias), expected)
+    assert torch.equal(visibility.added_to(2 * bias), 2 * expected)
+
+
+def test_layers_share_a_constant_bias_but_not_a_learned_one() -> None:
+    """A result kept across layers would be missing where checkpointed layers are recomputed."""
+    visibility, bias = Visibility(Causal(), T, T, CPU), torch.randn(1, 2, T, T)
+    assert visibility.added_to(bias) is visibility.added_to(bias)
+    learned = bias.clone().requires_grad_()
+    assert visibility.added_to(learned) is not visibility.added_to(learned)
+
+
+def test_dense_mask_is_made_once() -> None:
+    visibility = Visibility(Causal(), T, T, CPU)
+    assert visibility.dense is visibility.dense
