@@ -77,8 +77,8 @@ CASES = (
     Case("shaw", partial(ShawRelative, max_distance=4), partial(oracles.shaw, max_distance=4), content_dependent=True, differentiable=False),
     Case("shaw-shared", partial(ShawRelative, max_distance=4, shared=True), partial(oracles.shaw, max_distance=4), content_dependent=True, differentiable=False),
     Case("chain-rope-alibi", Chain.of(RoPE, ALiBi), oracles.chain(oracles.rope, oracles.alibi)),
-    Case("chain-shaw-rope", Chain.of(partial(ShawRelative, max_distance=4), RoPE), oracles.chain(partial(oracles.shaw, max_distance=4), oracles.rope), content_dependent=True),
+    Case("chain-shaw-rope-alibi", Chain.of(partial(ShawRelative, max_distance=4), RoPE, ALiBi), oracles.chain(partial(oracles.shaw, max_distance=4), oracles.rope, oracles.alibi), content_dependent=True),
     Case("per-layer-rope-nope", PerLayer.of(RoPE, NoPE), oracles.per_layer(oracles.rope, oracles.nothing)),
-    Case("per-layer-nope-shaw", PerLayer.of(NoPE, partial(ShawRelative, max_distance=4)), oracles.per_layer(oracles.nothing, partial(oracles.shaw, max_distance=4)), content_dependent=True, differentiable=False),
+    Case("per-layer-shaw-nope", PerLayer.of(partial(ShawRelative, max_distance=4), NoPE), oracles.per_layer(partial(oracles.shaw, max_distance=4), oracles.nothing), content_dependent=True, differentiable=False),
 )
 # fmt: on

@@ -3,7 +3,6 @@
 Shapes: B sequences, T queries, S keys, H heads, K channels of a head, D = H·K.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -60,16 +59,22 @@ def assert_same_gradients(
     ours = gradients((outputs * weights).sum(), model)
     theirs = gradients((others * weights).sum(), other)
     for name, grad in ours.items():
-        torch.testing.assert_close(
-            grad, theirs[name], rtol=1e-4, atol=atol, msg=lambda m, name=name: f"{name}: {m}"
+        assert torch.allclose(grad, theirs[name], rtol=1e-4, atol=atol), (
+            f"{name}: off by {(grad - theirs[name]).abs().amax():.1e}"
         )
 
 
 def site_of(
-    encoding: PositionalEncoding, layer: int, x: Tensor, q: Tensor, k: Tensor, *pos: Tensor
+    encoding: PositionalEncoding,
+    layer: int,
+    x: Tensor,
+    q: Tensor,
+    k: Tensor,
+    q_pos: Tensor,
+    k_pos: Tensor,
 ) -> Site:
     """What the encoding sees in a layer."""
-    return Site(layer, x, q, k, *pos, encoding.prepare(*pos))
+    return Site(layer, x, q, k, q_pos, k_pos, encoding.prepare(q_pos, k_pos))
 
 
 def hooks(encoding: PositionalEncoding, site: Site, logits: Tensor) -> dict[str, Tensor | None]:

@@ -165,7 +165,7 @@ def shaw(given: Given, max_distance: int) -> Result:
     batch, n_heads, n_queries, width = given.q.shape
     bias = np.zeros((batch, n_heads, n_queries, given.k_pos.shape[1]))
     for b, h, i, j in np.ndindex(bias.shape):
-        offset = round(given.k_pos[b, j] - given.q_pos[b, i])
+        offset = round(float(given.k_pos[b, j] - given.q_pos[b, i]))
         row = table[max(-max_distance, min(max_distance, offset)) + max_distance]
         bias[b, h, i, j] = sum(given.q[b, h, i] * row) / math.sqrt(width)
     return Result(bias=bias)
@@ -209,7 +209,7 @@ def _pairs(given: Given, entry: Callable[[int, float], float]) -> Array:
     """A bias from one function of the head and of query position minus key position."""
     bias = np.zeros((*given.q.shape[:3], given.k_pos.shape[1]))
     for b, h, i, j in np.ndindex(bias.shape):
-        bias[b, h, i, j] = entry(h, given.q_pos[b, i] - given.k_pos[b, j])
+        bias[b, h, i, j] = entry(h, float(given.q_pos[b, i] - given.k_pos[b, j]))
     return bias
 
 

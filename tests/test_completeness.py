@@ -41,10 +41,10 @@ def test_has_a_row_in_the_readme(encoding: type[PositionalEncoding]) -> None:
 
 
 def test_every_encoding_is_exported() -> None:
-    def subclasses(of: type) -> set[type]:
-        return {of}.union(*(subclasses(kind) for kind in of.__subclasses__()))
+    def subclasses(of: type) -> set[type[Any]]:
+        return {of}.union(*(subclasses(kind) for kind in list[type[Any]](of.__subclasses__())))
 
-    ours = {
+    ours: set[type[Any]] = {
         kind
         for kind in subclasses(PositionalEncoding)
         if kind.__module__.startswith("lightning_posenc.") and not inspect.isabstract(kind)

@@ -169,7 +169,7 @@ class EncoderSpec:
         d_model: int = 64,
         n_heads: int = 4,
         n_layers: int = 2,
-        embed_std: float = 0.02,
+        embed_std: float = 1.0,
         **wiring: Any,
     ) -> None:
         self.sizes = (d_model, n_heads, n_layers)

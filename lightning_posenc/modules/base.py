@@ -27,6 +27,8 @@ from lightning_posenc.positions import Positions
 
 Stage = Literal["val", "test"]
 
+HEAD_STD = 0.02  # of a head's weights at initialisation, as in GPT-2
+
 
 class EncoderModule(L.LightningModule):
     """Token embedding, encoder, and a head that a subclass adds.

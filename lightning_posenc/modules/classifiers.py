@@ -14,7 +14,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from lightning_posenc.data.batch import Batch
 from lightning_posenc.model.encoder import EncoderSpec
-from lightning_posenc.modules.base import EncoderModule
+from lightning_posenc.modules.base import HEAD_STD, EncoderModule
 from lightning_posenc.tasks import IGNORE
 
 
@@ -39,7 +39,7 @@ class Classifier(EncoderModule):
         super().__init__(encoder, vocab_size, **kwargs)
         self.n_classes = n_classes
         self.head = nn.Linear(self.encoder.dims.d_model, n_classes)
-        nn.init.normal_(self.head.weight, std=0.02)
+        nn.init.normal_(self.head.weight, std=HEAD_STD)
         nn.init.zeros_(self.head.bias)
 
     @abstractmethod

@@ -13,7 +13,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from lightning_posenc.data.batch import Batch
 from lightning_posenc.model.encoder import EncoderSpec
-from lightning_posenc.modules.base import EncoderModule
+from lightning_posenc.modules.base import HEAD_STD, EncoderModule
 from lightning_posenc.tasks import IGNORE
 
 
@@ -31,7 +31,7 @@ class LanguageModel(EncoderModule):
         objective: "causal" or "masked".
         mask_share: Share of the tokens that is hidden, in (0, 1).
         tie_weights: Whether the head is the token embedding (Press and Wolf 2017,
-            arXiv:1608.05859).
+            arXiv:1608.05859), scaled so that logits start as small as those of a head of its own.
         kwargs: Arguments of `EncoderModule`, but `causal`, which the objective decides.
     """
 
@@ -51,9 +51,10 @@ class LanguageModel(EncoderModule):
         self.vocab_size = vocab_size
         self.objective = objective
         self.mask_share = mask_share
-        self.head = None if tie_weights else nn.Linear(self.encoder.dims.d_model, vocab_size, bias=False)
-        if self.head is not None:
-            nn.init.normal_(self.head.weight, std=0.02)
+        self.head: nn.Linear | None = None
+        if not tie_weights:
+            self.head = nn.Linear(self.encoder.dims.d_model, vocab_size, bias=False)
+            nn.init.normal_(self.head.weight, std=HEAD_STD)
 
     def logits(self, batch: Batch) -> Tensor:
         """(B, T, V)."""
@@ -76,8 +77,10 @@ class LanguageModel(EncoderModule):
 
     def _logits(self, tokens: Tensor, batch: Batch) -> Tensor:
         h = self.encode(tokens, batch)
-        weight = self.embedding.weight[: self.vocab_size] if self.head is None else self.head.weight
-        return F.linear(h, weight)
+        if self.head is not None:
+            return self.head(h)
+        scale = HEAD_STD / self.encoder.dims.embed_std
+        return F.linear(h * scale, self.embedding.weight[: self.vocab_size])
 
     def _hide(self, tokens: Tensor, batch_idx: int) -> tuple[Tensor, Tensor]:
         """Mask tokens (B, T); the targets are what was hidden, IGNORE elsewhere."""

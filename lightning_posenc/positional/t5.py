@@ -33,7 +33,7 @@ class T5Bias(RelativeBias):
         n_buckets: int = 32,
         max_distance: int = 128,
         shared: bool = True,
-        std: float = 0.5,
+        std: float = 1.0,
     ) -> None:
         super().__init__(dims)
         side = n_buckets if dims.causal else n_buckets // 2

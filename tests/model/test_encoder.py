@@ -56,7 +56,7 @@ class Doubles(nn.Module):
 
 @pytest.mark.parametrize(("pre_norm", "expected"), [(True, 7.0 * 11.0), (False, 8.0 * 12.0)])
 def test_where_norms_stand(pre_norm: bool, expected: float) -> None:
-    """With a branch 3x (then 5x) and a norm 2x: x + 3·2x = 7x, times 11; 2(x + 3x) = 8x, times 12."""
+    """Branches 3x and 5x, a norm 2x: x + 3·2x = 7x, then times 11; 2(x + 3x) = 8x, times 12."""
     attention: Any = Adds(3.0)
     feed_forward: Any = Adds(5.0)
     block = Block(D, attention, feed_forward, Doubles, pre_norm=pre_norm)
@@ -111,7 +111,7 @@ def test_drop_path_drops_whole_sequences_and_keeps_the_expectation() -> None:
 
 def test_drop_path_grows_with_depth() -> None:
     model = Encoder(DIMS, drop_path=0.4)
-    rates = [block.drop[1].p for block in model.blocks]
+    rates = [module.p for module in model.modules() if isinstance(module, DropPath)]
     assert rates == pytest.approx([0.0, 0.2, 0.4])
     assert Encoder(Dims(D, 4, 1), drop_path=0.4)(tokens()).isfinite().all()
 
@@ -158,6 +158,14 @@ def test_what_depends_on_positions_alone_is_computed_once(
     assert spy.calls["bias"] == spy.calls["embed"] == DIMS.n_layers
 
 
+@pytest.mark.parametrize("encoding", [ALiBi, LearnedRelativeBias])
+def test_a_wide_gap_between_positions_costs_nothing(encoding: Factory) -> None:
+    """A table of all distances up to 2^40 would not fit into memory."""
+    positions = torch.arange(T).unsqueeze(0)
+    positions[:, T // 2 :] += 2**40
+    assert Encoder(DIMS, encoding)(tokens(), positions=positions).isfinite().all()
+
+
 def test_given_positions_replace_the_drawn_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     model, x = Encoder(DIMS, Sinusoidal), tokens()
     spy = Spy(model, monkeypatch)
@@ -201,7 +209,7 @@ def test_positional_owns_all_positional_parameters() -> None:
 
 def test_initial_scales() -> None:
     model = Encoder(Dims(64, 4, 8), init_std=0.1)
-    block = model.blocks[0]
+    block: Any = model.blocks[0]
     assert block.attention.qkv.weight.std().item() == pytest.approx(0.1, rel=0.1)
     for branch in (block.attention, block.feed_forward):
         assert branch.out.weight.std().item() == pytest.approx(0.1 / 4, rel=0.1)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lightning_posenc import Encoder
 from lightning_posenc.masks import Mask, Window
-from lightning_posenc.model import Eager
+from lightning_posenc.model import Attention, Eager
 from lightning_posenc.positional import PositionalEncoding
 from lightning_posenc.positions import PerDocument
 from tests.cases import CASES, Case
@@ -73,7 +73,7 @@ def test_gradients_reach_what_the_oracle_depends_on(case: Case, causal: bool) ->
     grads = torch.autograd.grad((out * torch.randn_like(out)).sum(), list(parameters.values()))
     for (name, parameter), grad in zip(parameters.items(), grads, strict=True):
         assert grad.isfinite().all()
-        entries = np.unique(np.linspace(0, parameter.numel() - 1, 64).astype(int))
+        entries = np.unique(np.linspace(0, parameter.numel() - 1, 24).astype(int))
         reached = grad.flatten()[torch.from_numpy(entries)].abs() > 1e-7 * grad.abs().amax()
         expected = [_matters(case, model.positional, name, entry, causal) for entry in entries]
         assert any(expected), f"{name}: the oracle does not use it"
@@ -202,8 +202,9 @@ def test_sdpa_equals_eager(case: Case, causal: bool, seen: str) -> None:
 
 def with_eager_kernels(model: Encoder) -> Encoder:
     oracle = copy.deepcopy(model)
-    for block in oracle.blocks:
-        block.attention.kernel = Eager()
+    for module in oracle.modules():
+        if isinstance(module, Attention):
+            module.kernel = Eager()
     return oracle
 
 
