@@ -1,7 +1,9 @@
 """A run's whole config, in its directory and in its checkpoints."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import lightning as L
@@ -41,38 +43,45 @@ class SaveRunConfig(SaveConfigCallback):
         return self.parser.dump(config, skip_none=False)
 
 
-def with_checkpoint_config(args: list[str]) -> list[str]:
+@contextmanager
+def with_checkpoint_config(args: list[str]) -> Iterator[list[str]]:
     """Put the config that a checkpoint was trained with below what the user says.
 
     With `--ckpt_path FILE`, the checkpoint's model replaces that of the user's config files, and
     arguments on the command line beat both. Without a config file, the checkpoint's data and
-    trainer are taken too.
+    trainer are taken too, and the run belongs to the same family.
 
     Args:
         args: A subcommand and its arguments.
 
-    Returns:
+    Yields:
         The arguments, with the checkpoint's config as one more `--config`.
 
     Raises:
         FileNotFoundError: If there is no such checkpoint.
         ValueError: If it is not a checkpoint of this package.
     """
-    path = _value_of("--ckpt_path", args)
-    if path is None or "--help" in args or "-h" in args:
-        return args
-    if not Path(path).is_file():
+    given = _value_of("--ckpt_path", args)
+    if given is None or "--help" in args or "-h" in args:
+        yield args
+        return
+    path = Path(given)
+    if not path.is_file():
         raise FileNotFoundError(f"--ckpt_path {path}: no such file; name a .ckpt file")
-    config = _stored_config(Path(path))
+    config = _stored_config(path)
     after = 1 + max(
         (i + (arg in ("-c", "--config")) for i, arg in enumerate(args) if _is_config(arg)),
         default=0,
     )
+    more = []
     if after > 1:
         config = {key: config[key] for key in _OF_A_MODEL}
-    with NamedTemporaryFile("w", suffix=".yaml", delete=False) as file:
-        yaml.safe_dump(config, file)
-    return [*args[:after], "--config", file.name, *args[after:]]
+    elif _value_of("--name", args) is None:
+        more = ["--name", path.absolute().parents[2].name]
+    with TemporaryDirectory() as directory:
+        stored = Path(directory, CONFIG)
+        stored.write_text(yaml.safe_dump(config))
+        yield [*args[:after], "--config", str(stored), *more, *args[after:]]
 
 
 def _stored_config(path: Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The commands that run a Lightning Trainer: fit, validate, test, predict."""
 
 import argparse
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ class TrainingCLI(LightningCLI):
             "--name",
             type=str | None,
             default=None,
-            help="Name of the run's family; default the stem of the config file.",
+            help="Name of the run's family; default the stem of the (first) config file.",
         )
         parser.add_argument(
             "--test_after_fit", type=bool, default=True, help="Whether fit ends with a test."
@@ -60,7 +61,8 @@ class TrainingCLI(LightningCLI):
             parser.link_arguments(f"data.{size}", f"model.init_args.{size}", apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        self.config = parser.parse_args(with_checkpoint_config(args))
+        with with_checkpoint_config(args) as completed:
+            self.config = parser.parse_args(completed)
 
     def _parse_ckpt_path(self) -> None:
         """Nothing: `with_checkpoint_config` has put the checkpoint's config below the user's."""
@@ -72,7 +74,7 @@ class TrainingCLI(LightningCLI):
         if fits and ckpt_path and not config.run_dir:
             config.run_dir = run_directory.resume_directory(Path(ckpt_path))
         files = [str(path) for path in config.get("config") or ()]
-        name = config.name or (Path(files[-1]).stem if files else str(self.subcommand))
+        name = config.name or (Path(files[0]).stem if files else str(self.subcommand))
         self.run_dir = run_directory.choose(config.run_dir, name, resumes=bool(fits and ckpt_path))
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
@@ -88,9 +90,12 @@ class TrainingCLI(LightningCLI):
         ours: list[Callback] = [make() for make in _EVERY_RUN]
         saves = config["enable_checkpointing"] is not False and not config["fast_dev_run"]
         if saves and not any(isinstance(callback, ModelCheckpoint) for callback in given):
+            # Where nothing is trained, the callback only takes up what the checkpoint knows of it.
+            ckpt_path = self.config[self.subcommand].get("ckpt_path")
+            old = None if self.subcommand == "fit" or not ckpt_path else Path(ckpt_path).parent
             ours.append(
                 ModelCheckpoint(
-                    self.run_dir / run_directory.CHECKPOINTS,
+                    old or self.run_dir / run_directory.CHECKPOINTS,
                     filename="best",
                     monitor="val/loss",
                     save_last=True,
@@ -122,6 +127,8 @@ def run(args: list[str]) -> None:
     """
     # Errors are raised, and said by `one_line`; no option may be guessed from its beginning.
     strict = {"exit_on_error": False, "allow_abbrev": False}
+    # Lightning's own use of torch 2.13, which no user can mend.
+    warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)
     try:
         TrainingCLI(
             save_config_callback=SaveRunConfig,

@@ -216,9 +216,9 @@ def test_initial_scales() -> None:
 
 
 def test_spec_builds_the_same_model() -> None:
-    spec = EncoderSpec(D, 4, 3, pre_norm=False, feed_forward=SwiGLU)
+    spec = EncoderSpec(D, 4, 3, embed_std=0.5, pre_norm=False, feed_forward=SwiGLU)
     model = spec.build(RoPE, None, causal=True)
-    assert model.dims == Dims(D, 4, 3, causal=True, embed_std=0.02)
+    assert model.dims == Dims(D, 4, 3, causal=True, embed_std=0.5)
     same = Encoder(model.dims, RoPE, pre_norm=False, feed_forward=SwiGLU)
     same.load_state_dict(model.state_dict())
     x = tokens()

@@ -1,0 +1,48 @@
+"""The README's commands run, and its code is what it says."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from lightning_posenc.cli import main
+
+README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)
+COMMANDS = [
+    found
+    for language, block in BLOCKS
+    if language == "sh"
+    for line in block.replace("\\\n", " ").splitlines()
+    for found in re.findall(r"python -m lightning_posenc ([^&#]+)", line)
+]
+MY_MODULE = next(block for language, block in BLOCKS if "class MyBias" in block)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each command of the README, on one batch where it trains."""
+    root = Path(__file__).parents[1]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "configs").symlink_to(root / "configs")
+    (tmp_path / "my_module.py").write_text(MY_MODULE)
+    (tmp_path / "tinyshakespeare.txt").write_text("to be, or not to be: the question\n" * 200)
+    arguments = shlex.split(command)
+    if "ID" in command:  # a run that the reader has made before
+        quick = ["--data.steps_per_epoch=2", "--trainer.max_epochs=1", "--data.eval_samples=64"]
+        quick.append("--trainer.log_every_n_steps=1")
+        made = ["fit", "--config", "configs/quickstart.yaml", *quick]
+        assert main([*made, "--run_dir", "runs/quickstart/ID"]) == 0
+    elif arguments[0] == "fit":
+        arguments.append("--trainer.fast_dev_run=1")
+    assert main(arguments) == 0
+
+
+def test_an_encoding_of_ones_own_takes_15_lines() -> None:
+    assert len([line for line in MY_MODULE.splitlines() if line.strip()]) <= 15
+
+
+def test_the_commands_are_found() -> None:
+    assert len(COMMANDS) >= 4
