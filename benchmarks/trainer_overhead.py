@@ -6,6 +6,7 @@ Rounds of the two alternate in one process; the figure is the ratio of their med
 """
 
 import argparse
+import itertools
 import logging
 import statistics
 import time
@@ -84,7 +85,7 @@ def plain_steps(data: list[Batch]) -> list[float]:
 
 def differences(stamps: list[float]) -> list[float]:
     warm = stamps[10:]
-    return [after - before for before, after in zip(warm, warm[1:], strict=False)]
+    return [after - before for before, after in itertools.pairwise(warm)]
 
 
 def main() -> None:

@@ -21,9 +21,6 @@ _OF_A_MODEL = ("model",)
 class SaveRunConfig(SaveConfigCallback):
     """Writes `config.yaml`, tells every logger, and keeps the config in each checkpoint."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, save_to_log_dir=False, **kwargs)
-
     def save_config(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         path = Path(trainer.default_root_dir, CONFIG)
         path.parent.mkdir(parents=True, exist_ok=True)

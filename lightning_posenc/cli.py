@@ -46,7 +46,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     args = list(sys.argv[1:] if argv is None else argv)
     if not args or args[0] in ("-h", "--help"):
-        print(HELP.format(commands="\n".join(f"  {name:<12}{what}" for name, what in TRAINING.items())))
+        print(
+            HELP.format(
+                commands="\n".join(f"  {name:<12}{what}" for name, what in TRAINING.items())
+            )
+        )
         return 0
     if args[0] == "--version":
         from lightning_posenc import __version__

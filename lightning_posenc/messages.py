@@ -14,7 +14,9 @@ _NOISE = re.compile(
 )
 _CLASS = re.compile(r"Expected a dot import path string: (?P<name>\S+)")
 _OPTION = re.compile(r"Option '(?P<key>\w+)' is not accepted.*class_path='(?P<name>[\w.]+)'")
-_MODULE = re.compile(r"expects a function or a callable class: (?P<why>.+?)\. Got value: (?P<name>.+)")
+_MODULE = re.compile(
+    r"expects a function or a callable class: (?P<why>.+?)\. Got value: (?P<name>.+)"
+)
 _UNKNOWN = re.compile(r"unrecognized arguments: (?P<args>.+)")
 _UNEXPECTED = re.compile(r"[Kk]ey '?\"?(?P<key>[\w.]+)'?\"? is not expected")
 
@@ -69,10 +71,8 @@ def _class_names() -> list[str]:
     from lightning_posenc.model import FeedForward, Kernel
     from lightning_posenc.positional import PositionalEncoding
 
-    bases: list[type] = [PositionalEncoding, positions.Positions, masks.Mask, tasks.Task]
-    bases += [Kernel, FeedForward, torch.optim.Optimizer]
-    names: set[str] = set()
-    while bases:
-        bases += (children := bases.pop().__subclasses__())
-        names |= {child.__name__ for child in children}
-    return sorted(names)
+    classes: list[type] = [PositionalEncoding, positions.Positions, masks.Mask, tasks.Task]
+    classes += [Kernel, FeedForward, torch.optim.Optimizer]
+    for kind in classes:  # grows while it is walked: subclasses of subclasses
+        classes += kind.__subclasses__()
+    return sorted({kind.__name__ for kind in classes})

@@ -3,6 +3,7 @@
 import csv
 from pathlib import Path
 
+from lightning.fabric.loggers.csv_logs import _ExperimentWriter as FabricWriter
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 
@@ -18,13 +19,13 @@ class MetricsCSV(CSVLogger):
         super().__init__(save_dir=run_dir, name="", version="")
 
     @property
-    def experiment(self) -> ExperimentWriter:  # type: ignore[override]
+    def experiment(self) -> FabricWriter:
         if self._experiment is None:
             Path(self.log_dir).mkdir(parents=True, exist_ok=True)
             self._experiment = _ContinuedWriter(log_dir=self.log_dir)
         return self._experiment
 
-    def log_hyperparams(self, params: object = None) -> None:  # type: ignore[override]
+    def log_hyperparams(self, params: object = None) -> None:
         """Nothing: `config.yaml` beside the metrics holds the whole config."""
 
 

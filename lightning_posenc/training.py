@@ -132,6 +132,7 @@ def run(args: list[str]) -> None:
     try:
         TrainingCLI(
             save_config_callback=SaveRunConfig,
+            save_config_kwargs={"save_to_log_dir": False},  # it has a place of its own
             seed_everything_default=0,
             trainer_defaults={"use_distributed_sampler": False},
             parser_kwargs={**strict, **{name: dict(strict) for name in TrainingCLI.subcommands()}},

@@ -70,7 +70,9 @@ def test_a_run_keeps_everything_in_its_directory(tmp_path: Path) -> None:
     assert report["status"] == "finished"
     assert report["seed"] == 0
     assert report["steps"] == 12
-    assert {"test/acc/len_32", "test/loss/len_32", "val/acc", "train/loss"} <= set(report["metrics"])
+    assert {"test/acc/len_32", "test/loss/len_32", "val/acc", "train/loss"} <= set(
+        report["metrics"]
+    )
     attention = json.loads((tmp_path / "run/figures/attention.json").read_text())
     assert len(attention["layer_01"]) == 2  # heads
     assert sum(attention["layer_01"][0][0]) == pytest.approx(1, abs=1e-3)
@@ -112,7 +114,10 @@ def test_a_directory_is_never_used_twice(
         ),
         (["--model=LanguageModel", "--trainer.max_epoch=3"], "unknown option trainer.max_epoch"),
         (["--model.encoder.depth=3"], "unknown option model.encoder.depth"),
-        (["--model.positional=RoPE", "--model.positional.bas=3"], "unknown option model.positional.bas"),
+        (
+            ["--model.positional=RoPE", "--model.positional.bas=3"],
+            "unknown option model.positional.bas",
+        ),
         (["--data.batch_size=many"], "data.batch_size: Expected a <class 'int'>"),
         (["--data.task=Copy", "--data.train_length=1"], "Copy cannot make sequences of length 1"),
         (["--config=nowhere.yaml"], "File does not exist"),
@@ -130,7 +135,9 @@ def test_a_mistake_ends_in_one_clear_line(
     assert not (tmp_path / "run" / "checkpoints" / "last.ckpt").exists()
 
 
-def test_an_unknown_key_of_a_config_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_key_of_a_config_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     config = yaml.safe_load(Path(QUICKSTART).read_text())
     config["model"]["init_args"]["encoder"]["depth"] = 3
     (tmp_path / "bad.yaml").write_text(yaml.safe_dump(config))

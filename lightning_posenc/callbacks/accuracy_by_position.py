@@ -6,6 +6,7 @@ import lightning as L
 import torch
 from torch import Tensor
 
+from lightning_posenc.callbacks.bounds import bag_of_tokens_bounds
 from lightning_posenc.callbacks.figures import log_figure, new_figure
 from lightning_posenc.data.batch import Batch
 from lightning_posenc.tasks import IGNORE
@@ -50,10 +51,14 @@ class AccuracyByPosition(L.Callback):
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not self._counts:
             return
-        sums = {T: trainer.strategy.reduce(c, reduce_op="sum").cpu() for T, c in self._counts.items()}
+        sums = {
+            T: trainer.strategy.reduce(c, reduce_op="sum").cpu() for T, c in self._counts.items()
+        }
         by_position = {T: (right / total) for T, (right, total) in sorted(sums.items())}
-        overall = {T: float(right.sum() / total.sum()) for T, (right, total) in sorted(sums.items())}
-        bounds = getattr(trainer.datamodule, "bag_of_tokens_bounds", dict)()
+        overall = {
+            T: float(right.sum() / total.sum()) for T, (right, total) in sorted(sums.items())
+        }
+        bounds = bag_of_tokens_bounds(trainer)
         _draw(trainer, overall, by_position, bounds)
 
 

@@ -63,7 +63,9 @@ def _draw(trainer: L.Trainer, layers: list[Tensor]) -> None:
     figure.colorbar(image, ax=axes, label="attention weight", shrink=0.7)
     figure.suptitle("attention of one test sequence", fontsize=10)
     numbers = {
-        f"layer_{row:02d}": [[[round(w, 5) for w in query] for query in head] for head in layer.tolist()]
+        f"layer_{row:02d}": [
+            [[round(w, 5) for w in query] for query in head] for head in layer.tolist()
+        ]
         for row, layer in enumerate(layers)
     }
     log_figure(trainer, "attention", figure, numbers)

@@ -20,7 +20,7 @@ def new_figure(**kwargs: Any) -> "Figure":
 
 
 def log_figure(trainer: L.Trainer, name: str, figure: "Figure", numbers: dict[str, Any]) -> Path:
-    """Save `figures/<name>.png` and the numbers behind it, and hand it to loggers that take figures.
+    """Save `figures/<name>.png` and its numbers, and hand the figure to loggers that take one.
 
     Args:
         trainer: Its `default_root_dir` is the run directory.
@@ -41,6 +41,8 @@ def log_figure(trainer: L.Trainer, name: str, figure: "Figure", numbers: dict[st
         # Loggers share no interface for figures: W&B takes image files, TensorBoard figures.
         if hasattr(logger, "log_image"):
             logger.log_image(key=f"figures/{name}", images=[str(path)])
-        elif hasattr(logger.experiment, "add_figure"):
-            logger.experiment.add_figure(f"figures/{name}", figure, trainer.global_step)
+            continue
+        add_figure = getattr(getattr(logger, "experiment", None), "add_figure", None)
+        if add_figure is not None:
+            add_figure(f"figures/{name}", figure, trainer.global_step)
     return path

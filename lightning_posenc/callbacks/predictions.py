@@ -36,7 +36,9 @@ class Predictions(BasePredictionWriter):
         dataloader_idx: int,
     ) -> None:
         n_tokens = batch.tokens.shape[1]
-        lengths = [n_tokens] * len(batch.tokens) if batch.lengths is None else batch.lengths.tolist()
+        lengths = (
+            [n_tokens] * len(batch.tokens) if batch.lengths is None else batch.lengths.tolist()
+        )
         with self._path(trainer).open("a") as file:
             for tokens, found, length in zip(
                 batch.tokens.tolist(), prediction.tolist(), lengths, strict=True

@@ -6,6 +6,8 @@ import lightning as L
 from rich.console import Console
 from rich.table import Table
 
+from lightning_posenc.callbacks.bounds import bag_of_tokens_bounds
+
 _KEY = re.compile(r"test/(?P<metric>.+)/len_(?P<length>\d+)")
 
 
@@ -18,7 +20,7 @@ class ResultsTable(L.Callback):
             return
         values = {(int(m["length"]), m["metric"]): value for m, value in found}
         metrics = sorted({metric for _, metric in values})
-        bounds = getattr(trainer.datamodule, "bag_of_tokens_bounds", dict)()
+        bounds = bag_of_tokens_bounds(trainer)
         encoding = type(pl_module.positional).__name__
         table = Table(title=f"{type(pl_module).__name__} with {encoding}", title_justify="left")
         for column in ["length", *metrics, *(["acc without order, at best"] if bounds else [])]:

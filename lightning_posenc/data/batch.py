@@ -1,7 +1,8 @@
 """What a model is given."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 
@@ -24,3 +25,8 @@ class Batch(NamedTuple):
     documents: Tensor | None = None
     positions: Tensor | None = None
     focus: Tensor | None = None
+
+    def to(self, device: torch.device, non_blocking: bool = False) -> "Batch":
+        """Move every tensor; Lightning calls this instead of searching the tuple for tensors."""
+        moved: Any = (f if f is None else f.to(device, non_blocking=non_blocking) for f in self)
+        return Batch(*moved)

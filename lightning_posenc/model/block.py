@@ -10,7 +10,7 @@ from lightning_posenc.model.feed_forward import FeedForward
 
 
 class DropPath(nn.Module):
-    """Stochastic depth: drops a residual branch for whole sequences (Huang et al. 2016, 1603.09382).
+    """Stochastic depth: drops a branch for whole sequences (Huang et al. 2016, arXiv:1603.09382).
 
     Args:
         p: Probability in training, in [0, 1). What is kept grows by 1/(1-p).

@@ -4,7 +4,7 @@ Shapes: B sequences, T tokens, D = d_model.
 """
 
 from collections.abc import Callable
-from typing import Any, final
+from typing import Any, cast, final
 
 import torch
 from torch import Tensor, nn
@@ -146,8 +146,9 @@ class Encoder(nn.Module):
                     nn.init.normal_(module.weight, std=std)
                     if module.bias is not None:
                         nn.init.zeros_(module.bias)
-            for branch in (block.attention, block.feed_forward):
-                nn.init.normal_(branch.out.weight, std=std * (2 * self.dims.n_layers) ** -0.5)
+            for name in ("attention.out", "feed_forward.out"):
+                out = cast(nn.Linear, block.get_submodule(name))
+                nn.init.normal_(out.weight, std=std * (2 * self.dims.n_layers) ** -0.5)
 
 
 @final

@@ -30,9 +30,7 @@ class ALiBi(RelativeBias):
         ValueError: For the two-sided form with a single head, which would be symmetric.
     """
 
-    def __init__(
-        self, dims: Dims, form: Literal["symmetric", "two_sided"] | None = None
-    ) -> None:
+    def __init__(self, dims: Dims, form: Literal["symmetric", "two_sided"] | None = None) -> None:
         super().__init__(dims)
         self.form = form or ("symmetric" if dims.causal else "two_sided")
         if self.form == "two_sided" and dims.n_heads == 1:

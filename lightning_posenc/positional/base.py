@@ -61,7 +61,8 @@ class PositionalEncoding(nn.Module):
         """Compute what depends on positions alone, once per forward.
 
         Args:
-            q_pos: (B|1, T); k_pos: (B|1, S). Integer, or float32 for positions off the lattice.
+            q_pos: (B|1, T), integer, or float for positions off the lattice.
+            k_pos: (B|1, S), likewise.
 
         Returns:
             Anything; it comes back as `site.prepared`.

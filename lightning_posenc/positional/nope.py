@@ -4,7 +4,7 @@ from lightning_posenc.positional.base import PositionalEncoding
 
 
 class NoPE(PositionalEncoding):
-    """Nothing at all: a causal mask is then the only source of order, a bidirectional model has none.
+    """Nothing at all: a causal mask is then the only source of order; bidirectional, there is none.
 
     Source: Kazemnejad et al. 2023, "The Impact of Positional Encoding on Length Generalization in
     Transformers", arXiv:2305.19466; Haviv et al. 2022, arXiv:2203.16634.

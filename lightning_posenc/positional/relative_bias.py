@@ -15,11 +15,11 @@ class PerLayerTable(NamedTuple):
 
     Args:
         values: (L, H, N) bias at N consecutive whole distances.
-        index: (B|1, T, S) place of each pair's distance among the N.
+        place: (B|1, T, S) index of each pair's distance among the N.
     """
 
     values: Tensor
-    index: Tensor
+    place: Tensor
 
 
 class RelativeBias(PositionalEncoding, ABC):
@@ -54,7 +54,7 @@ class RelativeBias(PositionalEncoding, ABC):
 
     def bias(self, site: Site) -> Tensor:
         if isinstance(site.prepared, PerLayerTable):
-            return gather(site.prepared.values[site.layer], site.prepared.index)
+            return gather(site.prepared.values[site.layer], site.prepared.place)
         return site.prepared if site.prepared.dim() == 4 else site.prepared[site.layer]
 
     @staticmethod

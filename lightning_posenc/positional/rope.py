@@ -47,7 +47,8 @@ class RoPE(PositionalEncoding):
 
     def inv_freq(self, device: torch.device) -> Tensor:
         """Angle per step of every pair, (K/2,), float32: made when used, so that no cast of the
-        model to half precision can touch it."""
+        model to half precision can touch it.
+        """
         exponent = torch.arange(0, self.dims.d_head, 2, device=device).float()
         return self.base ** (-exponent / self.dims.d_head)
 

@@ -10,7 +10,7 @@ from lightning_posenc.positional.relative_bias import RelativeBias
 
 
 class T5Bias(RelativeBias):
-    """A learned scalar per head and bucket: near distances have buckets of their own, far ones share.
+    """A learned scalar per head and bucket: near distances have their own, far ones share.
 
     Half of the buckets (of each side, when bidirectional) hold one distance each; the others grow
     logarithmically up to `max_distance`, beyond which all distances share the last one.
@@ -39,8 +39,8 @@ class T5Bias(RelativeBias):
         side = n_buckets if dims.causal else n_buckets // 2
         if n_buckets % 2 or side < 4 or max_distance <= side // 2:
             raise ValueError(
-                f"T5Bias: n_buckets={n_buckets}, max_distance={max_distance}: buckets must be even, "
-                f"at least 4 a side, and half a side ({side // 2}) below max_distance"
+                f"T5Bias: n_buckets={n_buckets}, max_distance={max_distance}: buckets must be "
+                f"even, at least 4 a side, and half a side ({side // 2}) below max_distance"
             )
         self.n_buckets = n_buckets
         self.max_distance = max_distance
@@ -54,7 +54,7 @@ class T5Bias(RelativeBias):
     def bucket(self, delta: Tensor) -> Tensor:
         """Number of the bucket of each distance, in [0, n_buckets)."""
         if self.dims.causal:
-            side, offset, distance = self.n_buckets, 0, delta.clamp(min=0)
+            side, distance, offset = self.n_buckets, delta.clamp(min=0), torch.zeros_like(delta)
         else:
             side, distance = self.n_buckets // 2, delta.abs()
             offset = torch.where(delta < 0, side, 0)
@@ -62,4 +62,4 @@ class T5Bias(RelativeBias):
         # Not below `exact`, where the logarithm is not used and would be -inf at distance 0.
         ratio = torch.log(distance.clamp(min=exact) / exact) / math.log(self.max_distance / exact)
         far = (exact + (ratio * (side - exact)).long()).clamp(max=side - 1)
-        return offset + torch.where(distance < exact, distance.long(), far)
+        return offset.long() + torch.where(distance < exact, distance.long(), far)
