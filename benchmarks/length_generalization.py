@@ -24,7 +24,7 @@ ENCODINGS = (
 LENGTHS = (8, 16, 32, 48, 64, 96, 128)
 COMMAND = (
     "fit --config configs/quickstart.yaml --model=TokenClassifier --data.task=Shift "
-    "--data.task.k=3 --data.eval_samples=512"
+    "--data.task.k=3 --data.steps_per_epoch=200 --data.eval_samples=512"
 )
 
 

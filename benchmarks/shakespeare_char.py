@@ -8,6 +8,7 @@ encodings. Writes results/shakespeare_char.{md,json}.
 """
 
 import argparse
+import itertools
 import json
 import platform
 import statistics
@@ -69,7 +70,7 @@ def plain(path: Path, seed: int) -> None:
     starts = torch.arange(0, len(val) - BLOCK, BLOCK)
     with torch.no_grad():
         losses = [loss_of(val, part) * len(part) for part in starts.split(64)]
-    steps = [after - before for before, after in zip(stamps, stamps[1:], strict=False)]
+    steps = [after - before for before, after in itertools.pairwise(stamps)]
     print(json.dumps({"loss": float(sum(losses)) / len(starts), "step": statistics.median(steps)}))
 
 

@@ -24,7 +24,7 @@ class LearnedRelativeBias(RelativeBias):
     """
 
     def __init__(
-        self, dims: Dims, max_distance: int = 64, shared: bool = False, std: float = 1.0
+        self, dims: Dims, max_distance: int = 64, shared: bool = False, std: float = 2.0
     ) -> None:
         super().__init__(dims)
         if max_distance < 1:
