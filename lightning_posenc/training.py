@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+from jsonargparse import Namespace
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
@@ -76,6 +77,11 @@ class TrainingCLI(LightningCLI):
         files = [str(path) for path in config.get("config") or ()]
         name = config.name or (Path(files[0]).stem if files else str(self.subcommand))
         self.run_dir = run_directory.choose(config.run_dir, name, resumes=bool(fits and ckpt_path))
+        loggers = config.trainer.logger
+        for logger in loggers if isinstance(loggers, list) else [loggers]:
+            # W&B's default is the working directory.
+            if isinstance(logger, Namespace) and logger.get("init_args.save_dir") == ".":
+                logger.init_args.save_dir = str(self.run_dir)
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         config = self._get(self.config_init, "trainer")

@@ -26,9 +26,8 @@ def captured_attention(model: nn.Module) -> Iterator[list[Tensor]]:
     weights: list[Tensor] = []
 
     def observe(kernel: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
-        q, k, _, bias, visibility, rescore = args
         with torch.no_grad():
-            weights.append(attention_weights(q, k, bias, visibility, rescore))
+            weights.append(attention_weights(*args))
 
     kernels = [module for module in model.modules() if isinstance(module, Kernel)]
     handles = [kernel.register_forward_hook(observe) for kernel in kernels]

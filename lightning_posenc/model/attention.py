@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lightning_posenc.dims import Dims
 from lightning_posenc.masks import Visibility
-from lightning_posenc.model.kernels import SDPA, Kernel
+from lightning_posenc.model.kernels import SDPA, Kernel, Operands
 from lightning_posenc.positional.base import PositionalEncoding, Site
 
 
@@ -82,5 +82,5 @@ class Attention(nn.Module):
         rescores = positional.rescores(self.layer)
         rescore = partial(positional.rescore, site=site) if rescores else None
         q, k = positional.transform(site)
-        mixed = self.kernel(q, k, v, bias, visibility, rescore)  # (B, H, T, K)
+        mixed = self.kernel(Operands(q, k, v, bias, visibility, rescore))  # (B, H, T, K)
         return self.out(mixed.transpose(1, 2).flatten(-2))

@@ -4,7 +4,7 @@ softmax(q·k / sqrt(K) + bias, hidden keys at -inf) · v. `Eager` materialises i
 `SDPA` is the default; `Flex` runs FlexAttention on CUDA. What the positional hooks returned decides
 the path within a kernel: a rescore needs the logits, so everything hands over to `Eager` there.
 
-A kernel is a submodule of the attention, so that a forward hook sees q, k, v, bias and mask.
+A kernel is a submodule of the attention, so that a forward hook sees its operands.
 
 Shapes: B sequences, H heads, G key-value heads (G divides H), T queries, S keys, K channels.
 """
@@ -12,6 +12,7 @@ Shapes: B sequences, H heads, G key-value heads (G divides H), T queries, S keys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import cache
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +21,49 @@ from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex
 
 from lightning_posenc.masks import Visibility
 
-Rescore = Callable[[Tensor], Tensor]
+
+class Operands(NamedTuple):
+    """All that a kernel computes with.
+
+    Args:
+        q: (B, H, T, K).
+        k: (B, G, S, K).
+        v: (B, G, S, K).
+        bias: (B|1, H|1, T, S), added to the scaled logits, or None.
+        visibility: Who may see whom.
+        rescore: Maps masked logits (B, H, T, S) to logits, or None.
+    """
+
+    q: Tensor
+    k: Tensor
+    v: Tensor
+    bias: Tensor | None
+    visibility: Visibility
+    rescore: Callable[[Tensor], Tensor] | None = None
+
+    @property
+    def is_grouped(self) -> bool:
+        """Whether several query heads share a key-value head."""
+        return self.k.shape[1] != self.q.shape[1]
+
+    def repeated(self, x: Tensor) -> Tensor:
+        """Keys or values (B, G, S, K), one for each query head: (B, H, S, K)."""
+        repeats = self.q.shape[1] // x.shape[1]
+        return x.repeat_interleave(repeats, dim=1) if repeats > 1 else x
+
+
+def attention_weights(operands: Operands) -> Tensor:
+    """The weights A (B, H, T, S), in float32 (float64 if q is)."""
+    q, k, _, bias, visibility, rescore = operands
+    logits = q @ operands.repeated(k).transpose(-2, -1) * q.shape[-1] ** -0.5
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    if bias is not None:
+        logits = logits + bias
+    if visibility.dense is not None:
+        logits = logits.masked_fill(~visibility.dense, -torch.inf)
+    if rescore is not None:
+        logits = rescore(logits)
+    return logits.softmax(dim=-1)
 
 
 class Kernel(nn.Module, ABC):
@@ -37,80 +80,26 @@ class Kernel(nn.Module, ABC):
         self.dropout = dropout
 
     @abstractmethod
-    def forward(
-        self,
-        q: Tensor,
-        k: Tensor,
-        v: Tensor,
-        bias: Tensor | None,
-        visibility: Visibility,
-        rescore: Rescore | None,
-    ) -> Tensor:
-        """Attend.
-
-        Args:
-            q: (B, H, T, K).
-            k: (B, G, S, K).
-            v: (B, G, S, K).
-            bias: (B|1, H|1, T, S), added to the scaled logits.
-            visibility: Who may see whom.
-            rescore: Maps masked logits (B, H, T, S) to logits.
-
-        Returns:
-            (B, H, T, K) in the dtype of q.
-        """
+    def forward(self, operands: Operands) -> Tensor:
+        """Attend: (B, H, T, K) in the dtype of q."""
 
 
 class Eager(Kernel):
     """Materialised logits and a softmax in float32: what every other execution is held to."""
 
-    def forward(
-        self,
-        q: Tensor,
-        k: Tensor,
-        v: Tensor,
-        bias: Tensor | None,
-        visibility: Visibility,
-        rescore: Rescore | None,
-    ) -> Tensor:
-        weights = attention_weights(q, k, bias, visibility, rescore).to(v.dtype)
+    def forward(self, operands: Operands) -> Tensor:
+        weights = attention_weights(operands).to(operands.v.dtype)
         weights = F.dropout(weights, self.dropout, self.training)
-        return weights @ _repeat_heads(v, q.shape[1])
-
-
-def attention_weights(
-    q: Tensor,
-    k: Tensor,
-    bias: Tensor | None,
-    visibility: Visibility,
-    rescore: Rescore | None,
-) -> Tensor:
-    """The weights A (B, H, T, S), in float32 (float64 if q is)."""
-    logits = q @ _repeat_heads(k, q.shape[1]).transpose(-2, -1) * q.shape[-1] ** -0.5
-    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    if bias is not None:
-        logits = logits + bias
-    if visibility.dense is not None:
-        logits = logits.masked_fill(~visibility.dense, -torch.inf)
-    if rescore is not None:
-        logits = rescore(logits)
-    return logits.softmax(dim=-1)
+        return weights @ operands.repeated(operands.v)
 
 
 class SDPA(Eager):
     """torch's scaled_dot_product_attention: fused wherever it can be."""
 
-    def forward(
-        self,
-        q: Tensor,
-        k: Tensor,
-        v: Tensor,
-        bias: Tensor | None,
-        visibility: Visibility,
-        rescore: Rescore | None,
-    ) -> Tensor:
+    def forward(self, operands: Operands) -> Tensor:
+        q, k, v, bias, visibility, rescore = operands
         if rescore is not None:
-            return super().forward(q, k, v, bias, visibility, rescore)
+            return super().forward(operands)
         is_causal = bias is None and visibility.is_causal
         mask = None
         if bias is not None:
@@ -125,7 +114,7 @@ class SDPA(Eager):
             attn_mask=mask,
             dropout_p=self.dropout if self.training else 0.0,
             is_causal=is_causal,
-            enable_gqa=k.shape[1] != q.shape[1],
+            enable_gqa=operands.is_grouped,
         )
 
 
@@ -137,38 +126,24 @@ class Flex(SDPA):
     where FlexAttention has no backward.
     """
 
-    def forward(
-        self,
-        q: Tensor,
-        k: Tensor,
-        v: Tensor,
-        bias: Tensor | None,
-        visibility: Visibility,
-        rescore: Rescore | None,
-    ) -> Tensor:
-        learned = bias is not None and bias.requires_grad
+    def forward(self, operands: Operands) -> Tensor:
+        learned = operands.bias is not None and operands.bias.requires_grad
         drops = self.training and self.dropout > 0
-        if not q.is_cuda or rescore is not None or learned or drops:
-            return super().forward(q, k, v, bias, visibility, rescore)
-        return flex(_compiled_flex(), q, k, v, bias, visibility)
+        if not operands.q.is_cuda or operands.rescore is not None or learned or drops:
+            return super().forward(operands)
+        return flex(_compiled_flex(), operands)
 
 
-def flex(
-    attend: Callable[..., Tensor],
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    bias: Tensor | None,
-    visibility: Visibility,
-) -> Tensor:
-    """Attend by FlexAttention, or its compiled form."""
+def flex(attend: Callable[..., Tensor], operands: Operands) -> Tensor:
+    """Attend by `flex_attention` or its compiled form; `rescore` is left out."""
+    q, k, v, bias, visibility, _ = operands
     return attend(
         q,
         k,
         v,
         score_mod=None if bias is None else _adding(bias),
         block_mask=_block_mask(visibility),
-        enable_gqa=k.shape[1] != q.shape[1],
+        enable_gqa=operands.is_grouped,
     )
 
 
@@ -198,8 +173,3 @@ def _block_mask(visibility: Visibility) -> BlockMask | None:
 @cache
 def _compiled_flex() -> Callable[..., Tensor]:
     return torch.compile(flex_attention, dynamic=True)
-
-
-def _repeat_heads(x: Tensor, n_heads: int) -> Tensor:
-    """(B, G, S, K) -> (B, H, S, K)."""
-    return x if x.shape[1] == n_heads else x.repeat_interleave(n_heads // x.shape[1], dim=1)

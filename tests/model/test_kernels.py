@@ -13,7 +13,7 @@ from torch.nn.attention.flex_attention import flex_attention
 
 from lightning_posenc.masks import Causal, Documents, Mask, Padding, Visibility, Window
 from lightning_posenc.model import SDPA, Eager, Flex, Kernel
-from lightning_posenc.model.kernels import flex
+from lightning_posenc.model.kernels import Operands, flex
 
 B, T, H, K = 3, 10, 4, 8
 CPU = torch.device("cpu")
@@ -62,7 +62,7 @@ def test_eager_equals_definition(
     q, k, v, *rest = inputs(n_kv_heads, rows)
     bias = rest[0] if rest else None
     visibility = Visibility(mask, T, T, CPU)
-    out = Eager()(q, k, v, bias, visibility, None)
+    out = Eager()(Operands(q, k, v, bias, visibility))
     torch.testing.assert_close(out, by_hand(q, k, v, bias, visibility), rtol=0, atol=1e-5)
 
 
@@ -79,7 +79,7 @@ def test_kernel_equals_eager(
     weights = torch.randn(B, H, T, K)
     results = []
     for tried in (kernel(), Eager()):
-        out = tried(q, k, v, bias, Visibility(mask, T, T, CPU), None)
+        out = tried(Operands(q, k, v, bias, Visibility(mask, T, T, CPU)))
         results.append((out, *torch.autograd.grad((out * weights).sum(), tensors)))
     for got, expected in zip(*results, strict=True):
         torch.testing.assert_close(got, expected, rtol=0, atol=1e-5)
@@ -94,8 +94,8 @@ def test_flex_attention_equals_eager(mask: Mask | None, rows: tuple[int, int] | 
     bias = rest[0] if rest else None
     visibility = Visibility(mask, T, T, CPU)
     with torch.no_grad():
-        out = flex(flex_attention, q, k, v, bias, visibility)
-        expected = Eager()(q, k, v, bias, visibility, None)
+        out = flex(flex_attention, Operands(q, k, v, bias, visibility))
+        expected = Eager()(Operands(q, k, v, bias, visibility))
     torch.testing.assert_close(out, expected, rtol=0, atol=1e-5)
 
 
@@ -109,7 +109,7 @@ def test_rescored_logits_are_masked_and_biased(kernel: type[Kernel]) -> None:
         met.append(logits)
         return 2 * logits
 
-    out = kernel()(q, k, v, bias, visibility, rescore)
+    out = kernel()(Operands(q, k, v, bias, visibility, rescore))
     logits = (q @ k.mT / math.sqrt(K) + bias).masked_fill(~Causal().dense(T, T, CPU), -torch.inf)
     torch.testing.assert_close(met, [logits])
     torch.testing.assert_close(out, (2 * logits).softmax(-1) @ v)
@@ -120,19 +120,19 @@ def test_dropout_acts_in_training_only(kernel: type[Kernel]) -> None:
     q, k, v = inputs(H, None)
     visibility = Visibility(None, T, T, CPU)
     dropping = kernel(0.5)
-    attend = partial(dropping, q, k, v, None, visibility, None)
+    attend = partial(dropping, Operands(q, k, v, None, visibility))
     assert not torch.equal(attend(), attend())
     dropping.eval()
-    torch.testing.assert_close(attend(), Eager()(q, k, v, None, visibility, None))
+    torch.testing.assert_close(attend(), Eager()(Operands(q, k, v, None, visibility)))
 
 
 @pytest.mark.parametrize("kernel", [Eager, SDPA])
 def test_dropout_keeps_the_expectation(kernel: type[Kernel]) -> None:
     q, k, v = inputs(H, None)
     visibility = Visibility(None, T, T, CPU)
-    expected = Eager()(q, k, v, None, visibility, None)
+    expected = Eager()(Operands(q, k, v, None, visibility))
     many = [part.repeat(2000, 1, 1, 1) for part in (q, k, v)]
-    mean = kernel(0.2)(*many, None, visibility, None).unflatten(0, (2000, B)).mean(0)
+    mean = kernel(0.2)(Operands(*many, None, visibility)).unflatten(0, (2000, B)).mean(0)
     torch.testing.assert_close(mean, expected, rtol=0, atol=0.05)
 
 
@@ -146,7 +146,7 @@ def test_dropout_out_of_range(dropout: float) -> None:
 def test_half_precision_stays(kernel: type[Kernel]) -> None:
     q, k, v, bias = (tensor.bfloat16() for tensor in inputs(2, (1, H)))
     visibility = Visibility(Causal(), T, T, CPU)
-    out = kernel()(q, k, v, bias, visibility, None)
+    out = kernel()(Operands(q, k, v, bias, visibility))
     assert out.dtype == torch.bfloat16
-    exact = Eager()(q.float(), k.float(), v.float(), bias.float(), visibility, None)
+    exact = Eager()(Operands(q.float(), k.float(), v.float(), bias.float(), visibility))
     torch.testing.assert_close(out.float(), exact, rtol=0, atol=0.05)

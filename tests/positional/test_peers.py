@@ -19,7 +19,7 @@ from transformers.models.wav2vec2_bert.modeling_wav2vec2_bert import Wav2Vec2Ber
 
 from lightning_posenc import Dims
 from lightning_posenc.masks import Visibility
-from lightning_posenc.model.kernels import attention_weights
+from lightning_posenc.model.kernels import Operands, attention_weights
 from lightning_posenc.positional import (
     ALiBi,
     LearnedAbsolute,
@@ -175,7 +175,7 @@ def test_shaw_equals_wav2vec2_bert() -> None:
         for project in (peer.linear_q, peer.linear_k)
     )
     everything = Visibility(None, T, T, x.device)
-    close(attention_weights(q, k, bias(encoding, q, k), everything, None), expected)
+    close(attention_weights(Operands(q, k, k, bias(encoding, q, k), everything)), expected)
 
 
 def test_sinusoidal_equals_positional_encodings() -> None:
