@@ -85,6 +85,7 @@ def main() -> None:
         f"{COMMAND} --model.positional=…`\n\n" + "\n".join(rows) + "\n"
     )
     results = ROOT / "benchmarks" / "results"
+    results.mkdir(exist_ok=True)
     (results / "length_generalization.md").write_text(text)
     (results / "length_generalization.json").write_text(
         json.dumps({"lengths": LENGTHS, "accuracy": found}, indent=1) + "\n"

@@ -19,6 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
 ITERATIONS, BLOCK, BATCH = 2000, 64, 12
 
 
@@ -107,12 +108,19 @@ def main() -> None:
     if args.plain is not None:
         plain(args.text, args.plain)
         return
-    found: dict[str, list[dict[str, float]]] = {"fit LearnedAbsolute": [], "plain loop": []}
+    found: dict[str, list[dict[str, float]]] = {}
+
+    def keep(name: str, result: dict[str, float]) -> None:
+        found.setdefault(name, []).append(result)
+        print(name, result, flush=True)
+        (RESULTS / "shakespeare_char.json").write_text(json.dumps(found, indent=1) + "\n")
+
+    RESULTS.mkdir(exist_ok=True)
     for seed in range(args.seeds):
-        found["fit LearnedAbsolute"].append(run_fit(args.text, seed, "LearnedAbsolute"))
-        found["plain loop"].append(run_plain(args.text, seed))
+        keep("fit LearnedAbsolute", run_fit(args.text, seed, "LearnedAbsolute"))
+        keep("plain loop", run_plain(args.text, seed))
     for encoding in ("RoPE", "ALiBi"):
-        found[f"fit {encoding}"] = [run_fit(args.text, 0, encoding)]
+        keep(f"fit {encoding}", run_fit(args.text, 0, encoding))
     rows = ["| run | validation loss, by seed | mean | seconds, median |", "|---|---|---|---|"]
     for name, runs in found.items():
         losses = [run["loss"] for run in runs]
@@ -132,9 +140,7 @@ def main() -> None:
         f"loop, pair by pair: {', '.join(f'{ratio:.3f}' for ratio in ratios)}; median "
         f"{statistics.median(ratios):.3f}.\n"
     )
-    results = ROOT / "benchmarks" / "results"
-    (results / "shakespeare_char.md").write_text(text)
-    (results / "shakespeare_char.json").write_text(json.dumps(found, indent=1) + "\n")
+    (RESULTS / "shakespeare_char.md").write_text(text)
     print(text)
 
 
