@@ -103,6 +103,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("text", type=Path, help="tinyshakespeare.txt")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--encodings", nargs="*", default=["RoPE", "ALiBi"], help="also these")
     parser.add_argument("--plain", type=int, default=None, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.plain is not None:
@@ -119,7 +120,7 @@ def main() -> None:
     for seed in range(args.seeds):
         keep("fit LearnedAbsolute", run_fit(args.text, seed, "LearnedAbsolute"))
         keep("plain loop", run_plain(args.text, seed))
-    for encoding in ("RoPE", "ALiBi"):
+    for encoding in args.encodings:
         keep(f"fit {encoding}", run_fit(args.text, 0, encoding))
     rows = ["| run | validation loss, by seed | mean | seconds, median |", "|---|---|---|---|"]
     for name, runs in found.items():
