@@ -47,11 +47,11 @@ def accuracies(encoding: str, seed: int) -> list[float]:
     return [metrics[f"test/acc/len_{length}"] for length in LENGTHS]
 
 
-def draw(found: dict[str, list[list[float]]], bound: float) -> None:
+def draw(found: dict[str, list[list[float]]], bounds: list[float]) -> None:
     figure = Figure(figsize=(7.5, 4), layout="constrained")
     ax = figure.subplots()
     ax.axvline(32, color="0.8", linewidth=6, label="trained length")
-    ax.axhline(bound, color="0.4", linestyle=":", label="best without order")
+    ax.plot(LENGTHS, bounds, color="0.4", linestyle=":", label="best without order")
     for marker, (encoding, runs) in zip("os^v<>DX", found.items(), strict=True):
         mean = [sum(values) / len(values) for values in zip(*runs, strict=True)]
         ax.plot(LENGTHS, mean, marker=marker, label=encoding)
@@ -70,7 +70,7 @@ def main() -> None:
     found = {name: [accuracies(name, seed) for seed in range(args.seeds)] for name in ENCODINGS}
     from lightning_posenc.tasks import Shift
 
-    draw(found, Shift(k=3).bag_of_tokens_bound(32))
+    draw(found, [Shift(k=3).bag_of_tokens_bound(length) for length in LENGTHS])
     rows = [f"| encoding | {' | '.join(map(str, LENGTHS))} |", "|---" * (len(LENGTHS) + 1) + "|"]
     for encoding, runs in found.items():
         cells = [
