@@ -77,22 +77,17 @@ class TrainingCLI(LightningCLI):
         files = [str(path) for path in config.get("config") or ()]
         name = config.name or (Path(files[0]).stem if files else str(self.subcommand))
         self.run_dir = run_directory.choose(config.run_dir, name, resumes=bool(fits and ckpt_path))
-        loggers = config.trainer.logger
-        for logger in loggers if isinstance(loggers, list) else [loggers]:
+        for logger in _as_list(config.trainer.logger):
             # W&B's default is the working directory.
             if isinstance(logger, Namespace) and logger.get("init_args.save_dir") == ".":
                 logger.init_args.save_dir = str(self.run_dir)
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         config = self._get(self.config_init, "trainer")
-        loggers = config["logger"]
-        if loggers is None or isinstance(loggers, bool):
-            loggers = [] if loggers is False else [MetricsCSV(self.run_dir)]
-        else:
-            loggers = loggers if isinstance(loggers, list) else [loggers]
-            loggers = [MetricsCSV(self.run_dir), *loggers]
-        given: list[Callback] = config["callbacks"] or []
-        given = given if isinstance(given, list) else [given]
+        loggers: list[Any] = []
+        if config["logger"] is not False:
+            loggers = [MetricsCSV(self.run_dir), *_as_list(config["logger"])]
+        given: list[Callback] = _as_list(config["callbacks"])
         ours: list[Callback] = [make() for make in _EVERY_RUN]
         saves = config["enable_checkpointing"] is not False and not config["fast_dev_run"]
         if saves and not any(isinstance(callback, ModelCheckpoint) for callback in given):
@@ -116,13 +111,10 @@ class TrainingCLI(LightningCLI):
         if self.config[self.subcommand].test_after_fit and not self.trainer.interrupted:
             self.trainer.test(self.model, datamodule=self.datamodule, verbose=False)
 
-    def after_run(self) -> None:
-        if self.trainer.is_global_zero and not getattr(self.trainer, "fast_dev_run", False):
-            print(f"run directory: {self.run_dir}")
-
     def _run_subcommand(self, subcommand: str) -> None:
         super()._run_subcommand(subcommand)
-        self.after_run()
+        if self.trainer.is_global_zero and not getattr(self.trainer, "fast_dev_run", False):
+            print(f"run directory: {self.run_dir}")
 
 
 def run(args: list[str]) -> None:
@@ -147,6 +139,13 @@ def run(args: list[str]) -> None:
         )
     finally:
         run_directory.release()
+
+
+def _as_list(value: Any) -> list[Any]:
+    """A Trainer argument that takes one object, several, or a switch (None, True, False)."""
+    if value is None or isinstance(value, bool):
+        return []
+    return value if isinstance(value, list) else [value]
 
 
 def one_line(error: BaseException) -> str:
