@@ -3,6 +3,7 @@
 Shapes: B sequences, T queries, S keys, H heads, K channels of a head, D = H·K.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -11,12 +12,30 @@ from torch import Tensor
 
 from lightning_posenc import Dims, Encoder
 from lightning_posenc.positional import PositionalEncoding, Site
+from lightning_posenc.positions import Positions
 from tests.cases import CASES, Case
-from tests.oracles import Array, Given, Result
+from tests.oracles.base import Array, Given, Result
 
 D_MODEL, N_HEADS, BATCH, LENGTH = 32, 4, 3, 10
 
 each_case = pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+each_bidirectional_case = pytest.mark.parametrize(
+    "case", [case for case in CASES if not case.refused], ids=lambda case: case.name
+)
+
+
+def both_ways(cases: Iterable[Case]) -> pytest.MarkDecorator:
+    """Each case in a bidirectional model, unless it is refused there, and in a causal one."""
+    params = [
+        pytest.param(case, causal, id=f"{case.name}-{'causal' if causal else 'bidirectional'}")
+        for case in cases
+        for causal in (False, True)
+        if causal or not case.refused  # test_conformance.py: the refusal says why
+    ]
+    return pytest.mark.parametrize(("case", "causal"), params)
+
+
+each_case_both_ways = both_ways(CASES)
 both_directions = pytest.mark.parametrize("causal", [False, True], ids=["bidirectional", "causal"])
 
 
@@ -27,7 +46,8 @@ def dims(causal: bool, n_layers: int = 2) -> Dims:
 
 def encoder(case: Case, causal: bool, **wiring: Any) -> Encoder:
     """A tiny model whose projections are large enough for attention to be far from uniform."""
-    wiring = {"positions": case.positions(), "init_std": 0.2, **wiring}
+    sampler = wiring.pop("positions", None) or case.positions()
+    wiring = {"positions": Placed(case, sampler), "init_std": 0.2, **wiring}
     return Encoder(dims(causal), case.factory, **wiring).eval()
 
 
@@ -36,9 +56,31 @@ def tokens(length: int = LENGTH, batch: int = BATCH) -> Tensor:
     return torch.randn(batch, length, D_MODEL)
 
 
+class Placed(Positions):
+    """A sampler whose positions the case maps to those that its encoding takes."""
+
+    def __init__(self, case: Case, sampler: Positions) -> None:
+        super().__init__()
+        self.place = case.place
+        self.sampler = sampler
+
+    def forward(self, *args: Any) -> Tensor:
+        return self.place(self.sampler(*args))
+
+
 def drawn(case: Case, length: int = LENGTH) -> Tensor:
-    """One draw (1, T) of the case's positions, to be used by every model that is compared."""
+    """One draw (1, T) of positions, to be placed and used by every model that is compared."""
     return case.positions()(1, length, torch.device("cpu"))
+
+
+def placed(case: Case, length: int = LENGTH) -> Tensor:
+    """One draw of the positions that the case's encoding takes."""
+    return case.place(drawn(case, length))
+
+
+def counted(case: Case, length: int = LENGTH) -> Tensor:
+    """0, 1, 2, …, placed."""
+    return case.place(torch.arange(length).unsqueeze(0))
 
 
 def gradients(loss: Tensor, model: Encoder) -> dict[str, Tensor]:
@@ -73,8 +115,11 @@ def site_of(
     q_pos: Tensor,
     k_pos: Tensor,
 ) -> Site:
-    """What the encoding sees in a layer."""
-    return Site(layer, x, q, k, q_pos, k_pos, encoding.prepare(q_pos, k_pos))
+    """What the encoding sees in a layer, from the inputs (B, S, D) of all keys; the queries are
+    the last of them."""
+    encoding.check(k_pos)
+    prepared = encoding.prepare(q_pos, k_pos)
+    return Site(layer, x[:, x.shape[1] - q.shape[2] :], x, q, k, q_pos, k_pos, prepared)
 
 
 def hooks(encoding: PositionalEncoding, site: Site, logits: Tensor) -> dict[str, Tensor | None]:
@@ -96,10 +141,11 @@ def oracle_view(encoding: PositionalEncoding, site: Site, logits: Tensor) -> Giv
         site.layer,
         encoding.dims.causal,
         _array(site.x),
+        _array(site.k_x),
         _array(site.q),
         _array(site.k),
-        _array(site.q_pos.expand(batch, -1)),
-        _array(site.k_pos.expand(batch, -1)),
+        _array(site.q_pos.expand(batch, *site.q_pos.shape[1:])),
+        _array(site.k_pos.expand(batch, *site.k_pos.shape[1:])),
         _array(logits),
         {name: _array(value) for name, value in encoding.named_parameters()},
     )

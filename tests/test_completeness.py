@@ -47,9 +47,9 @@ def test_every_encoding_is_exported() -> None:
     ours: set[type[Any]] = {
         kind
         for kind in subclasses(PositionalEncoding)
-        if kind.__module__.startswith("lightning_posenc.") and not inspect.isabstract(kind)
+        if kind.__module__.startswith("lightning_posenc.") and not kind.__module__.endswith(".base")
     }
-    assert ours - {PositionalEncoding} == set(CLASSES)
+    assert ours == set(CLASSES)
 
 
 def test_names_of_cases_are_unique() -> None:
@@ -62,11 +62,14 @@ def test_has_an_oracle(case: Case) -> None:
     oracle: Any = case.oracle
     while isinstance(oracle, partial):
         oracle = oracle.func
-    assert oracle.__module__ == oracles.__name__
+    assert oracle.__module__.startswith(oracles.__name__)
 
 
-def test_oracles_share_no_code_with_the_package() -> None:
-    tree = ast.parse(inspect.getsource(oracles))
+@pytest.mark.parametrize(
+    "path", sorted(Path(oracles.__path__[0]).glob("*.py")), ids=lambda path: path.stem
+)
+def test_oracles_share_no_code_with_the_package(path: Path) -> None:
+    tree = ast.parse(path.read_text("utf-8"))
     imported = {
         name
         for node in ast.walk(tree)
@@ -78,6 +81,7 @@ def test_oracles_share_no_code_with_the_package() -> None:
             else []
         )
     }
-    assert {name.split(".")[0] for name in imported} <= {
+    ours = {name for name in imported if name.startswith("tests.oracles")}
+    assert {name.split(".")[0] for name in imported - ours} <= {
         "cmath", "collections", "fractions", "math", "numpy", "typing",
     }  # fmt: skip

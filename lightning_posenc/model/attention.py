@@ -3,7 +3,7 @@
 Shapes: B sequences, T tokens, H heads, G key-value heads, K channels of a head, D = H·K.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -22,13 +22,13 @@ class Context(NamedTuple):
         positional: The model's encoding.
         positions: (B|1, T).
         prepared: What the encoding prepared for this forward.
-        visibility: Who may see whom.
+        visibility: Who may see whom, layer by layer: layer l takes entry l mod n.
     """
 
     positional: PositionalEncoding
     positions: Tensor
     prepared: Any
-    visibility: Visibility
+    visibility: Sequence[Visibility]
 
 
 class Attention(nn.Module):
@@ -77,10 +77,12 @@ class Attention(nn.Module):
             for part in self.qkv(x).split(self.widths, dim=-1)
         )
         positional, positions, prepared, visibility = context
-        site = Site(self.layer, x, q, k, positions, positions, prepared)
+        site = Site(self.layer, x, x, q, k, positions, positions, prepared)
         bias = positional.bias(site)
         rescores = positional.rescores(self.layer)
         rescore = partial(positional.rescore, site=site) if rescores else None
         q, k = positional.transform(site)
-        mixed = self.kernel(Operands(q, k, v, bias, visibility, rescore))  # (B, H, T, K)
+        seen = visibility[self.layer % len(visibility)]
+        scale = self.dims.d_head**-0.5
+        mixed = self.kernel(Operands(q, k, v, bias, seen, rescore, scale))  # (B, H, T, K)
         return self.out(mixed.transpose(1, 2).flatten(-2))

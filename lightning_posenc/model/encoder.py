@@ -3,7 +3,7 @@
 Shapes: B sequences, T tokens, D = d_model.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast, final
 
 import torch
@@ -31,7 +31,8 @@ class Encoder(nn.Module):
         dims: Sizes. A causal model adds the causal mask by itself.
         positional: Makes the encoding from the dims: `RoPE`, `Chain.of(RoPE, ALiBi)`, …
         positions: Where tokens are; None counts 0, 1, 2, …
-        mask: A pattern of attention besides causality, padding and documents, such as Window(256).
+        mask: A pattern of attention besides causality, padding and documents, such as Window(256);
+            or a list of them, one a layer, repeated to the model's depth.
         n_kv_heads: Heads of keys and values (grouped queries); None for as many as queries.
         feed_forward: Makes the feed-forward of a width: MLP or SwiGLU.
         norm: Makes a norm of a width: torch.nn.LayerNorm or torch.nn.RMSNorm.
@@ -52,7 +53,7 @@ class Encoder(nn.Module):
         positional: Factory = NoPE,
         positions: Positions | None = None,
         *,
-        mask: Mask | None = None,
+        mask: Mask | Sequence[Mask | None] | None = None,
         n_kv_heads: int | None = None,
         feed_forward: Callable[[int], FeedForward] = MLP,
         norm: Callable[[int], nn.Module] = nn.LayerNorm,
@@ -68,7 +69,13 @@ class Encoder(nn.Module):
         super().__init__()
         self.dims = dims
         self.positions = Consecutive() if positions is None else positions
-        self.mask = compose(Causal() if dims.causal else None, mask)
+        patterns = mask if isinstance(mask, Sequence) else [mask]
+        if not 1 <= len(patterns) <= dims.n_layers:
+            raise ValueError(
+                f"mask: {len(patterns)} entries do not fit {dims.n_layers} layers; give between "
+                "one entry and one for each layer"
+            )
+        self.masks = [compose(Causal() if dims.causal else None, each) for each in patterns]
         self.checkpoint_activations = checkpoint_activations
         self.positional = positional(dims)
         self.blocks = nn.ModuleList(
@@ -100,6 +107,7 @@ class Encoder(nn.Module):
         lengths: Tensor | None = None,
         documents: Tensor | None = None,
         positions: Tensor | None = None,
+        tokens: Tensor | None = None,
     ) -> Tensor:
         """Encode.
 
@@ -109,25 +117,29 @@ class Encoder(nn.Module):
                 sees. None if all are full.
             documents: (B, T) id of the document of each token of packed sequences: tokens see
                 only their own document.
-            positions: (B|1, T) positions, in place of those that `self.positions` would draw.
+            positions: (B|1, T), or (B|1, T, A) on A axes: in place of those that `self.positions`
+                would draw.
+            tokens: (B, T) ids of the tokens, for samplers of positions that read them.
 
         Returns:
             (B, T, D).
 
         Raises:
-            ValueError: If the encoding cannot serve the length.
+            ValueError: If the encoding cannot serve the positions.
         """
         n_sequences, length, _ = x.shape
-        mask = compose(
-            self.mask,
+        of_batch = compose(
             None if lengths is None else Padding(lengths),
             None if documents is None else Documents(documents),
         )
+        visibility = [
+            Visibility(compose(mask, of_batch), length, length, x.device) for mask in self.masks
+        ]
         if positions is None:
-            positions = self.positions(n_sequences, length, x.device, documents)
+            positions = self.positions(n_sequences, length, x.device, documents, tokens)
         with torch.autocast(x.device.type, enabled=False):
+            self.positional.check(positions)
             prepared = self.positional.prepare(positions, positions)
-        visibility = Visibility(mask, length, length, x.device)
         context = Context(self.positional, positions, prepared, visibility)
         for layer, block in enumerate(self.blocks):
             x = self.positional.embed(x, positions, layer)

@@ -1,6 +1,6 @@
 """How is attention computed? One definition, several executions.
 
-softmax(q·k / sqrt(K) + bias, hidden keys at -inf) · v. `Eager` materialises it and is the oracle;
+softmax(scale · q·k + bias, hidden keys at -inf) · v. `Eager` materialises it and is the oracle;
 `SDPA` is the default; `Flex` runs FlexAttention on CUDA. What the positional hooks returned decides
 the path within a kernel: a rescore needs the logits, so everything hands over to `Eager` there.
 
@@ -32,6 +32,8 @@ class Operands(NamedTuple):
         bias: (B|1, H|1, T, S), added to the scaled logits, or None.
         visibility: Who may see whom.
         rescore: Maps masked logits (B, H, T, S) to logits, or None.
+        scale: Factor on q·k; None takes 1/sqrt(K). An encoding may have widened q and k, while
+            the scale stays that of the head.
     """
 
     q: Tensor
@@ -40,6 +42,7 @@ class Operands(NamedTuple):
     bias: Tensor | None
     visibility: Visibility
     rescore: Callable[[Tensor], Tensor] | None = None
+    scale: float | None = None
 
     @property
     def is_grouped(self) -> bool:
@@ -54,8 +57,9 @@ class Operands(NamedTuple):
 
 def attention_weights(operands: Operands) -> Tensor:
     """The weights A (B, H, T, S), in float32 (float64 if q is)."""
-    q, k, _, bias, visibility, rescore = operands
-    logits = q @ operands.repeated(k).transpose(-2, -1) * q.shape[-1] ** -0.5
+    q, k, _, bias, visibility, rescore, scale = operands
+    scale = q.shape[-1] ** -0.5 if scale is None else scale
+    logits = q @ operands.repeated(k).transpose(-2, -1) * scale
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     if bias is not None:
         logits = logits + bias
@@ -97,7 +101,7 @@ class SDPA(Eager):
     """torch's scaled_dot_product_attention: fused wherever it can be."""
 
     def forward(self, operands: Operands) -> Tensor:
-        q, k, v, bias, visibility, rescore = operands
+        q, k, v, bias, visibility, rescore, scale = operands
         if rescore is not None:
             return super().forward(operands)
         is_causal = bias is None and visibility.is_causal
@@ -114,6 +118,7 @@ class SDPA(Eager):
             attn_mask=mask,
             dropout_p=self.dropout if self.training else 0.0,
             is_causal=is_causal,
+            scale=scale,
             enable_gqa=operands.is_grouped,
         )
 
@@ -136,13 +141,14 @@ class Flex(SDPA):
 
 def flex(attend: Callable[..., Tensor], operands: Operands) -> Tensor:
     """Attend by `flex_attention` or its compiled form; `rescore` is left out."""
-    q, k, v, bias, visibility, _ = operands
+    q, k, v, bias, visibility, _, scale = operands
     return attend(
         q,
         k,
         v,
         score_mod=None if bias is None else _adding(bias),
         block_mask=_block_mask(visibility),
+        scale=scale,
         enable_gqa=operands.is_grouped,
     )
 

@@ -102,15 +102,19 @@ class EncoderModule(L.LightningModule):
             lengths=batch.lengths,
             documents=batch.documents,
             positions=batch.positions,
+            tokens=tokens,
         )
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         loss, _, _ = self.score(batch, batch_idx)
+        penalty = self.positional.penalty()
         # Only on the steps that loggers hear of: on others the call costs time and tells nobody.
         every: int = getattr(self.trainer, "log_every_n_steps")  # noqa: B009 (set at run time)
         if (self.trainer.global_step + 1) % every == 0:
             self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.tokens))
-        return loss
+            if penalty is not None:
+                self.log("train/penalty", penalty, batch_size=len(batch.tokens))
+        return loss if penalty is None else loss + penalty
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
         return self._evaluate("val", batch, batch_idx)

@@ -12,20 +12,22 @@ from lightning_posenc.dims import Dims
 
 
 class Site(NamedTuple):
-    """All that a positional term may look at in one layer.
+    """All that a positional term may look at in one layer. The queries are the last of the keys.
 
     Args:
         layer: Index of the layer, from 0.
-        x: (B, T, D) input of the attention, normalised if the block is pre-norm.
+        x: (B, T, D) input of the attention at the queries, normalised if the block is pre-norm.
+        k_x: (B, S, D) the same at the keys.
         q: (B, H, T, K) queries, before any hook changed them.
         k: (B, H, S, K) keys, likewise; fewer heads when queries are grouped.
-        q_pos: (B|1, T) positions of the queries.
-        k_pos: (B|1, S) positions of the keys.
+        q_pos: (B|1, T) positions of the queries, or (B|1, T, A) on A axes.
+        k_pos: (B|1, S) positions of the keys, likewise.
         prepared: What the encoding's own `prepare` returned for this forward.
     """
 
     layer: int
     x: Tensor
+    k_x: Tensor
     q: Tensor
     k: Tensor
     q_pos: Tensor
@@ -34,20 +36,23 @@ class Site(NamedTuple):
 
     @property
     def delta(self) -> Tensor:
-        """(B|1, T, S) query position minus key position: positive when the key lies in the past."""
+        """(B|1, T, S), or (B|1, T, S, A): query position minus key position, positive when the key
+        lies in the past.
+        """
         return offsets(self.q_pos, self.k_pos)
 
 
 def offsets(q_pos: Tensor, k_pos: Tensor) -> Tensor:
-    """Query position minus key position, (B|1, T, S). THE sign convention."""
-    return q_pos.unsqueeze(-1) - k_pos.unsqueeze(-2)
+    """Query position minus key position, (B|1, T, S) or (B|1, T, S, A). THE sign convention."""
+    return q_pos.unsqueeze(2) - k_pos.unsqueeze(1)
 
 
 class PositionalEncoding(nn.Module):
     """How a model learns where its tokens are. Every hook defaults to "nothing".
 
     One object serves all layers of a model and owns all its positional parameters. Override the
-    hooks that the method needs. `prepare` runs in float32 with autocast off.
+    hooks that the method needs. `check` and `prepare` run once per forward, in that order, in
+    float32 with autocast off.
 
     Args:
         dims: Sizes of the model.
@@ -56,6 +61,22 @@ class PositionalEncoding(nn.Module):
     def __init__(self, dims: Dims) -> None:
         super().__init__()
         self.dims = dims
+
+    def check(self, positions: Tensor) -> None:
+        """Refuse positions that the encoding cannot serve.
+
+        Args:
+            positions: (B|1, T), or (B|1, T, A) on A axes, which only some encodings serve.
+
+        Raises:
+            ValueError: Naming the limit and a remedy.
+        """
+        if positions.dim() != 2:
+            raise ValueError(
+                f"{type(self).__name__} wants one number for each position, got "
+                f"{positions.shape[-1]}: choose an encoding with axes (AxialRoPE, MRoPE, "
+                "LearnableFourier, LearnedGrid) or positions without (Consecutive)"
+            )
 
     def prepare(self, q_pos: Tensor, k_pos: Tensor) -> Any:
         """Compute what depends on positions alone, once per forward.
@@ -66,9 +87,6 @@ class PositionalEncoding(nn.Module):
 
         Returns:
             Anything; it comes back as `site.prepared`.
-
-        Raises:
-            ValueError: If the encoding cannot serve such positions; names the limit and a remedy.
         """
         return None
 
@@ -77,7 +95,10 @@ class PositionalEncoding(nn.Module):
         return x
 
     def transform(self, site: Site) -> tuple[Tensor, Tensor]:
-        """Change queries and keys; the dtypes stay."""
+        """Change queries and keys; the dtypes stay.
+
+        Both may become wider: logits are scaled by the root of the head's size all the same.
+        """
         return site.q, site.k
 
     def bias(self, site: Site) -> Tensor | None:
@@ -91,6 +112,10 @@ class PositionalEncoding(nn.Module):
     def rescores(self, layer: int) -> bool:
         """Whether `rescore` does anything in this layer: if so, logits must be materialised."""
         return type(self).rescore is not PositionalEncoding.rescore
+
+    def penalty(self) -> Tensor | None:
+        """A scalar that training adds to the loss; None if the encoding asks for nothing."""
+        return None
 
 
 Factory: TypeAlias = Callable[[Dims], PositionalEncoding]

@@ -11,12 +11,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightning_posenc import Dims, Encoder
+from lightning_posenc.diagnostics.attention import captured_attention
 from lightning_posenc.masks import Window
 from lightning_posenc.model import MLP, EncoderSpec, SwiGLU
 from lightning_posenc.model.attention import Context
 from lightning_posenc.model.block import Block, DropPath
 from lightning_posenc.positional import (
     ALiBi,
+    Chain,
     Factory,
     LearnedRelativeBias,
     NoPE,
@@ -174,21 +176,34 @@ def test_given_positions_replace_the_drawn_ones(monkeypatch: pytest.MonkeyPatch)
     assert not torch.allclose(moved, model(x), atol=1e-2)
 
 
-def test_sampler_is_told_of_documents() -> None:
+def test_sampler_is_told_of_documents_and_tokens() -> None:
     told: list[Any] = []
 
     class Told(Positions):
-        def __call__(
-            self, n_sequences: int, length: int, device: torch.device, documents: Any = None
+        def forward(
+            self,
+            n_sequences: int,
+            length: int,
+            device: torch.device,
+            documents: Tensor | None = None,
+            tokens: Tensor | None = None,
         ) -> Tensor:
-            told.append((n_sequences, length, documents))
+            told.append((n_sequences, length, documents, tokens))
             return torch.arange(length).unsqueeze(0)
 
-    documents = torch.zeros(2, T, dtype=torch.long)
-    Encoder(DIMS, positions=Told())(tokens(), documents=documents)
-    ((n_sequences, length, ids),) = told
+    documents, ids = torch.zeros(2, 2, T, dtype=torch.long)
+    Encoder(DIMS, positions=Told())(tokens(), documents=documents, tokens=ids)
+    ((n_sequences, length, of_documents, of_tokens),) = told
     assert (n_sequences, length) == (2, T)
-    assert ids is documents
+    assert of_documents is documents
+    assert of_tokens is ids
+
+
+def test_positions_on_axes_are_refused_where_one_number_is_wanted() -> None:
+    positions = torch.zeros(1, T, 2, dtype=torch.long)
+    for encoding in (NoPE, RoPE, ALiBi, Chain.of(NoPE, ALiBi)):
+        with pytest.raises(ValueError, match="wants one number for each position, got 2"):
+            Encoder(DIMS, encoding)(tokens(), positions=positions)
 
 
 def test_window_limits_how_far_a_change_reaches() -> None:
@@ -197,6 +212,18 @@ def test_window_limits_how_far_a_change_reaches() -> None:
     changed[:, 0] += torch.randn(D)
     touched = (model(changed) - model(x)).abs().amax(dim=(0, 2)) > 1e-6
     assert touched.tolist() == [True] * 3 + [False] * (T - 3)
+
+
+def test_a_list_of_masks_is_repeated_over_the_layers() -> None:
+    """RNoPE: windows and full attention in turn."""
+    dims, x = Dims(D, 4, 3), tokens()
+    model = Encoder(dims, NoPE, mask=[Window(1), None], init_std=0.3)
+    with captured_attention(model) as weights:
+        model(x)
+    alone = torch.eye(T).expand_as(weights[0])
+    assert [torch.equal(layer, alone) for layer in weights] == [True, False, True]
+    with pytest.raises(ValueError, match="4 entries do not fit 3 layers"):
+        Encoder(dims, mask=[None] * 4)
 
 
 def test_positional_owns_all_positional_parameters() -> None:

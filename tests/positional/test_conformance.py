@@ -23,14 +23,16 @@ from tests.helpers import (
     LENGTH,
     N_HEADS,
     assert_same_gradients,
-    both_directions,
     completed,
+    counted,
     dims,
     drawn,
     each_case,
+    each_case_both_ways,
     encoder,
     hooks,
     oracle_view,
+    placed,
     site_of,
     tokens,
 )
@@ -42,8 +44,7 @@ ONE_OF_EACH_CLASS = list(
 )
 
 
-@each_case
-@both_directions
+@each_case_both_ways
 def test_shape_and_dtype(case: Case, causal: bool) -> None:
     model = encoder(case, causal)
     out = model(tokens())
@@ -54,15 +55,14 @@ def test_shape_and_dtype(case: Case, causal: bool) -> None:
 
 @each_case
 def test_future_does_not_reach_the_past(case: Case) -> None:
-    model, x, positions = encoder(case, causal=True), tokens(), drawn(case)
+    model, x, positions = encoder(case, causal=True), tokens(), placed(case)
     changed = torch.cat([x[:, :6], tokens(LENGTH - 6)], dim=1)
     before, after = model(x, positions=positions), model(changed, positions=positions)
     torch.testing.assert_close(after[:, :6], before[:, :6], rtol=0, atol=1e-6)
     assert ((after - before).abs().amax(dim=-1) > 1e-2)[:, 6:].all()
 
 
-@each_case
-@both_directions
+@each_case_both_ways
 def test_gradients_reach_what_the_oracle_depends_on(case: Case, causal: bool) -> None:
     """An entry of a parameter has a gradient just where moving it moves the oracle's result."""
     model, positions = encoder(case, causal), torch.arange(LENGTH).unsqueeze(0)
@@ -83,7 +83,7 @@ def test_gradients_reach_what_the_oracle_depends_on(case: Case, causal: bool) ->
 def _matters(case: Case, encoding: PositionalEncoding, name: str, entry: int, causal: bool) -> bool:
     """Whether moving one entry of a parameter moves anything that a softmax does not cancel."""
     generator = torch.Generator().manual_seed(0)
-    positions = torch.arange(LENGTH).unsqueeze(0)
+    positions = counted(case)
     visible = np.tri(LENGTH, dtype=bool) if causal else np.ones((LENGTH, LENGTH), dtype=bool)
     heads = torch.randn(2, 1, N_HEADS, LENGTH, D_MODEL // N_HEADS, generator=generator)
     x = torch.randn(1, LENGTH, D_MODEL, generator=generator)
@@ -111,10 +111,10 @@ def _matters(case: Case, encoding: PositionalEncoding, name: str, entry: int, ca
     return False
 
 
-@each_case
-@both_directions
+@each_case_both_ways
 def test_state_dict_round_trip(case: Case, causal: bool) -> None:
-    model, other, x, positions = encoder(case, causal), encoder(case, causal), tokens(), drawn(case)
+    model, other = encoder(case, causal), encoder(case, causal)
+    x, positions = tokens(), placed(case)
     expected = model(x, positions=positions)
     assert not torch.allclose(other(x, positions=positions), expected, atol=1e-2)
     other.load_state_dict(model.state_dict())
@@ -123,7 +123,7 @@ def test_state_dict_round_trip(case: Case, causal: bool) -> None:
 
 @each_case
 def test_pickle_and_deepcopy(case: Case) -> None:
-    model, x, positions = encoder(case, causal=False), tokens(), drawn(case)
+    model, x, positions = encoder(case, causal=True), tokens(), placed(case)
     file = io.BytesIO()
     torch.save(model, file)
     file.seek(0)
@@ -142,33 +142,31 @@ def _storages(model: Encoder) -> set[int]:
 def test_compiled_equals_eager(case: Case) -> None:
     """One case of each class, causal: compiling takes seconds."""
     torch.compiler.reset()
-    model, x, positions = encoder(case, causal=True), tokens(), drawn(case)
+    model, x, positions = encoder(case, causal=True), tokens(), placed(case)
     compiled = torch.compile(model, backend="aot_eager")(x, positions=positions)
     expected = model(x, positions=positions)
     torch.testing.assert_close(compiled, expected, rtol=0, atol=1e-5)
     assert_same_gradients(compiled, model, expected, model, atol=1e-5)
 
 
-@each_case
-@both_directions
+@each_case_both_ways
 def test_bfloat16_autocast_is_near_float32(case: Case, causal: bool) -> None:
     length = min(256, case.limit or 256)
-    model, x, positions = encoder(case, causal), tokens(length, batch=1), drawn(case, length)
+    model, x, positions = encoder(case, causal), tokens(length, batch=1), placed(case, length)
     expected = model(x, positions=positions)
     with torch.autocast("cpu", torch.bfloat16):
         out = model(x, positions=positions)
     assert _relative_error(out, expected) < 0.02
 
 
-@each_case
-@both_directions
+@each_case_both_ways
 def test_bfloat16_model_keeps_positions_apart(case: Case, causal: bool) -> None:
     """What a bfloat16 encoding adds is off by bfloat16's rounding of the result, never of a
     position: at 512 such positions the neighbours would coincide."""
     length = min(512, case.limit or 512)
     rough = case.factory(dims(causal)).to(torch.bfloat16)
     exact = copy.deepcopy(rough).float()
-    positions = torch.arange(length).unsqueeze(0)
+    positions = counted(case, length)
     x = torch.randn(1, length, D_MODEL).bfloat16()
     q, k = torch.randn(2, 1, N_HEADS, length, D_MODEL // N_HEADS).bfloat16()
     logits = torch.zeros(1, N_HEADS, length, length)
@@ -184,14 +182,13 @@ def test_bfloat16_model_keeps_positions_apart(case: Case, causal: bool) -> None:
             torch.testing.assert_close(value.float(), expected, rtol=2**-6, atol=0.02)
 
 
-@each_case
-@both_directions
+@each_case_both_ways
 @pytest.mark.parametrize("seen", ["all", "padded", "packed", "window"])
 def test_sdpa_equals_eager(case: Case, causal: bool, seen: str) -> None:
     pattern: Mask | None = Window(3) if seen == "window" else None
     model = encoder(case, causal, mask=pattern)
     oracle = with_eager_kernels(model)
-    x, positions = tokens(), drawn(case)
+    x, positions = tokens(), placed(case)
     lengths = LENGTHS if seen == "padded" else None
     documents = DOCUMENTS if seen == "packed" else None
     out = model(x, lengths, documents, positions)
@@ -208,18 +205,16 @@ def with_eager_kernels(model: Encoder) -> Encoder:
     return oracle
 
 
-@each_case
-@both_directions
+@each_case_both_ways
 def test_padded_batch_equals_each_sequence_alone(case: Case, causal: bool) -> None:
     model, x, positions = encoder(case, causal), tokens(), drawn(case)
-    padded = model(x, lengths=LENGTHS, positions=positions)
+    padded = model(x, lengths=LENGTHS, positions=case.place(positions))
     for row, length in enumerate(LENGTHS.tolist()):
-        alone = model(x[row : row + 1, :length], positions=positions[:, :length])
+        alone = model(x[row : row + 1, :length], positions=case.place(positions[:, :length]))
         torch.testing.assert_close(padded[row, :length], alone[0], rtol=0, atol=1e-5)
 
 
-@each_case
-@both_directions
+@each_case_both_ways
 def test_packed_documents_equal_each_document_alone(case: Case, causal: bool) -> None:
     model, x = encoder(case, causal, positions=PerDocument()), tokens()
     packed = model(x, documents=DOCUMENTS)
@@ -230,10 +225,9 @@ def test_packed_documents_equal_each_document_alone(case: Case, causal: bool) ->
             torch.testing.assert_close(packed[row, own], alone[0], rtol=0, atol=1e-5)
 
 
-@each_case
-@both_directions
+@each_case_both_ways
 def test_independent_of_the_rest_of_the_batch(case: Case, causal: bool) -> None:
-    model, x, positions = encoder(case, causal), tokens(), drawn(case)
+    model, x, positions = encoder(case, causal), tokens(), placed(case)
     together = model(x, positions=positions)
     for row in range(BATCH):
         alone = model(x[row : row + 1], positions=positions)
@@ -252,10 +246,9 @@ def test_longer_works_or_names_the_limit(case: Case) -> None:
         model(tokens(case.limit + 1, batch=1))
 
 
-@each_case
-@both_directions
+@each_case_both_ways
 def test_checkpointed_activations_change_nothing(case: Case, causal: bool) -> None:
-    model, x, positions = encoder(case, causal).train(), tokens(), drawn(case)
+    model, x, positions = encoder(case, causal).train(), tokens(), placed(case)
     other = copy.deepcopy(model)
     other.checkpoint_activations = True
     expected, out = model(x, positions=positions), other(x, positions=positions)
@@ -263,8 +256,7 @@ def test_checkpointed_activations_change_nothing(case: Case, causal: bool) -> No
     assert_same_gradients(out, other, expected, model, atol=1e-6)
 
 
-@each_case
-@both_directions
+@each_case_both_ways
 def test_grouped_heads_equal_repeated_heads(case: Case, causal: bool) -> None:
     grouped, full = encoder(case, causal, n_kv_heads=2), encoder(case, causal)
     state = grouped.state_dict()
@@ -272,7 +264,7 @@ def test_grouped_heads_equal_repeated_heads(case: Case, causal: bool) -> None:
         if "qkv" in name:
             state[name] = _repeated(value)
     full.load_state_dict(state)
-    x, positions = tokens(), drawn(case)
+    x, positions = tokens(), placed(case)
     torch.testing.assert_close(
         grouped(x, positions=positions), full(x, positions=positions), rtol=0, atol=1e-5
     )
@@ -288,12 +280,11 @@ def _repeated(qkv: Tensor) -> Tensor:
     return torch.cat([q, k, v])
 
 
-@each_case
-@both_directions
+@each_case_both_ways
 def test_gradient_of_positions(case: Case, causal: bool) -> None:
     model = encoder(case, causal)
     positions = (torch.rand(BATCH, LENGTH) * 20).sort(dim=1).values.requires_grad_()
-    out = model(tokens().requires_grad_(), positions=positions)
+    out = model(tokens().requires_grad_(), positions=case.place(positions))
     (out * torch.randn_like(out)).sum().backward()
     if not case.differentiable:
         assert positions.grad is None
@@ -306,7 +297,7 @@ def test_gradient_of_positions(case: Case, causal: bool) -> None:
 @each_case
 def test_content_dependence(case: Case) -> None:
     """A bias that does not read the tokens can be computed once for all sequences."""
-    encoding, positions = case.factory(dims(causal=False)), drawn(case)
+    encoding, positions = case.factory(dims(causal=True)), placed(case)
     biases: list[Tensor | None] = []
     for layer in range(2):
         for x in (tokens(), tokens()):
@@ -321,3 +312,11 @@ def test_content_dependence(case: Case) -> None:
 
 def _relative_error(value: Tensor, expected: Tensor) -> float:
     return ((value.float() - expected).norm() / expected.norm()).item()
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if case.refused], ids=lambda case: case.name
+)
+def test_refusal_of_a_bidirectional_model_says_why(case: Case) -> None:
+    with pytest.raises(ValueError, match=case.refused):
+        case.factory(dims(causal=False))

@@ -3,43 +3,47 @@
 Shapes: B sequences, T tokens, H heads, K channels of a head.
 """
 
-import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lightning_posenc.positional import RoPE
-from lightning_posenc.positional.rope import Layout
+from lightning_posenc.positional.rotary.base import Layout
 from tests.cases import CASES, Case
-from tests.helpers import LENGTH, both_directions, dims, each_case, encoder, site_of, tokens
+from tests.helpers import (
+    LENGTH,
+    both_ways,
+    counted,
+    dims,
+    each_bidirectional_case,
+    each_case_both_ways,
+    encoder,
+    site_of,
+    tokens,
+)
 
 seeds = st.integers(0, 2**31 - 1)
 
 
-@each_case
-@both_directions
+@each_case_both_ways
 @given(seed=seeds, shift=st.integers(1, 20))
 def test_shift_of_all_positions(case: Case, causal: bool, seed: int, shift: int) -> None:
     torch.manual_seed(seed)
     model, x, positions = encoder(case, causal), tokens(), torch.arange(LENGTH).unsqueeze(0)
-    change = (model(x, positions=positions + shift) - model(x, positions=positions)).abs().amax()
+    here, there = (case.place(positions + by) for by in (0, shift))
+    change = (model(x, positions=there) - model(x, positions=here)).abs().amax()
     assert (change < 1e-4) == case.shift_invariant
     assert case.shift_invariant or change > 1e-2
 
 
-@pytest.mark.parametrize(
-    "case",
-    [case for case in CASES if case.shift_invariant and case.differentiable],
-    ids=lambda case: case.name,
-)
-@both_directions
+@both_ways(case for case in CASES if case.shift_invariant and case.differentiable)
 @given(seed=seeds)
 def test_gradients_of_positions_sum_to_zero(case: Case, causal: bool, seed: int) -> None:
     """d/dc L(positions + c) = 0, sequence by sequence."""
     torch.manual_seed(seed)
     model, x = encoder(case, causal), tokens()
     positions = (torch.rand(len(x), LENGTH) * 20).sort(dim=1).values.requires_grad_()
-    out = model(x, positions=positions)
+    out = model(x, positions=case.place(positions))
     (grad,) = torch.autograd.grad((out * torch.randn_like(out)).mean(), positions)
     assert grad.abs().amax() > 1e-4
     assert grad.sum(dim=1).abs().amax() < 1e-5
@@ -67,21 +71,21 @@ def test_bidirectional_nope_is_permutation_equivariant(seed: int) -> None:
     torch.testing.assert_close(model(x[:, order]), model(x)[:, order], rtol=0, atol=1e-5)
 
 
-@each_case
+@each_bidirectional_case
 @given(seed=seeds)
 def test_order_awareness_of_a_bidirectional_model(case: Case, seed: int) -> None:
     """Unaware of order: the reversed sequence gives the reversed outputs. Aware: it does not."""
     torch.manual_seed(seed)
-    model, x, positions = encoder(case, causal=False), tokens(), torch.arange(LENGTH).unsqueeze(0)
+    model, x, positions = encoder(case, causal=False), tokens(), counted(case)
     reversed_back = model(x.flip(1), positions=positions).flip(1)
     change = (reversed_back - model(x, positions=positions)).abs().amax()
     assert change > 1e-2 if case.order_aware_bidirectional else change < 1e-5
 
 
-@each_case
+@each_bidirectional_case
 def test_all_but_nope_notice_a_permutation(case: Case) -> None:
     """Even the symmetric ones, which no reversal tells apart, feel who is near to whom."""
-    model, x, positions = encoder(case, causal=False), tokens(), torch.arange(LENGTH).unsqueeze(0)
+    model, x, positions = encoder(case, causal=False), tokens(), counted(case)
     order = torch.tensor([3, 0, 7, 1, 9, 5, 2, 8, 4, 6])
     change = model(x[:, order], positions=positions) - model(x, positions=positions)[:, order]
     assert (change.abs().amax() > 1e-2) == (case.name != "nope")

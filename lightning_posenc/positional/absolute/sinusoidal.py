@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lightning_posenc.dims import Dims
-from lightning_posenc.positional.absolute import Absolute
+from lightning_posenc.positional.absolute.base import Absolute
 
 
 class Sinusoidal(Absolute):

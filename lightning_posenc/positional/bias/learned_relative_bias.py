@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_posenc.dims import Dims
-from lightning_posenc.positional.relative_bias import RelativeBias
+from lightning_posenc.positional.bias.base import RelativeBias
 
 
 class LearnedRelativeBias(RelativeBias):

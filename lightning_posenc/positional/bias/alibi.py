@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from lightning_posenc.dims import Dims
-from lightning_posenc.positional.relative_bias import RelativeBias
+from lightning_posenc.positional.bias.base import RelativeBias
 
 
 class ALiBi(RelativeBias):

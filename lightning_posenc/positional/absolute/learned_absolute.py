@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightning_posenc.dims import Dims
-from lightning_posenc.positional.absolute import Absolute
+from lightning_posenc.positional.absolute.base import Absolute
 
 
 class LearnedAbsolute(Absolute):
@@ -42,8 +42,9 @@ class LearnedAbsolute(Absolute):
         self.table = nn.Parameter(torch.empty(max_length, dims.d_model))
         nn.init.normal_(self.table, std=dims.embed_std if std is None else std)
 
-    def prepare(self, q_pos: Tensor, k_pos: Tensor) -> None:
-        self._check(q_pos)
+    def check(self, positions: Tensor) -> None:
+        super().check(positions)
+        self._check_rows(positions)
 
     def vectors(self, positions: Tensor) -> Tensor:
         if not positions.is_floating_point():
@@ -54,7 +55,7 @@ class LearnedAbsolute(Absolute):
         return torch.lerp(F.embedding(low, self.table), F.embedding(high, self.table), share)
 
     @torch.compiler.disable
-    def _check(self, positions: Tensor) -> None:
+    def _check_rows(self, positions: Tensor) -> None:
         low, high = positions.aminmax()
         if low < 0 or high > self.max_length - 1:
             raise ValueError(

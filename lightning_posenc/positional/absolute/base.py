@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from torch import Tensor
+from torch.nn import functional as F
 
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import PositionalEncoding
@@ -16,12 +17,15 @@ class Absolute(PositionalEncoding, ABC):
         dims: Sizes of the model.
         layers: Before which blocks, counted from 0. More than one is re-injection, against a
             signal that fades with depth.
+        dropout: Probability, in training, of a token getting no position at all, in [0, 1); the
+            others' vectors grow by 1 / (1 - dropout). Keeps a learned table from being relied on
+            row by row.
 
     Raises:
-        ValueError: If a layer does not exist.
+        ValueError: If a layer does not exist, or the probability is none.
     """
 
-    def __init__(self, dims: Dims, layers: Sequence[int] = (0,)) -> None:
+    def __init__(self, dims: Dims, layers: Sequence[int] = (0,), dropout: float = 0.0) -> None:
         super().__init__(dims)
         missing = [layer for layer in layers if not 0 <= layer < dims.n_layers]
         if missing or not layers:
@@ -29,11 +33,19 @@ class Absolute(PositionalEncoding, ABC):
                 f"{type(self).__name__}: layers={list(layers)} must name some of the model's "
                 f"{dims.n_layers} layers, counted from 0"
             )
+        if not 0 <= dropout < 1:
+            raise ValueError(f"{type(self).__name__}: dropout={dropout} must lie in [0, 1)")
         self.layers = frozenset(layers)
+        self.dropout = dropout
 
     @abstractmethod
     def vectors(self, positions: Tensor) -> Tensor:
-        """Give the vectors of positions (B|1, T): (B|1, T, D)."""
+        """Give the vectors of positions (B|1, T) or (B|1, T, A): (B|1, T, D), float32."""
 
     def embed(self, x: Tensor, positions: Tensor, layer: int) -> Tensor:
-        return x + self.vectors(positions).to(x.dtype) if layer in self.layers else x
+        if layer not in self.layers:
+            return x
+        vectors = self.vectors(positions).to(x.dtype)
+        if self.dropout and self.training:  # Dropout1d drops whole rows
+            vectors = F.dropout1d(vectors.expand_as(x), self.dropout)
+        return x + vectors

@@ -1,0 +1,1 @@
+"""Encodings that change the residual stream."""

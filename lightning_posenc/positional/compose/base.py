@@ -1,0 +1,85 @@
+"""What encodings made of encodings share."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Any, cast
+
+from torch import Tensor, nn
+
+from lightning_posenc.dims import Dims
+from lightning_posenc.positional.base import PositionalEncoding, Site
+
+
+class Composite(PositionalEncoding):
+    """Parts that check, prepare and penalise together; a subclass says who acts where.
+
+    Args:
+        dims: Sizes of the model.
+        parts: The encodings.
+    """
+
+    def __init__(self, dims: Dims, parts: Iterable[PositionalEncoding]) -> None:
+        super().__init__(dims)
+        self.parts = nn.ModuleList(parts)
+
+    @property
+    def encodings(self) -> list[PositionalEncoding]:
+        """The parts, in order."""
+        return cast(list[PositionalEncoding], list(self.parts))
+
+    def check(self, positions: Tensor) -> None:
+        for part in self.encodings:
+            part.check(positions)
+
+    def prepare(self, q_pos: Tensor, k_pos: Tensor) -> list[Any]:
+        return [part.prepare(q_pos, k_pos) for part in self.encodings]
+
+    def penalty(self) -> Tensor | None:
+        return total(part.penalty() for part in self.encodings)
+
+
+class Switch(Composite, ABC):
+    """One part at most acts in each layer; it counts its own layers from 0.
+
+    So its tables have no unused rows.
+    """
+
+    @abstractmethod
+    def serving(self, layer: int) -> tuple[int, int] | None:
+        """Which part serves a layer of the model, and its own number of it; None for none."""
+
+    def embed(self, x: Tensor, positions: Tensor, layer: int) -> Tensor:
+        if (served := self.serving(layer)) is None:
+            return x
+        return self.encodings[served[0]].embed(x, positions, served[1])
+
+    def transform(self, site: Site) -> tuple[Tensor, Tensor]:
+        part, local = self._localised(site)
+        return part.transform(local)
+
+    def bias(self, site: Site) -> Tensor | None:
+        part, local = self._localised(site)
+        return part.bias(local)
+
+    def rescore(self, logits: Tensor, site: Site) -> Tensor:
+        part, local = self._localised(site)
+        return part.rescore(logits, local)
+
+    def rescores(self, layer: int) -> bool:
+        served = self.serving(layer)
+        return served is not None and self.encodings[served[0]].rescores(served[1])
+
+    def _localised(self, site: Site) -> tuple[PositionalEncoding, Site]:
+        if (served := self.serving(site.layer)) is None:
+            return PositionalEncoding(self.dims), site
+        index, layer = served
+        return self.encodings[index], site._replace(layer=layer, prepared=site.prepared[index])
+
+
+def total(terms: Iterable[Tensor | None]) -> Tensor | None:
+    """The sum of what is there; None if nothing is."""
+    result: Tensor | None = None
+    for term in terms:
+        if term is not None:
+            result = term if result is None else result + term
+    return result

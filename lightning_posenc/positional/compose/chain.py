@@ -1,0 +1,59 @@
+"""Several encodings at once."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from torch import Tensor
+
+from lightning_posenc.dims import Dims
+from lightning_posenc.positional.base import Factory, Site
+from lightning_posenc.positional.compose.base import Composite, total
+
+
+class Chain(Composite):
+    """Two or more encodings at once: embeddings and transforms in turn, biases summed.
+
+    `Chain.of(RoPE, ALiBi)` gives the factory that `Encoder(dims, positional=…)` takes.
+
+    Args:
+        dims: Sizes of the model.
+        parts: The encodings, in order.
+
+    Raises:
+        ValueError: If there are none.
+    """
+
+    def __init__(self, dims: Dims, parts: Sequence[Factory]) -> None:
+        if not parts:
+            raise ValueError("Chain: name at least one encoding in parts")
+        super().__init__(dims, (part(dims) for part in parts))
+
+    @classmethod
+    def of(cls, *parts: Factory) -> Factory:
+        """Bind the parts and leave the dims open."""
+        return partial(cls, parts=parts)
+
+    def embed(self, x: Tensor, positions: Tensor, layer: int) -> Tensor:
+        for part in self.encodings:
+            x = part.embed(x, positions, layer)
+        return x
+
+    def transform(self, site: Site) -> tuple[Tensor, Tensor]:
+        q, k = site.q, site.k
+        for part, prepared in zip(self.encodings, site.prepared, strict=True):
+            q, k = part.transform(site._replace(q=q, k=k, prepared=prepared))
+        return q, k
+
+    def bias(self, site: Site) -> Tensor | None:
+        return total(
+            part.bias(site._replace(prepared=prepared))
+            for part, prepared in zip(self.encodings, site.prepared, strict=True)
+        )
+
+    def rescore(self, logits: Tensor, site: Site) -> Tensor:
+        for part, prepared in zip(self.encodings, site.prepared, strict=True):
+            logits = part.rescore(logits, site._replace(prepared=prepared))
+        return logits
+
+    def rescores(self, layer: int) -> bool:
+        return any(part.rescores(layer) for part in self.encodings)

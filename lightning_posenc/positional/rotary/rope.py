@@ -1,0 +1,44 @@
+"""Rotary position embedding."""
+
+from torch import Tensor
+
+from lightning_posenc.dims import Dims
+from lightning_posenc.positional.rotary.base import Layout, Rotary
+from lightning_posenc.positional.scaling import Scaling, Spectrum, geometric
+
+
+class RoPE(Rotary):
+    """Turns pair i of a query or key at position p by the angle p · base^(-2i/K).
+
+    Source: Su et al. 2021, "RoFormer", arXiv:2104.09864, equations 14-16 and 34.
+
+    Args:
+        dims: Sizes of the model; the head size must be even.
+        base: Ratio between the longest wavelength and 2·pi.
+        layout: Which channels make a pair: "half" or "interleaved", as in `Rotary`.
+        scaling: Extends a trained model past its length (`positional.scaling`): PI, YaRN, …
+
+    Raises:
+        ValueError: If the head size is odd.
+    """
+
+    def __init__(
+        self,
+        dims: Dims,
+        base: float = 10000.0,
+        layout: Layout = "half",
+        scaling: Scaling | None = None,
+    ) -> None:
+        super().__init__(dims, layout)
+        self.base = base
+        self.scaling = scaling
+
+    @property
+    def width(self) -> int:
+        """How many channels turn."""
+        return self.dims.d_head
+
+    def spectrum(self, positions: Tensor) -> Spectrum:
+        if self.scaling is not None:
+            return self.scaling(self.base, self.width, positions)
+        return Spectrum(geometric(self.base, self.width, positions.device))

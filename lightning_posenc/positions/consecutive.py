@@ -1,0 +1,20 @@
+"""Counting from 0."""
+
+import torch
+from torch import Tensor
+
+from lightning_posenc.positions.base import Positions
+
+
+class Consecutive(Positions):
+    """0, 1, 2, … (Vaswani et al. 2017, arXiv:1706.03762)."""
+
+    def forward(
+        self,
+        n_sequences: int,
+        length: int,
+        device: torch.device,
+        documents: Tensor | None = None,
+        tokens: Tensor | None = None,
+    ) -> Tensor:
+        return torch.arange(length, device=device).unsqueeze(0)

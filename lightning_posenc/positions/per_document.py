@@ -1,0 +1,29 @@
+"""Counting anew in every packed document."""
+
+import torch
+from torch import Tensor
+
+from lightning_posenc.positions.base import Positions
+
+
+class PerDocument(Positions):
+    """Counts from 0 again at every document of a packed sequence.
+
+    With no document ids it is `Consecutive`. Whether positions restart is a choice apart from
+    whether attention crosses a document's boundary: `masks.Documents` decides that one.
+    """
+
+    def forward(
+        self,
+        n_sequences: int,
+        length: int,
+        device: torch.device,
+        documents: Tensor | None = None,
+        tokens: Tensor | None = None,
+    ) -> Tensor:
+        index = torch.arange(length, device=device).unsqueeze(0)
+        if documents is None:
+            return index
+        starts = torch.ones_like(documents, dtype=torch.bool)
+        starts[:, 1:] = documents[:, 1:] != documents[:, :-1]
+        return index - torch.where(starts, index, 0).cummax(dim=1).values

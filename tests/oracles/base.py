@@ -1,0 +1,61 @@
+"""What every encoding adds, transcribed from its equation in float64, pair by pair.
+
+Plain loops over numpy arrays, no line shared with the package. An oracle is a function
+`(given, **hyperparameters) -> Result`; what it leaves None the method does not touch.
+
+Shapes: B sequences, T queries, S keys, H heads, G key-value heads, K channels of a head, D = H·K.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[np.float64]
+
+
+class Given(NamedTuple):
+    """What an encoding is told in one layer, and its parameters by name."""
+
+    layer: int
+    causal: bool
+    x: Array  # (B, T, D), the residual stream and the input of the attention alike
+    k_x: Array  # (B, S, D), the same at the keys
+    q: Array  # (B, H, T, K)
+    k: Array  # (B, G, S, K)
+    q_pos: Array  # (B, T) or (B, T, A)
+    k_pos: Array  # (B, S) or (B, S, A)
+    logits: Array  # (B, H, T, S), -inf where hidden
+    parameters: dict[str, Array]
+
+
+class Result(NamedTuple):
+    """What comes of it."""
+
+    x: Array | None = None
+    q: Array | None = None
+    k: Array | None = None
+    bias: Array | None = None  # (B, H, T, S)
+    logits: Array | None = None
+
+
+Oracle: TypeAlias = Callable[[Given], Result]
+
+
+def nothing(given: Given) -> Result:
+    """NoPE."""
+    return Result()
+
+
+def pairs(given: Given, entry: Callable[[int, float], float]) -> Array:
+    """A bias from one function of the head and of query position minus key position."""
+    bias = np.zeros((*given.q.shape[:3], given.k_pos.shape[1]))
+    for b, h, i, j in np.ndindex(bias.shape):
+        bias[b, h, i, j] = entry(h, float(given.q_pos[b, i] - given.k_pos[b, j]))
+    return bias
+
+
+def of_layer(table: Array, layer: int, n_axes: int) -> Array:
+    """The layer's own table, or the one that all layers share."""
+    return table[layer] if table.ndim > n_axes else table

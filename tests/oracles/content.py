@@ -1,0 +1,1 @@
+"""What reads the tokens between a query and a key."""

@@ -1,0 +1,1 @@
+"""Encodings that read the tokens between a query and a key, beside others' code."""
