@@ -32,9 +32,9 @@ class Mask(ABC):
         return 1
 
     def dense(self, n_queries: int, n_keys: int, device: torch.device) -> Tensor:
-        """Materialise the mask: (B|1, 1, T, S) bool."""
+        """Materialise the mask: (B|1, 1, T, S) bool. The queries are the last of the keys."""
         b = torch.arange(self.n_sequences, device=device)[:, None, None]
-        q = torch.arange(n_queries, device=device)[:, None]
+        q = torch.arange(n_keys - n_queries, n_keys, device=device)[:, None]
         k = torch.arange(n_keys, device=device)
         return self(b, q, k).expand(self.n_sequences, n_queries, n_keys).unsqueeze(1)
 
@@ -142,8 +142,8 @@ class Visibility:
 
     @property
     def is_causal(self) -> bool:
-        """Whether the mask is the causal one and nothing else."""
-        return self.mask == Causal()
+        """Whether the mask is the causal one and nothing else, over as many queries as keys."""
+        return self.n_queries == self.n_keys and self.mask == Causal()
 
     @cached_property
     def dense(self) -> Tensor | None:

@@ -34,8 +34,9 @@ class AccuracyByPosition(L.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        length = batch.tokens.shape[1]
-        where = torch.arange(length, device=batch.tokens.device).expand_as(batch.tokens)
+        width = batch.tokens.shape[1]
+        length = pl_module.test_length(batch, dataloader_idx)  # type: ignore[operator]
+        where = torch.arange(width, device=batch.tokens.device).expand_as(batch.tokens)
         if batch.targets.dim() == 1:
             if batch.focus is None:
                 return
@@ -44,7 +45,7 @@ class AccuracyByPosition(L.Callback):
         if outputs.shape != batch.targets.shape or getattr(pl_module, "objective", "") == "masked":
             return
         scored = batch.targets != IGNORE
-        counts = self._counts.setdefault(length, torch.zeros(2, length, device=where.device))
+        counts = self._counts.setdefault(length, torch.zeros(2, width, device=where.device))
         for row, hit in enumerate((scored & (outputs == batch.targets), scored)):
             counts[row].index_add_(0, where.flatten(), hit.flatten().to(counts.dtype))
 
@@ -82,7 +83,7 @@ def _draw(
     left.set(xlabel="sequence length", ylabel="test accuracy", ylim=(0, 1.12), title="by length")
     for length, accuracy in by_position.items():
         seen = ~accuracy.isnan()
-        index = torch.arange(length)
+        index = torch.arange(len(accuracy))
         right.plot(index[seen], accuracy[seen], marker=".", label=f"length {length}")
     right.set(xlabel="position", ylim=(-0.03, 1.12), title="by position of the token asked about")
     right.legend(loc="lower right")

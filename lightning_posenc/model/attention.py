@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lightning_posenc.dims import Dims
 from lightning_posenc.masks import Visibility
+from lightning_posenc.model.cache import Cache
 from lightning_posenc.model.kernels import SDPA, Kernel, Operands
 from lightning_posenc.positional.base import PositionalEncoding, Site
 
@@ -20,15 +21,19 @@ class Context(NamedTuple):
 
     Args:
         positional: The model's encoding.
-        positions: (B|1, T).
+        q_pos: (B|1, T) or (B|1, T, A) positions of the tokens at hand.
+        k_pos: (B|1, S) or (B|1, S, A) positions of all tokens, those in the cache first.
         prepared: What the encoding prepared for this forward.
         visibility: Who may see whom, layer by layer: layer l takes entry l mod n.
+        cache: The tokens before these, if they were read before.
     """
 
     positional: PositionalEncoding
-    positions: Tensor
+    q_pos: Tensor
+    k_pos: Tensor
     prepared: Any
     visibility: Sequence[Visibility]
+    cache: Cache | None = None
 
 
 class Attention(nn.Module):
@@ -76,12 +81,17 @@ class Attention(nn.Module):
             part.unflatten(-1, (-1, self.dims.d_head)).transpose(1, 2)
             for part in self.qkv(x).split(self.widths, dim=-1)
         )
-        positional, positions, prepared, visibility = context
-        site = Site(self.layer, x, x, q, k, positions, positions, prepared)
+        positional, q_pos, k_pos, prepared, visibility, cache = context
+        k_x = x
+        if cache is not None:
+            k_x, k, v = cache.extended(self.layer, x, k, v)
+        site = Site(self.layer, x, k_x, q, k, q_pos, k_pos, prepared)
         bias = positional.bias(site)
         rescores = positional.rescores(self.layer)
         rescore = partial(positional.rescore, site=site) if rescores else None
         q, k = positional.transform(site)
+        if k.shape[1] != v.shape[1]:  # a method that treats query heads apart gave each its keys
+            v = v.repeat_interleave(k.shape[1] // v.shape[1], dim=1)
         seen = visibility[self.layer % len(visibility)]
         scale = self.dims.d_head**-0.5
         mixed = self.kernel(Operands(q, k, v, bias, seen, rescore, scale))  # (B, H, T, K)

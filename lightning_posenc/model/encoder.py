@@ -14,6 +14,7 @@ from lightning_posenc.dims import Dims
 from lightning_posenc.masks import Causal, Documents, Mask, Padding, Visibility, compose
 from lightning_posenc.model.attention import Attention, Context
 from lightning_posenc.model.block import Block
+from lightning_posenc.model.cache import Cache
 from lightning_posenc.model.feed_forward import MLP, FeedForward
 from lightning_posenc.model.kernels import SDPA, Kernel
 from lightning_posenc.positional import NoPE
@@ -108,6 +109,7 @@ class Encoder(nn.Module):
         documents: Tensor | None = None,
         positions: Tensor | None = None,
         tokens: Tensor | None = None,
+        cache: Cache | None = None,
     ) -> Tensor:
         """Encode.
 
@@ -120,6 +122,9 @@ class Encoder(nn.Module):
             positions: (B|1, T), or (B|1, T, A) on A axes: in place of those that `self.positions`
                 would draw.
             tokens: (B, T) ids of the tokens, for samplers of positions that read them.
+            cache: What a causal model remembers of S - T tokens before these; it is extended by
+                these. Then `lengths`, `documents` and `positions` (which must be given) are those
+                of all S tokens.
 
         Returns:
             (B, T, D).
@@ -127,22 +132,26 @@ class Encoder(nn.Module):
         Raises:
             ValueError: If the encoding cannot serve the positions.
         """
-        n_sequences, length, _ = x.shape
+        n_sequences, n_queries, _ = x.shape
+        length = n_queries + (0 if cache is None else len(cache))
         of_batch = compose(
             None if lengths is None else Padding(lengths),
             None if documents is None else Documents(documents),
         )
         visibility = [
-            Visibility(compose(mask, of_batch), length, length, x.device) for mask in self.masks
+            Visibility(compose(mask, of_batch), n_queries, length, x.device) for mask in self.masks
         ]
+        if cache is not None:
+            self._check_cache(positions, length)
         if positions is None:
             positions = self.positions(n_sequences, length, x.device, documents, tokens)
+        here = positions if n_queries == length else positions[:, -n_queries:]
         with torch.autocast(x.device.type, enabled=False):
             self.positional.check(positions)
-            prepared = self.positional.prepare(positions, positions)
-        context = Context(self.positional, positions, prepared, visibility)
+            prepared = self.positional.prepare(here, positions)
+        context = Context(self.positional, here, positions, prepared, visibility, cache)
         for layer, block in enumerate(self.blocks):
-            x = self.positional.embed(x, positions, layer)
+            x = self.positional.embed(x, here, layer)
             if layer == 0:
                 x = self.dropout(x)
             if self.checkpoint_activations and self.training:
@@ -150,6 +159,20 @@ class Encoder(nn.Module):
             else:
                 x = block(x, context)
         return self.norm(x)
+
+    def _check_cache(self, positions: Tensor | None, length: int) -> None:
+        if not self.dims.causal:
+            raise ValueError(
+                "a cache needs a causal model: in a bidirectional one the states of earlier tokens "
+                "change with those that follow; read the whole sequence anew"
+            )
+        if positions is None or positions.shape[1] != length:
+            given = "none" if positions is None else f"{positions.shape[1]}"
+            raise ValueError(
+                f"a cache needs the positions of all {length} tokens, those in the cache "
+                f"included, got {given}"
+            )
+        self.positional.check_cache(positions)
 
     def _initialise(self, std: float) -> None:
         for block in self.blocks:

@@ -166,8 +166,9 @@ def _block_mask(visibility: Visibility) -> BlockMask | None:
     mask = visibility.mask
     if mask is None:
         return None
+    before = visibility.n_keys - visibility.n_queries  # keys that come before the first query
     return create_block_mask(
-        lambda b, h, q, k: mask(b, q, k),
+        lambda b, h, q, k: mask(b, q + before, k),
         B=mask.n_sequences if mask.n_sequences > 1 else None,
         H=None,
         Q_LEN=visibility.n_queries,

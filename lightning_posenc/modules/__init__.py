@@ -2,15 +2,19 @@
 
 from lightning_posenc.modules.base import EncoderModule
 from lightning_posenc.modules.classifiers import Classifier, SequenceClassifier, TokenClassifier
+from lightning_posenc.modules.decoding import greedy
+from lightning_posenc.modules.exact_match import ExactMatch
 from lightning_posenc.modules.language_model import LanguageModel
 from lightning_posenc.modules.optim import WarmupCosine, parameter_groups
 
 __all__ = [
     "Classifier",
     "EncoderModule",
+    "ExactMatch",
     "LanguageModel",
     "SequenceClassifier",
     "TokenClassifier",
     "WarmupCosine",
+    "greedy",
     "parameter_groups",
 ]

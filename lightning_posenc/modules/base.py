@@ -4,6 +4,7 @@ Shapes: B sequences, T tokens, D = d_model.
 """
 
 import math
+import warnings
 from abc import abstractmethod
 from typing import Any, Literal
 
@@ -62,7 +63,11 @@ class EncoderModule(L.LightningModule):
     ) -> None:
         super().__init__()
         # Kept for the checkpoint only: loggers get the run's whole config once, not twice.
-        self.save_hyperparameters(logger=False)
+        with warnings.catch_warnings():
+            # A sampler of positions is a module, so as to know training from testing; it has no
+            # weights that would be saved twice.
+            warnings.filterwarnings("ignore", "Attribute 'positions' is an instance of `nn.Module`")
+            self.save_hyperparameters(logger=False)
         if vocab_size < 1:
             raise ValueError(f"vocab_size must be positive, got {vocab_size}")
         self.encoder = encoder.build(positional, positions, causal)
@@ -121,7 +126,13 @@ class EncoderModule(L.LightningModule):
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
         """Update the metrics of the batch's length; returns the predicted classes."""
-        return self._evaluate(f"test/len_{batch.tokens.shape[1]}", batch, batch_idx)
+        length = self.test_length(batch, dataloader_idx)
+        return self._evaluate(f"test/len_{length}", batch, batch_idx)
+
+    def test_length(self, batch: Batch, dataloader_idx: int) -> int:
+        """Length of a test loader's samples in the data's own unit; without one, their tokens."""
+        lengths = getattr(getattr(self.trainer, "datamodule", None), "eval_lengths", None)
+        return lengths[dataloader_idx] if lengths else batch.tokens.shape[1]
 
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
         """Predicted classes, (B,) or (B, T)."""

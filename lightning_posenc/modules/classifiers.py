@@ -15,6 +15,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from lightning_posenc.data.batch import Batch
 from lightning_posenc.model.encoder import EncoderSpec
 from lightning_posenc.modules.base import HEAD_STD, EncoderModule
+from lightning_posenc.modules.exact_match import ExactMatch
 from lightning_posenc.tasks import IGNORE
 
 
@@ -106,4 +107,12 @@ class TokenClassifier(Classifier):
 
     def logits(self, batch: Batch) -> Tensor:
         """(B, T, C)."""
-        return self.head(self.encode(batch.tokens, batch))
+        return self.scores(self.encode(batch.tokens, batch))
+
+    def scores(self, states: Tensor) -> Tensor:
+        """Map (…, D) to (…, C)."""
+        return self.head(states)
+
+    def new_metrics(self) -> dict[str, Metric]:
+        """Accuracy of tokens, and the share of sequences whose every scored token is right."""
+        return {**super().new_metrics(), "exact": ExactMatch()}

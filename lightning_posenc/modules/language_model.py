@@ -75,12 +75,15 @@ class LanguageModel(EncoderModule):
         """Add the perplexity, exp(loss)."""
         return {**values, "perplexity": values["loss"].exp()}
 
-    def _logits(self, tokens: Tensor, batch: Batch) -> Tensor:
-        h = self.encode(tokens, batch)
+    def scores(self, states: Tensor) -> Tensor:
+        """Map (…, D) to (…, V)."""
         if self.head is not None:
-            return self.head(h)
+            return self.head(states)
         scale = HEAD_STD / self.encoder.dims.embed_std
-        return F.linear(h * scale, self.embedding.weight[: self.vocab_size])
+        return F.linear(states * scale, self.embedding.weight[: self.vocab_size])
+
+    def _logits(self, tokens: Tensor, batch: Batch) -> Tensor:
+        return self.scores(self.encode(tokens, batch))
 
     def _hide(self, tokens: Tensor, batch_idx: int) -> tuple[Tensor, Tensor]:
         """Mask tokens (B, T); the targets are what was hidden, IGNORE elsewhere."""

@@ -78,6 +78,16 @@ class PositionalEncoding(nn.Module):
                 "LearnableFourier, LearnedGrid) or positions without (Consecutive)"
             )
 
+    def check_cache(self, positions: Tensor) -> None:
+        """Refuse to go on from remembered keys, if later positions change earlier tokens' states.
+
+        Args:
+            positions: (B|1, S) or (B|1, S, A), of all tokens.
+
+        Raises:
+            ValueError: Saying why, and what to do.
+        """
+
     def prepare(self, q_pos: Tensor, k_pos: Tensor) -> Any:
         """Compute what depends on positions alone, once per forward.
 
@@ -97,7 +107,8 @@ class PositionalEncoding(nn.Module):
     def transform(self, site: Site) -> tuple[Tensor, Tensor]:
         """Change queries and keys; the dtypes stay.
 
-        Both may become wider: logits are scaled by the root of the head's size all the same.
+        Both may become wider: logits are scaled by the root of the head's size all the same. Grouped
+        keys (B, G, S, K) may become (B, H, S, K), where heads are treated differently.
         """
         return site.q, site.k
 

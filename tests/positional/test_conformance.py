@@ -14,6 +14,7 @@ from torch import Tensor
 from lightning_posenc import Encoder
 from lightning_posenc.masks import Mask, Window
 from lightning_posenc.model import Attention, Eager
+from lightning_posenc.model.cache import Cache
 from lightning_posenc.positional import PositionalEncoding
 from lightning_posenc.positions import PerDocument
 from tests.cases import CASES, Case
@@ -278,6 +279,20 @@ def _repeated(qkv: Tensor) -> Tensor:
         for part in (k, v)
     )
     return torch.cat([q, k, v])
+
+
+@each_case
+@pytest.mark.parametrize("steps", [(LENGTH - 4, 1, 1, 2), (1,) * LENGTH], ids=["chunks", "one"])
+def test_reading_with_a_cache_equals_reading_at_once(case: Case, steps: tuple[int, ...]) -> None:
+    """Whatever a method does with keys, those that are remembered serve as those computed anew."""
+    model, x, positions = encoder(case, causal=True, n_kv_heads=2), tokens(), drawn(case)
+    cache, read, outputs = Cache(), 0, []
+    for step in steps:
+        here = case.place(positions[:, : read + step])
+        outputs.append(model(x[:, read : read + step], positions=here, cache=cache))
+        read += step
+    expected = model(x, positions=case.place(positions))
+    torch.testing.assert_close(torch.cat(outputs, dim=1), expected, rtol=0, atol=1e-5)
 
 
 @each_case_both_ways

@@ -31,6 +31,10 @@ class Composite(PositionalEncoding):
         for part in self.encodings:
             part.check(positions)
 
+    def check_cache(self, positions: Tensor) -> None:
+        for part in self.encodings:
+            part.check_cache(positions)
+
     def prepare(self, q_pos: Tensor, k_pos: Tensor) -> list[Any]:
         return [part.prepare(q_pos, k_pos) for part in self.encodings]
 

@@ -1,0 +1,77 @@
+"""Say one token after the other.
+
+Shapes: B sequences, P tokens of the shortest prompt, T tokens, D = d_model, V token ids.
+"""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from lightning_posenc.model.cache import Cache
+from lightning_posenc.model.encoder import Encoder
+
+
+class CausalModel(Protocol):
+    """What `greedy` needs of a model: `TokenClassifier` and `LanguageModel` have it."""
+
+    encoder: Encoder
+    embedding: nn.Embedding
+
+    def scores(self, states: Tensor) -> Tensor:
+        """Map (…, D) to (…, V)."""
+
+
+@torch.no_grad()
+def greedy(
+    model: CausalModel,
+    tokens: Tensor,
+    prompt_lengths: Tensor | None = None,
+    *,
+    length: int | None = None,
+    use_cache: bool = True,
+) -> Tensor:
+    """Continue prompts, always with the likeliest next token.
+
+    Args:
+        model: A causal model in evaluation mode.
+        tokens: (B, T'), of which row i begins with a prompt; what follows it is not read.
+        prompt_lengths: (B,) tokens of each prompt, in 1..T'; None if all T' belong to it.
+        length: T, tokens of the result, at least T'; None for T'.
+        use_cache: Whether keys and values are remembered: the same result, in O(T²) and not O(T³).
+
+    Returns:
+        (B, T), the prompts and what follows.
+
+    Raises:
+        ValueError: If the model is not causal, a prompt is empty, or the encoding cannot serve the
+            length, or cannot go on from remembered keys.
+    """
+    encoder = model.encoder
+    if not encoder.dims.causal:
+        raise ValueError("greedy decoding needs a causal model: set model.causal=true")
+    n_sequences, given = tokens.shape
+    length = given if length is None else length
+    if prompt_lengths is None:
+        prompt_lengths = torch.full((n_sequences,), given, device=tokens.device)
+    start = int(prompt_lengths.amin())
+    if not 1 <= start <= given <= length:
+        raise ValueError(
+            f"greedy decoding: prompts of {start} tokens or more in {given} must become {length}: "
+            "give at least one token, and a length not below that of the prompts"
+        )
+    said = nn.functional.pad(tokens, (0, length - given))
+    # Drawn once, for the whole result: a sampler that depends on the length must not change its
+    # mind about tokens that were read already.
+    positions = encoder.positions(n_sequences, length, tokens.device, None, said)
+    cache, read = Cache() if use_cache else None, 0
+    for now in range(start, length):
+        if encoder.positions.reads_tokens:
+            positions = encoder.positions(n_sequences, length, tokens.device, None, said)
+        states = encoder(
+            model.embedding(said[:, read:now]), positions=positions[:, :now], cache=cache
+        )
+        read = now if use_cache else 0
+        likeliest = model.scores(states[:, -1]).argmax(dim=-1)
+        said[:, now] = torch.where(now < prompt_lengths, said[:, now], likeliest)
+    return said

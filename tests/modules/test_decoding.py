@@ -1,0 +1,93 @@
+"""Greedy decoding: with and without a cache, ragged prompts, and what is refused."""
+
+from functools import partial
+
+import pytest
+import torch
+from torch import Tensor
+
+from lightning_posenc.model import EncoderSpec
+from lightning_posenc.modules import LanguageModel, TokenClassifier, greedy
+from lightning_posenc.positional import RoPE, Sinusoidal, T5Bias
+from lightning_posenc.positional.base import Factory
+from lightning_posenc.positions import Randomized
+
+SPEC = EncoderSpec(d_model=32, n_heads=4, n_layers=2, init_std=0.4, n_kv_heads=2)
+VOCABULARY = 11
+
+
+def model(positional: Factory = RoPE, **kwargs: object) -> TokenClassifier:
+    """A model whose logits are far apart, so that ties do not decide."""
+    made = TokenClassifier(
+        SPEC, VOCABULARY, VOCABULARY, causal=True, positional=positional, **kwargs
+    )  # type: ignore[arg-type]
+    torch.nn.init.normal_(made.head.weight, std=1.0)
+    return made.eval()
+
+
+def prompts() -> tuple[Tensor, Tensor]:
+    return torch.randint(VOCABULARY, (4, 6)), torch.tensor([6, 2, 4, 3])
+
+
+def one_by_one(of: TokenClassifier, tokens: list[int], length: int) -> list[int]:
+    """A single sequence, read anew for every token."""
+    while len(tokens) < length:
+        states = of.encoder(of.embedding(torch.tensor([tokens])))
+        tokens = [*tokens, int(of.head(states[0, -1]).argmax())]
+    return tokens
+
+
+@pytest.mark.parametrize("positional", [RoPE, Sinusoidal, T5Bias])
+@pytest.mark.parametrize("use_cache", [True, False])
+def test_equals_decoding_each_sequence_alone(positional: Factory, use_cache: bool) -> None:
+    of, (tokens, lengths) = model(positional), prompts()
+    said = greedy(of, tokens, lengths, length=12, use_cache=use_cache)
+    expected = [
+        one_by_one(of, row[:n], 12)
+        for row, n in zip(tokens.tolist(), lengths.tolist(), strict=True)
+    ]
+    assert said.tolist() == expected
+
+
+def test_what_follows_a_prompt_is_not_read() -> None:
+    of, (tokens, lengths) = model(), prompts()
+    given = torch.arange(6) < lengths[:, None]
+    other = torch.where(given, tokens, torch.randint_like(tokens, VOCABULARY))
+    assert torch.equal(greedy(of, tokens, lengths, length=9), greedy(of, other, lengths, length=9))
+
+
+def test_randomised_positions_are_drawn_once() -> None:
+    of, (tokens, _) = model(positions=Randomized(64)), prompts()
+    torch.manual_seed(3)
+    cached = greedy(of, tokens, length=16)
+    torch.manual_seed(3)
+    assert torch.equal(cached, greedy(of, tokens, length=16, use_cache=False))
+
+
+def test_a_language_model_continues_text() -> None:
+    of = LanguageModel(SPEC, VOCABULARY, positional=RoPE).eval()
+    tokens, _ = prompts()
+    assert torch.equal(greedy(of, tokens, length=9), greedy(of, tokens, length=9, use_cache=False))
+
+
+def test_exact_match_of_teacher_forcing_is_that_of_decoding() -> None:
+    """All answers are right with the true answers before them just if they are right with the
+    model's own: at the first mistake both have failed."""
+    of, (tokens, _) = model(), prompts()
+    answers = greedy(of, tokens, length=10)
+    answers[1, 8] = (answers[1, 8] + 1) % VOCABULARY
+    forced = of.scores(of.encoder(of.embedding(answers[:, :-1]))).argmax(-1)
+    right = (forced == answers[:, 1:])[:, 5:].all(dim=1)
+    free = (greedy(of, answers, torch.full((4,), 6)) == answers).all(dim=1)
+    assert right.tolist() == free.tolist() == [True, False, True, True]
+
+
+def test_refusals() -> None:
+    tokens, lengths = prompts()
+    both_ways = partial(TokenClassifier, SPEC, VOCABULARY, VOCABULARY)
+    with pytest.raises(ValueError, match="needs a causal model"):
+        greedy(both_ways().eval(), tokens)
+    with pytest.raises(ValueError, match="at least one token"):
+        greedy(model(), tokens, lengths * 0)
+    with pytest.raises(ValueError, match="must become 3"):
+        greedy(model(), tokens, length=3)
