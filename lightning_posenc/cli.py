@@ -5,6 +5,7 @@ see where it was noticed.
 """
 
 import difflib
+import importlib
 import os
 import sys
 from collections.abc import Sequence
@@ -17,6 +18,11 @@ TRAINING = {
     "test": "evaluate a checkpoint at every test length",
     "predict": "write a checkpoint's predictions to predictions.jsonl",
 }
+STUDIES = {
+    "encodings": "list the encodings, samplers of positions and scalings: paper, limits, cost",
+    "tasks": "list the synthetic tasks, or print samples of one",
+}
+COMMANDS = TRAINING | STUDIES
 
 HELP = """usage: python -m lightning_posenc COMMAND [OPTIONS]
 
@@ -48,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not args or args[0] in ("-h", "--help"):
         print(
             HELP.format(
-                commands="\n".join(f"  {name:<12}{what}" for name, what in TRAINING.items())
+                commands="\n".join(f"  {name:<12}{what}" for name, what in COMMANDS.items())
             )
         )
         return 0
@@ -57,10 +63,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(__version__)
         return 0
-    if args[0] not in TRAINING:
-        near = difflib.get_close_matches(args[0], TRAINING, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(TRAINING)}"
+    if args[0] not in COMMANDS:
+        near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(COMMANDS)}"
         return _fail(f"unknown command {args[0]!r}: {hint}")
+    if args[0] in STUDIES:
+        study = importlib.import_module(f"lightning_posenc.studies.{args[0]}")
+        try:
+            study.run(args[1:])
+        except ValueError as error:
+            if os.environ.get(TRACEBACK):
+                raise
+            return _fail(str(error))
+        return 0
 
     from lightning_posenc import training
 

@@ -70,8 +70,9 @@ def _class_names() -> list[str]:
     from lightning_posenc import masks, positions, tasks
     from lightning_posenc.model import FeedForward, Kernel
     from lightning_posenc.positional import PositionalEncoding
+    from lightning_posenc.positional.scaling import Scaling
 
-    classes: list[type] = [PositionalEncoding, positions.Positions, masks.Mask, tasks.Task]
+    classes: list[type] = [PositionalEncoding, Scaling, positions.Positions, masks.Mask, tasks.Task]
     classes += [Kernel, FeedForward, torch.optim.Optimizer]
     for kind in classes:  # grows while it is walked: subclasses of subclasses
         classes += kind.__subclasses__()

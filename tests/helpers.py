@@ -13,12 +13,12 @@ from torch import Tensor
 from lightning_posenc import Dims, Encoder
 from lightning_posenc.positional import PositionalEncoding, Site
 from lightning_posenc.positions import Positions
-from tests.cases import CASES, Case
+from tests.cases import CASES, METHODS, Case
 from tests.oracles.base import Array, Given, Result
 
 D_MODEL, N_HEADS, BATCH, LENGTH = 32, 4, 3, 10
 
-each_case = pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+each_method = pytest.mark.parametrize("case", METHODS, ids=lambda case: case.name)
 each_bidirectional_case = pytest.mark.parametrize(
     "case", [case for case in CASES if not case.refused], ids=lambda case: case.name
 )
@@ -36,6 +36,7 @@ def both_ways(cases: Iterable[Case]) -> pytest.MarkDecorator:
 
 
 each_case_both_ways = both_ways(CASES)
+each_method_both_ways = both_ways(METHODS)
 both_directions = pytest.mark.parametrize("causal", [False, True], ids=["bidirectional", "causal"])
 
 
@@ -147,7 +148,11 @@ def oracle_view(encoding: PositionalEncoding, site: Site, logits: Tensor) -> Giv
         _array(site.q_pos.expand(batch, *site.q_pos.shape[1:])),
         _array(site.k_pos.expand(batch, *site.k_pos.shape[1:])),
         _array(logits),
-        {name: _array(value) for name, value in encoding.named_parameters()},
+        {
+            name: _array(value)
+            for name, value in encoding.state_dict().items()
+            if isinstance(value, Tensor)
+        },
     )
 
 

@@ -28,7 +28,7 @@ each_class = pytest.mark.parametrize("encoding", CLASSES)
 
 @each_class
 def test_has_a_case(encoding: type[PositionalEncoding]) -> None:
-    assert encoding in {type(case.factory(dims(causal=False))) for case in CASES}, (
+    assert encoding in {type(case.factory(dims(causal=True))) for case in CASES}, (
         f"add a line for {encoding.__name__} to tests/cases.py"
     )
 

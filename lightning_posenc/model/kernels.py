@@ -107,20 +107,24 @@ class SDPA(Eager):
         is_causal = bias is None and visibility.is_causal
         mask = None
         if bias is not None:
-            # Expanded to four dimensions: a mask of fewer leaves the fused path.
+            # Expanded to four dimensions: a mask of fewer leaves the fused path. In the dtype of q:
+            # cuDNN reads a float32 mask beside bfloat16 queries as bfloat16 (pytorch #191612).
             mask = visibility.added_to(bias).to(q.dtype).expand(-1, q.shape[1], -1, -1)
         elif not is_causal:
             mask = visibility.dense
-        return F.scaled_dot_product_attention(
+        # Where an encoding widened q and k, values as wide keep the fused path.
+        width, wider = v.shape[-1], q.shape[-1] - v.shape[-1]
+        out = F.scaled_dot_product_attention(
             q,
             k,
-            v,
+            F.pad(v, (0, wider)) if wider else v,
             attn_mask=mask,
             dropout_p=self.dropout if self.training else 0.0,
             is_causal=is_causal,
             scale=scale,
             enable_gqa=operands.is_grouped,
         )
+        return out[..., :width] if wider else out
 
 
 class Flex(SDPA):

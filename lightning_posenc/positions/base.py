@@ -11,7 +11,12 @@ from torch import Tensor, nn
 
 
 class Positions(nn.Module, ABC):
-    """Draws the positions of one forward pass. A module, so that it knows training from testing."""
+    """Draws the positions of one forward pass. A module, so that it knows training from testing.
+
+    A subclass that reads the tokens says so by `reads_tokens`.
+    """
+
+    reads_tokens: bool = False
 
     @abstractmethod
     def forward(

@@ -7,7 +7,10 @@ from lightning_posenc.positions.base import Positions
 
 
 class Consecutive(Positions):
-    """0, 1, 2, … (Vaswani et al. 2017, arXiv:1706.03762)."""
+    """Counts 0, 1, 2, …
+
+    Source: Vaswani et al. 2017, "Attention Is All You Need", arXiv:1706.03762.
+    """
 
     def forward(
         self,

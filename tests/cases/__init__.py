@@ -1,15 +1,31 @@
-"""Every encoding, its properties and its oracle: one line each, and the whole suite runs on it."""
+"""Every encoding, its properties and its oracle: one line each.
 
-from tests.cases import absolute, bias, compose, content, positions, rotary
+Oracles and laws are checked on every case; the whole conformance suite runs on `METHODS`, the first
+case of each class, scaling and sampler: the others differ from it by an option.
+"""
+
+from lightning_posenc import Dims
+from tests.cases import absolute, bias, compose, content, disentangled, distance, positions, rotary
 from tests.cases.base import Case
 
 CASES = (
     *compose.CASES,
     *absolute.CASES,
     *bias.CASES,
+    *distance.CASES,
     *rotary.CASES,
+    *disentangled.CASES,
     *content.CASES,
     *positions.CASES,
 )
 
-__all__ = ["CASES", "Case"]
+
+def _method(case: Case) -> tuple[type, type, type]:
+    """What the case is one of: its encoding, that one's scaling, and the sampler of positions."""
+    encoding = case.factory(Dims(32, 4, 2, causal=True))
+    return type(encoding), type(getattr(encoding, "scaling", None)), type(case.positions())
+
+
+METHODS = tuple({_method(case): case for case in reversed(CASES)}.values())[::-1]
+
+__all__ = ["CASES", "METHODS", "Case"]

@@ -5,6 +5,7 @@ Shapes: B sequences, T tokens, A axes.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -21,7 +22,11 @@ def unplaced(positions: Tensor) -> Tensor:
 
 def on_axes(*steps: int) -> Callable[[Tensor], Tensor]:
     """Positions on axes along each of which they go by another step: (B|1, T) to (B|1, T, A)."""
-    return lambda positions: torch.stack([step * positions for step in steps], dim=-1)
+    return partial(_stepping, steps)
+
+
+def _stepping(steps: tuple[int, ...], positions: Tensor) -> Tensor:
+    return torch.stack([step * positions for step in steps], dim=-1)
 
 
 @dataclass(frozen=True)

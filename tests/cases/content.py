@@ -1,5 +1,23 @@
 """Encodings that read the tokens between a query and a key."""
 
-from tests.cases.base import Case
+# ruff: noqa: E501 (one line a case)
 
-CASES: tuple[Case, ...] = ()
+from functools import partial
+
+from lightning_posenc.positional import DAPE, ALiBi, CoPE, FoX, PaTH, SelectiveRoPE, T5Bias
+from tests.cases.base import Case
+from tests.oracles import bias, content, distance
+
+# fmt: off
+CASES: tuple[Case, ...] = (
+    Case("cope", partial(CoPE, max_position=3), partial(content.cope, max_position=3), content_dependent=True, differentiable=False, refused="CoPE: counts from a query back"),
+    Case("dape", partial(DAPE, width=6), partial(content.dape, inner=distance.kerple_log), content_dependent=True),
+    Case("dape-alibi", partial(DAPE, encoding=ALiBi, width=6), partial(content.dape, inner=bias.alibi), content_dependent=True),
+    Case("dape-t5", partial(DAPE, encoding=partial(T5Bias, n_buckets=8, max_distance=16), width=6), partial(content.dape, inner=partial(bias.t5, n_buckets=8, max_distance=16)), content_dependent=True, differentiable=False),
+    Case("fox", FoX, content.fox, content_dependent=True, differentiable=False, refused="FoX: forgets what lies between"),
+    Case("fox-remembering", partial(FoX, gate_bias=3.0), content.fox, content_dependent=True, differentiable=False, refused="FoX: forgets what lies between"),
+    Case("path", partial(PaTH, rank=4), content.path, content_dependent=True, differentiable=False, refused="PaTH: multiplies along the path"),
+    Case("selective-rope", partial(SelectiveRoPE, base=10.0, rank=4), partial(content.selective_rope, base=10.0), differentiable=False),
+    Case("selective-rope-gated", partial(SelectiveRoPE, base=10.0, rank=4, layout="interleaved", bias=True, gate=True), partial(content.selective_rope, base=10.0, layout="interleaved"), differentiable=False),
+)
+# fmt: on

@@ -10,6 +10,7 @@ from lightning_posenc.model import EncoderSpec
 from lightning_posenc.modules import LanguageModel, TokenClassifier, greedy
 from lightning_posenc.positional import RoPE, Sinusoidal, T5Bias
 from lightning_posenc.positional.base import Factory
+from lightning_posenc.positional.scaling import DynamicNTK, LongRoPE, Scaling
 from lightning_posenc.positions import Randomized
 
 SPEC = EncoderSpec(d_model=32, n_heads=4, n_layers=2, init_std=0.4, n_kv_heads=2)
@@ -91,3 +92,14 @@ def test_refusals() -> None:
         greedy(model(), tokens, lengths * 0)
     with pytest.raises(ValueError, match="must become 3"):
         greedy(model(), tokens, length=3)
+
+
+@pytest.mark.parametrize("scaling", [DynamicNTK(4, 16), LongRoPE(4, 16)], ids=["ntk", "longrope"])
+def test_a_scaling_that_changes_with_the_length_is_refused_beyond_it(scaling: Scaling) -> None:
+    """Within the trained length the cache serves; beyond it earlier keys would have to turn."""
+    of, (tokens, _) = model(partial(RoPE, scaling=scaling)), prompts()
+    within = greedy(of, tokens, length=16)
+    assert torch.equal(within, greedy(of, tokens, length=16, use_cache=False))
+    with pytest.raises(ValueError, match="decode without a cache"):
+        greedy(of, tokens, length=20)
+    assert greedy(of, tokens, length=20, use_cache=False).shape == (4, 20)

@@ -1,1 +1,134 @@
 """What reads the tokens between a query and a key."""
+
+import cmath
+import math
+
+import numpy as np
+
+from tests.oracles.base import Array, Given, Oracle, Result
+from tests.oracles.compose import of_part
+
+
+def sigmoid(x: float) -> float:
+    """1 / (1 + exp(-x)), and 0 at -inf."""
+    return 0.0 if x == -math.inf else 1 / (1 + math.exp(-x))
+
+
+def cope(given: Given, max_position: int) -> Result:
+    """Golovneva et al. 2024, its p and e[p], with the gates of appendix B."""
+    table = given.parameters["table"][given.layer]
+    logits = given.logits.copy()
+    for b, h, i, j in np.ndindex(logits.shape):
+        gates = [sigmoid(logit) for logit in given.logits[b, h, i, j:]]
+        position = min(sum(gates), max_position)
+        low, high = math.floor(position), math.ceil(position)
+        share = position - low
+        logits[b, h, i, j] += given.q[b, h, i] @ ((1 - share) * table[low] + share * table[high])
+    return Result(logits=logits)
+
+
+def dape(given: Given, inner: Oracle) -> Result:
+    """Zheng et al. 2024: pair by pair, an MLP over the heads."""
+    added = inner(given._replace(parameters=of_part(given.parameters, 0)))
+    from_logits, from_bias, offset, to_heads = (
+        given.parameters[name][given.layer]
+        for name in ("from_logits", "from_bias", "offset", "to_heads")
+    )
+    logits, bias = given.logits.copy(), added.bias
+    assert bias is not None
+    batch, _, n_queries, n_keys = logits.shape
+    for b, i, j in np.ndindex(batch, n_queries, n_keys):
+        s, a = given.logits[b, :, i, j], bias[b, :, i, j]
+        if np.isfinite(s).all():
+            hidden = from_logits @ s + from_bias @ a + offset
+            logits[b, :, i, j] = s + a + to_heads @ np.where(hidden > 0, hidden, 0.01 * hidden)
+    return Result(q=added.q, k=added.k, logits=logits)
+
+
+def fox(given: Given) -> Result:
+    """Lin et al. 2025: the logarithms of all gates after the key, up to the query.
+
+    The other way round, where no causal model looks, the sum changes its sign."""
+    weight, offset = (given.parameters[name][given.layer] for name in ("weight", "gate_bias"))
+    n_keys, n_queries = given.k_x.shape[1], given.q.shape[2]
+    bias = np.zeros((*given.q.shape[:3], n_keys))
+    for b, h, i, j in np.ndindex(bias.shape):
+        query = n_keys - n_queries + i
+        logs = [
+            math.log(sigmoid(weight[h] @ given.k_x[b, between] + offset[h]))
+            for between in range(min(query, j) + 1, max(query, j) + 1)
+        ]
+        bias[b, h, i, j] = math.copysign(1, query - j) * sum(logs)
+    return Result(bias=bias)
+
+
+def mixed(x: Array, weight: Array, positions: Array) -> Array:
+    """A causal convolution of each channel (S, C), which begins anew where positions restart."""
+    result = np.zeros_like(x)
+    for t in range(len(x)):
+        for back in range(weight.shape[1]):
+            before = t - back
+            if before < 0 or any(positions[s] >= positions[s + 1] for s in range(before, t)):
+                break
+            result[t] += weight[:, -1 - back] * x[before]
+    return result
+
+
+def path(given: Given) -> Result:
+    """Yang et al. 2025: a key is multiplied by one matrix a step."""
+    down, up, convolution, strength, offset = (
+        given.parameters[name][given.layer]
+        for name in ("down", "up", "convolution", "strength", "strength_bias")
+    )
+    batch, n_heads, n_queries, width = given.q.shape
+    n_keys, share = given.k_x.shape[1], n_heads // given.k.shape[1]
+    bias = np.zeros((batch, n_heads, n_queries, n_keys))
+    for b in range(batch):
+        flat = mixed(given.k_x[b] @ down.T @ up.T, convolution, given.k_pos[b])
+        flat = flat / (1 + np.exp(-flat))
+        for h, j in np.ndindex(n_heads, n_keys):
+            key = given.k[b, h // share, j]
+            carried = key
+            for s in range(j + 1, n_keys):
+                w = flat[s, h * width : (h + 1) * width]
+                w = w / math.sqrt(w @ w)
+                beta = 2 * sigmoid(strength[h] @ given.k_x[b, s] + offset[h])
+                carried = carried - beta * w * (w @ carried)
+                i = s - (n_keys - n_queries)
+                if i >= 0:
+                    bias[b, h, i, j] = given.q[b, h, i] @ (carried - key) / math.sqrt(width)
+    return Result(bias=bias)
+
+
+def selective_rope(given: Given, base: float = 500000.0, layout: str = "half") -> Result:
+    """Movahedi et al. 2025: RoPE whose angle at a token is the sum of the steps up to it."""
+    parameters = {name: table[given.layer] for name, table in given.parameters.items()}
+    n_heads, width = given.q.shape[1], given.q.shape[-1]
+    pairs, n_keys, n_queries = width // 2, given.k_x.shape[1], given.q.shape[2]
+    share = n_heads // given.k.shape[1]
+    q, k = given.q.copy(), np.repeat(given.k, share, axis=1)
+    for b in range(len(given.x)):
+        x = given.k_x[b].reshape(n_keys, n_heads, width)
+        x = (x / np.sqrt((x**2).sum(-1, keepdims=True))).reshape(n_keys, -1)
+        steps = x @ parameters["down"].T @ parameters["up"].T
+        steps = mixed(steps, parameters["convolution"], given.k_pos[b])
+        if "step" in parameters:
+            steps = steps + np.exp(parameters["step"])
+        for h, pair in np.ndindex(n_heads, pairs):
+            one, other = (pair, pair + pairs) if layout == "half" else (2 * pair, 2 * pair + 1)
+            angle = 0.0
+            for t in range(n_keys):
+                step = steps[t, h * pairs + pair]
+                if "gate" in parameters:
+                    step *= sigmoid(parameters["gate"][h] @ x[t] + parameters["gate_bias"][h])
+                angle += step * base ** (-pair / pairs)
+                turn(k[b, h, t], one, other, angle)
+                if t >= n_keys - n_queries:
+                    turn(q[b, h, t - (n_keys - n_queries)], one, other, angle)
+    return Result(q=q, k=k)
+
+
+def turn(vector: Array, one: int, other: int, angle: float) -> None:
+    """Turn a pair of channels in place."""
+    z = complex(vector[one], vector[other]) * cmath.exp(1j * angle)
+    vector[one], vector[other] = z.real, z.imag

@@ -1,1 +1,44 @@
 """Encodings that read the tokens between a query and a key, beside others' code."""
+
+import warnings
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from lightning_posenc.positional import CoPE, FoX
+from tests.helpers import site_of
+from tests.peers.base import POSITIONS, B, D, H, K, T, dims, heads, peer
+
+with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # its use of jit
+    from x_transformers import x_transformers
+
+
+@peer("CoPE", "x-transformers CoPE")
+def cope() -> Iterator[tuple[Tensor, Tensor]]:
+    """The peer hides by the most negative number, whose gate is 0 as that of -inf."""
+    hidden = torch.ones(T, T).triu(1).bool()
+    for max_position in (3, 15, T):
+        theirs = x_transformers.CoPE(K, H, max_position + 1)
+        encoding = CoPE(dims(causal=True), max_position=max_position)
+        theirs.pos_emb.data = encoding.table.data[0]
+        q, k = heads()
+        logits = (q @ k.transpose(-2, -1) * K**-0.5).masked_fill(hidden, -torch.inf)
+        site = site_of(encoding, 0, torch.empty(B, T, D), q, k, POSITIONS, POSITIONS)
+        expected = logits + theirs(q, logits.nan_to_num(neginf=torch.finfo().min))
+        yield encoding.rescore(logits, site).softmax(-1), expected.softmax(-1)
+        yield encoding.rescore(logits, site).tril(), expected.masked_fill(hidden, 0)
+
+
+@peer("FoX", "x-transformers DataDependentAlibi")
+def fox() -> Iterator[tuple[Tensor, Tensor]]:
+    for gate_bias in (0.0, 5.0):
+        theirs = x_transformers.DataDependentAlibi(D, H, bias_init=gate_bias)
+        encoding = FoX(dims(causal=True), gate_bias=gate_bias)
+        linear = theirs.to_forget_gates[0]
+        encoding.weight.data[0] = linear.weight.data
+        encoding.gate_bias.data[0] = linear.bias.data
+        x = torch.randn(B, T, D)
+        q, k = heads()
+        ours = encoding.bias(site_of(encoding, 0, x, q, k, POSITIONS, POSITIONS))
+        yield ours.tril(), theirs(x).tril()

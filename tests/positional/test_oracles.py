@@ -1,6 +1,6 @@
 """Every encoding equals its float64 transcription, through its real hooks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -20,6 +20,7 @@ from tests.helpers import (
     oracle_view,
     site_of,
 )
+from tests.oracles.base import Array
 from tests.oracles.bias import t5_bucket
 
 BATCH, N_KEYS, N_LAYERS = 2, 9, 3
@@ -52,11 +53,13 @@ def last_queries() -> tuple[Tensor, Tensor]:
     return positions[:, -3:], positions
 
 
-@each_case_both_ways
-@pytest.mark.parametrize("layout", [consecutive, gapped, sparse, off_the_lattice, last_queries])
-def test_hooks_equal_oracle(
+LAYOUTS = (consecutive, gapped, sparse, off_the_lattice, last_queries)
+
+
+def compared(
     case: Case, causal: bool, layout: Callable[[], tuple[Tensor, Tensor]]
-) -> None:
+) -> Iterator[tuple[str, Array, Array]]:
+    """What each hook returns in each layer, its name first, beside what the oracle says."""
     encoding = case.factory(dims(causal, N_LAYERS))
     q_pos, k_pos = layout()
     n_queries, n_keys = q_pos.shape[1], k_pos.shape[1]
@@ -78,7 +81,16 @@ def test_hooks_equal_oracle(
             assert (value is None) == (wanted is None), name
             if value is not None and wanted is not None:
                 got = np.broadcast_to(value.detach().double().numpy(), wanted.shape)
-                np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5, err_msg=name)
+                yield name, got, wanted
+
+
+@each_case_both_ways
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_hooks_equal_oracle(
+    case: Case, causal: bool, layout: Callable[[], tuple[Tensor, Tensor]]
+) -> None:
+    for name, got, wanted in compared(case, causal, layout):
+        np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5, err_msg=name)
 
 
 @both_directions

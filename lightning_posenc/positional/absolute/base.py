@@ -1,4 +1,4 @@
-"""What encodings that add to the residual stream share."""
+"""What encodings that change the residual stream share."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -43,9 +43,15 @@ class Absolute(PositionalEncoding, ABC):
         """Give the vectors of positions (B|1, T) or (B|1, T, A): (B|1, T, D), float32."""
 
     def embed(self, x: Tensor, positions: Tensor, layer: int) -> Tensor:
-        if layer not in self.layers:
-            return x
-        vectors = self.vectors(positions).to(x.dtype)
-        if self.dropout and self.training:  # Dropout1d drops whole rows
-            vectors = F.dropout1d(vectors.expand_as(x), self.dropout)
-        return x + vectors
+        return self.join(x, self.vectors(positions), layer) if layer in self.layers else x
+
+    def join(self, x: Tensor, vectors: Tensor, layer: int) -> Tensor:
+        """Bring vectors (B|1, T, D) into the residual stream (B, T, D) before a layer of `layers`.
+
+        They are added; a subclass may do otherwise.
+        """
+        return x + self.dropped(vectors.to(x.dtype).expand_as(x))
+
+    def dropped(self, rows: Tensor) -> Tensor:
+        """Drop whole rows of (B, T, D) in training."""
+        return F.dropout1d(rows, self.dropout, self.training) if self.dropout else rows

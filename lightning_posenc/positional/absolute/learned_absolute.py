@@ -1,6 +1,7 @@
 """A learned vector per position."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -8,13 +9,16 @@ from torch.nn import functional as F
 
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.absolute.base import Absolute
+from lightning_posenc.positional.regularisers import checked_smoothness, roughness
+from lightning_posenc.positional.resampling import resample_entry
 
 
 class LearnedAbsolute(Absolute):
     """x_p + E[p], with a learned table E.
 
-    Source: Gehring et al. 2017, arXiv:1705.03122; Devlin et al. 2019, arXiv:1810.04805. Between
-    whole positions the two neighbouring rows are interpolated.
+    Source: Gehring et al. 2017, "Convolutional Sequence to Sequence Learning", arXiv:1705.03122,
+    section 3.1; Devlin et al. 2019, arXiv:1810.04805. Between whole positions the two neighbouring
+    rows are interpolated. A checkpoint's table of another length is resampled when it is loaded.
 
     Args:
         dims: Sizes of the model.
@@ -23,6 +27,8 @@ class LearnedAbsolute(Absolute):
         layers: Before which blocks to add, counted from 0: the same vectors before each.
         std: Standard deviation at initialisation; None takes `dims.embed_std`, the token
             embeddings' own, since a table far below theirs hardly trains.
+        dropout: Probability, in training, of a token getting no position at all, in [0, 1).
+        smoothness: Weight of a penalty on differences of neighbouring rows, mean squared norm.
 
     Raises:
         ValueError: On a position beyond the table.
@@ -34,11 +40,14 @@ class LearnedAbsolute(Absolute):
         max_length: int = 512,
         layers: Sequence[int] = (0,),
         std: float | None = None,
+        dropout: float = 0.0,
+        smoothness: float = 0.0,
     ) -> None:
-        super().__init__(dims, layers)
+        super().__init__(dims, layers, dropout)
         if max_length < 1:
             raise ValueError(f"LearnedAbsolute: max_length must be positive, got {max_length}")
         self.max_length = max_length
+        self.smoothness = checked_smoothness(self, smoothness)
         self.table = nn.Parameter(torch.empty(max_length, dims.d_model))
         nn.init.normal_(self.table, std=dims.embed_std if std is None else std)
 
@@ -51,8 +60,16 @@ class LearnedAbsolute(Absolute):
             return F.embedding(positions, self.table)
         low = positions.floor().long().clamp(max=self.max_length - 1)
         high = (low + 1).clamp(max=self.max_length - 1)
-        share = (positions - low).unsqueeze(-1)
-        return torch.lerp(F.embedding(low, self.table), F.embedding(high, self.table), share)
+        share = (positions - low).float().unsqueeze(-1)
+        below, above = (F.embedding(row, self.table).float() for row in (low, high))
+        return torch.lerp(below, above, share)
+
+    def penalty(self) -> Tensor | None:
+        return self.smoothness * roughness(self.table) if self.smoothness else None
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
+        resample_entry(self, state_dict, prefix + "table", (self.max_length,))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     @torch.compiler.disable
     def _check_rows(self, positions: Tensor) -> None:

@@ -20,6 +20,7 @@ class Sinusoidal(Absolute):
         base: Ratio between the longest wavelength and 2·pi.
         layers: Before which blocks to add, counted from 0.
         scale: Amplitude; None takes `dims.embed_std`.
+        dropout: Probability, in training, of a token getting no position at all, in [0, 1).
 
     Raises:
         ValueError: If d_model is odd.
@@ -31,8 +32,9 @@ class Sinusoidal(Absolute):
         base: float = 10000.0,
         layers: Sequence[int] = (0,),
         scale: float | None = None,
+        dropout: float = 0.0,
     ) -> None:
-        super().__init__(dims, layers)
+        super().__init__(dims, layers, dropout)
         if dims.d_model % 2:
             raise ValueError(
                 f"Sinusoidal: pairs a sine with a cosine, so d_model={dims.d_model} must be even"

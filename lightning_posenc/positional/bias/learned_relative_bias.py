@@ -5,13 +5,14 @@ from torch import Tensor, nn
 
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.bias.base import RelativeBias
+from lightning_posenc.positional.regularisers import checked_smoothness, roughness
 
 
 class LearnedRelativeBias(RelativeBias):
     """bias_h(delta) = b_h[clip(delta, -max_distance, max_distance)], learned.
 
-    Source: the scalar form of Shaw et al. 2018, arXiv:1803.02155, as in Raffel et al. 2020 without
-    buckets. Offsets off the lattice are rounded.
+    Source: Shaw et al. 2018, arXiv:1803.02155, with a scalar in place of a vector, as in Raffel et
+    al. 2020 but without buckets. Offsets off the lattice are rounded.
 
     The table does not start at zero: the gradient that reaches it is small, and from zero at the
     model's own learning rate it stays there.
@@ -21,15 +22,23 @@ class LearnedRelativeBias(RelativeBias):
         max_distance: Offsets beyond it share the last entry, so that longer sequences work.
         shared: One table for all layers instead of one for each.
         std: Standard deviation of the table at initialisation, in logits.
+        smoothness: Weight of a penalty on the difference between neighbouring distances: its
+            square, summed over heads, averaged over distances and layers.
     """
 
     def __init__(
-        self, dims: Dims, max_distance: int = 64, shared: bool = False, std: float = 2.0
+        self,
+        dims: Dims,
+        max_distance: int = 64,
+        shared: bool = False,
+        std: float = 2.0,
+        smoothness: float = 0.0,
     ) -> None:
         super().__init__(dims)
         if max_distance < 1:
             raise ValueError(f"LearnedRelativeBias: max_distance must be >= 1, got {max_distance}")
         self.max_distance = max_distance
+        self.smoothness = checked_smoothness(self, smoothness)
         layers = () if shared else (dims.n_layers,)
         self.table = nn.Parameter(torch.empty(*layers, dims.n_heads, 2 * max_distance + 1))
         nn.init.normal_(self.table, std=std)
@@ -37,3 +46,7 @@ class LearnedRelativeBias(RelativeBias):
     def bias_at(self, delta: Tensor) -> Tensor:
         clipped = delta.round().clamp(-self.max_distance, self.max_distance).long()
         return self.table.float()[..., clipped + self.max_distance]
+
+    def penalty(self) -> Tensor | None:
+        rows = self.table.transpose(-1, -2)  # (L?, N, H)
+        return self.smoothness * roughness(rows) if self.smoothness else None

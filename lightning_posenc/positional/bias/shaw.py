@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import PositionalEncoding, Site, offsets
+from lightning_posenc.positional.bias.lookup import look_up
 
 
 class ShawRelative(PositionalEncoding):
@@ -46,5 +47,4 @@ class ShawRelative(PositionalEncoding):
     def bias(self, site: Site) -> Tensor:
         table = self.table[site.layer % len(self.table)].to(site.q.dtype)
         scores = site.q @ table.t() * site.q.shape[-1] ** -0.5  # (B, H, T, 2·max_distance + 1)
-        index = site.prepared.unsqueeze(1).expand(*scores.shape[:3], -1)
-        return scores.gather(-1, index)
+        return look_up(scores, site.prepared)

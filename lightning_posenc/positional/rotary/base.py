@@ -1,9 +1,10 @@
 """What encodings that turn channel pairs by angles share.
 
-Shapes: B sequences, T tokens, H heads, K channels of a head, n <= K/2 pairs, L layers.
+Shapes: B sequences, T tokens, A axes, H heads, K channels of a head, n <= K/2 pairs, L layers.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
 import torch
@@ -17,14 +18,22 @@ Layout: TypeAlias = Literal["half", "interleaved"]
 
 
 class Rotation(NamedTuple):
-    """Cosines and sines of one side: (B|1, H|1, T, n), or (L, B|1, H|1, T, n)."""
+    """What one side turns by, in the form that `rotate` multiplies with.
 
-    cos: Tensor
-    sin: Tensor
+    Args:
+        along: (B|1, H|1, T, 2n) factors of the channels, the cosines; complex (B|1, H|1, T, n)
+            when pairs are interleaved. With a leading axis L where layers differ.
+        across: (B|1, H|1, T, 2n) factors of their partners, the signed sines; None when complex.
+    """
+
+    along: Tensor
+    across: Tensor | None
 
     def of_layer(self, layer: int) -> "Rotation":
         """Those of one layer, where layers differ; else all."""
-        return self if self.cos.dim() == 4 else Rotation(self.cos[layer], self.sin[layer])
+        if self.along.dim() == 4:
+            return self
+        return Rotation(self.along[layer], None if self.across is None else self.across[layer])
 
 
 class Turn(NamedTuple):
@@ -72,31 +81,57 @@ class Rotary(PositionalEncoding, ABC):
 
     def prepare(self, q_pos: Tensor, k_pos: Tensor) -> Turn:
         inv_freq, temperature = self.spectrum(k_pos)
-        of_queries = rotation(self.angles(q_pos, inv_freq))
-        of_keys = of_queries if k_pos is q_pos else rotation(self.angles(k_pos, inv_freq))
+        of_queries = self._rotation(q_pos, inv_freq)
+        of_keys = of_queries if k_pos is q_pos else self._rotation(k_pos, inv_freq)
         return Turn(of_queries, of_keys, temperature)
 
     def transform(self, site: Site) -> tuple[Tensor, Tensor]:
         of_queries, of_keys, temperature = site.prepared
-        q = rotate(site.q, of_queries.of_layer(site.layer), self.layout)
-        k = rotate(site.k, of_keys.of_layer(site.layer), self.layout)
+        q = rotate(site.q, of_queries.of_layer(site.layer))
+        k = rotate(site.k, of_keys.of_layer(site.layer))
         return (q if temperature == 1 else q * temperature**2), k
 
+    def _rotation(self, positions: Tensor, inv_freq: Tensor) -> Rotation:
+        angles = self.angles(positions, inv_freq)
+        return rotation(angles.cos(), angles.sin(), self.layout)
 
-def rotation(angles: Tensor) -> Rotation:
-    """Cosines and sines of angles."""
-    return Rotation(angles.cos(), angles.sin())
+
+def by_sections(positions: Tensor, sections: Sequence[int]) -> Tensor:
+    """The axis that every pair turns by, pairs in consecutive sections: (B|1, T, A) to
+    (B|1, 1, T, n).
+    """
+    columns = positions.float().unsqueeze(1).split(1, dim=-1)
+    expanded = (
+        column.expand(-1, -1, -1, size) for column, size in zip(columns, sections, strict=True)
+    )
+    return torch.cat(list(expanded), dim=-1)
 
 
-def rotate(x: Tensor, by: Rotation, layout: Layout) -> Tensor:
-    """Turn the channel pairs of (B, H, T, K), counter-clockwise, in float32; the dtype stays."""
-    width = 2 * by.cos.shape[-1]
-    turning, rest = x[..., :width], x[..., width:]
-    if layout == "half":
-        first, second = turning.float().chunk(2, dim=-1)
+def rotation(cos: Tensor, sin: Tensor, layout: Layout) -> Rotation:
+    """Tables of (…, n) cosines and sines, of one length or of several: made once, used in every
+    layer.
+    """
+    if layout == "interleaved":
+        return Rotation(torch.complex(cos, sin), None)
+    return Rotation(torch.cat((cos, cos), dim=-1), torch.cat((-sin, sin), dim=-1))
+
+
+def rotate(x: Tensor, by: Rotation) -> Tensor:
+    """Turn the channel pairs of (B, H, T, K), counter-clockwise, in float32; the dtype stays.
+
+    Where query heads differ, keys (B, G, T, K) that they share become one for each: (B, H, T, K).
+    """
+    along, across = by
+    n_heads = along.shape[1]
+    if n_heads > x.shape[1]:
+        x = x.repeat_interleave(n_heads // x.shape[1], dim=1)
+    width = along.shape[-1] * (2 if across is None else 1)
+    turning, rest = x[..., :width].float(), x[..., width:]
+    if across is None:  # the product of complex numbers: one pass over memory
+        pairs = torch.view_as_complex(turning.unflatten(-1, (-1, 2)))
+        turned = torch.view_as_real(pairs * along).flatten(-2)
     else:
-        first, second = turning.float().unflatten(-1, (-1, 2)).unbind(-1)
-    turned = (first * by.cos - second * by.sin, second * by.cos + first * by.sin)
-    joined = torch.cat(turned, dim=-1) if layout == "half" else torch.stack(turned, -1).flatten(-2)
-    joined = joined.to(x.dtype)
-    return torch.cat((joined, rest), dim=-1) if rest.shape[-1] else joined
+        first, second = turning.chunk(2, dim=-1)
+        turned = turning * along + torch.cat((second, first), dim=-1) * across
+    turned = turned.to(x.dtype)
+    return torch.cat((turned, rest), dim=-1) if rest.shape[-1] else turned

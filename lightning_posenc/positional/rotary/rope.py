@@ -4,7 +4,7 @@ from torch import Tensor
 
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.rotary.base import Layout, Rotary
-from lightning_posenc.positional.scaling import Scaling, Spectrum, geometric
+from lightning_posenc.positional.scaling import Scaling, Spectrum, current_length, geometric
 
 
 class RoPE(Rotary):
@@ -32,6 +32,17 @@ class RoPE(Rotary):
         super().__init__(dims, layout)
         self.base = base
         self.scaling = scaling
+
+    def check_cache(self, positions: Tensor) -> None:
+        scaling = self.scaling
+        if scaling is None or not scaling.dynamic:
+            return
+        if (current_length(positions) > scaling.trained_length).any():
+            raise ValueError(
+                f"{type(scaling).__name__}: beyond trained_length={scaling.trained_length} tokens "
+                "that were read before turn by other angles at every step: decode without a cache "
+                "(use_cache=False) or choose a scaling that does not depend on the length (YaRN)"
+            )
 
     @property
     def width(self) -> int:

@@ -1,0 +1,269 @@
+"""How far is every encoding from its oracle, from others' code, and from float64 under bfloat16?
+
+    python benchmarks/encoding_errors.py        (writes docs/encodings.md)
+
+Needs what the tests need. Oracles, cases and peers are those of `tests/`.
+"""
+
+import argparse
+import inspect
+import math
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.progress import track
+from torch import Tensor
+
+from lightning_posenc.masks import Causal, Visibility
+from lightning_posenc.model.kernels import SDPA, Operands
+from lightning_posenc.positional import PositionalEncoding, Site
+from tests.cases import CASES, Case
+from tests.helpers import D_MODEL, N_HEADS, completed, dims, oracle_view
+from tests.oracles.base import Array
+from tests.peers import PEERS
+from tests.positional.test_oracles import LAYOUTS, compared
+
+OUT = Path(__file__).parents[1] / "docs" / "encodings.md"
+LENGTHS = (4096, 32768)
+RUN = 16  # neighbouring positions in each of the audit's three stretches
+D_HEAD = D_MODEL // N_HEADS
+
+
+def oracle_error(case: Case) -> float:
+    """Largest difference from the oracle over directions, layouts, layers and hooks, relative to
+    1 + the value's size.
+    """
+    worst = 0.0
+    for causal in (False, True):
+        if case.refused and not causal:
+            continue
+        for layout in LAYOUTS:
+            torch.manual_seed(0)
+            for _, got, wanted in compared(case, causal, layout):
+                seen = np.isfinite(wanted)
+                off = np.abs(got[seen] - wanted[seen]) / (1 + np.abs(wanted[seen]))
+                worst = max(worst, off.max(initial=0.0))
+    return worst
+
+
+def oracle_name(case: Case) -> tuple[str, str]:
+    """Where the oracle stands, and its source: the first paragraph of its docstring."""
+    oracle: Any = case.oracle
+    while isinstance(oracle, partial):
+        oracle = oracle.func
+    name = oracle.__qualname__.split(".")[0]  # of the maker, where the oracle is made of others
+    doc = inspect.getdoc(getattr(sys.modules[oracle.__module__], name)) or ""
+    source = " ".join(doc.split("\n\n")[0].split())
+    return f"{oracle.__module__.removeprefix('tests.')}.{name}", source
+
+
+def spread(length: int) -> Tensor:
+    """Neighbouring positions at the start, in the middle and at the end of [0, length): (1, T)."""
+    starts = (0, length // 2, length - RUN)
+    return torch.cat([torch.arange(start, start + RUN) for start in starts]).unsqueeze(0)
+
+
+def serving(case: Case, length: int) -> PositionalEncoding:
+    """The case's encoding, with a table that is long enough if it has one."""
+    factory: Any = case.factory
+    if case.limit is not None:
+        named = inspect.signature(factory).parameters
+        if "max_length" in named:
+            factory = partial(factory, max_length=length)
+    return factory(dims(causal=True))
+
+
+class Audit:
+    """One encoding's hooks under bfloat16 autocast, beside its oracle in float64."""
+
+    def __init__(self, case: Case, length: int) -> None:
+        self.case = case
+        self.encoding = serving(case, length)
+        self.positions = case.place(spread(length))
+        self.encoding.check(self.positions)
+
+    def sites(self, x: Tensor, q: Tensor, k: Tensor) -> Iterator[Site]:
+        """What each layer sees; `prepare` runs without autocast, as in the encoder."""
+        prepared = self.encoding.prepare(self.positions, self.positions)
+        for layer in range(2):
+            yield Site(layer, x, x, q, k, self.positions, self.positions, prepared)
+
+    def expected(self, site: Site, logits: Tensor) -> dict[str, Array | None]:
+        wide = site._replace(q=site.q.float(), k=site.k.float())
+        given = oracle_view(self.encoding, wide, logits)
+        return completed(self.case.oracle(given), given)
+
+    def output_error(self) -> float:
+        """Largest error of an attention's output (values of size 1) and of the residual stream."""
+        torch.manual_seed(0)
+        n = self.positions.shape[1]
+        x = torch.randn(1, n, D_MODEL)
+        q, k, v = torch.randn(3, 1, N_HEADS, n, D_HEAD).bfloat16()
+        worst = 0.0
+        visibility = Visibility(Causal(), n, n, x.device)
+        hidden = ~visibility.dense[0, 0].numpy()  # type: ignore[index]
+        for site in self.sites(x, q, k):
+            with torch.autocast("cpu", torch.bfloat16):
+                embedded = self.encoding.embed(x, self.positions, site.layer)
+                bias = self.encoding.bias(site)
+                turned_q, turned_k = self.encoding.transform(site)
+                rescores = self.encoding.rescores(site.layer)
+                rescore = partial(self.encoding.rescore, site=site) if rescores else None
+                scale = D_HEAD**-0.5
+                operands = Operands(turned_q, turned_k, v, bias, visibility, rescore, scale)
+                out = SDPA()(operands)
+            wanted = self.expected(site, torch.zeros(1, N_HEADS, n, n))
+            assert wanted["x"] is not None
+            assert wanted["q"] is not None
+            assert wanted["k"] is not None
+            worst = max(worst, np.abs(embedded.detach().double().numpy() - wanted["x"]).max())
+            logits = wanted["q"] @ wanted["k"].swapaxes(-1, -2) * scale
+            logits = logits + (0 if wanted["bias"] is None else wanted["bias"])
+            logits = np.where(hidden, -np.inf, logits)
+            if rescores:
+                again = self.expected(site, torch.from_numpy(logits))["logits"]
+                assert again is not None
+                logits = again
+            weights = np.exp(logits - logits.max(-1, keepdims=True))
+            exact = weights / weights.sum(-1, keepdims=True) @ v.double().numpy()
+            worst = max(worst, np.abs(out.detach().double().numpy() - exact).max())
+        return worst
+
+    def aliased(self) -> tuple[int, int]:
+        """Of the neighbouring positions that float64 tells apart, how many bfloat16 does not.
+
+        All tokens are alike, so that only their positions differ.
+
+        Returns:
+            Number of such pairs that coincide in every hook's result, and of such pairs.
+        """
+        torch.manual_seed(0)
+        n = self.positions.shape[1]
+        x = torch.randn(1, 1, D_MODEL).expand(-1, n, -1)
+        q, k = torch.randn(2, 1, N_HEADS, 1, D_HEAD).bfloat16().expand(-1, -1, -1, n, -1)
+        future = torch.ones(n, n).triu(1).bool()
+        logits = torch.zeros(1, N_HEADS, n, n).masked_fill(future, -torch.inf)
+        apart = np.zeros(n - 1, dtype=bool)
+        seen = np.zeros(n - 1, dtype=bool)
+        for site in self.sites(x, q, k):
+            with torch.autocast("cpu", torch.bfloat16):
+                got = {
+                    "x": self.encoding.embed(x, self.positions, site.layer).bfloat16(),
+                    "bias": self.encoding.bias(site),
+                    "k": self.encoding.transform(site)[1],
+                    "logits": self.encoding.rescore(logits, site),
+                }
+            wanted = self.expected(site, logits)
+            for name, value in got.items():
+                exact = wanted[name]
+                if value is None or exact is None:
+                    continue
+                apart |= differs(exact, 1e-6 * np.abs(exact[np.isfinite(exact)]).max())
+                seen |= differs(value.detach().double().numpy(), 0.0)
+        return int((apart & ~seen).sum()), int(apart.sum())
+
+
+def differs(value: Array, above: float) -> Array:
+    """Whether neighbours differ: along the tokens of (B, T, D) and (B, G, T, K), along the keys
+    of the last query of (B, H, T, S): (T - 1,).
+    """
+    square = value.ndim == 4 and value.shape[-1] == value.shape[-2]
+    rows = (
+        value[:, :, -1].reshape(-1, value.shape[-1]).T
+        if square
+        else (np.moveaxis(value, -2, 0).reshape(value.shape[-2], -1))
+    )
+    return np.abs(np.diff(rows, axis=0)).max(axis=1) > above
+
+
+def number(error: float) -> str:
+    return "0" if error == 0 else f"{error:.1e}"
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    return "\n".join(f"| {' | '.join(row)} |" for row in [header, ["---"] * len(header), *rows])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="*", help="names of cases")
+    parser.add_argument("--print", action="store_true", help="print instead of writing the page")
+    args = parser.parse_args()
+    cases = [case for case in CASES if not args.only or case.name in args.only]
+    peers = defaultdict(list)
+    for peer in track(PEERS, "peers"):
+        torch.manual_seed(0)
+        worst = max(float((a - b).detach().abs().max()) for a, b in peer.compare())
+        peers[peer.encoding].append([f"`{peer.encoding}`", peer.library, number(worst)])
+    of_oracles, of_audit = [], []
+    for case in track(cases, "oracles and audit"):
+        name = type(case.factory(dims(causal=True))).__name__
+        where, source = oracle_name(case)
+        error = oracle_error(case)
+        of_oracles.append([case.name, f"`{name}`", f"`{where}`", source, number(error)])
+        row = [case.name]
+        for length in LENGTHS:
+            try:
+                audit = Audit(case, length)
+            except ValueError:
+                row += [f"serves {case.limit}", ""]
+                continue
+            same, apart = audit.aliased()
+            row += [number(audit.output_error()), f"{same} of {apart}"]
+        of_audit.append(row)
+    page = PAGE.format(
+        oracles=table(["case", "class", "oracle", "source", "largest error"], of_oracles),
+        peers=table(
+            ["class", "peer", "largest difference"],
+            [row for name in sorted(peers, key=str.lower) for row in peers[name]],
+        ),
+        audit=table(
+            ["case", *(f"{what}, T = {n}" for n in LENGTHS for what in ("error", "aliased"))],
+            of_audit,
+        ),
+        run=RUN,
+        pairs=3 * (RUN - 1) + 2,
+        eps=f"{math.ldexp(1, -8):.1e}",
+    )
+    print(page) if args.print else OUT.write_text(page, "utf-8")
+
+
+PAGE = """# What every encoding was held against
+
+Made by `python benchmarks/encoding_errors.py`.
+
+## Oracles
+
+Each case of the test suite against a transcription of the paper's equation in float64: loops over
+numpy arrays that share no line with the package (`tests/oracles/`). Errors are relative to 1 + the
+value's size, the largest over both directions of attention, five layouts of positions (consecutive,
+gapped, sparse, fractional, and the last queries of many keys), three layers and all hooks.
+
+{oracles}
+
+## Peers
+
+Each encoding against somebody else's implementation, where pip has one (`tests/peers/`); largest
+absolute difference.
+
+{peers}
+
+## bfloat16
+
+Every encoding under bfloat16 autocast against its oracle in float64, at {run} neighbouring
+positions each at the start, in the middle and at the end of [0, T). *Error*: the largest of an
+attention's output (values of size 1) and of the residual stream; bfloat16 itself rounds at {eps},
+and the row of `nope` shows what attention does without any encoding. *Aliased*: of the (at most
+{pairs}) neighbours that float64 tells apart with identical tokens, those that bfloat16 does not.
+
+{audit}
+"""
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""Time of a training step with every encoding over that with NoPE, in one process.
+
+    python benchmarks/encodings.py [--rounds 5] [--record]
+
+A causal model of width 256 with 6 layers and 4 heads, length 256, batch 8; forward and backward.
+The figure is the median ratio of a step to the step of NoPE's measured just before it. `--record`
+writes what the command `encodings` and the README show.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import statistics
+import time
+from pathlib import Path
+
+import torch
+from rich.progress import track
+
+from lightning_posenc import Dims, Encoder, positional
+from lightning_posenc.positional import NoPE
+from lightning_posenc.studies import catalogue
+
+RECORD = Path(catalogue.__file__).parent / "encoding_costs.json"
+DIMS = Dims(256, 4, 6, causal=True)
+BATCH, LENGTH = 8, 256
+# What each family may cost; content-dependent methods have no bound.
+BOUNDS = {
+    positional.Absolute: 1.05,
+    positional.Rotary: 1.15,
+    positional.RelativeBias: 1.35,
+}
+
+
+class Contender:
+    """A model, to be timed step by step."""
+
+    def __init__(self, kind: type[positional.PositionalEncoding]) -> None:
+        self.model = Encoder(DIMS, kind)
+        self.positions = catalogue.example_positions(self.model.positional, LENGTH)
+
+    def step(self, x: torch.Tensor) -> float:
+        """Seconds of a forward and a backward."""
+        self.model.zero_grad()
+        start = time.perf_counter()
+        self.model(x, positions=self.positions).square().mean().backward()
+        return time.perf_counter() - start
+
+
+def measure(rounds: int, names: list[str]) -> dict[str, float]:
+    """Ratio of every encoding's step to NoPE's."""
+    x = torch.randn(BATCH, LENGTH, DIMS.d_model)
+    plain = Contender(NoPE)
+    plain.step(x)
+    ratios = {}
+    for name in track(names, "encodings"):  # one at a time: not all models fit into memory
+        other = Contender(getattr(positional, name))
+        other.step(x)
+        pairs = [(plain.step(x), other.step(x)) for _ in range(rounds)]
+        ratios[name] = round(statistics.median(ours / base for base, ours in pairs), 3)
+    return ratios
+
+
+def bound(name: str) -> float | None:
+    """What the encoding's family may cost."""
+    kind = getattr(positional, name)
+    return next((most for family, most in BOUNDS.items() if issubclass(kind, family)), None)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--only", nargs="*", help="names of classes")
+    parser.add_argument("--record", action="store_true")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    ratios = measure(args.rounds, args.only or [e.name for e in catalogue.encodings(DIMS)])
+    print(f"{'':24}{'step / NoPE':>12}{'bound':>8}")
+    for name, ratio in sorted(ratios.items(), key=lambda item: item[1]):
+        most = bound(name)
+        verdict = "" if most is None else f"{most:8.2f}{'  exceeded' if ratio > most else ''}"
+        print(f"{name:24}{ratio:12.3f}{verdict}")
+    if args.record:
+        record = {
+            "what": "time of a training step over that with NoPE (causal, width 256, 6 layers, "
+            "length 256, batch 8; medians of `python benchmarks/encodings.py --record`)",
+            "machine": f"{args.threads} threads of {os.cpu_count()} {platform.machine()} cores, "
+            f"torch {torch.__version__.split('+')[0]}",
+            "date": datetime.date.today().isoformat(),
+            "ratios": ratios,
+        }
+        RECORD.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()

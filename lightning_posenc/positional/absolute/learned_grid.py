@@ -1,0 +1,99 @@
+"""A learned vector per place of a 2-D grid."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lightning_posenc.dims import Dims
+from lightning_posenc.positional.absolute.base import Absolute
+from lightning_posenc.positional.regularisers import checked_smoothness, roughness
+from lightning_posenc.positional.resampling import resample_entry
+
+
+class LearnedGrid(Absolute):
+    """x_(r, c) + E[r, c], with a learned table E of `height` rows and `width` columns.
+
+    Source: Dosovitskiy et al. 2021, "An Image is Worth 16x16 Words", arXiv:2010.11929, equation 1
+    and appendix D.4. Between whole positions the four neighbouring vectors are interpolated
+    bilinearly. A checkpoint's table of another size is resampled bicubically when it is loaded.
+
+    Args:
+        dims: Sizes of the model.
+        height: Rows of the grid: positions (r, c) have 0 <= r < height.
+        width: Columns of the grid.
+        layers: Before which blocks to add, counted from 0: the same vectors before each.
+        std: Standard deviation at initialisation; None takes `dims.embed_std`, the token
+            embeddings' own, since a table far below theirs hardly trains.
+        dropout: Probability, in training, of a token getting no position at all, in [0, 1).
+        smoothness: Weight of a penalty on differences of neighbours: mean squared norm down the
+            columns plus that along the rows.
+
+    Raises:
+        ValueError: On positions that are not (row, column), or beyond the table.
+    """
+
+    def __init__(
+        self,
+        dims: Dims,
+        height: int = 32,
+        width: int = 32,
+        layers: Sequence[int] = (0,),
+        std: float | None = None,
+        dropout: float = 0.0,
+        smoothness: float = 0.0,
+    ) -> None:
+        super().__init__(dims, layers, dropout)
+        if min(height, width) < 1:
+            raise ValueError(f"LearnedGrid: height={height} and width={width} must be positive")
+        self.height, self.width = height, width
+        self.smoothness = checked_smoothness(self, smoothness)
+        self.table = nn.Parameter(torch.empty(height, width, dims.d_model))
+        nn.init.normal_(self.table, std=dims.embed_std if std is None else std)
+
+    def check(self, positions: Tensor) -> None:
+        if positions.dim() != 3 or positions.shape[-1] != 2:
+            raise ValueError(
+                f"LearnedGrid: wants positions (row, column), got shape {tuple(positions.shape)}; "
+                f"choose the sampler Grid, such as Grid([-1, {self.width}])"
+            )
+        self._check_places(positions)
+
+    def vectors(self, positions: Tensor) -> Tensor:
+        if not positions.is_floating_point():
+            return self._at(positions)
+        low = positions.floor().long()
+        down, right = (positions - low).float().unsqueeze(-1).unbind(-2)  # each (B|1, T, 1)
+        (a, b), (c, d) = (
+            [self._at(low + low.new_tensor((row, column))).float() for column in (0, 1)]
+            for row in (0, 1)
+        )
+        return torch.lerp(torch.lerp(a, b, right), torch.lerp(c, d, right), down)
+
+    def penalty(self) -> Tensor | None:
+        if not self.smoothness:
+            return None
+        return self.smoothness * (roughness(self.table) + roughness(self.table.transpose(0, 1)))
+
+    def _at(self, places: Tensor) -> Tensor:
+        """Vectors at whole places (…, 2); one beyond the last row or column counts as the last."""
+        row, column = places.unbind(-1)
+        index = row.clamp(max=self.height - 1) * self.width + column.clamp(max=self.width - 1)
+        return F.embedding(index, self.table.flatten(0, 1))
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
+        resample_entry(self, state_dict, prefix + "table", (self.height, self.width))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+    @torch.compiler.disable
+    def _check_places(self, positions: Tensor) -> None:
+        rows, columns = positions.unbind(-1)
+        low, row, column = positions.amin().item(), rows.amax().item(), columns.amax().item()
+        if low < 0 or row > self.height - 1 or column > self.width - 1:
+            raise ValueError(
+                f"LearnedGrid: the table has height={self.height} and width={self.width}, but a "
+                f"row {row} and a column {column} were asked for (lowest {low}); raise height and "
+                "width (a checkpoint's table is then resampled), or give smaller grids"
+            )

@@ -1,0 +1,55 @@
+"""A network of distance."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lightning_posenc.dims import Dims
+from lightning_posenc.positional.bias.base import RelativeBias
+from lightning_posenc.positional.bias.mlp import ScalarMLP
+
+
+class DynamicBias(RelativeBias):
+    """bias(delta) = MLP(delta), or MLP(sign(delta) · log(1 + |delta|)), one output for each head.
+
+    Source: Wang et al. 2021, "CrossFormer: A Versatile Vision Transformer Hinging on Cross-scale
+    Attention", arXiv:2108.00154; the logarithm: Liu et al. 2021, arXiv:2111.09883. In one
+    dimension, with SiLU and these defaults, as in x-transformers. Deviation: no bias in the last
+    linear map, which would change no weight.
+
+    Args:
+        dims: Sizes of the model.
+        width: Of the hidden layers; None takes d_model / 4, at least 1.
+        depth: Number of hidden layers.
+        log_distance: Feed the signed logarithm of the distance.
+        norm: Layer norm before each activation.
+        shared: One network for all layers.
+
+    Raises:
+        ValueError: If a size is not positive.
+    """
+
+    def __init__(
+        self,
+        dims: Dims,
+        width: int | None = None,
+        depth: int = 2,
+        log_distance: bool = False,
+        norm: bool = False,
+        shared: bool = True,
+    ) -> None:
+        super().__init__(dims)
+        width = max(dims.d_model // 4, 1) if width is None else width
+        if min(width, depth) < 1:
+            raise ValueError(f"DynamicBias: width={width} and depth={depth} must be positive")
+        self.log_distance = log_distance
+        self.shared = shared
+        self.mlps = nn.ModuleList(
+            ScalarMLP([width] * depth, dims.n_heads, F.silu, norm)
+            for _ in range(1 if shared else dims.n_layers)
+        )
+
+    def bias_at(self, delta: Tensor) -> Tensor:
+        x = delta.sign() * delta.abs().log1p() if self.log_distance else delta
+        biases = [mlp(x) for mlp in self.mlps]
+        return biases[0] if self.shared else torch.stack(biases)

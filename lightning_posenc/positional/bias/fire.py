@@ -1,0 +1,69 @@
+"""A network of distance over position."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lightning_posenc.dims import Dims
+from lightning_posenc.positional.base import PositionalEncoding, Site, offsets
+from lightning_posenc.positional.bias.mlp import ScalarMLP
+
+EPS = 1e-6  # of the paper's code
+
+
+class FIRE(PositionalEncoding):
+    """bias_ij = f(psi(i - j) / psi(max(L, i))), with psi(x) = sign(x) · log(1 + |c · x|).
+
+    i is the query's position. f is an MLP with one output for each head, and c and the threshold L
+    are learned: beyond L, distances count relative to the distance of the first token, so that all
+    lengths map to the same interval.
+
+    Source: Li et al. 2023, "Functional Interpolation for Relative Positions Improves Long Context
+    Transformers", arXiv:2310.04418, and the code of its appendix, from which the defaults are;
+    `shared` is the paper's FIRE-S. Deviation: the sign, without which left and right are the same;
+    for keys in the past, and so in a causal model, it changes nothing. No bias in the last linear
+    map, which would change no weight.
+
+    Args:
+        dims: Sizes of the model.
+        width: Of the hidden layer.
+        c: Where c starts.
+        threshold: Where L starts: L is this times a learned factor.
+        shared: One f, c and L for all layers.
+
+    Raises:
+        ValueError: If an argument is not positive.
+    """
+
+    def __init__(
+        self,
+        dims: Dims,
+        width: int = 32,
+        c: float = 0.1,
+        threshold: float = 512.0,
+        shared: bool = False,
+    ) -> None:
+        super().__init__(dims)
+        if min(width, c, threshold) <= 0:
+            raise ValueError(
+                f"FIRE: width={width}, c={c} and threshold={threshold} must be positive"
+            )
+        n = 1 if shared else dims.n_layers
+        self.threshold = threshold
+        self.mlps = nn.ModuleList(ScalarMLP([width], dims.n_heads, F.relu) for _ in range(n))
+        self.c = nn.Parameter(torch.full((n,), c))
+        self.factor = nn.Parameter(torch.ones(n))
+
+    def prepare(self, q_pos: Tensor, k_pos: Tensor) -> list[Tensor]:
+        """(B|1, H, T, S) of each layer, or of all. Distance alone does not tell: T·S pairs."""
+        delta, at = offsets(q_pos, k_pos).float(), q_pos.unsqueeze(-1).float()
+        biases = []
+        for mlp, c, factor in zip(self.mlps, self.c.float(), self.factor.float(), strict=True):
+            longest = torch.maximum(at, (factor * self.threshold).abs())
+            ratio = torch.log1p((c * delta).abs()) / (torch.log1p((c * longest).abs()) + EPS)
+            biases.append(mlp(delta.sign() * ratio).transpose(0, 1).contiguous())
+        return biases
+
+    def bias(self, site: Site) -> Tensor:
+        biases: list[Tensor] = site.prepared
+        return biases[site.layer % len(biases)]

@@ -1,0 +1,61 @@
+"""A learned scalar for each distance in a graph."""
+
+import torch
+from torch import Tensor, nn
+
+from lightning_posenc.dims import Dims
+from lightning_posenc.positional.base import PositionalEncoding, Site
+from lightning_posenc.positional.bias.base import gather
+
+
+class GraphDistanceBias(PositionalEncoding):
+    """bias_h(i, j) = b_h[edges on the shortest path from i to j], learned; tokens are nodes.
+
+    A node's position is its row of distances to all nodes, whole numbers, -1 where there is no
+    path: `positions.Graph` gives those of one graph, `positions.shortest_paths` those of a batch.
+
+    Source: Ying et al. 2021, "Do Transformers Really Perform Bad for Graph Representation?",
+    arXiv:2106.05234, "spatial encoding". Deviation: distances beyond `max_distance` share an entry.
+    Without the paper's centrality and edge encodings, which do not read positions.
+
+    Args:
+        dims: Sizes of the model.
+        max_distance: Distances from here on share the entry.
+        shared: One table for all layers, as in the paper.
+        std: Standard deviation of the table at initialisation, in logits.
+
+    Raises:
+        ValueError: If positions are not rows of distances.
+    """
+
+    def __init__(
+        self, dims: Dims, max_distance: int = 16, shared: bool = True, std: float = 1.0
+    ) -> None:
+        super().__init__(dims)
+        if max_distance < 1:
+            raise ValueError(f"GraphDistanceBias: max_distance must be >= 1, got {max_distance}")
+        self.max_distance = max_distance
+        layers = 1 if shared else dims.n_layers
+        self.table = nn.Parameter(torch.empty(layers, dims.n_heads, max_distance + 2))
+        nn.init.normal_(self.table, std=std)
+
+    def check(self, positions: Tensor) -> None:
+        if positions.dim() != 3 or positions.shape[-1] < positions.shape[1]:
+            raise ValueError(
+                f"GraphDistanceBias wants each node's distances to all nodes, (B|1, T, T), got "
+                f"{tuple(positions.shape)}: use positions.Graph, or hand over what "
+                "positions.shortest_paths gives"
+            )
+
+    def prepare(self, q_pos: Tensor, k_pos: Tensor) -> list[Tensor]:
+        """(B|1, H, T, S) of each layer, or of all. The last entry is that of no path."""
+        distance = q_pos[..., : k_pos.shape[1]]
+        distance = distance.round().long() if distance.is_floating_point() else distance
+        entry = torch.where(
+            distance < 0, self.max_distance + 1, distance.clamp(max=self.max_distance)
+        )
+        return [gather(table, entry) for table in self.table.float()]
+
+    def bias(self, site: Site) -> Tensor:
+        biases: list[Tensor] = site.prepared
+        return biases[site.layer % len(biases)]

@@ -1,0 +1,63 @@
+"""The inner product of sinusoids, as a bias."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from lightning_posenc.dims import Dims
+from lightning_posenc.positional.bias.base import RelativeBias
+
+
+class Sandwich(RelativeBias):
+    """bias_h(delta) = sum_i (cos(delta · base^(-2i/d)) - 1) / c_h, with c_h = 8 (h + 1) / H.
+
+    The sum runs over i in 0..d/2-1: it is the inner product of two sinusoidal encodings of width
+    d, and nothing is learned. The paper has no "- 1"; it adds the same to every key, which changes
+    no weight, and keeps the numbers small near the diagonal.
+
+    Source: Chi et al. 2023, "Dissecting Transformer Length Extrapolation via the Lens of Receptive
+    Field Analysis", arXiv:2212.10356, the code of appendix E. Deviation: the paper is causal. In a
+    bidirectional model the symmetric form cannot tell left from right; the two-sided form gives
+    each head the mirrored head's c for keys in the future, as in ALiBi.
+
+    Args:
+        dims: Sizes of the model.
+        width: d, even, a choice apart from the model's sizes: the smaller, the faster the decay.
+        base: Ratio between the longest wavelength and 2·pi.
+        form: "symmetric" (in a causal model: the paper's) or "two_sided". None takes "symmetric"
+            for a causal model and "two_sided" for a bidirectional one.
+
+    Raises:
+        ValueError: On an odd width, or the two-sided form with a single head.
+    """
+
+    def __init__(
+        self,
+        dims: Dims,
+        width: int = 128,
+        base: float = 10000.0,
+        form: Literal["symmetric", "two_sided"] | None = None,
+    ) -> None:
+        super().__init__(dims)
+        if width < 2 or width % 2:
+            raise ValueError(f"Sandwich: width={width} must be even and positive, as in 128")
+        self.width = width
+        self.base = base
+        self.form = form or ("symmetric" if dims.causal else "two_sided")
+        if self.form == "two_sided" and dims.n_heads == 1:
+            raise ValueError(
+                "Sandwich: the two-sided form tells left from right by mirrored heads and needs "
+                "n_heads >= 2; use more heads or form=symmetric"
+            )
+
+    def bias_at(self, delta: Tensor) -> Tensor:
+        exponent = torch.arange(0, self.width, 2, device=delta.device).float()
+        inv_freq = self.base ** (-exponent / self.width)
+        # 1 - cos(a) = 2 sin(a/2)^2, which does not cancel
+        total = -2 * (delta.unsqueeze(-1) * inv_freq / 2).sin().square().sum(-1)
+        heads = torch.arange(1, self.dims.n_heads + 1, device=delta.device)
+        past = (self.dims.n_heads / (8 * heads)).view(-1, *[1] * delta.dim())
+        if self.form == "symmetric":
+            return past * total
+        return torch.where(delta < 0, past.flip(0), past) * total

@@ -1,0 +1,106 @@
+"""Transformer-XL's relative positions.
+
+Shapes: B sequences, T queries, S keys, H heads, K channels of a head, D = H·K, L layers, N
+distances.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from lightning_posenc.dims import Dims
+from lightning_posenc.positional.base import PositionalEncoding, Site, offsets
+from lightning_posenc.positional.bias.lookup import look_up
+from lightning_posenc.positional.scaling import geometric
+
+
+class Distances(NamedTuple):
+    """What one forward pass looks up.
+
+    Args:
+        waves: (N, D) sinusoids of N consecutive whole distances, or (B|1, T, S, D) of every pair.
+        place: (B|1, T, S) number of each pair's distance, or None if the waves are the pairs' own.
+    """
+
+    waves: Tensor
+    place: Tensor | None
+
+
+class TransformerXL(PositionalEncoding):
+    """logits_ij = ((q_i + u) · k_j + (q_i + v) · R_{i-j}) / sqrt(K).
+
+    R_d = W_R [sin(d·w), cos(d·w)] with the frequencies w of the sinusoidal encoding, a projection
+    W_R per layer, and vectors u and v per head.
+
+    Source: Dai et al. 2019, "Transformer-XL: Attentive Language Models Beyond a Fixed-Length
+    Context", arXiv:1901.02860, section 3.3. In a bidirectional model, as in XLNet, distances to
+    the future are negative. Deviation: u and v start at a scale at which position is heard.
+
+    With integer positions R is computed for each distinct distance; with float positions for
+    every pair, so that gradients with respect to positions exist.
+
+    Args:
+        dims: Sizes of the model; d_model must be even.
+        base: Ratio between the longest wavelength and 2·pi.
+        shared: One u and one v for all layers instead of one for each.
+        std: Standard deviation of u and v at initialisation. The vectors R start with entries of
+            about 1, so that v · R_d / sqrt(K) starts at this size, in logits.
+
+    Raises:
+        ValueError: If d_model is odd.
+    """
+
+    def __init__(
+        self, dims: Dims, base: float = 10000.0, shared: bool = False, std: float = 1.0
+    ) -> None:
+        super().__init__(dims)
+        if dims.d_model % 2:
+            raise ValueError(
+                f"TransformerXL: pairs a sine with a cosine, so d_model={dims.d_model} must be even"
+            )
+        self.base = base
+        width = dims.d_model
+        self.projection = nn.Parameter(torch.empty(dims.n_layers, dims.n_heads, dims.d_head, width))
+        nn.init.normal_(self.projection, std=(2 / width) ** 0.5)
+        layers = 1 if shared else dims.n_layers
+        self.u = nn.Parameter(torch.empty(layers, dims.n_heads, dims.d_head))
+        self.v = nn.Parameter(torch.empty(layers, dims.n_heads, dims.d_head))
+        for vectors in (self.u, self.v):
+            nn.init.normal_(vectors, std=std)
+
+    def prepare(self, q_pos: Tensor, k_pos: Tensor) -> Distances:
+        delta = offsets(q_pos, k_pos)
+        if delta.is_floating_point():
+            return Distances(self.waves(delta.float()), None)
+        low, high = int(delta.amin()), int(delta.amax())
+        if high - low + 1 >= delta.numel():  # a few positions drawn from a wide range
+            return Distances(self.waves(delta.float()), None)
+        distances = torch.arange(low, high + 1, device=delta.device)
+        return Distances(self.waves(distances.float()), delta - low)
+
+    def waves(self, delta: Tensor) -> Tensor:
+        """Sines, then cosines, of distances: (..., D), in float32."""
+        angles = delta.unsqueeze(-1) * geometric(self.base, self.dims.d_model, delta.device)
+        return torch.cat((angles.sin(), angles.cos()), dim=-1)
+
+    def bias(self, site: Site) -> Tensor:
+        q, scale = site.q, self.dims.d_head**-0.5
+        k = site.k.repeat_interleave(q.shape[1] // site.k.shape[1], dim=1)
+        u = self.u[site.layer % len(self.u)].float().unsqueeze(1)  # (H, 1, K)
+        with torch.autocast(q.device.type, enabled=False):
+            of_key = u @ k.float().transpose(-2, -1)  # (B, H, 1, S)
+            return (of_key + self.of_distance(q, site.prepared, site.layer)) * scale
+
+    def of_distance(self, q: Tensor, distances: Distances, layer: int) -> Tensor:
+        """(q_i + v) · R_{i-j}: what does not read the queries in float32."""
+        waves, place = distances
+        v = self.v[layer % len(self.v)].float().unsqueeze(1)  # (H, 1, K)
+        projection = self.projection[layer].float()  # (H, K, D)
+        if place is None:
+            read, of_v = q @ projection.to(q.dtype), (v @ projection).squeeze(1)
+            waves = waves.expand(len(q), -1, -1, -1)
+            scores = torch.einsum("bhtd,btsd->bhts", read, waves.to(q.dtype))
+            return scores + torch.einsum("hd,btsd->bhts", of_v, waves)
+        relative = projection @ waves.t()  # (H, K, N)
+        return look_up(q @ relative.to(q.dtype) + v @ relative, place)

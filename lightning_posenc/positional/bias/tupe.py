@@ -1,0 +1,84 @@
+"""Content and position, untied."""
+
+import torch
+from torch import Tensor, nn
+
+from lightning_posenc.dims import Dims
+from lightning_posenc.positional.absolute.learned_absolute import LearnedAbsolute
+from lightning_posenc.positional.base import PositionalEncoding, Site
+from lightning_posenc.positional.bias.mlp import in_float32
+from lightning_posenc.positional.bias.t5 import T5Bias
+
+
+class TUPE(PositionalEncoding):
+    """logits_ij = q_i · k_j / sqrt(2K) + (p_i U_Q) · (p_j U_K) / sqrt(2K) + b[bucket(i - j)].
+
+    p is a learned vector for each position, normalised; U_Q and U_K are projections of its own for
+    each head. The positional terms are the same in all layers.
+
+    Source: Ke, He, Liu 2021, "Rethinking Positional Encoding in Language Pre-training",
+    arXiv:2006.15595, and the authors' code. Deviation: parameters that change no weight are left
+    out: the bias of U_K, and the constant that the paper's theta_1 adds to the first token's row.
+
+    Args:
+        dims: Sizes of the model.
+        max_length: Number of vectors p: a hard maximum.
+        relative: With b, T5's buckets (TUPE-R); otherwise without (TUPE-A).
+        untie_first: The token at position 0 ([CLS]) attends to all by content alone, and all
+            others to it by content and one learned number for each head (theta_2).
+        n_buckets: Of b; see `T5Bias`.
+        max_distance: Of b.
+        std: Standard deviation of U_Q and U_K at initialisation; None takes 1 / sqrt(D), with
+            which the positional logits start at about 0.7.
+
+    Raises:
+        ValueError: On a position beyond the table.
+    """
+
+    def __init__(
+        self,
+        dims: Dims,
+        max_length: int = 512,
+        relative: bool = False,
+        untie_first: bool = False,
+        n_buckets: int = 32,
+        max_distance: int = 128,
+        std: float | None = None,
+    ) -> None:
+        super().__init__(dims)
+        self.absolute = LearnedAbsolute(dims, max_length)
+        self.norm = nn.LayerNorm(dims.d_model)
+        self.query = nn.Linear(dims.d_model, dims.d_model)
+        self.key = nn.Linear(dims.d_model, dims.d_model, bias=False)
+        nn.init.zeros_(self.query.bias)
+        for linear in (self.query, self.key):
+            nn.init.normal_(linear.weight, std=dims.d_model**-0.5 if std is None else std)
+        self.relative = T5Bias(dims, n_buckets, max_distance) if relative else None
+        self.theta = nn.Parameter(torch.randn(dims.n_heads)) if untie_first else None
+
+    def check(self, positions: Tensor) -> None:
+        self.absolute.check(positions)
+
+    def prepare(self, q_pos: Tensor, k_pos: Tensor) -> Tensor:
+        """(B|1, H, T, S), for all layers."""
+        q, k = self._projected(q_pos, self.query), self._projected(k_pos, self.key)
+        bias = q @ k.transpose(-2, -1) * (2 * self.dims.d_head) ** -0.5
+        if self.relative is not None:
+            bias = bias + self.relative.prepare(q_pos, k_pos)
+        if self.theta is None:
+            return bias
+        from_first, to_first = q_pos[:, None, :, None] == 0, k_pos[:, None, None, :] == 0
+        bias = torch.where(to_first, self.theta.float().view(-1, 1, 1), bias)
+        return torch.where(from_first, 0.0, bias)
+
+    def transform(self, site: Site) -> tuple[Tensor, Tensor]:
+        return site.q * 2**-0.5, site.k
+
+    def bias(self, site: Site) -> Tensor:
+        bias: Tensor = site.prepared
+        return bias
+
+    def _projected(self, positions: Tensor, linear: nn.Linear) -> Tensor:
+        """(B|1, H, T, K), in float32."""
+        p = in_float32(self.norm, self.absolute.vectors(positions).float())
+        return in_float32(linear, p).unflatten(-1, (self.dims.n_heads, -1)).transpose(1, 2)

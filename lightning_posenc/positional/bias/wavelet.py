@@ -1,0 +1,88 @@
+"""Wavelets of distance, one for each channel of the query."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from lightning_posenc.dims import Dims
+from lightning_posenc.positional.base import PositionalEncoding, Site, offsets
+
+
+class Wavelets(NamedTuple):
+    """What one forward pass needs.
+
+    Args:
+        values: (N, K) at N consecutive whole distances, or (B|1, T, S, K) at every pair.
+        place: (B|1, T, S) index of each pair's distance among the N; None for every pair.
+    """
+
+    values: Tensor
+    place: Tensor | None
+
+
+class WaveletBias(PositionalEncoding):
+    """logits_ij = q_i · (k_j + p(i - j)) / sqrt(K), where each channel of p is a Ricker wavelet.
+
+    p(t) = (1 - u^2) · exp(-u^2 / 2) with u = (t - b) / a. The channels take all pairs of a scale
+    a in {1, 2, 4, …, 2^(s-1)} and a shift b in {0, 1, …, K/s - 1}. Nothing is learned.
+
+    Source: Oka et al. 2025, "Wavelet-based Positional Representation for Long Context",
+    arXiv:2502.02004, equations 10 to 14. The paper does not order the channels: here the shift
+    changes fastest.
+
+    Args:
+        dims: Sizes of the model.
+        n_scales: s, a divisor of the head size K. None takes the greatest divisor up to sqrt(K):
+            8 for the paper's 128.
+
+    Raises:
+        ValueError: If K is no multiple of `n_scales`; in a bidirectional model also if the only
+            shift is 0, where all wavelets are symmetric.
+    """
+
+    def __init__(self, dims: Dims, n_scales: int | None = None) -> None:
+        super().__init__(dims)
+        width = dims.d_head
+        if n_scales is None:
+            n_scales = max(n for n in range(1, width + 1) if width % n == 0 and n * n <= width)
+        if n_scales < 1 or width % n_scales:
+            raise ValueError(
+                f"WaveletBias: n_scales={n_scales} must divide the head size {width}, so that "
+                "every scale gets as many shifts"
+            )
+        if n_scales == width and not dims.causal:
+            raise ValueError(
+                f"WaveletBias: n_scales={n_scales} leaves a head of size {width} the shift 0 "
+                "alone, which cannot tell left from right; take fewer scales or larger heads"
+            )
+        self.n_scales = n_scales
+
+    def prepare(self, q_pos: Tensor, k_pos: Tensor) -> Wavelets:
+        delta = offsets(q_pos, k_pos)
+        if not delta.is_floating_point():
+            low, high = int(delta.amin()), int(delta.amax())
+            if high - low + 1 < delta.numel():
+                distances = torch.arange(low, high + 1, device=delta.device)
+                return Wavelets(self.at(distances), delta - low)
+        return Wavelets(self.at(delta), None)
+
+    def at(self, delta: Tensor) -> Tensor:
+        """The wavelets at distances of any shape: (*delta.shape, K), float32."""
+        n_shifts = self.dims.d_head // self.n_scales
+        scales = 2.0 ** torch.arange(self.n_scales, device=delta.device)
+        shifts = torch.arange(n_shifts, device=delta.device)
+        u = (delta.float()[..., None, None] - shifts) / scales[:, None]
+        return ((1 - u.square()) * torch.exp(-u.square() / 2)).flatten(-2)
+
+    def bias(self, site: Site) -> Tensor:
+        values, place = site.prepared
+        values = values.to(site.q.dtype)
+        scale = site.q.shape[-1] ** -0.5
+        if place is None:
+            return (
+                torch.einsum("bhtk,btsk->bhts", site.q, values.expand(len(site.q), -1, -1, -1))
+                * scale
+            )
+        scores = site.q @ values.t() * scale  # (B, H, T, N)
+        return scores.gather(-1, place.unsqueeze(1).expand(*scores.shape[:3], -1))

@@ -1,0 +1,52 @@
+"""Contextual position encoding."""
+
+import torch
+from torch import Tensor, nn
+
+from lightning_posenc.dims import Dims
+from lightning_posenc.positional.base import PositionalEncoding, Site
+
+
+class CoPE(PositionalEncoding):
+    """logits_ij + q_i · e[p_ij]: positions that count only the tokens that a gate lets count.
+
+    p_ij = sum over k = j..i of sigmoid(logits_ik), at most max_position; between whole positions
+    q_i · e is interpolated. The vectors e are shared by the heads of a layer, the gates are not.
+
+    Source: Golovneva et al. 2024, "Contextual Position Encoding: Learning to Count What's
+    Important", arXiv:2405.18719; the listing of its appendix B gates by the scaled and masked
+    logits and does not divide q · e by sqrt(K). A hidden key's gate is 0. Deviation: e does not
+    start at zero; beside another encoding the gates read the logits as they are by then.
+
+    Args:
+        dims: Sizes of the model, which must be causal.
+        max_position: The largest position, which all farther ones share; the table has one row
+            more, as 0 is a position.
+        std: Standard deviation of the vectors e; None takes 1 / sqrt(K).
+
+    Raises:
+        ValueError: In a bidirectional model, or if there are no positions.
+    """
+
+    def __init__(self, dims: Dims, max_position: int = 63, std: float | None = None) -> None:
+        super().__init__(dims)
+        if not dims.causal:
+            raise ValueError(
+                "CoPE: counts from a query back over the tokens that it sees; with the future in "
+                "sight the count has no start: use a causal model"
+            )
+        if max_position < 1:
+            raise ValueError(f"CoPE: max_position must be >= 1, got {max_position}")
+        self.max_position = max_position
+        self.table = nn.Parameter(torch.empty(dims.n_layers, max_position + 1, dims.d_head))
+        nn.init.normal_(self.table, std=dims.d_head**-0.5 if std is None else std)
+
+    def rescore(self, logits: Tensor, site: Site) -> Tensor:
+        counted = logits.float().sigmoid().flip(-1).cumsum(-1).flip(-1)
+        position = counted.clamp(max=self.max_position)
+        low = position.detach().floor()
+        share = position - low  # carries the gradient to the gates
+        scores = (site.q @ self.table[site.layer].to(site.q.dtype).t()).float()  # (B, H, T, P)
+        below = scores.gather(-1, low.long())
+        above = scores.gather(-1, position.detach().ceil().long())
+        return logits + torch.lerp(below, above, share)

@@ -1,0 +1,85 @@
+"""Data-adaptive positional encoding.
+
+Shapes: B sequences, T queries, S keys, H heads, M hidden channels.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lightning_posenc.dims import Dims
+from lightning_posenc.positional.base import Factory, Site
+from lightning_posenc.positional.bias.kerple import KERPLELog
+from lightning_posenc.positional.compose.base import Composite
+
+
+class DAPE(Composite):
+    """logits + b + f([logits, b]): a bias b, and an MLP f of logits and bias over the heads.
+
+    f maps the 2H values of a pair of tokens to H: linear, leaky ReLU of slope 0.01, linear.
+
+    Source: Zheng et al. 2024, "DAPE: Data-Adaptive Positional Encoding for Length Extrapolation",
+    arXiv:2405.14722, and the authors' code of it. Deviation: the second linear
+    map has no offset, which the softmax would cancel.
+
+    Args:
+        dims: Sizes of the model.
+        encoding: Makes the encoding whose bias is adapted.
+        width: M, hidden channels of the MLP.
+
+    Raises:
+        ValueError: If there are no hidden channels, or the encoding has no bias or changes the
+            logits in another way.
+    """
+
+    def __init__(self, dims: Dims, encoding: Factory = KERPLELog, width: int = 32) -> None:
+        super().__init__(dims, [encoding(dims)])
+        if width < 1:
+            raise ValueError(f"DAPE: width must be >= 1, got {width}")
+        if any(self.encodings[0].rescores(layer) for layer in range(dims.n_layers)):
+            raise ValueError(
+                f"DAPE: {self._name} maps the logits itself; give an encoding with a bias "
+                "(KERPLELog, ALiBi)"
+            )
+        layers, heads = dims.n_layers, dims.n_heads
+        self.from_logits = nn.Parameter(torch.empty(layers, width, heads))
+        self.from_bias = nn.Parameter(torch.empty(layers, width, heads))
+        self.offset = nn.Parameter(torch.empty(layers, width))
+        self.to_heads = nn.Parameter(torch.empty(layers, heads, width))
+        for parameter in (self.from_logits, self.from_bias, self.offset):  # as nn.Linear does
+            nn.init.uniform_(parameter, -((2 * heads) ** -0.5), (2 * heads) ** -0.5)
+        nn.init.uniform_(self.to_heads, -(width**-0.5), width**-0.5)
+
+    def embed(self, x: Tensor, positions: Tensor, layer: int) -> Tensor:
+        return self.encodings[0].embed(x, positions, layer)
+
+    def transform(self, site: Site) -> tuple[Tensor, Tensor]:
+        return self.encodings[0].transform(site._replace(prepared=site.prepared[0]))
+
+    def rescore(self, logits: Tensor, site: Site) -> Tensor:
+        bias = self.encodings[0].bias(site._replace(prepared=site.prepared[0]))
+        if bias is None:
+            raise ValueError(
+                f"DAPE: {self._name} adds no bias to adapt; give an encoding with one (KERPLELog, "
+                "ALiBi)"
+            )
+        hidden = logits == -torch.inf
+        scores = logits.masked_fill(hidden, 0)  # what is hidden must not turn up as inf - inf
+        with torch.autocast(logits.device.type, enabled=False):
+            adapted = self._adapt(scores.float(), bias.float(), site.layer)
+        return (scores + bias + adapted).masked_fill(hidden, -torch.inf)
+
+    def _adapt(self, scores: Tensor, bias: Tensor, layer: int) -> Tensor:
+        """f([scores, bias]), (B, H, T, S)."""
+        from_logits, from_bias, to_heads = (  # 1x1 convolutions: the fastest linear maps of heads
+            weight[layer].float()[..., None, None]
+            for weight in (self.from_logits, self.from_bias, self.to_heads)
+        )
+        bias = bias.expand(-1, self.dims.n_heads, -1, -1)
+        of_bias = F.conv2d(bias, from_bias, self.offset[layer].float())
+        inner = F.leaky_relu(F.conv2d(scores, from_logits) + of_bias)  # (B, M, T, S)
+        return F.conv2d(inner, to_heads)
+
+    @property
+    def _name(self) -> str:
+        return type(self.encodings[0]).__name__

@@ -1,0 +1,64 @@
+"""Rotary position embedding on several axes."""
+
+import torch
+from torch import Tensor
+
+from lightning_posenc.dims import Dims
+from lightning_posenc.positional.rotary.base import Layout, by_sections
+from lightning_posenc.positional.rotary.rope import RoPE
+from lightning_posenc.positional.scaling import Scaling, Spectrum
+
+
+class AxialRoPE(RoPE):
+    """RoPE on r = K/axes channels for each axis: pair i of axis a turns by p_a · base^(-2i/r).
+
+    Pairs are in one consecutive section for each axis; channels left over stay as they are. Source:
+    Heo et al. 2024, "Rotary Position Embedding for Vision Transformer", arXiv:2403.13298, equation
+    5 (axial); as in the vision tower of Qwen2-VL and in rotary-embedding-torch.
+
+    Args:
+        dims: Sizes of the model; a head needs two channels for each axis.
+        axes: A, how many numbers a position has: 2 for images, 3 for video.
+        base: Ratio between the longest wavelength and 2·pi; vision models take 100 to 10000.
+        layout: Which channels make a pair: "half" or "interleaved", as in `Rotary`.
+        scaling: Extends a trained model past its length.
+
+    Raises:
+        ValueError: If the head is too small or positions have other axes.
+    """
+
+    def __init__(
+        self,
+        dims: Dims,
+        axes: int = 2,
+        base: float = 10000.0,
+        layout: Layout = "half",
+        scaling: Scaling | None = None,
+    ) -> None:
+        super().__init__(dims, base, layout, scaling)
+        if axes < 1 or dims.d_head < 2 * axes:
+            raise ValueError(
+                f"AxialRoPE: axes={axes} must be at least 1 and need two channels each of the "
+                f"{dims.d_head} of a head: change axes, d_model or n_heads"
+            )
+        self.axes = axes
+
+    @property
+    def width(self) -> int:
+        """How many channels turn by each axis."""
+        return self.dims.d_head // (2 * self.axes) * 2
+
+    def check(self, positions: Tensor) -> None:
+        if positions.dim() != 3 or positions.shape[-1] != self.axes:
+            got = 1 if positions.dim() == 2 else positions.shape[-1]
+            raise ValueError(
+                f"AxialRoPE: wants {self.axes} numbers for each position, got {got}: set axes or "
+                "choose other positions"
+            )
+
+    def spectrum(self, positions: Tensor) -> Spectrum:
+        inv_freq, temperature = super().spectrum(positions)
+        return Spectrum(torch.cat([inv_freq] * self.axes, dim=-1), temperature)
+
+    def angles(self, positions: Tensor, inv_freq: Tensor) -> Tensor:
+        return by_sections(positions, [self.width // 2] * self.axes) * inv_freq

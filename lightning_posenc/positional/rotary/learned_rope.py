@@ -1,0 +1,49 @@
+"""Rotary position embedding by learned frequencies.
+
+Shapes: L layers, H heads, n pairs of channels.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from lightning_posenc.dims import Dims
+from lightning_posenc.positional.rotary.base import Layout, Rotary
+from lightning_posenc.positional.scaling import Spectrum, geometric
+
+
+class LearnedRoPE(Rotary):
+    """Turns pair i of a query or key at position p by p·θ_i, where θ_i is learned.
+
+    Source: Heo et al. 2024, "Rotary Position Embedding for Vision Transformer", arXiv:2403.13298,
+    section 3.3, which learns frequencies for each head and layer; `learned_freq` in
+    rotary-embedding-torch, which starts as here. Deviation: one axis, and θ_i starts at RoPE's
+    base^(-2i/K), where the paper's start at random directions in the plane.
+
+    Args:
+        dims: Sizes of the model; the head size must be even.
+        base: Of the frequencies at initialisation.
+        per_head: Frequencies of its own for each head.
+        shared: The same for all layers instead of some for each.
+        layout: Which channels make a pair: "half" or "interleaved", as in `Rotary`.
+
+    Raises:
+        ValueError: If the head size is odd.
+    """
+
+    def __init__(
+        self,
+        dims: Dims,
+        base: float = 10000.0,
+        per_head: bool = False,
+        shared: bool = False,
+        layout: Layout = "half",
+    ) -> None:
+        super().__init__(dims, layout)
+        layers, heads = 1 if shared else dims.n_layers, dims.n_heads if per_head else 1
+        start = geometric(base, dims.d_head, torch.device("cpu"))
+        self.inv_freq = nn.Parameter(start.repeat(layers, heads, 1))
+        self.shared = shared
+
+    def spectrum(self, positions: Tensor) -> Spectrum:
+        inv_freq = self.inv_freq.float()[:, None, :, None]  # (L|1, 1, H|1, 1, n)
+        return Spectrum(inv_freq[0] if self.shared else inv_freq)

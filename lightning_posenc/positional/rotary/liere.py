@@ -1,0 +1,131 @@
+"""Rotations in more than planes: exponentials of learned generators.
+
+Shapes: B sequences, T tokens, A axes, H heads, K channels of a head, C = K/b blocks of b channels,
+L layers.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from lightning_posenc.dims import Dims
+from lightning_posenc.positional.base import PositionalEncoding, Site
+
+
+class LieRE(PositionalEncoding):
+    """Multiplies queries and keys at position p by exp(Σ_a p_a·G_a) with learned skew G_a.
+
+    G_a is block-diagonal. On one axis, and whenever the G_a commute, the product of a query and a
+    key depends on the difference of their positions alone; else nearly, for near ones. Source:
+    Ostmeier et al. 2024, "LieRE: Lie Rotational Positional Encodings", arXiv:2406.10322, sections
+    4 and 4.1. Deviation: entries start at N(0, 1/b), those of block c times base^(-c/C), made for
+    positions that count tokens, where the paper's are uniform in [0, 2·pi] for positions that
+    fill [0, 1].
+
+    Args:
+        dims: Sizes of the model; `block` must divide the head size.
+        axes: A, how many numbers a position has.
+        block: b, how many channels turn together; 2 is RoPE with learned frequencies.
+        base: Ratio between the frequencies of the first block and (nearly) the last one's.
+        per_head: Generators of its own for each head.
+        per_layer: Generators of its own for each layer.
+
+    Raises:
+        ValueError: If `block` does not fit or positions have other axes.
+    """
+
+    def __init__(
+        self,
+        dims: Dims,
+        axes: int = 1,
+        block: int = 8,
+        base: float = 10000.0,
+        per_head: bool = False,
+        per_layer: bool = False,
+    ) -> None:
+        super().__init__(dims)
+        if block < 2 or dims.d_head % block:
+            raise ValueError(
+                f"LieRE: block={block} must be at least 2 and divide the head size "
+                f"{dims.d_head}: change block, d_model or n_heads"
+            )
+        if axes < 1:
+            raise ValueError(f"LieRE: axes must be at least 1, got {axes}")
+        self.axes = axes
+        self.block = block
+        layers, heads = dims.n_layers if per_layer else 1, dims.n_heads if per_head else 1
+        blocks = dims.d_head // block
+        scale = block**-0.5 * base ** (-torch.arange(blocks) / blocks)
+        # The entries above the diagonals.
+        start = torch.randn(layers, axes, heads, blocks, block * (block - 1) // 2)
+        self.generators = nn.Parameter(start * scale[:, None])
+
+    def check(self, positions: Tensor) -> None:
+        got = 1 if positions.dim() == 2 else positions.shape[-1]
+        if got != self.axes:
+            raise ValueError(
+                f"LieRE: wants {self.axes} numbers for each position, got {got}: set axes or "
+                "choose other positions"
+            )
+
+    def prepare(self, q_pos: Tensor, k_pos: Tensor) -> tuple[Tensor, Tensor]:
+        """Rotations (L|1, B|1, H|1, T, C, b, b) of queries and of keys."""
+        upper = self.generators.double()
+        skew = upper.new_zeros(*upper.shape[:-1], self.block, self.block)
+        row, column = torch.triu_indices(self.block, self.block, 1, device=upper.device)
+        skew[..., row, column] = upper
+        skew = skew - skew.mT  # (L|1, A, H|1, C, b, b)
+        of_queries = self._rotations(skew, q_pos)
+        return of_queries, of_queries if k_pos is q_pos else self._rotations(skew, k_pos)
+
+    def transform(self, site: Site) -> tuple[Tensor, Tensor]:
+        of_queries, of_keys = site.prepared
+        layer = site.layer % len(of_queries)
+        return turned(site.q, of_queries[layer]), turned(site.k, of_keys[layer])
+
+    def _rotations(self, skew: Tensor, positions: Tensor) -> Tensor:
+        positions = positions.double()
+        if self.axes == 1:  # one decomposition serves all positions
+            along = skew[:, 0, None, :, None]  # (L|1, 1, H|1, 1, C, b, b)
+            times = positions.reshape(positions.shape[:2])[:, None, :, None]  # (B|1, 1, T, 1)
+        else:
+            along = torch.einsum("lahcij,bta->lbhtcij", skew, positions)
+            times = along.new_ones(())
+        return exponential(along, times).float()
+
+
+def exponential(generators: Tensor, times: Tensor) -> Tensor:
+    """exp(t·G) of skew matrices G (…, b, b) and numbers t (…), which broadcast with each other.
+
+    With the eigenvalues of i·G, a real vector λ, exp(t·G) = V·exp(-i·t·λ)·V*: exact for any t, and
+    many times faster than `torch.matrix_exp`. The gradient divides by no difference of eigenvalues,
+    as that of `torch.linalg.eigh` does, but takes the limit where they coincide (Daleckii, Krein).
+    """
+    values, vectors = torch.linalg.eigh(1j * generators.detach())
+    half = times.detach()[..., None] * values / 2
+    result = (vectors * torch.exp(-2j * half)[..., None, :]) @ vectors.mH
+    # Each gradient comes from a term that is zero.
+    if times.requires_grad:
+        slope = generators.detach() @ result.real.detach()
+        result = result + (times - times.detach())[..., None, None] * slope
+    if generators.requires_grad:
+        mean = half[..., :, None] + half[..., None, :]
+        difference = half[..., :, None] - half[..., None, :]
+        slopes = torch.sinc(difference / math.pi) * torch.exp(-1j * mean)
+        nought = (generators - generators.detach()).to(vectors.dtype)
+        inner = vectors.mH @ nought @ vectors * times.detach()[..., None, None]
+        result = result + vectors @ (inner * slopes) @ vectors.mH
+    return result.real
+
+
+def turned(x: Tensor, by: Tensor) -> Tensor:
+    """Blocks of channels of (B, H, T, K), times matrices (B|1, H|1, T, C, b, b), in float32.
+
+    Where query heads differ, keys (B, G, T, K) that they share become one for each.
+    """
+    if by.shape[1] > x.shape[1]:
+        x = x.repeat_interleave(by.shape[1] // x.shape[1], dim=1)
+    with torch.autocast(x.device.type, enabled=False):
+        blocks = x.float().unflatten(-1, by.shape[-3:-1])
+        return torch.einsum("bhtcij,bhtcj->bhtci", by, blocks).flatten(-2).to(x.dtype)

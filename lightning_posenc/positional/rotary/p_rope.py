@@ -1,0 +1,49 @@
+"""Rotary position embedding without its lowest frequencies."""
+
+import torch
+from torch import Tensor
+
+from lightning_posenc.dims import Dims
+from lightning_posenc.positional.rotary.base import Layout
+from lightning_posenc.positional.rotary.rope import RoPE
+from lightning_posenc.positional.scaling import Scaling, Spectrum
+
+
+class PRoPE(RoPE):
+    """RoPE whose lowest frequencies are 0: the first p·K/2 pairs turn as in RoPE, the rest stay.
+
+    Channels without a position carry content over any distance. Source: Barbero et al. 2024,
+    "Round and Round We Go! What makes Rotary Positional Encodings useful?", arXiv:2410.06205,
+    section 6 (p-RoPE); "proportional" in Hugging Face.
+
+    Args:
+        dims: Sizes of the model; the head size must be even.
+        fraction: p, part of the pairs that turns, in (0, 1].
+        base: Ratio between RoPE's longest wavelength and 2·pi.
+        layout: Which channels make a pair: "half" or "interleaved", as in `Rotary`.
+        scaling: Extends a trained model past its length.
+
+    Raises:
+        ValueError: If the head size is odd or the fraction leaves no pair.
+    """
+
+    def __init__(
+        self,
+        dims: Dims,
+        fraction: float = 0.75,
+        base: float = 10000.0,
+        layout: Layout = "half",
+        scaling: Scaling | None = None,
+    ) -> None:
+        super().__init__(dims, base, layout, scaling)
+        self.n_turning = int(fraction * dims.d_head // 2)
+        if not 0 < fraction <= 1 or self.n_turning < 1:
+            raise ValueError(
+                f"PRoPE: fraction={fraction} of {dims.d_head // 2} pairs of channels leaves none "
+                "that turn: choose a larger one in (0, 1]"
+            )
+
+    def spectrum(self, positions: Tensor) -> Spectrum:
+        inv_freq, temperature = super().spectrum(positions)
+        index = torch.arange(inv_freq.shape[-1], device=inv_freq.device)
+        return Spectrum(inv_freq.masked_fill(index >= self.n_turning, 0.0), temperature)

@@ -1,0 +1,63 @@
+"""Rotary position embedding whose product decays with distance."""
+
+import torch
+from torch import Tensor
+
+from lightning_posenc.dims import Dims
+from lightning_posenc.positional.rotary.base import Layout, Rotation, Turn, rotation
+from lightning_posenc.positional.rotary.rope import RoPE
+
+
+class XPos(RoPE):
+    """RoPE times ζ_i^(p/512) on queries and ζ_i^(-p/512) on keys: ζ_i^(delta/512) on the product.
+
+    ζ_i = (2i/K + γ) / (1 + γ) < 1, so that high frequencies decay fastest. Source: Sun et al. 2022,
+    "A Length-Extrapolatable Transformer", arXiv:2212.10554, equation 11 and algorithm 1. Deviation:
+    p counts from the middle of the sequence's positions, which changes no product and keeps the
+    powers small: at 32768 positions they lie within 1e-18 and 1e18. (Half precision in float16
+    holds up to some 9000 positions.)
+
+    Args:
+        dims: Sizes of a causal model; the head size must be even.
+        base: Ratio between the longest wavelength and 2·pi.
+        gamma: γ, the larger the slower the decay; positive.
+        scale_base: The 512 above: distance over which pair i decays by ζ_i.
+        layout: Which channels make a pair: "half" or "interleaved", as in `Rotary`.
+
+    Raises:
+        ValueError: If the head size is odd, a number is not positive or the model bidirectional.
+    """
+
+    def __init__(
+        self,
+        dims: Dims,
+        base: float = 10000.0,
+        gamma: float = 0.4,
+        scale_base: float = 512.0,
+        layout: Layout = "half",
+    ) -> None:
+        super().__init__(dims, base, layout)
+        if not dims.causal:
+            raise ValueError(
+                "XPos: decays towards the past and so grows towards the future, which a "
+                "bidirectional model sees: choose RoPE or a causal model"
+            )
+        if gamma <= 0 or scale_base <= 0:
+            raise ValueError(
+                f"XPos: gamma and scale_base must be positive, got {gamma} and {scale_base}"
+            )
+        self.gamma = gamma
+        self.scale_base = scale_base
+
+    def prepare(self, q_pos: Tensor, k_pos: Tensor) -> Turn:
+        inv_freq, temperature = self.spectrum(k_pos)
+        low, high = k_pos.detach().float().aminmax(dim=1, keepdim=True)
+        index = torch.arange(0, self.width, 2, device=k_pos.device).float()
+        decay = ((index / self.width + self.gamma) / (1 + self.gamma)).log() / self.scale_base
+
+        def side(positions: Tensor, sign: int) -> Rotation:
+            angles = self.angles(positions, inv_freq)
+            powers = (sign * self.angles(positions - (low + high) / 2, decay)).exp()
+            return rotation(angles.cos() * powers, angles.sin() * powers, self.layout)
+
+        return Turn(side(q_pos, 1), side(k_pos, -1), temperature)

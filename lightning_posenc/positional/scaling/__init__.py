@@ -1,0 +1,21 @@
+"""Extending a trained RoPE past its length: new frequencies, and a temperature of the softmax."""
+
+from lightning_posenc.positional.scaling.base import Scaling, Spectrum, current_length, geometric
+from lightning_posenc.positional.scaling.by_parts import Llama3, NTKByParts, YaRN
+from lightning_posenc.positional.scaling.linear import LinearScaling
+from lightning_posenc.positional.scaling.longrope import LongRoPE
+from lightning_posenc.positional.scaling.ntk import DynamicNTK, NTKAware
+
+__all__ = [
+    "DynamicNTK",
+    "LinearScaling",
+    "Llama3",
+    "LongRoPE",
+    "NTKAware",
+    "NTKByParts",
+    "Scaling",
+    "Spectrum",
+    "YaRN",
+    "current_length",
+    "geometric",
+]

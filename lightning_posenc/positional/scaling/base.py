@@ -1,0 +1,69 @@
+"""What a scaling of rotary frequencies is.
+
+Shapes: B sequences, S keys, A axes, n pairs of channels.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Spectrum(NamedTuple):
+    """What a rotation turns by.
+
+    Args:
+        inv_freq: Angle per step of every pair, float32: (n,), or any shape that broadcasts against
+            (B|1, 1, T, 1), with a leading axis of layers if layers differ: (L, 1, H|1, 1, n).
+        temperature: Factor on queries and keys alike; the logits grow by its square.
+    """
+
+    inv_freq: Tensor
+    temperature: float = 1.0
+
+
+class Scaling(ABC):
+    """Maps the geometric frequencies base^(-2i/width) of a trained model to others.
+
+    Args:
+        factor: How many times longer than the trained length sequences may become, at least 1.
+        trained_length: Longest sequence of the training.
+
+    Raises:
+        ValueError: If one of them makes no sense.
+    """
+
+    dynamic: ClassVar[bool] = False  # whether beyond the trained length it reads the current one
+
+    def __init__(self, factor: float, trained_length: int = 2048) -> None:
+        name = type(self).__name__
+        if not (math.isfinite(factor) and factor >= 1):
+            raise ValueError(f"{name}: factor must be a number >= 1, got {factor}")
+        if trained_length < 2:
+            raise ValueError(f"{name}: trained_length must be at least 2, got {trained_length}")
+        self.factor = factor
+        self.trained_length = trained_length
+
+    @abstractmethod
+    def __call__(self, base: float, width: int, positions: Tensor) -> Spectrum:
+        """Give the frequencies to turn by.
+
+        Args:
+            base: Of the trained model.
+            width: Number of channels that turn, two a pair.
+            positions: (B|1, S), or (B|1, S, A), of all keys: a dynamic method reads the length off
+                them.
+        """
+
+
+def geometric(base: float, width: int, device: torch.device) -> Tensor:
+    """base^(-2i/width) for i in 0..width/2-1, float32: the frequencies of RoPE, unscaled."""
+    exponent = torch.arange(0, width, 2, device=device).float()
+    return base ** (-exponent / width)
+
+
+def current_length(positions: Tensor) -> Tensor:
+    """The largest position of each sequence, plus one: (B|1, 1, 1, 1), without a gradient."""
+    return positions.detach().flatten(1).amax(1).float().view(-1, 1, 1, 1) + 1

@@ -1,0 +1,179 @@
+"""Interpolation of low frequencies only, with a ramp to the high ones.
+
+Shapes: n pairs of channels.
+"""
+
+import math
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor
+
+from lightning_posenc.positional.scaling.base import Scaling, Spectrum, geometric
+
+Ramp: TypeAlias = Literal["dimension", "rotations"]
+
+
+class NTKByParts(Scaling):
+    """θ_i·γ_i + θ_i/factor·(1 - γ_i): γ_i goes from 1 to 0 as frequencies fall.
+
+    A pair that turns `beta_fast` times or more over the trained length L keeps its frequency, one
+    that turns `beta_slow` times or less is interpolated. Source: Peng et al. 2023, "YaRN: Efficient
+    Context Window Extension of Large Language Models", arXiv:2309.00071, definition 2 in section
+    3.2. Deviation: as the authors' code and Hugging Face, γ is linear in the index i of the pair;
+    ramp="rotations" gives the paper's γ, linear in the number L·θ_i/2π of turns.
+
+    Args:
+        factor: s, how many times longer sequences become, at least 1.
+        trained_length: L, the longest sequence of the training.
+        beta_fast: Turns over L from which on a frequency stays (the paper's β).
+        beta_slow: Turns over L up to which a frequency is interpolated (the paper's α).
+        ramp: What γ is linear in.
+        truncate: Round the ends of the ramp "dimension" outwards to whole pairs.
+
+    Raises:
+        ValueError: If one of them makes no sense.
+    """
+
+    def __init__(
+        self,
+        factor: float,
+        trained_length: int = 2048,
+        beta_fast: float = 32.0,
+        beta_slow: float = 1.0,
+        ramp: Ramp = "dimension",
+        truncate: bool = True,
+    ) -> None:
+        super().__init__(factor, trained_length)
+        if not 0 < beta_slow < beta_fast:
+            raise ValueError(
+                f"{type(self).__name__}: wants 0 < beta_slow < beta_fast, got {beta_slow} and "
+                f"{beta_fast}"
+            )
+        self.beta_fast = beta_fast
+        self.beta_slow = beta_slow
+        self.ramp = ramp
+        self.truncate = truncate
+
+    @property
+    def temperature(self) -> float:
+        """Factor on queries and keys."""
+        return 1.0
+
+    def __call__(self, base: float, width: int, positions: Tensor) -> Spectrum:
+        inv_freq = geometric(base, width, positions.device)
+        if self.ramp == "rotations":
+            low, high = self.beta_slow, self.beta_fast
+            kept = rotations_ramp(inv_freq, self.trained_length, low, high)
+        else:
+            low, high = self._ends(base, width)
+            index = torch.arange(len(inv_freq), device=inv_freq.device)
+            kept = 1 - ((index - low) / (high - low)).clamp(0, 1)
+        return Spectrum(blended(inv_freq, self.factor, kept), self.temperature)
+
+    def _ends(self, base: float, width: int) -> tuple[float, float]:
+        """Index of the pair that turns beta_fast times over L, and of that of beta_slow times."""
+        low, high = (
+            width * math.log(self.trained_length / (turns * 2 * math.pi)) / (2 * math.log(base))
+            for turns in (self.beta_fast, self.beta_slow)
+        )
+        if self.truncate:
+            low, high = math.floor(low), math.ceil(high)
+        low, high = max(low, 0), min(high, width - 1)
+        return low, high + 0.001 if low == high else high
+
+
+class YaRN(NTKByParts):
+    """NTKByParts, and queries and keys times t = 0.1·ln(factor) + 1: the logits grow by t².
+
+    Source: Peng et al. 2023, "YaRN: Efficient Context Window Extension of Large Language Models",
+    arXiv:2309.00071, definition 3 and equation 22. Deviation: see `NTKByParts`.
+
+    Args:
+        factor: s, how many times longer sequences become, at least 1.
+        trained_length: L, the longest sequence of the training.
+        beta_fast: Turns over L from which on a frequency stays (the paper's β).
+        beta_slow: Turns over L up to which a frequency is interpolated (the paper's α).
+        ramp: What γ is linear in.
+        truncate: Round the ends of the ramp "dimension" outwards to whole pairs.
+        mscale: m in t = (0.1·m·ln(factor) + 1) / (0.1·m'·ln(factor) + 1), as in DeepSeek-V2.
+        mscale_all_dim: m' therein.
+
+    Raises:
+        ValueError: If one of them makes no sense.
+    """
+
+    def __init__(
+        self,
+        factor: float,
+        trained_length: int = 2048,
+        beta_fast: float = 32.0,
+        beta_slow: float = 1.0,
+        ramp: Ramp = "dimension",
+        truncate: bool = True,
+        mscale: float = 1.0,
+        mscale_all_dim: float = 0.0,
+    ) -> None:
+        super().__init__(factor, trained_length, beta_fast, beta_slow, ramp, truncate)
+        if min(mscale, mscale_all_dim) < 0:
+            raise ValueError(
+                f"YaRN: mscale and mscale_all_dim must not be negative, got {mscale} and "
+                f"{mscale_all_dim}"
+            )
+        self.mscale = mscale
+        self.mscale_all_dim = mscale_all_dim
+
+    @property
+    def temperature(self) -> float:
+        tenth = 0.1 * math.log(self.factor)
+        return (self.mscale * tenth + 1) / (self.mscale_all_dim * tenth + 1)
+
+
+class Llama3(Scaling):
+    """θ_i·γ_i + θ_i/factor·(1 - γ_i), γ linear in the number of turns over the trained length.
+
+    γ_i = (L·θ_i/2π - low) / (high - low), clipped to [0, 1]: `NTKByParts` with the paper's ramp
+    and narrower bounds. Source: Grattafiori et al. 2024, "The Llama 3 Herd of Models",
+    arXiv:2407.21783, whose code for Llama 3.1 it is; "llama3" in Hugging Face.
+
+    Args:
+        factor: s, how many times longer sequences become, at least 1; 8 in Llama 3.1.
+        trained_length: L, the longest sequence of the training.
+        low_freq_factor: Turns over L up to which a frequency is interpolated.
+        high_freq_factor: Turns over L from which on a frequency stays.
+
+    Raises:
+        ValueError: If one of them makes no sense.
+    """
+
+    def __init__(
+        self,
+        factor: float,
+        trained_length: int = 8192,
+        low_freq_factor: float = 1.0,
+        high_freq_factor: float = 4.0,
+    ) -> None:
+        super().__init__(factor, trained_length)
+        if not 0 < low_freq_factor < high_freq_factor:
+            raise ValueError(
+                "Llama3: wants 0 < low_freq_factor < high_freq_factor, got "
+                f"{low_freq_factor} and {high_freq_factor}"
+            )
+        self.low_freq_factor = low_freq_factor
+        self.high_freq_factor = high_freq_factor
+
+    def __call__(self, base: float, width: int, positions: Tensor) -> Spectrum:
+        inv_freq = geometric(base, width, positions.device)
+        low, high = self.low_freq_factor, self.high_freq_factor
+        kept = rotations_ramp(inv_freq, self.trained_length, low, high)
+        return Spectrum(blended(inv_freq, self.factor, kept))
+
+
+def rotations_ramp(inv_freq: Tensor, length: int, low: float, high: float) -> Tensor:
+    """0 for pairs that turn `low` times over the length or less, 1 from `high` times on: (n,)."""
+    return ((length * inv_freq / (2 * math.pi) - low) / (high - low)).clamp(0, 1)
+
+
+def blended(inv_freq: Tensor, factor: float, kept: Tensor) -> Tensor:
+    """Frequencies of which the share `kept` stays and the rest is divided by `factor`."""
+    return inv_freq * kept + inv_freq / factor * (1 - kept)

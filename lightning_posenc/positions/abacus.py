@@ -1,0 +1,66 @@
+"""The place of each digit in its number."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from lightning_posenc.positions.base import Positions
+from lightning_posenc.positions.digits import digit_mask, place_in_run
+
+
+class Abacus(Positions):
+    """1, 2, 3, … over the digits of each number, plus k in training; 0 for all other tokens.
+
+    k is uniform among 0, 1, …, max_offset, so that training meets the large positions of long
+    numbers. Digits of like weight share a position if numbers are written with the least
+    significant digit first. Use it with LearnedAbsolute, whose table needs max_offset + 1 rows and
+    one for each digit of the longest number.
+
+    Source: McLeish et al. 2024, "Transformers Can Do Arithmetic with the Right Embeddings",
+    arXiv:2405.17399.
+
+    Args:
+        digits: Ids of the tokens that are digits.
+        max_offset: Largest offset. The paper has 99.
+        per_sequence: Draw anew for every sequence; otherwise one offset serves the batch, as in
+            the paper's code.
+
+    Raises:
+        ValueError: If there are no digits or the offset is negative; when called without tokens.
+    """
+
+    reads_tokens = True
+
+    def __init__(
+        self,
+        digits: Sequence[int] = tuple(range(10)),
+        max_offset: int = 99,
+        per_sequence: bool = False,
+    ) -> None:
+        super().__init__()
+        if not digits or max_offset < 0:
+            raise ValueError(
+                f"Abacus: digits={list(digits)} must name some token, and max_offset={max_offset} "
+                "must not be negative"
+            )
+        self.digits = tuple(digits)
+        self.max_offset = max_offset
+        self.per_sequence = per_sequence
+
+    def forward(
+        self,
+        n_sequences: int,
+        length: int,
+        device: torch.device,
+        documents: Tensor | None = None,
+        tokens: Tensor | None = None,
+    ) -> Tensor:
+        mask = digit_mask(self, tokens, self.digits)
+        before, _ = place_in_run(mask, documents)
+        start = torch.ones(1, 1, dtype=torch.long)
+        if self.training:
+            # Drawn on the CPU, so that a seed means the same positions on every device.
+            rows = n_sequences if self.per_sequence else 1
+            start = start + torch.randint(self.max_offset + 1, (rows, 1))
+        return torch.where(mask, before + start.to(mask.device), 0)

@@ -1,0 +1,41 @@
+"""Samplers that change what another one drew."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+from lightning_posenc.positions.base import Positions
+from lightning_posenc.positions.consecutive import Consecutive
+
+
+class Derived(Positions, ABC):
+    """Draws positions from another sampler and changes them; a subclass writes `change`.
+
+    Args:
+        of: The other sampler; None counts 0, 1, 2, …
+    """
+
+    def __init__(self, of: Positions | None = None) -> None:
+        super().__init__()
+        self.of = Consecutive() if of is None else of
+        self.reads_tokens = self.of.reads_tokens
+
+    @abstractmethod
+    def change(self, positions: Tensor, n_sequences: int) -> Tensor:
+        """Give new positions for (1|B, T) or (1|B, T, A)."""
+
+    def forward(
+        self,
+        n_sequences: int,
+        length: int,
+        device: torch.device,
+        documents: Tensor | None = None,
+        tokens: Tensor | None = None,
+    ) -> Tensor:
+        return self.change(self.of(n_sequences, length, device, documents, tokens), n_sequences)
+
+
+def one_each(positions: Tensor, n_sequences: int) -> tuple[int, ...]:
+    """Shape of one number for each sequence and axis, to go with (1|B, T) or (1|B, T, A)."""
+    return (n_sequences, 1, *positions.shape[2:])

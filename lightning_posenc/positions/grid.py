@@ -1,0 +1,55 @@
+"""Rows and columns of an image, frames of a video."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from lightning_posenc.positions.base import Positions
+
+
+class Grid(Positions):
+    """Token t at the t-th place of a grid, row by row: (row, column), or (frame, row, column).
+
+    Source: Dosovitskiy et al. 2021, "An Image is Worth 16x16 Words", arXiv:2010.11929, section 3.1
+    (patches in raster order).
+
+    Args:
+        shape: Places on each of two axes or more, the last running fastest. One may be -1: it
+            follows from the length of the sequence.
+
+    Raises:
+        ValueError: If a size is neither positive nor the only -1; on a sequence that does not
+            fill the grid.
+    """
+
+    def __init__(self, shape: Sequence[int] = (-1, 16)) -> None:
+        super().__init__()
+        self.shape = tuple(shape)
+        sizes = [size for size in self.shape if size != -1]
+        if len(self.shape) < 2 or len(self.shape) - len(sizes) > 1 or min(sizes) < 1:
+            raise ValueError(
+                f"Grid: shape={list(shape)} must have two positive sizes or more, of which one "
+                "may be -1, to be found from the length"
+            )
+        self.known = math.prod(sizes)
+
+    def forward(
+        self,
+        n_sequences: int,
+        length: int,
+        device: torch.device,
+        documents: Tensor | None = None,
+        tokens: Tensor | None = None,
+    ) -> Tensor:
+        rest, over = divmod(length, self.known)
+        if over or (-1 not in self.shape and rest != 1):
+            raise ValueError(
+                f"Grid: {length} tokens do not fill a grid of shape={list(self.shape)}; give "
+                f"{'a multiple of ' if -1 in self.shape else ''}{self.known} tokens or another "
+                "shape"
+            )
+        shape = torch.Size(rest if size == -1 else size for size in self.shape)
+        places = torch.unravel_index(torch.arange(length, device=device), shape)
+        return torch.stack(places, dim=-1).unsqueeze(0)

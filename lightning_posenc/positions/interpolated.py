@@ -1,0 +1,42 @@
+"""Long sequences squeezed into the range that was trained."""
+
+from torch import Tensor
+
+from lightning_posenc.positions.base import Positions
+from lightning_posenc.positions.derived import Derived
+
+
+class Interpolated(Derived):
+    """p · L/T for a sequence of T > L tokens, p as it is up to L.
+
+    So positions below T stay below L, and a trained model never meets one that it has not seen,
+    only ones in between. T is the length of the whole sequence, packed or padded. Works with
+    every encoding that takes positions off the lattice.
+
+    Source: Chen et al. 2023, "Extending Context Window of Large Language Models via Positional
+    Interpolation", arXiv:2306.15595.
+
+    Args:
+        trained_length: L, tokens of the longest sequence in training.
+        of: Where tokens are before; None counts 0, 1, 2, …
+
+    Raises:
+        ValueError: If `trained_length` is not positive, or positions have axes.
+    """
+
+    def __init__(self, trained_length: int = 512, of: Positions | None = None) -> None:
+        super().__init__(of)
+        if trained_length < 1:
+            raise ValueError(f"Interpolated: trained_length must be positive, got {trained_length}")
+        self.trained_length = trained_length
+
+    def change(self, positions: Tensor, n_sequences: int) -> Tensor:
+        if positions.dim() != 2:
+            raise ValueError(
+                f"Interpolated: {type(self.of).__name__} gives positions on axes, of which the "
+                "number of tokens is no length; resample the table of a LearnedGrid instead"
+            )
+        length = positions.shape[1]
+        if length <= self.trained_length:
+            return positions
+        return positions * (self.trained_length / length)

@@ -1,0 +1,74 @@
+"""Positions shifted, jittered and scaled at random."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from lightning_posenc.positions.base import Positions
+from lightning_posenc.positions.derived import Derived, one_each
+
+
+class Jittered(Derived):
+    """λ · (p_i + Δ + ε_i) in training, p_i otherwise; real numbers, always.
+
+    Δ is uniform in ±max_global_shift and log λ in ±log max_global_scaling, once a sequence; ε_i is
+    uniform in ±max_local_shift, for every token. On several axes each has its own Δ and ε.
+    Positions may become negative, which an encoding with a table refuses.
+
+    Source: Likhomanenko et al. 2021, "CAPE: Encoding Relative Positions with Continuous Augmented
+    Positional Embeddings", arXiv:2106.03143.
+
+    Deviation: positions are counted in tokens, on every axis; the paper has images in [-1, 1].
+    `max_global_shift` and the others are in that unit. Padding counts in the mean.
+
+    Args:
+        max_global_shift: Largest Δ, in tokens.
+        max_local_shift: Largest ε, in tokens: up to 0.5 neighbours keep their order.
+        max_global_scaling: Largest λ, at least 1.
+        mean_normalize: Subtract the sequence's mean position first, also outside of training: for
+            sequences of like extent and unlike density, such as speech.
+        of: Where tokens are before; None counts 0, 1, 2, …
+
+    Raises:
+        ValueError: If a shift is negative or the scaling less than 1.
+    """
+
+    def __init__(
+        self,
+        max_global_shift: float = 5.0,
+        max_local_shift: float = 0.5,
+        max_global_scaling: float = 1.03,
+        mean_normalize: bool = False,
+        of: Positions | None = None,
+    ) -> None:
+        super().__init__(of)
+        if min(max_global_shift, max_local_shift) < 0 or max_global_scaling < 1:
+            raise ValueError(
+                f"Jittered: max_global_shift={max_global_shift} and max_local_shift="
+                f"{max_local_shift} must not be negative, and max_global_scaling="
+                f"{max_global_scaling} not less than 1"
+            )
+        self.max_global_shift = max_global_shift
+        self.max_local_shift = max_local_shift
+        self.max_global_scaling = max_global_scaling
+        self.mean_normalize = mean_normalize
+
+    def change(self, positions: Tensor, n_sequences: int) -> Tensor:
+        positions = positions.float()
+        if self.mean_normalize:
+            positions = positions - positions.mean(dim=1, keepdim=True)
+        if not self.training:
+            return positions
+        each = one_each(positions, n_sequences)
+        # Drawn on the CPU, so that a seed means the same positions on every device.
+        shift = uniform(each, self.max_global_shift)
+        jitter = uniform((n_sequences, *positions.shape[1:]), self.max_local_shift)
+        scale = uniform((n_sequences, *[1] * (positions.dim() - 1)), 1.0)
+        scale = (scale * math.log(self.max_global_scaling)).exp()
+        return (positions + (shift + jitter).to(positions.device)) * scale.to(positions.device)
+
+
+def uniform(shape: tuple[int, ...], bound: float) -> Tensor:
+    """Uniform in ±bound."""
+    return (2 * torch.rand(shape) - 1) * bound

@@ -1,0 +1,43 @@
+"""Positions that start somewhere else every time."""
+
+import torch
+from torch import Tensor
+
+from lightning_posenc.positions.base import Positions
+from lightning_posenc.positions.derived import Derived, one_each
+
+
+class Shifted(Derived):
+    """p + k in training, with k uniform among 0, 1, …, max_shift; p alone otherwise.
+
+    A model that never knows where counting starts must look at differences. On several axes each
+    has a shift of its own. An encoding with a table needs `max_shift` more rows.
+
+    Source: Kiyono et al. 2021, "SHAPE: Shifted Absolute Position Embedding for Transformers",
+    arXiv:2109.05644.
+
+    Args:
+        max_shift: K, the largest shift.
+        per_sequence: Draw anew for every sequence, as in the paper; otherwise one shift serves
+            the batch.
+        of: Where tokens are before the shift; None counts 0, 1, 2, …
+
+    Raises:
+        ValueError: If `max_shift` is negative.
+    """
+
+    def __init__(
+        self, max_shift: int = 100, per_sequence: bool = True, of: Positions | None = None
+    ) -> None:
+        super().__init__(of)
+        if max_shift < 0:
+            raise ValueError(f"Shifted: max_shift={max_shift} must not be negative")
+        self.max_shift = max_shift
+        self.per_sequence = per_sequence
+
+    def change(self, positions: Tensor, n_sequences: int) -> Tensor:
+        if not self.training:
+            return positions
+        shape = one_each(positions, n_sequences if self.per_sequence else 1)
+        # Drawn on the CPU, so that a seed means the same positions on every device.
+        return positions + torch.randint(self.max_shift + 1, shape).to(positions.device)

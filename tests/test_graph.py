@@ -1,0 +1,55 @@
+"""Distances in a graph, as positions."""
+
+import networkx as nx
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lightning_posenc import Dims, Encoder
+from lightning_posenc.positional import GraphDistanceBias
+from lightning_posenc.positions import Graph, shortest_paths
+
+CPU = torch.device("cpu")
+N = 6
+edge_lists = st.lists(st.tuples(st.integers(0, N - 1), st.integers(0, N - 1)), max_size=10)
+
+
+@given(edge_lists, st.booleans())
+def test_distances_equal_networkx(edges: list[tuple[int, int]], directed: bool) -> None:
+    graph = nx.DiGraph() if directed else nx.Graph()
+    graph.add_nodes_from(range(N))
+    graph.add_edges_from(edges)
+    found = dict(nx.all_pairs_shortest_path_length(graph))
+    expected = [[found[i].get(j, -1) for j in range(N)] for i in range(N)]
+    assert Graph(edges, n_nodes=N, directed=directed)(3, N, CPU).tolist() == [expected]
+
+
+def test_shortest_paths_of_a_batch_are_those_of_each_graph() -> None:
+    adjacency = torch.rand(4, 7, 7) < 0.2
+    together = shortest_paths(adjacency)
+    for row, distances in zip(adjacency, together, strict=True):
+        assert torch.equal(shortest_paths(row.unsqueeze(0))[0], distances)
+
+
+def test_a_shorter_sequence_is_the_first_nodes_with_paths_through_all() -> None:
+    assert Graph([[0, 3], [3, 1]])(1, 2, CPU).tolist() == [[[0, 2], [2, 0]]]
+
+
+def test_a_model_with_a_graph_of_its_own_for_every_sequence() -> None:
+    model = Encoder(Dims(8, 2, 2), GraphDistanceBias, init_std=0.2)
+    x, adjacency = torch.randn(1, 5, 8).expand(2, -1, -1), torch.rand(2, 5, 5) < 0.3
+    out = model(x, positions=shortest_paths(adjacency))
+    assert out.shape == (2, 5, 8)
+    assert not torch.allclose(out[0], out[1])
+
+
+def test_errors_say_what_to_do() -> None:
+    with pytest.raises(ValueError, match=r"pairs of 0\.\.1, got \[0, 2\]"):
+        Graph([[0, 2]], n_nodes=2)
+    with pytest.raises(ValueError, match="got none"):
+        Graph([])
+    with pytest.raises(ValueError, match="n_nodes=2"):
+        Graph([[0, 1]])(1, 3, CPU)
+    with pytest.raises(ValueError, match=r"positions\.Graph"):
+        GraphDistanceBias(Dims(8, 2, 2)).check(torch.arange(4).unsqueeze(0))
