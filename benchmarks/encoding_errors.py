@@ -19,18 +19,22 @@ import numpy as np
 import torch
 from rich.progress import track
 from torch import Tensor
+from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from lightning_posenc.masks import Causal, Visibility
 from lightning_posenc.model.kernels import SDPA, Operands
 from lightning_posenc.positional import PositionalEncoding, Site
-from tests.cases import CASES, Case
+from lightning_posenc.positions import Consecutive
+from tests.cases import CASES, METHODS, Case
 from tests.helpers import D_MODEL, N_HEADS, completed, dims, oracle_view
 from tests.oracles.base import Array
 from tests.peers import PEERS
 from tests.positional.test_oracles import LAYOUTS, compared
+from tests.positional.test_scaling import LENGTH, PAIRS, config, pairs_of, up_to
 
 OUT = Path(__file__).parents[1] / "docs" / "encodings.md"
 LENGTHS = (4096, 32768)
+FACTORS = (2.0, 8.0, 40.0)
 RUN = 16  # neighbouring positions in each of the audit's three stretches
 D_HEAD = D_MODEL // N_HEADS
 
@@ -182,6 +186,37 @@ def differs(value: Array, above: float) -> Array:
     return np.abs(np.diff(rows, axis=0)).max(axis=1) > above
 
 
+def what_is_used(case: Case) -> str:
+    """The class, its scaling if it has one, and the sampler if that is not the plain one."""
+    encoding = case.factory(dims(causal=True))
+    scaling, sampler = getattr(encoding, "scaling", None), case.positions()
+    used = [encoding, *([] if scaling is None else [scaling])]
+    used += [] if isinstance(sampler, Consecutive) else [sampler]
+    return " + ".join(f"`{type(each).__name__}`" for each in used)
+
+
+def scaling_errors() -> list[list[str]]:
+    """Largest relative difference from Hugging Face's inverse frequencies, at each factor."""
+    rows = []
+    for name in PAIRS:
+        row = [f"`{type(pairs_of(2.0, 8)[name][0]).__name__}`", name]
+        for factor in FACTORS:
+            worst = 0.0
+            for width, base in ((8, 10000.0), (64, 5e5), (128, 1e6)):
+                for length in (LENGTH, 5 * LENGTH):
+                    scaling, parameters = pairs_of(factor, width)[name]
+                    expected, _ = ROPE_INIT_FUNCTIONS[parameters["rope_type"]](
+                        config(width, base, factor, parameters),
+                        torch.device("cpu"),
+                        seq_len=length,
+                    )
+                    inv_freq = scaling(base, width, up_to(length)).inv_freq.flatten()
+                    worst = max(worst, float((inv_freq / expected - 1).abs().max()))
+            row.append(number(worst))
+        rows.append(row)
+    return rows
+
+
 def number(error: float) -> str:
     return "0" if error == 0 else f"{error:.1e}"
 
@@ -203,11 +238,13 @@ def main() -> None:
         peers[peer.encoding].append([f"`{peer.encoding}`", peer.library, number(worst)])
     of_oracles, of_audit = [], []
     for case in track(cases, "oracles and audit"):
-        name = type(case.factory(dims(causal=True))).__name__
+        name = what_is_used(case)
         where, source = oracle_name(case)
         error = oracle_error(case)
-        of_oracles.append([case.name, f"`{name}`", f"`{where}`", source, number(error)])
-        row = [case.name]
+        of_oracles.append([case.name, name, f"`{where}`", source, number(error)])
+        if case not in METHODS or not isinstance(case.positions(), Consecutive):
+            continue  # positions are those of the audit, whatever the sampler
+        row = [name]
         for length in LENGTHS:
             try:
                 audit = Audit(case, length)
@@ -223,8 +260,9 @@ def main() -> None:
             ["class", "peer", "largest difference"],
             [row for name in sorted(peers, key=str.lower) for row in peers[name]],
         ),
+        scalings=table(["class", "in Hugging Face", *map(str, FACTORS)], scaling_errors()),
         audit=table(
-            ["case", *(f"{what}, T = {n}" for n in LENGTHS for what in ("error", "aliased"))],
+            ["encoding", *(f"{what}, T = {n}" for n in LENGTHS for what in ("error", "aliased"))],
             of_audit,
         ),
         run=RUN,
@@ -254,6 +292,15 @@ absolute difference.
 
 {peers}
 
+## Scalings of RoPE
+
+Largest relative difference of the inverse frequencies from Hugging Face's, at three factors, over
+three head sizes and bases, within the trained length and at five times it. `NTKAware` and
+`NTKByParts`, which Hugging Face lacks, are held to float64 transcriptions
+(`tests/positional/test_scaling.py`).
+
+{scalings}
+
 ## bfloat16
 
 Every encoding under bfloat16 autocast against its oracle in float64, at {run} neighbouring
@@ -261,6 +308,8 @@ positions each at the start, in the middle and at the end of [0, T). *Error*: th
 attention's output (values of size 1) and of the residual stream; bfloat16 itself rounds at {eps},
 and the row of `nope` shows what attention does without any encoding. *Aliased*: of the (at most
 {pairs}) neighbours that float64 tells apart with identical tokens, those that bfloat16 does not.
+`LearnedGrid` serves a grid of the size that it was made with. Methods that read the tokens between
+a query and a key see 48 tokens here, whatever their positions.
 
 {audit}
 """

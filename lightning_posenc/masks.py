@@ -152,18 +152,28 @@ class Visibility:
             return None
         return self.mask.dense(self.n_queries, self.n_keys, self.device)
 
-    def added_to(self, bias: Tensor) -> Tensor:
+    def added_to(self, bias: Tensor, dtype: torch.dtype) -> Tensor:
         """Put -inf into a bias (B|1, H|1, T, S) wherever a key is hidden.
 
         Layers that share one bias tensor share the result, unless it needs a gradient: a result
         kept across layers would be missing where checkpointed activations are recomputed.
+
+        Args:
+            bias: In float32.
+            dtype: Of the result. If it is narrower, the largest of each row is subtracted first,
+                which no softmax notices: the keys that matter then have a bias near 0, where half
+                precision is finest.
         """
-        dense = self.dense
-        if dense is None:
-            return bias
         if bias.requires_grad:
-            return bias.masked_fill(~dense, -torch.inf)
+            return self._merged(bias, dtype)
         if self._added is None or self._bias is not bias:
             self._bias = bias
-            self._added = bias.masked_fill(~dense, -torch.inf)
+            self._added = self._merged(bias, dtype)
         return self._added
+
+    def _merged(self, bias: Tensor, dtype: torch.dtype) -> Tensor:
+        if self.dense is not None:
+            bias = bias.masked_fill(~self.dense, -torch.inf)
+        if bias.dtype != dtype:
+            bias = bias - bias.detach().amax(dim=-1, keepdim=True)
+        return bias.to(dtype)

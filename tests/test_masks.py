@@ -94,7 +94,7 @@ def test_is_causal_only_for_the_causal_mask_alone(mask: Mask | None, expected: b
 def test_nobody_is_hidden_without_a_mask() -> None:
     visibility, bias = Visibility(None, T, T, CPU), torch.randn(1, 2, T, T)
     assert visibility.dense is None
-    assert torch.equal(visibility.added_to(bias), bias)
+    assert torch.equal(visibility.added_to(bias, bias.dtype), bias)
 
 
 @each_mask
@@ -102,18 +102,29 @@ def test_added_to_a_bias(mask: Mask, rule: Rule) -> None:
     visibility, bias = Visibility(mask, T, T, CPU), torch.randn(1, 2, T, T)
     seen = by_hand(rule, mask.n_sequences).expand(-1, 2, -1, -1)
     expected = torch.where(seen, bias, -torch.inf)
-    assert torch.equal(visibility.added_to(bias), expected)
-    assert torch.equal(visibility.added_to(2 * bias), 2 * expected)
+    assert torch.equal(visibility.added_to(bias, bias.dtype), expected)
+    assert torch.equal(visibility.added_to(2 * bias, bias.dtype), 2 * expected)
 
 
 def test_layers_share_a_constant_bias_but_not_a_learned_one() -> None:
     """A result kept across layers would be missing where checkpointed layers are recomputed."""
     visibility, bias = Visibility(Causal(), T, T, CPU), torch.randn(1, 2, T, T)
-    assert visibility.added_to(bias) is visibility.added_to(bias)
+    assert visibility.added_to(bias, bias.dtype) is visibility.added_to(bias, bias.dtype)
     learned = bias.clone().requires_grad_()
-    assert visibility.added_to(learned) is not visibility.added_to(learned)
+    assert visibility.added_to(learned, learned.dtype) is not visibility.added_to(
+        learned, learned.dtype
+    )
 
 
 def test_dense_mask_is_made_once() -> None:
     visibility = Visibility(Causal(), T, T, CPU)
     assert visibility.dense is visibility.dense
+
+
+def test_half_precision_is_finest_where_the_bias_is_largest() -> None:
+    """Biases around 300 are two apart in bfloat16; relative to the row's largest they are exact."""
+    bias = 300.0 + torch.arange(8.0).expand(1, 1, 8, 8)
+    merged = Visibility(Causal(), 8, 8, bias.device).added_to(bias, torch.bfloat16)
+    assert merged.dtype == torch.bfloat16
+    expected = bias.masked_fill(torch.ones(8, 8).triu(1).bool(), -torch.inf).softmax(-1)
+    torch.testing.assert_close(merged.float().softmax(-1), expected)

@@ -109,7 +109,7 @@ class SDPA(Eager):
         if bias is not None:
             # Expanded to four dimensions: a mask of fewer leaves the fused path. In the dtype of q:
             # cuDNN reads a float32 mask beside bfloat16 queries as bfloat16 (pytorch #191612).
-            mask = visibility.added_to(bias).to(q.dtype).expand(-1, q.shape[1], -1, -1)
+            mask = visibility.added_to(bias, q.dtype).expand(-1, q.shape[1], -1, -1)
         elif not is_causal:
             mask = visibility.dense
         # Where an encoding widened q and k, values as wide keep the fused path.
