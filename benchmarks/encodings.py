@@ -14,6 +14,7 @@ import os
 import platform
 import statistics
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -49,24 +50,35 @@ class Contender:
         return time.perf_counter() - start
 
 
-def measure(rounds: int, names: list[str]) -> dict[str, float]:
-    """Ratio of every encoding's step to NoPE's."""
+def measure(rounds: int, names: list[str]) -> Iterator[tuple[str, float]]:
+    """Name of every encoding, and the ratio of its step to NoPE's."""
     x = torch.randn(BATCH, LENGTH, DIMS.d_model)
     plain = Contender(NoPE)
     plain.step(x)
-    ratios = {}
     for name in track(names, "encodings"):  # one at a time: not all models fit into memory
         other = Contender(getattr(positional, name))
         other.step(x)
         pairs = [(plain.step(x), other.step(x)) for _ in range(rounds)]
-        ratios[name] = round(statistics.median(ours / base for base, ours in pairs), 3)
-    return ratios
+        yield name, round(statistics.median(ours / base for base, ours in pairs), 3)
 
 
 def bound(name: str) -> float | None:
     """What the encoding's family may cost."""
     kind = getattr(positional, name)
     return next((most for family, most in BOUNDS.items() if issubclass(kind, family)), None)
+
+
+def record(threads: int, ratio: float, name: str) -> None:
+    """Keep one encoding's ratio beside those that were measured before."""
+    kept = {
+        "what": "time of a training step over that with NoPE (causal, width 256, 6 layers, "
+        "length 256, batch 8; medians of `python benchmarks/encodings.py --record`)",
+        "machine": f"{threads} thread(s) of {os.cpu_count()} {platform.machine()} cores, "
+        f"torch {torch.__version__.split('+')[0]}",
+        "date": datetime.date.today().isoformat(),
+        "ratios": catalogue.costs()["ratios"] | {name: ratio},
+    }
+    RECORD.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n", "utf-8")
 
 
 def main() -> None:
@@ -77,22 +89,17 @@ def main() -> None:
     parser.add_argument("--record", action="store_true")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    ratios = measure(args.rounds, args.only or [e.name for e in catalogue.encodings(DIMS)])
+    names = args.only or [entry.name for entry in catalogue.encodings(DIMS)]
+    ratios: dict[str, float] = {}
+    for name, ratio in measure(args.rounds, names):
+        ratios[name] = ratio
+        if args.record:
+            record(args.threads, ratio, name)
     print(f"{'':24}{'step / NoPE':>12}{'bound':>8}")
     for name, ratio in sorted(ratios.items(), key=lambda item: item[1]):
         most = bound(name)
         verdict = "" if most is None else f"{most:8.2f}{'  exceeded' if ratio > most else ''}"
         print(f"{name:24}{ratio:12.3f}{verdict}")
-    if args.record:
-        record = {
-            "what": "time of a training step over that with NoPE (causal, width 256, 6 layers, "
-            "length 256, batch 8; medians of `python benchmarks/encodings.py --record`)",
-            "machine": f"{args.threads} threads of {os.cpu_count()} {platform.machine()} cores, "
-            f"torch {torch.__version__.split('+')[0]}",
-            "date": datetime.date.today().isoformat(),
-            "ratios": ratios,
-        }
-        RECORD.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -7,9 +7,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from lightning_posenc.data.batch import Batch
+from lightning_posenc.data.lengths import Lengths, UniformLengths
 from lightning_posenc.data.module import StreamData, positive
 from lightning_posenc.data.stream import as_they_come
-from lightning_posenc.tasks import IGNORE, Draws, PositionPattern, Sample, Task, generate
+from lightning_posenc.tasks import IGNORE, PositionPattern, Sample, Task, generate
 
 
 class TaskDataset(Dataset[Batch]):
@@ -19,21 +20,17 @@ class TaskDataset(Dataset[Batch]):
         task: the generator.
         seed: any integer.
         split: name of the stream, for example `"train"`.
-        low: shortest length.
-        high: longest length; each sample draws its own, uniformly. All rows are padded to `high`
-            (token 0, not scored), so that a compiled model sees one shape.
-        tell_lengths: whether batches carry `lengths`.
+        lengths: one length, or what chooses each sample's. All rows are padded to the width of the
+            longest (token 0, not scored), so that a compiled model sees one shape; but not where
+            buckets give all of them one length.
     """
 
-    def __init__(
-        self, task: Task, seed: int, split: str, low: int, high: int, tell_lengths: bool
-    ) -> None:
+    def __init__(self, task: Task, seed: int, split: str, lengths: int | Lengths) -> None:
         self.task = task
         self.seed = seed
         self.split = split
-        self.low = low
-        self.high = high
-        self.tell_lengths = tell_lengths
+        self.lengths = lengths
+        self.per_token = {"tokens", "positions"} | ({"targets"} if task.kind == "token" else set())
 
     def __getitem__(self, index: int) -> Batch:
         return self.__getitems__([index])
@@ -41,39 +38,47 @@ class TaskDataset(Dataset[Batch]):
     def __getitems__(self, indices: list[int]) -> Batch:
         """The samples with these numbers, as one batch."""
         index = torch.tensor(indices, dtype=torch.int64)
-        if self.low == self.high:
-            sample = generate(self.task, self.seed, self.split, index, self.high)
-            lengths = torch.full_like(index, self.high)
+        if isinstance(self.lengths, int):
+            sample = generate(self.task, self.seed, self.split, index, self.lengths)
         else:
-            # A stream of its own, so that the length does not shift the sample's other numbers.
-            draws = Draws(self.seed, f"{self.split}/length", index)
-            lengths = draws.integers(self.low, self.high + 1)
-            sample = self._of_lengths(index, lengths)
+            chosen = self.lengths(self.seed, self.split, index)
+            longest = self.lengths.high if self.lengths.bucket == 1 else int(chosen.amax())
+            sample = self._of_lengths(index, chosen, self.task.width(longest))
         return Batch(
             tokens=sample.tokens,
             targets=sample.targets,
-            lengths=lengths if self.tell_lengths else None,
+            lengths=sample.lengths,
+            positions=sample.positions,
             focus=sample.focus,
         )
 
-    def _of_lengths(self, index: Tensor, lengths: Tensor) -> Sample:
+    def _of_lengths(self, index: Tensor, lengths: Tensor, width: int) -> Sample:
         """Samples of several lengths in one rectangle, one call of the task for each length."""
-        shape = (len(index), self.high)
-        tokens = torch.zeros(shape, dtype=torch.int64)
-        targets = torch.full(shape if self.task.kind == "token" else shape[:1], IGNORE)
-        focus = None
+        whole: dict[str, Tensor] = {}
         for length in lengths.unique().tolist():
             rows = (lengths == length).nonzero()[:, 0]
             sample = generate(self.task, self.seed, self.split, index[rows], length)
-            tokens[rows, :length] = sample.tokens
-            if sample.targets.ndim == 2:
-                targets[rows, :length] = sample.targets
-            else:
-                targets[rows] = sample.targets
-            if sample.focus is not None:
-                focus = torch.zeros_like(index) if focus is None else focus
-                focus[rows] = sample.focus
-        return Sample(tokens, targets, focus)
+            if sample.lengths is None:
+                sample = sample._replace(lengths=torch.full_like(rows, sample.tokens.shape[1]))
+            for name, value in sample._asdict().items():
+                if value is None:
+                    continue
+                per_token = name in self.per_token
+                if name not in whole:
+                    shape = (width, *value.shape[2:]) if per_token else value.shape[1:]
+                    fill = IGNORE if name == "targets" else 0
+                    whole[name] = value.new_full((len(index), *shape), fill)
+                if per_token and whole[name].shape[2:] != value.shape[2:]:
+                    raise ValueError(
+                        f"data.train_length: {type(self.task).__name__} places tokens relative to "
+                        "each other, so its lengths cannot share a batch: give one length, or a "
+                        "bucket of data.batch_size samples"
+                    )
+                if per_token:
+                    whole[name][rows, : value.shape[1]] = value
+                else:
+                    whole[name][rows] = value
+        return Sample(**whole)
 
 
 class SyntheticData(StreamData):
@@ -84,8 +89,9 @@ class SyntheticData(StreamData):
 
     Args:
         task: what to learn; None for `PositionPattern()`.
-        train_length: tokens a sequence in training and validation, or [low, high] for lengths
-            drawn uniformly between the two, both included.
+        train_length: length of the problems in training and validation, in the task's unit;
+            [low, high] for lengths drawn uniformly between the two, both included; or what chooses
+            them: `UniformLengths`, `WeightedLengths`, `GrowingLengths`.
         eval_lengths: lengths to test; None for the longest of training.
         batch_size: sequences in a training batch over all ranks; a multiple of their number.
         steps_per_epoch: training batches in an epoch.
@@ -102,7 +108,7 @@ class SyntheticData(StreamData):
     def __init__(
         self,
         task: Task | None = None,
-        train_length: int | list[int] = 32,
+        train_length: int | list[int] | Lengths = 32,
         eval_lengths: list[int] | None = None,
         batch_size: int = 64,
         steps_per_epoch: int = 200,
@@ -113,12 +119,12 @@ class SyntheticData(StreamData):
     ) -> None:
         super().__init__(batch_size, eval_batch_size, seed, num_workers)
         self.task = PositionPattern() if task is None else task
-        self.mixed = not isinstance(train_length, int)
-        self.train_lengths = _bounds(train_length)
-        self.eval_lengths = [self.train_lengths[1]] if eval_lengths is None else list(eval_lengths)
+        self.train_lengths = _lengths(train_length)
+        low, high = _bounds(self.train_lengths)
+        self.eval_lengths = [high] if eval_lengths is None else list(eval_lengths)
         if not self.eval_lengths:
             raise ValueError("data.eval_lengths is empty: name at least one length, or null")
-        for length in (*self.train_lengths, *self.eval_lengths):
+        for length in (low, high, *self.eval_lengths):
             self.task.check_length(length)
         self.steps_per_epoch = positive("steps_per_epoch", steps_per_epoch)
         self.eval_samples = positive("eval_samples", eval_samples)
@@ -140,11 +146,11 @@ class SyntheticData(StreamData):
 
     def bag_of_tokens_bounds(self) -> dict[int, float]:
         """Best accuracy without positions, for the shortest, longest and each tested length."""
-        lengths = sorted({*self.train_lengths, *self.eval_lengths})
+        lengths = sorted({*_bounds(self.train_lengths), *self.eval_lengths})
         return {length: self.task.bag_of_tokens_bound(length) for length in lengths}
 
-    def _dataset(self, split: str, low: int, high: int, tell_lengths: bool = False) -> TaskDataset:
-        return TaskDataset(self.task, self.seed, split, low, high, tell_lengths)
+    def _dataset(self, split: str, lengths: int | Lengths) -> TaskDataset:
+        return TaskDataset(self.task, self.seed, split, lengths)
 
     def _n_eval(self) -> int:
         """`eval_samples`, rounded up so that all ranks get equally many."""
@@ -153,34 +159,41 @@ class SyntheticData(StreamData):
 
     def train_dataloader(self) -> DataLoader:
         """The share of this rank in the training stream."""
-        dataset = self._dataset("train", *self.train_lengths, tell_lengths=self.mixed)
+        dataset = self._dataset("train", self.train_lengths)
         return self._train_loader(dataset, self.steps_per_epoch, as_they_come)
 
     def val_dataloader(self) -> DataLoader:
         """Fixed samples with the lengths of training."""
-        dataset = self._dataset("val", *self.train_lengths, tell_lengths=self.mixed)
-        return self._eval_loader(dataset, self._n_eval())
+        lengths = self.train_lengths
+        if isinstance(lengths, Lengths):  # a curriculum's last lengths, in buckets or not
+            lengths = UniformLengths(lengths.low, lengths.high)
+        return self._eval_loader(self._dataset("val", lengths), self._n_eval())
 
     def test_dataloader(self) -> list[DataLoader]:
         """Fixed samples, one loader for each of `eval_lengths`."""
         return [
-            self._eval_loader(self._dataset("test", length, length), self._n_eval())
+            self._eval_loader(self._dataset("test", length), self._n_eval())
             for length in self.eval_lengths
         ]
 
     def predict_dataloader(self) -> DataLoader:
         """The test samples of the first of `eval_lengths`."""
         length = self.eval_lengths[0]
-        return self._predict_loader(self._dataset("test", length, length), self.eval_samples)
+        return self._predict_loader(self._dataset("test", length), self.eval_samples)
 
 
-def _bounds(train_length: int | list[int]) -> tuple[int, int]:
-    """Shortest and longest length."""
-    if isinstance(train_length, int):
-        return train_length, train_length
+def _lengths(train_length: int | list[int] | Lengths) -> int | Lengths:
+    if not isinstance(train_length, list):
+        return train_length
     if len(train_length) != 2 or train_length[0] > train_length[1]:
         raise ValueError(
             f"data.train_length={list(train_length)}: give one length, or [low, high] "
             "with low <= high"
         )
-    return train_length[0], train_length[1]
+    low, high = train_length
+    return low if low == high else UniformLengths(low, high)
+
+
+def _bounds(lengths: int | Lengths) -> tuple[int, int]:
+    """Shortest and longest length."""
+    return (lengths, lengths) if isinstance(lengths, int) else (lengths.low, lengths.high)

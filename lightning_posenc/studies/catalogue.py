@@ -123,15 +123,16 @@ def paper(kind: type) -> Paper:
 
 
 def example_positions(encoding: PositionalEncoding, n: int, step: int = 1) -> Tensor:
-    """Positions 0, step, 2·step, … of n tokens, in the shape that the encoding takes.
+    """Positions 0, step, 2·step, … of n tokens, or places of a grid or graph of them: in the
+    shape that the encoding takes.
 
     Raises:
         ValueError: If it takes none of them: it says why for one number each.
     """
-    index = torch.arange(n).unsqueeze(0) * step
+    index = torch.arange(n).unsqueeze(0)
     distances = (index.unsqueeze(-1) - index.unsqueeze(-2)).abs()
     refusal: ValueError | None = None
-    for shaped in (index, torch.stack([index] * 2, -1), torch.stack([index] * 3, -1), distances):
+    for shaped in (index * step, _grid(n, 2) * step, _grid(n, 3) * step, distances * step):
         try:
             encoding.check(shaped)
         except ValueError as error:
@@ -140,6 +141,15 @@ def example_positions(encoding: PositionalEncoding, n: int, step: int = 1) -> Te
             return shaped
     assert refusal is not None
     raise refusal
+
+
+def _grid(n: int, axes: int) -> Tensor:
+    """The first n places of a grid as high as wide, row by row: (1, n, A)."""
+    side = 1
+    while side**axes < n:
+        side += 1
+    index = torch.arange(n)
+    return torch.stack([index // side**axis % side for axis in reversed(range(axes))], -1)[None]
 
 
 def _documented(module: Any, base: type) -> Iterator[tuple[str, str, Paper | None]]:

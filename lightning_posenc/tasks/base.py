@@ -1,6 +1,7 @@
 """What a synthetic task is: a pure, vectorised generator of labelled token sequences."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar, Literal, NamedTuple
 
 import torch
@@ -19,24 +20,30 @@ class Sample(NamedTuple):
         targets: (B,) int64 for a "sequence" task, (B, T) for a "token" task; classes in
             0..n_classes-1, or IGNORE where nothing is scored.
         focus: (B,) int64, the position that the answer hinges on, or None.
+        lengths: (B,) int64, tokens of each sequence before its padding, or None if all have T.
+        positions: (B, T) or (B, T, A), where each token stands, or None for 0..T-1.
     """
 
     tokens: Tensor
     targets: Tensor
     focus: Tensor | None = None
+    lengths: Tensor | None = None
+    positions: Tensor | None = None
 
 
 class Task(ABC):
     """A family of sequences whose labels cannot be told without knowing the order of the tokens.
 
     A subclass sets `kind`, `vocab_size`, `n_classes` and `min_length`; its constructor's arguments
-    are its configuration.
+    are its configuration. A task's length is the size of the problem in its own unit (symbols of a
+    word, digits of a number); `width` says how many tokens that makes.
     """
 
     kind: ClassVar[Literal["sequence", "token"]]
     vocab_size: int
     n_classes: int
     min_length: int
+    symbols: Sequence[str] | None = None  # how each token is printed; None prints its number
 
     @abstractmethod
     def sample(self, draws: Draws, length: int) -> Sample:
@@ -44,11 +51,15 @@ class Task(ABC):
 
         Args:
             draws: source of all randomness.
-            length: T, tokens a sequence.
+            length: size of the problem; T is `width(length)`.
 
         Raises:
             ValueError: if the task cannot make that length.
         """
+
+    def width(self, length: int) -> int:
+        """T, the tokens of a sequence of that length, padding included."""
+        return length
 
     @abstractmethod
     def bag_of_tokens_bound(self, length: int) -> float:
@@ -58,11 +69,23 @@ class Task(ABC):
         token at the place that is scored, as a permutation-equivariant model does.
 
         Args:
-            length: T, tokens a sequence.
+            length: size of the problem.
 
         Raises:
             ValueError: if the task cannot make that length.
         """
+
+    def show(self, tokens: Sequence[int], targets: int | Sequence[int]) -> str:
+        """One sample for a person to read: the tokens, and what is asked of them."""
+        shown = [self._printed(token) for token in tokens]
+        if isinstance(targets, int):
+            return f"{' '.join(shown)}  ->  {targets}"
+        asked = ["·" if target == IGNORE else self._printed(target) for target in targets]
+        widths = [max(map(len, pair)) for pair in zip(shown, asked, strict=True)]
+        return "\n".join(" ".join(map(str.rjust, line, widths)).rstrip() for line in (shown, asked))
+
+    def _printed(self, token: int) -> str:
+        return str(token) if self.symbols is None else self.symbols[token]
 
     def check_length(self, length: int) -> None:
         """Refuse a length that this task cannot make.
@@ -85,7 +108,7 @@ def generate(task: Task, seed: int, split: str, index: Tensor, length: int) -> S
         seed: any integer.
         split: name of the stream, for example `"train"`.
         index: (B,) int64, the number of each sample.
-        length: T, tokens a sequence.
+        length: size of the problem, see `Task`.
 
     Raises:
         ValueError: if the task cannot make that length.

@@ -50,6 +50,12 @@ class Draws:
         self._key = _mix(stream + index.to(torch.int64) * _GOLDEN)
         self._calls = 0
 
+    def of(self, rows: Tensor) -> "Draws":
+        """The same streams, at the same place, of some of the samples only."""
+        some = Draws.__new__(Draws)
+        some._key, some._calls = self._key[rows], self._calls
+        return some
+
     def _bits(self, *shape: int) -> Tensor:
         """(B, *shape) int64 with 64 random bits each."""
         self._calls += 1

@@ -100,13 +100,13 @@ def test_validation_has_the_lengths_of_training():
     data = SyntheticData(Reverse(), [5, 12], eval_samples=300)
     lengths = torch.cat([batch.lengths for batch in data.val_dataloader()])
     assert lengths.unique().tolist() == list(range(5, 13))
-    assert [loader.dataset.high for loader in data.test_dataloader()] == [12]
+    assert [loader.dataset.lengths for loader in data.test_dataloader()] == [12]
 
 
 def test_what_a_model_needs_to_know():
     data = SyntheticData(Copy(7), [5, 12], eval_lengths=[20])
     assert (data.vocab_size, data.n_classes, data.kind) == (9, 7, "token")
-    assert (data.train_lengths, data.eval_lengths) == ((5, 12), [20])
+    assert (data.train_lengths.low, data.train_lengths.high, data.eval_lengths) == (5, 12, [20])
     assert data.bag_of_tokens_bounds() == {t: Copy(7).bag_of_tokens_bound(t) for t in (5, 12, 20)}
 
 

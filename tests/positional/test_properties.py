@@ -26,8 +26,10 @@ seeds = st.integers(0, 2**31 - 1)
 
 
 @each_case_both_ways
-@given(seed=seeds, shift=st.integers(1, 20))
+@given(seed=seeds, shift=st.sampled_from([7, 20, 1000]))
 def test_shift_of_all_positions(case: Case, causal: bool, seed: int, shift: int) -> None:
+    if not case.shift_invariant:
+        shift = min(shift, 20)  # tables end
     torch.manual_seed(seed)
     model, x, positions = encoder(case, causal), tokens(), torch.arange(LENGTH).unsqueeze(0)
     here, there = (case.place(positions + by) for by in (0, shift))

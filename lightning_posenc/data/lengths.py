@@ -1,0 +1,112 @@
+"""How long is each sample? Pure functions of its number, so that no rank, worker or restart
+changes them.
+
+Shapes: B samples.
+"""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+from lightning_posenc.tasks import Draws
+
+
+class Lengths(ABC):
+    """Chooses the length of every sample.
+
+    Args:
+        low: Shortest length, at least 1.
+        high: Longest length.
+        bucket: How many consecutive samples share a length. The size of a global batch gives every
+            batch one length, and no padding.
+
+    Raises:
+        ValueError: If there is no length between the two, or the bucket holds nothing.
+    """
+
+    def __init__(self, low: int, high: int, bucket: int = 1) -> None:
+        if not 1 <= low <= high or bucket < 1:
+            raise ValueError(
+                f"{type(self).__name__}: low={low}, high={high}, bucket={bucket}: "
+                "give 1 <= low <= high and a bucket of at least 1"
+            )
+        self.low = low
+        self.high = high
+        self.bucket = bucket
+
+    def __call__(self, seed: int, split: str, index: Tensor) -> Tensor:
+        """Lengths of samples with these numbers: (B,) to (B,), each in low..high."""
+        # A stream of its own, so that the length does not shift the sample's other numbers.
+        return self.choose(index, Draws(seed, f"{split}/length", index // self.bucket))
+
+    @abstractmethod
+    def choose(self, index: Tensor, draws: Draws) -> Tensor:
+        """Lengths (B,) of samples `index`; those of a bucket draw the same numbers."""
+
+
+class UniformLengths(Lengths):
+    """Each length from low to high is as likely.
+
+    Args:
+        low: Shortest length.
+        high: Longest length.
+        bucket: How many consecutive samples share a length.
+    """
+
+    def choose(self, index: Tensor, draws: Draws) -> Tensor:
+        return draws.integers(self.low, self.high + 1)
+
+
+class WeightedLengths(Lengths):
+    """Each length is as likely as its weight says.
+
+    Args:
+        weights: Weight of each length, not negative, some of them positive.
+        bucket: How many consecutive samples share a length.
+
+    Raises:
+        ValueError: If the weights are none.
+    """
+
+    def __init__(self, weights: dict[int, float], bucket: int = 1) -> None:
+        if not weights or min(weights.values()) < 0 or sum(weights.values()) <= 0:
+            raise ValueError(
+                f"WeightedLengths: weights={weights} must not be negative, nor all of them zero"
+            )
+        given = sorted(length for length, weight in weights.items() if weight > 0)
+        super().__init__(given[0], given[-1], bucket)
+        self.given = torch.tensor(given)
+        share = torch.tensor([weights[length] for length in given], dtype=torch.float64)
+        self.edges = (share / share.sum()).cumsum(0)[:-1]
+
+    def choose(self, index: Tensor, draws: Draws) -> Tensor:
+        return self.given[torch.bucketize(draws.uniform().double(), self.edges, right=True)]
+
+
+class GrowingLengths(Lengths):
+    """A curriculum: uniform between low and a longest length that grows from low to high.
+
+    It grows linearly with the number of the sample, then stays. Source: Bengio et al. 2009,
+    "Curriculum Learning", ICML, with length as difficulty.
+
+    Args:
+        low: Shortest length.
+        high: Longest length, reached in the end.
+        samples: After how many samples; a multiple of the batch size for whole steps.
+        bucket: How many consecutive samples share a length.
+
+    Raises:
+        ValueError: If the number of samples is not positive.
+    """
+
+    def __init__(self, low: int, high: int, samples: int, bucket: int = 1) -> None:
+        super().__init__(low, high, bucket)
+        if samples < 1:
+            raise ValueError(f"GrowingLengths: samples={samples} must be at least 1")
+        self.samples = samples
+
+    def choose(self, index: Tensor, draws: Draws) -> Tensor:
+        seen = (index // self.bucket * self.bucket).clamp(max=self.samples)
+        longest = self.low + (self.high - self.low) * seen // self.samples
+        return draws.integers(torch.full_like(longest, self.low), longest + 1)
