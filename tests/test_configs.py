@@ -8,16 +8,33 @@ from lightning_posenc.cli import main
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
 
+# The file that a config's user gives.
+FILES = {
+    "shakespeare_char": ("text.txt", "to be, or not to be: that is the question\n" * 200),
+    "text_classification": ("texts.csv", "text,label\n" + "good film,1\nbad film,0\n" * 40),
+    "tagging": ("train.conll", "The DET\nfilm NOUN\nends VERB\n\n" * 40),
+}
+
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
 def test_survives_a_fast_run(config: Path, tmp_path: Path) -> None:
     arguments = ["fit", "--config", str(config), "--trainer.fast_dev_run=1"]
-    if config.stem == "shakespeare_char":  # its text is an argument
-        (tmp_path / "text.txt").write_text("to be, or not to be: that is the question\n" * 200)
-        arguments.append(f"--data.path={tmp_path / 'text.txt'}")
+    if config.stem in FILES:
+        name, text = FILES[config.stem]
+        (tmp_path / name).write_text(text)
+        arguments.append(f"--data.path={tmp_path / name}")
     assert main([*arguments, f"--run_dir={tmp_path / 'run'}"]) == 0
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 
 def test_there_are_configs() -> None:
-    assert {path.stem for path in CONFIGS} >= {"quickstart", "text_offline", "shakespeare_char"}
+    assert {path.stem for path in CONFIGS} >= {"quickstart", "text_offline", *FILES}
+
+
+@pytest.mark.parametrize("stem", FILES)
+def test_without_its_file_it_says_so(stem: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (config,) = (path for path in CONFIGS if path.stem == stem)
+    assert main(["fit", "--config", str(config), "--trainer.fast_dev_run=1"]) == 2
+    error = capsys.readouterr().err
+    assert "data.path" in error
+    assert len(error.splitlines()) == 1

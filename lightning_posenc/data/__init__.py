@@ -1,8 +1,24 @@
 """Data modules: synthetic tasks and text, in batches that ranks and restarts do not change."""
 
 from lightning_posenc.data.batch import Batch
+from lightning_posenc.data.lengths import GrowingLengths, Lengths, UniformLengths, WeightedLengths
 from lightning_posenc.data.stream import EvalBatches, GlobalBatches, ShuffledPasses
 from lightning_posenc.data.synthetic import SyntheticData
+from lightning_posenc.data.tagging import TaggingData
 from lightning_posenc.data.text import TextData
+from lightning_posenc.data.text_classification import TextClassificationData
 
-__all__ = ["Batch", "EvalBatches", "GlobalBatches", "ShuffledPasses", "SyntheticData", "TextData"]
+__all__ = [
+    "Batch",
+    "EvalBatches",
+    "GlobalBatches",
+    "GrowingLengths",
+    "Lengths",
+    "ShuffledPasses",
+    "SyntheticData",
+    "TaggingData",
+    "TextClassificationData",
+    "TextData",
+    "UniformLengths",
+    "WeightedLengths",
+]

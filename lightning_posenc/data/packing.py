@@ -1,11 +1,16 @@
-"""Documents laid end to end and cut into blocks."""
+"""Documents laid end to end and cut into blocks.
+
+Shapes: B blocks of T tokens.
+"""
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from lightning_posenc.data.batch import Batch
+from lightning_posenc.positions import PerDocument
 from lightning_posenc.tasks import IGNORE
 
 
@@ -18,8 +23,9 @@ class Blocks(Dataset[Batch]):
         tokens: (n,) integer, all documents one after the other, with nothing between them.
         starts: (D,) int64, where each document starts, ascending from 0.
         length: T.
-        separate_documents: whether batches carry `documents`, numbered from 0 in each block, and
-            do not score the step from one document to the next.
+        separate_documents: whether batches carry `documents`, and do not score the step from one
+            document to the next.
+        reset_positions: whether batches carry `positions` that restart at every document.
     """
 
     def __init__(
@@ -28,11 +34,13 @@ class Blocks(Dataset[Batch]):
         starts: NDArray[np.int64],
         length: int,
         separate_documents: bool = False,
+        reset_positions: bool = False,
     ) -> None:
         self.tokens = tokens
         self.starts = starts
         self.length = length
         self.separate_documents = separate_documents
+        self.reset_positions = reset_positions
 
     def __len__(self) -> int:
         return max(0, (len(self.tokens) - 1) // self.length)
@@ -42,16 +50,51 @@ class Blocks(Dataset[Batch]):
 
     def __getitems__(self, indices: list[int]) -> Batch:
         """These blocks, as one batch."""
-        firsts = np.asarray(indices, dtype=np.int64)[:, None] * self.length
-        places = firsts + np.arange(self.length + 1)
-        rows = torch.from_numpy(self.tokens[places].astype(np.int64))
-        # Copies, so that masking tokens in place would not change the targets.
-        tokens, targets = rows[:, :-1].contiguous(), rows[:, 1:].contiguous()
-        if not self.separate_documents:
-            return Batch(tokens, targets)
+        rows, documents = self.cut(np.asarray(indices, dtype=np.int64))
+        return next_token_batch(rows, documents, self.separate_documents, self.reset_positions)
+
+    def cut(
+        self, indices: NDArray[np.int64]
+    ) -> tuple[NDArray[np.integer], NDArray[np.int64] | None]:
+        """Tokens of blocks (B,) and the one that follows each, and the number of their documents.
+
+        Returns:
+            (B, T + 1) twice. Documents are numbered from 0 in each block; None if no option of
+            the blocks asks for them.
+        """
+        places = indices[:, None] * self.length + np.arange(self.length + 1)
+        if not (self.separate_documents or self.reset_positions):
+            return self.tokens[places], None
         numbers = np.searchsorted(self.starts, places, side="right")
-        documents = torch.from_numpy(numbers - numbers[:, :1])
-        crosses = documents[:, 1:] != documents[:, :-1]
-        return Batch(
-            tokens, targets.masked_fill(crosses, IGNORE), documents=documents[:, :-1].contiguous()
-        )
+        return self.tokens[places], numbers - numbers[:, :1]
+
+
+def next_token_batch(
+    rows: NDArray[np.integer],
+    documents: NDArray[np.integer] | None,
+    separate_documents: bool,
+    reset_positions: bool,
+) -> Batch:
+    """Predict each token of blocks from those before it.
+
+    Args:
+        rows: (B, T + 1) token ids.
+        documents: (B, T + 1), number of the document of each; None if neither option is set.
+        separate_documents: attention stays within a document, and the step to the next document
+            is not scored.
+        reset_positions: positions count from 0 at the start of a block and of every document.
+    """
+    ids = torch.from_numpy(rows.astype(np.int64))
+    # Copies, so that masking tokens in place would not change the targets.
+    tokens, targets = ids[:, :-1].contiguous(), ids[:, 1:].contiguous()
+    if documents is None:
+        return Batch(tokens, targets)
+    numbers = torch.from_numpy(documents.astype(np.int64))
+    here = numbers[:, :-1].contiguous()
+    positions: Tensor | None = None
+    if reset_positions:
+        positions = PerDocument()(*here.shape, here.device, here)
+    if not separate_documents:
+        return Batch(tokens, targets, positions=positions)
+    crosses = numbers[:, 1:] != numbers[:, :-1]
+    return Batch(tokens, targets.masked_fill(crosses, IGNORE), documents=here, positions=positions)

@@ -1,22 +1,20 @@
 """Text for language models: any file, Python's own documentation, or a dataset on the Hub."""
 
-from collections.abc import Callable
-from functools import cached_property
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
-from datasets import Dataset, Features, List, Value
+from datasets import Dataset, IterableDataset
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
-from lightning_posenc.data.module import StreamData, positive
+from lightning_posenc.data.corpus import CorpusData
+from lightning_posenc.data.module import positive
 from lightning_posenc.data.packing import Blocks
-from lightning_posenc.data.sources import load_documents
+from lightning_posenc.data.sources import empty, load_rows, readable, stamp, stream_rows
 from lightning_posenc.data.stream import ShuffledPasses
-from lightning_posenc.data.vocabulary import Bytes, Chars, Subwords, Vocabulary
-
-Rows = dict[str, list[Any]]
+from lightning_posenc.data.streaming import Collate, Epochs, StreamedBlocks, endless_loader
+from lightning_posenc.data.tokenised import Tokens, laid_out, mapped, piece
 
 
 class Packed(NamedTuple):
@@ -26,7 +24,7 @@ class Packed(NamedTuple):
     starts: NDArray[np.int64]
 
 
-class TextData(StreamData):
+class TextData(CorpusData):
     """Next-token prediction on text that is cut into blocks of one length.
 
     Documents follow each other with nothing between them; a tail that fills no block is dropped.
@@ -38,20 +36,41 @@ class TextData(StreamData):
     character floor((1 - val_fraction) * n), and of several the last go to validation. Tokenised
     text is cached where the `datasets` library caches.
 
+    What happens where two documents meet in a block is two choices, each apart from the other:
+    whether attention crosses (`separate_documents`), and whether positions start again
+    (`reset_positions`). By default attention crosses and positions run on.
+
+    With `streaming`, text larger than memory is read, tokenised and packed as it is asked for, from
+    files or the Hub; every line of a .txt file is then a document. Nothing is cached.
+    `steps_per_epoch` says how long an epoch is; the next one goes on where it ended. Blocks are
+    shuffled in a buffer. The validation text is the first `val_documents` of the validation split,
+    or of the only file, which training then leaves out. A resumed run reads again, without training
+    on it, what it had trained on: it goes on with the very batch that it would have seen, at the
+    price of that reading. `streaming.py` says what a batch depends on.
+
     Args:
         path: `python_docs` (ships with Python, one document a topic); a .txt (one document),
             .parquet, .json, .jsonl or .csv file (one document a row); or a dataset on the Hub.
         subset: which of a Hub dataset's subsets.
         text_column: which column holds the text.
-        vocabulary: `bytes` (256), `chars` (those that occur in the whole corpus, sorted), or the
-            path of a tokenizer's JSON file.
+        vocabulary: `bytes` (256), `chars` (those that occur in the whole corpus, sorted), `bpe`
+            (byte-level pieces, trained once on the training split of the source, before any of it
+            goes to validation), or the path of a tokenizer's JSON file.
+        vocabulary_size: number of pieces of `bpe`, at least 256.
         train_length: T, tokens a block.
         eval_lengths: block lengths to test; None for `train_length`.
         separate_documents: whether batches say which document each token belongs to, so that
-            attention need not cross into another; the step across is then not scored.
-        val_fraction: share of the text for validation, between 0 and 1.
+            attention does not cross into another; the step across is then not scored.
+        reset_positions: whether batches give positions that count from 0 at the start of a block
+            and of every document, in place of those of `model.positions`. (With
+            `separate_documents`, `model.positions=PerDocument` gives the same ones.)
+        val_fraction: share of the text for validation, between 0 and 1; unless streaming.
+        streaming: whether the text is never held in memory as a whole.
+        shuffle_buffer: blocks in the buffer that shuffles a stream; 0 for the order of the text.
+        val_documents: documents of a stream that are validated on.
         batch_size: blocks in a training batch over all ranks; a multiple of their number.
-        steps_per_epoch: training batches in an epoch; None for as many as one pass fills.
+        steps_per_epoch: training batches in an epoch; None for as many as one pass fills, which
+            is not known of a stream.
         eval_batch_size: blocks in an evaluation batch over all ranks; None for `batch_size`.
         seed: seed of the order of the blocks.
         num_workers: worker processes a loader.
@@ -67,77 +86,69 @@ class TextData(StreamData):
         subset: str | None = None,
         text_column: str = "text",
         vocabulary: str = "bytes",
+        vocabulary_size: int = 4096,
         train_length: int = 128,
         eval_lengths: list[int] | None = None,
         separate_documents: bool = False,
+        reset_positions: bool = False,
         val_fraction: float = 0.1,
+        streaming: bool = False,
+        shuffle_buffer: int = 1000,
+        val_documents: int = 1000,
         batch_size: int = 32,
         steps_per_epoch: int | None = None,
         eval_batch_size: int | None = None,
         seed: int = 0,
         num_workers: int = 0,
     ) -> None:
-        super().__init__(batch_size, eval_batch_size, seed, num_workers)
-        if not path:
-            raise ValueError("data.path is empty: give a file, python_docs, or a Hub dataset")
+        super().__init__(
+            path,
+            subset,
+            text_column,
+            vocabulary,
+            vocabulary_size,
+            train_length,
+            eval_lengths,
+            batch_size,
+            steps_per_epoch,
+            eval_batch_size,
+            seed,
+            num_workers,
+        )
         if not 0 < val_fraction < 1:
             raise ValueError(f"data.val_fraction must be between 0 and 1, not {val_fraction}")
-        if vocabulary not in ("bytes", "chars") and not Path(vocabulary).expanduser().is_file():
-            raise FileNotFoundError(
-                f"data.vocabulary={vocabulary} does not exist: "
-                "give bytes, chars, or the JSON file of a tokenizer"
-            )
-        self.path = path
-        self.subset = subset
-        self.text_column = text_column
-        self.vocabulary_name = vocabulary
-        self.train_length = positive("train_length", train_length)
-        self.eval_lengths = [train_length] if eval_lengths is None else list(eval_lengths)
-        if not self.eval_lengths:
-            raise ValueError("data.eval_lengths is empty: name at least one length, or null")
-        for length in self.eval_lengths:
-            positive("eval_lengths", length)
         self.separate_documents = separate_documents
+        self.reset_positions = reset_positions
         self.val_fraction = val_fraction
-        if steps_per_epoch is not None:
-            positive("steps_per_epoch", steps_per_epoch)
-        self.steps_per_epoch = steps_per_epoch
+        if streaming and steps_per_epoch is None:
+            raise ValueError(
+                "data.steps_per_epoch is needed with data.streaming: the length of a stream is "
+                "not known"
+            )
+        if streaming and vocabulary == "chars":
+            raise ValueError(
+                "data.vocabulary=chars is not known before all text was read: with "
+                "data.streaming choose bytes, bpe, or the JSON file of a tokenizer"
+            )
+        if shuffle_buffer < 0:
+            raise ValueError(f"data.shuffle_buffer must be at least 0, not {shuffle_buffer}")
+        self.streaming = streaming
+        self.shuffle_buffer = shuffle_buffer
+        self.val_documents = positive("val_documents", val_documents)
         self._packed: dict[str, Packed] = {}
 
-    @cached_property
-    def vocabulary(self) -> Vocabulary:
-        """The map between text and ids; `chars` reads the corpus, once, and caches the result."""
-        if self.vocabulary_name == "bytes":
-            return Bytes()
-        if self.vocabulary_name == "chars":
-            train, val = load_documents(self.path, self.subset, self.text_column)
-            texts = [train] if val is None else [train, val]
-            occurring = set().union(*map(self._characters, texts))
-            if not occurring:
-                raise self._empty()
-            return Chars("".join(sorted(occurring)))
-        json = Path(self.vocabulary_name).expanduser().read_text(encoding="utf-8")
-        try:
-            vocabulary = Subwords(json)
-            _ = vocabulary.size
-        except Exception as error:  # `tokenizers` raises bare Exceptions
-            raise ValueError(
-                f"data.vocabulary={self.vocabulary_name} is not a tokenizer's JSON file: {error}"
-            ) from error
-        return vocabulary
-
-    @property
-    def vocab_size(self) -> int:
-        """Number of different tokens; known before the text is prepared."""
-        return self.vocabulary.size
-
-    def decode(self, ids: list[int]) -> str:
-        """Text of token ids."""
-        return self.vocabulary.decode(ids)
+    def rows(self) -> dict[str, Dataset]:
+        splits = load_rows(self.path, self.subset, {"text_column": self.text_column})
+        splits.pop("test", None)  # the test reads the validation text
+        return splits
 
     def prepare_data(self) -> None:
         """Load and tokenise once a machine; the `datasets` library caches the result."""
-        self._tokenised()
+        if self.streaming:
+            self._stream()
+            _ = self.vocabulary
+        else:
+            self._tokenised()
 
     def setup(self, stage: str | None = None) -> None:
         """Read the tokens from the cache.
@@ -145,11 +156,20 @@ class TextData(StreamData):
         Raises:
             ValueError: if there is no text, or too little for one block.
         """
-        if not self._packed:
-            train, val = self._tokenised()
-            self._packed = {"train": _pack(train), "val": _pack(val)}
+        if not self._packed and self.streaming:
+            val = self._stream()["val"].take(self.val_documents)
+            with readable(self.path):
+                ids = [self.vocabulary.encode(text) for text in self._texts(val)]
+            sizes = np.array([len(text) for text in ids], dtype=np.int64)
+            self._packed = {
+                "val": _pack(Tokens(np.concatenate([np.zeros(0, np.int32), *ids]), sizes))
+            }
+        elif not self._packed:
+            self._packed = {
+                split: _pack(laid_out(rows)) for split, rows in self._tokenised().items()
+            }
         for split, length in (
-            ("train", self.train_length),
+            *(("train", self.train_length) for _ in range(not self.streaming)),
             *(("val", length) for length in (self.train_length, *self.eval_lengths)),
         ):
             n = len(self._packed[split].tokens)
@@ -159,8 +179,10 @@ class TextData(StreamData):
                     f"block of {length}: choose shorter blocks or give more text"
                 )
 
-    def train_dataloader(self) -> DataLoader:
+    def train_dataloader(self) -> DataLoader | Epochs:
         """The share of this rank in the stream of shuffled blocks."""
+        if self.streaming:
+            return self._epochs()
         blocks = self._blocks("train", self.train_length)
         n_batches = self.steps_per_epoch or max(1, len(blocks) // self.batch_size)
         return self._train_loader(blocks, n_batches, ShuffledPasses(len(blocks), self.seed))
@@ -181,78 +203,80 @@ class TextData(StreamData):
         return self._predict_loader(blocks, len(blocks))
 
     def _blocks(self, split: str, length: int) -> Blocks:
-        return Blocks(*self._packed[split], length, self.separate_documents)
+        return Blocks(*self._packed[split], length, self.separate_documents, self.reset_positions)
 
-    def _characters(self, texts: Dataset) -> set[str]:
-        rows = _map(texts, characters, Features(text=Value("string")), column=self.text_column)
-        return set().union(*rows["text"])
+    def _stream(self) -> dict[str, IterableDataset]:
+        """The documents for training and validation, as they are read."""
+        splits = stream_rows(self.path, self.subset, {"text_column": self.text_column})
+        train = splits["train"]
+        if "val" in splits:
+            return {"train": train, "val": splits["val"]}
+        if train.num_shards > 1:
+            raise ValueError(
+                f"data.path={self.path} has {train.num_shards} files and no validation split: "
+                "name one of the files validation, with data.streaming"
+            )
+        return {"train": train.skip(self.val_documents), "val": train}
 
-    def _empty(self) -> ValueError:
-        return ValueError(f"data.path={self.path} is empty: give a source with text in it")
+    def _epochs(self) -> Epochs:
+        rank, world_size = self._rank_and_world_size()
+        if self.batch_size % world_size:
+            raise ValueError(
+                f"data.batch_size={self.batch_size} cannot be shared by {world_size} ranks: "
+                f"it is the size over all ranks, so choose a multiple of {world_size}"
+            )
+        blocks = StreamedBlocks(
+            self._stream()["train"],
+            self.path,
+            self.text_column,
+            self.vocabulary,
+            self.train_length,
+            self.seed,
+            self.shuffle_buffer,
+            rank,
+            world_size,
+        )
+        loader = endless_loader(
+            blocks,
+            self.batch_size // world_size,
+            Collate(self.separate_documents, self.reset_positions),
+            self.num_workers,
+            self._options(blocks)["pin_memory"],
+        )
+        state = {"data.batch_size": self.batch_size}
+        if blocks.n_files * (world_size if blocks.own_files else 1) > 1:
+            state |= {"trainer.devices": world_size, "data.num_workers": self.num_workers}
+        assert self.steps_per_epoch is not None
+        return Epochs(loader, self.steps_per_epoch, self._consumed, state)
 
-    def _tokenised(self) -> tuple[Dataset, Dataset]:
-        train, val = load_documents(self.path, self.subset, self.text_column)
-        if val is None:
-            train, val = self._split(train)
-        options = {"column": self.text_column, "vocabulary": self.vocabulary}
-        features = Features(ids=List(Value("int32")))
-        return _map(train, encode, features, **options), _map(val, encode, features, **options)
+    def _corpus(self) -> tuple[object, Iterable[dict]]:
+        if not self.streaming:
+            return super()._corpus()
+        return (stamp(self.path), self.text_column, "lines"), self._stream()["train"]
 
-    def _split(self, texts: Dataset) -> tuple[Dataset, Dataset]:
+    def _tokenised(self) -> dict[str, Dataset]:
+        splits = self.rows()
+        if "val" not in splits:
+            splits = self._split(splits["train"])
+        return self._encoded(splits)
+
+    def _split(self, texts: Dataset) -> dict[str, Dataset]:
         share, n = 1 - self.val_fraction, len(texts)
         if n > 1:
             n_train = max(1, int(share * n))
-            return texts.select(range(n_train)), texts.select(range(n_train, n))
-        text = texts[0][self.text_column] if n else ""
+            return {"train": texts.select(range(n_train)), "val": texts.select(range(n_train, n))}
+        text = next(self._texts(texts), "")
         if not text:
-            raise self._empty()
+            raise empty(self.path)
         cut, features = int(share * len(text)), texts.features
         options = {"column": self.text_column}
-        return (
-            _map(texts, piece, features, start=0, end=cut, **options),
-            _map(texts, piece, features, start=cut, end=None, **options),
-        )
+        return {
+            "train": mapped(texts, piece, features, start=0, end=cut, **options),
+            "val": mapped(texts, piece, features, start=cut, end=None, **options),
+        }
 
 
-# Functions of the module, not lambdas or methods: the cache is keyed on them.
-
-
-def encode(rows: Rows, column: str, vocabulary: Vocabulary) -> Rows:
-    """Token ids of each text; a missing text is an empty one."""
-    return {"ids": [vocabulary.encode(text or "") for text in rows[column]]}
-
-
-def piece(rows: Rows, column: str, start: int, end: int | None) -> Rows:
-    """Characters start..end-1 of each text."""
-    return {column: [(text or "")[start:end] for text in rows[column]]}
-
-
-def characters(rows: Rows, column: str) -> Rows:
-    """All characters that occur in these rows, in one string."""
-    return {"text": ["".join(sorted(set().union(*(text or "" for text in rows[column]))))]}
-
-
-def _map(
-    texts: Dataset, function: Callable[..., Rows], features: Features, **kwargs: Any
-) -> Dataset:
-    return texts.map(
-        function,
-        batched=True,
-        remove_columns=texts.column_names,
-        features=features,
-        fn_kwargs=kwargs,
-    )
-
-
-def _pack(rows: Dataset) -> Packed:
-    """All ids in one array; a view of the memory-mapped cache if that holds one chunk."""
-    lists = [c for c in rows.data.column("ids").chunks if len(c)]
-    # `flatten` respects a slice's offset; `values` would not.
-    parts = [chunk.flatten().to_numpy() for chunk in lists]
-    all_sizes = [np.diff(chunk.offsets.to_numpy()) for chunk in lists]
-    if not parts:
-        return Packed(np.zeros(0, np.int32), np.zeros(0, np.int64))
-    tokens = parts[0] if len(parts) == 1 else np.concatenate(parts)
-    sizes = np.concatenate(all_sizes).astype(np.int64)
+def _pack(tokens: Tokens) -> Packed:
+    sizes = tokens.sizes
     starts = np.cumsum(sizes) - sizes
-    return Packed(tokens, starts[sizes > 0])
+    return Packed(tokens.ids, starts[sizes > 0])

@@ -99,6 +99,13 @@ class Subwords(Vocabulary):
     def encode(self, text: str) -> NDArray[np.int32]:
         return np.array(_tokenizer(self.json).encode(text).ids, dtype=np.int32)
 
+    def encode_words(self, words: Sequence[str]) -> tuple[list[int], list[int]]:
+        """Ids of a sentence's pieces, and of which word each is a piece; no special tokens."""
+        done = _tokenizer(self.json).encode(
+            list(words), is_pretokenized=True, add_special_tokens=False
+        )
+        return done.ids, [word for word in done.word_ids if word is not None]
+
     def decode(self, ids: Sequence[int]) -> str:
         return _tokenizer(self.json).decode(list(ids))
 

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from lightning_posenc.data.packing import Blocks
+from lightning_posenc.positions import PerDocument
 from lightning_posenc.tasks import IGNORE
 
 
@@ -47,6 +48,24 @@ def test_the_last_target_of_a_block_may_belong_to_another_document():
     batch = blocks([4, 9], 4, separate_documents=True)[0]
     assert batch.targets.tolist() == [[1, 2, 3, IGNORE]]
     assert blocks([4, 9], 4)[0].targets.tolist() == [[1, 2, 3, 4]]
+
+
+@pytest.mark.parametrize("separate", [False, True])
+def test_positions_restart_apart_from_what_attention_sees(separate):
+    # Documents 0-2, 3-9, 10, 11-23.
+    options = {"separate_documents": separate, "reset_positions": True}
+    batch = blocks([3, 7, 1, 13], 6, **options).__getitems__([0, 1, 2])
+    assert batch.positions.tolist() == [[0, 1, 2, 0, 1, 2], [0, 1, 2, 3, 0, 0], [0, 1, 2, 3, 4, 5]]
+    plain = blocks([3, 7, 1, 13], 6, separate_documents=separate).__getitems__([0, 1, 2])
+    assert plain.positions is None
+    assert torch.equal(batch.targets, plain.targets)
+    if not separate:
+        assert batch.documents is plain.documents is None
+        return
+    assert torch.equal(batch.documents, plain.documents)
+    # The model's own sampler does the same, where it is told of documents.
+    theirs = PerDocument()(3, 6, torch.device("cpu"), batch.documents)
+    assert torch.equal(batch.positions, theirs)
 
 
 def test_changing_tokens_leaves_targets_and_text_alone():

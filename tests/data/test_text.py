@@ -2,12 +2,13 @@ import json
 import time
 from itertools import chain
 
+import datasets
 import pytest
 import torch
 from datasets import Dataset, DatasetDict
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-from lightning_posenc.data import TextData
+from lightning_posenc.data import TextData, sources
 from lightning_posenc.data.vocabulary import Bytes, Chars
 
 pytestmark = pytest.mark.usefixtures("private_cache")
@@ -132,7 +133,8 @@ def test_a_validation_split_of_the_source_is_used(monkeypatch):
         asked.append((args, kwargs))
         return splits
 
-    monkeypatch.setattr("lightning_posenc.data.sources.load_dataset", load_dataset)
+    monkeypatch.setattr(sources, "load_dataset", load_dataset)
+    monkeypatch.setattr(sources, "_unreachable", lambda: None)
     data = ready("someone/texts", subset="small", vocabulary="chars", train_length=8)
     assert asked[0] == (("someone/texts",), {"name": "small"})
     assert whole_text(data, "train") == "train " * 30
@@ -263,15 +265,31 @@ def test_another_column(tmp_path):
         TextData(save(DOCUMENTS, tmp_path, "jsonl")).prepare_data()
 
 
-def test_no_network(monkeypatch):
-    def load_dataset(*args, **kwargs):
-        raise ConnectionError("Couldn't reach the Hub\nand more")
-
-    monkeypatch.setattr("lightning_posenc.data.sources.load_dataset", load_dataset)
-    with pytest.raises(
-        ValueError, match=r"^data\.path=some/data could not be loaded \(Couldn't re"
-    ):
+@pytest.mark.parametrize("offline", [True, False])
+def test_no_network(monkeypatch, private_cache, offline):
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", offline)
+    monkeypatch.setattr(sources, "_unreachable", lambda: "no network: name not known")
+    start = time.perf_counter()
+    with pytest.raises(ValueError, match=r"^data\.path=some/data is no file here") as error:
         TextData("some/data").prepare_data()
+    assert time.perf_counter() - start < 2  # the library alone tries again and again over 23 s
+    why = "HF_HUB_OFFLINE is set" if offline else "no network: name not known"
+    do = "unset HF_HUB_OFFLINE" if offline else "connect"
+    assert f"cannot be fetched ({why}) and is not in the cache {private_cache}" in str(error.value)
+    assert f": {do} to download it once, or give a local file" in str(error.value)
+    assert "\n" not in str(error.value)
+    assert datasets.config.HF_HUB_OFFLINE is offline
+
+
+def test_a_failure_of_the_hub(monkeypatch):
+    def load_dataset(*args, **kwargs):
+        raise ConnectionError("The Hub is ill\nand more")
+
+    monkeypatch.setattr(sources, "load_dataset", load_dataset)
+    monkeypatch.setattr(sources, "_unreachable", lambda: None)
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", False)
+    with pytest.raises(ValueError, match=r"^data\.path=a/b could not be loaded \(The Hub is ill\)"):
+        TextData("a/b").prepare_data()
 
 
 @pytest.mark.parametrize(
@@ -284,7 +302,7 @@ def test_no_network(monkeypatch):
         ({"eval_lengths": []}, ValueError, "eval_lengths is empty"),
         ({"eval_lengths": [8, 0]}, ValueError, "eval_lengths must be at least 1, not 0"),
         ({"steps_per_epoch": 0}, ValueError, "steps_per_epoch must be at least 1, not 0"),
-        ({"vocabulary": "missing.json"}, FileNotFoundError, "give bytes, chars, or the JSON file"),
+        ({"vocabulary": "missing.json"}, FileNotFoundError, "give bytes, chars, bpe, or the"),
     ],
 )
 def test_errors_at_construction(options, error, message):
