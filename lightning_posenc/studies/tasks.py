@@ -42,7 +42,7 @@ def run(args: Sequence[str]) -> None:
         given = parser.parse_args([_nested(option) for option in options])
     except ArgumentError as error:
         raise ValueError(f"tasks {name}: {explain(str(error)).replace('task.', '')}") from error
-    task = classes[name](**given.task.as_dict())
+    task = classes[name](**(given.task.as_dict() if "task" in given else {}))
     length = example_length(task) if given.length is None else given.length
     lines = samples(task, given.n, length, given.seed, given.split)
     print("\n\n".join([f"{name}, length {length}: {_summary(type(task))}", *lines]))
@@ -102,11 +102,11 @@ def _list(classes: dict[str, type[Task]]) -> None:
     for name, kind in classes.items():
         try:
             task = kind()
-        except (TypeError, ValueError, FileNotFoundError):  # needs a file of the user's
-            table.add_row(name, kind.kind, "", "", _summary(kind))
+            length = example_length(task)
+            bound = f"{task.bag_of_tokens_bound(length):.3f} at {length}"
+        except (TypeError, FileNotFoundError):  # of other tasks, or of the user's files
+            table.add_row(name, "", "", "", _summary(kind))
             continue
-        length = example_length(task)
-        bound = f"{task.bag_of_tokens_bound(length):.3f} at {length}"
         answers = f"one of {task.n_classes}" + (" a token" if task.kind == "token" else "")
         table.add_row(name, answers, str(task.min_length), bound, _summary(kind))
     console = Console()
