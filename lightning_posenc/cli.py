@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         study = importlib.import_module(f"lightning_posenc.studies.{args[0]}")
         try:
             study.run(args[1:])
-        except ValueError as error:
+        except (ValueError, FileNotFoundError) as error:
             if os.environ.get(TRACEBACK):
                 raise
             return _fail(str(error))
