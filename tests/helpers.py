@@ -45,11 +45,11 @@ def dims(causal: bool, n_layers: int = 2) -> Dims:
     return Dims(D_MODEL, N_HEADS, n_layers, causal)
 
 
-def encoder(case: Case, causal: bool, **wiring: Any) -> Encoder:
+def encoder(case: Case, causal: bool, n_layers: int = 2, **wiring: Any) -> Encoder:
     """A tiny model whose projections are large enough for attention to be far from uniform."""
     sampler = wiring.pop("positions", None) or case.positions()
     wiring = {"positions": Placed(case, sampler), "init_std": 0.2, **wiring}
-    return Encoder(dims(causal), case.factory, **wiring).eval()
+    return Encoder(dims(causal, n_layers), case.factory, **wiring).eval()
 
 
 def tokens(length: int = LENGTH, batch: int = BATCH) -> Tensor:

@@ -107,8 +107,8 @@ class PositionalEncoding(nn.Module):
     def transform(self, site: Site) -> tuple[Tensor, Tensor]:
         """Change queries and keys; the dtypes stay.
 
-        Both may become wider: logits are scaled by the root of the head's size all the same. Grouped
-        keys (B, G, S, K) may become (B, H, S, K), where heads are treated differently.
+        Both may become wider: logits are scaled by the root of the head's size all the same.
+        Grouped keys (B, G, S, K) may become (B, H, S, K), where heads are treated differently.
         """
         return site.q, site.k
 
