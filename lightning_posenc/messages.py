@@ -68,12 +68,13 @@ def _class_names() -> list[str]:
     import torch
 
     from lightning_posenc import masks, positions, tasks
-    from lightning_posenc.model import FeedForward, Kernel
+    from lightning_posenc.data import Lengths
+    from lightning_posenc.model import FeedForward, Kernel, Residual
     from lightning_posenc.positional import PositionalEncoding
     from lightning_posenc.positional.scaling import Scaling
 
     classes: list[type] = [PositionalEncoding, Scaling, positions.Positions, masks.Mask, tasks.Task]
-    classes += [Kernel, FeedForward, torch.optim.Optimizer]
+    classes += [Kernel, FeedForward, Residual, Lengths, torch.optim.Optimizer]
     for kind in classes:  # grows while it is walked: subclasses of subclasses
         classes += kind.__subclasses__()
     return sorted({kind.__name__ for kind in classes})

@@ -1,4 +1,4 @@
-"""How is it computed? Kernels, attention, feed-forward, block, encoder."""
+"""How is it computed? Kernels, attention, feed-forward, residual, block, encoder."""
 
 from lightning_posenc.dims import Dims
 from lightning_posenc.model.attention import Attention
@@ -6,12 +6,14 @@ from lightning_posenc.model.block import Block
 from lightning_posenc.model.encoder import Encoder, EncoderSpec
 from lightning_posenc.model.feed_forward import MLP, FeedForward, SwiGLU
 from lightning_posenc.model.kernels import SDPA, Eager, Flex, Kernel
+from lightning_posenc.model.residual import DeepNorm, LayerScale, Plain, Residual, ReZero
 
 __all__ = [
     "MLP",
     "SDPA",
     "Attention",
     "Block",
+    "DeepNorm",
     "Dims",
     "Eager",
     "Encoder",
@@ -19,5 +21,9 @@ __all__ = [
     "FeedForward",
     "Flex",
     "Kernel",
+    "LayerScale",
+    "Plain",
+    "ReZero",
+    "Residual",
     "SwiGLU",
 ]

@@ -13,6 +13,8 @@ from lightning_posenc.dims import Dims
 from lightning_posenc.masks import Visibility
 from lightning_posenc.model.cache import Cache
 from lightning_posenc.model.kernels import SDPA, Kernel, Operands
+from lightning_posenc.model.linear import Stacked
+from lightning_posenc.model.qk_norm import QKNorm
 from lightning_posenc.positional.base import PositionalEncoding, Site
 
 
@@ -49,6 +51,8 @@ class Attention(nn.Module):
         bias: Whether the projections have a bias.
         dropout: Probability of dropping an attention weight.
         kernel: How attention is computed, from its dropout.
+        qk_norm: Makes a norm of K channels, for the queries and for the keys; None for none. The
+            hooks of the encoding and the cache see queries and keys after it.
 
     Raises:
         ValueError: If G does not divide H.
@@ -63,6 +67,7 @@ class Attention(nn.Module):
         bias: bool = True,
         dropout: float = 0.0,
         kernel: Callable[[float], Kernel] = SDPA,
+        qk_norm: Callable[[int], nn.Module] | None = None,
     ) -> None:
         super().__init__()
         n_kv_heads = dims.n_heads if n_kv_heads is None else n_kv_heads
@@ -70,8 +75,9 @@ class Attention(nn.Module):
             raise ValueError(f"n_kv_heads={n_kv_heads} must divide n_heads={dims.n_heads}")
         self.dims = dims
         self.layer = layer
-        self.widths = (dims.d_model, n_kv_heads * dims.d_head, n_kv_heads * dims.d_head)
-        self.qkv = nn.Linear(dims.d_model, sum(self.widths), bias=bias)
+        width = n_kv_heads * dims.d_head
+        self.qkv = Stacked(dims.d_model, {"q": dims.d_model, "k": width, "v": width}, bias=bias)
+        self.qk_norm = None if qk_norm is None else QKNorm(dims.d_head, qk_norm)
         self.out = nn.Linear(dims.d_model, dims.d_model, bias=bias)
         self.kernel = kernel(dropout)
 
@@ -79,8 +85,10 @@ class Attention(nn.Module):
         """Attend: (B, T, D) -> (B, T, D)."""
         q, k, v = (
             part.unflatten(-1, (-1, self.dims.d_head)).transpose(1, 2)
-            for part in self.qkv(x).split(self.widths, dim=-1)
+            for part in self.qkv(x).split(list(self.qkv.widths.values()), dim=-1)
         )
+        if self.qk_norm is not None:
+            q, k = self.qk_norm(q, k)
         positional, q_pos, k_pos, prepared, visibility, cache = context
         k_x = x
         if cache is not None:

@@ -5,8 +5,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from lightning_posenc.dims import Dims
 from lightning_posenc.model.attention import Attention, Context
 from lightning_posenc.model.feed_forward import FeedForward
+from lightning_posenc.model.linear import linears
+from lightning_posenc.model.residual import Plain, ResidualFactory
 
 
 class DropPath(nn.Module):
@@ -31,25 +34,30 @@ class Block(nn.Module):
     """x + attention(norm(x)), then x + feed_forward(norm(x)); or norms after the sums.
 
     Source: post-norm Vaswani et al. 2017, arXiv:1706.03762; pre-norm Xiong et al. 2020,
-    arXiv:2002.04745.
+    arXiv:2002.04745. How a branch joins the stream is the residual's to say; the sum is plain.
 
     Args:
-        d_model: D.
+        dims: Sizes of the model.
         attention: The attention.
         feed_forward: The feed-forward.
         norm: Makes a norm for a width.
+        residual: Makes what joins a branch to the stream.
         pre_norm: Norm before each branch instead of after each sum.
         dropout: Probability of dropping a channel of a branch's output.
         drop_path: Probability of dropping a branch.
+
+    Raises:
+        ValueError: If the residual does not go with where the norms are.
     """
 
     def __init__(
         self,
-        d_model: int,
+        dims: Dims,
         attention: Attention,
         feed_forward: FeedForward,
         norm: Callable[[int], nn.Module],
         *,
+        residual: ResidualFactory = Plain,
         pre_norm: bool = True,
         dropout: float = 0.0,
         drop_path: float = 0.0,
@@ -57,15 +65,31 @@ class Block(nn.Module):
         super().__init__()
         self.attention = attention
         self.feed_forward = feed_forward
-        self.norm_attention = norm(d_model)
-        self.norm_feed_forward = norm(d_model)
+        self.norm_attention = norm(dims.d_model)
+        self.norm_feed_forward = norm(dims.d_model)
+        self.residual_attention = residual(dims)
+        self.residual_feed_forward = residual(dims)
+        self.residual_attention.check(pre_norm)
         self.pre_norm = pre_norm
         self.drop = nn.Sequential(nn.Dropout(dropout), DropPath(drop_path))
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
         """Map (B, T, D) to (B, T, D)."""
         if self.pre_norm:
-            x = x + self.drop(self.attention(self.norm_attention(x), context))
-            return x + self.drop(self.feed_forward(self.norm_feed_forward(x)))
-        x = self.norm_attention(x + self.drop(self.attention(x, context)))
-        return self.norm_feed_forward(x + self.drop(self.feed_forward(x)))
+            branch = self.drop(self.attention(self.norm_attention(x), context))
+            x = self.residual_attention(x, branch)
+            branch = self.drop(self.feed_forward(self.norm_feed_forward(x)))
+            return self.residual_feed_forward(x, branch)
+        branch = self.drop(self.attention(x, context))
+        x = self.norm_attention(self.residual_attention(x, branch))
+        branch = self.drop(self.feed_forward(x))
+        return self.norm_feed_forward(self.residual_feed_forward(x, branch))
+
+    def initialise(self, std: float) -> None:
+        """Start projections at N(0, std), then as the residuals want them."""
+        for linear, _ in linears(self):
+            nn.init.normal_(linear.weight, std=std)
+            if linear.bias is not None:
+                nn.init.zeros_(linear.bias)
+        self.residual_attention.initialise(self.attention, std)
+        self.residual_feed_forward.initialise(self.feed_forward, std)

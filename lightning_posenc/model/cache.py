@@ -17,7 +17,7 @@ class Remembered(NamedTuple):
 
     Args:
         x: (B, S, D) inputs of the attention.
-        k: (B, G, S, K) keys.
+        k: (B, G, S, K) keys, after QK-norm if there is one.
         v: (B, G, S, K) values.
     """
 

@@ -17,6 +17,8 @@ from lightning_posenc.model.block import Block
 from lightning_posenc.model.cache import Cache
 from lightning_posenc.model.feed_forward import MLP, FeedForward
 from lightning_posenc.model.kernels import SDPA, Kernel
+from lightning_posenc.model.residual import Plain, ResidualFactory
+from lightning_posenc.model.sigma_reparam import advance, reparametrise
 from lightning_posenc.positional import NoPE
 from lightning_posenc.positional.base import Factory
 from lightning_posenc.positions import Consecutive, Positions
@@ -26,7 +28,7 @@ class Encoder(nn.Module):
     """A stack of blocks over embedded tokens; `self.positional` owns all positional state.
 
     Projections start at N(0, init_std), those into the residual stream at init_std / sqrt(2L), as
-    in GPT-2 (Radford et al. 2019).
+    in GPT-2 (Radford et al. 2019), unless the residual wants them otherwise.
 
     Args:
         dims: Sizes. A causal model adds the causal mask by itself.
@@ -38,6 +40,13 @@ class Encoder(nn.Module):
         feed_forward: Makes the feed-forward of a width: MLP or SwiGLU.
         norm: Makes a norm of a width: torch.nn.LayerNorm or torch.nn.RMSNorm.
         pre_norm: Norm before each branch, and after the last block; otherwise after each sum.
+        residual: How a branch joins the residual stream: Plain, LayerScale, ReZero or DeepNorm.
+        qk_norm: Norm of each head's queries and keys, of the kind of `norm`, before the encoding
+            changes them: logits stay bounded. What an encoding projects by itself (DeBERTa, TUPE,
+            Transformer-XL) is not normalised.
+        sigma_reparam: Divide the blocks' weights by their spectral norms and multiply them by
+            learned gains, 1 at first: attention's entropy does not collapse. `init_std` then
+            decides only how fast they turn.
         bias: Whether the projections of attention have a bias.
         dropout: Probability of dropping a channel of a branch's output, in [0, 1).
         attention_dropout: Probability of dropping an attention weight, in [0, 1).
@@ -59,6 +68,9 @@ class Encoder(nn.Module):
         feed_forward: Callable[[int], FeedForward] = MLP,
         norm: Callable[[int], nn.Module] = nn.LayerNorm,
         pre_norm: bool = True,
+        residual: ResidualFactory = Plain,
+        qk_norm: bool = False,
+        sigma_reparam: bool = False,
         bias: bool = True,
         dropout: float = 0.0,
         attention_dropout: float = 0.0,
@@ -81,7 +93,7 @@ class Encoder(nn.Module):
         self.positional = positional(dims)
         self.blocks = nn.ModuleList(
             Block(
-                dims.d_model,
+                dims,
                 Attention(
                     dims,
                     layer,
@@ -89,9 +101,11 @@ class Encoder(nn.Module):
                     bias=bias,
                     dropout=attention_dropout,
                     kernel=kernel,
+                    qk_norm=norm if qk_norm else None,
                 ),
                 feed_forward(dims.d_model),
                 norm,
+                residual=residual,
                 pre_norm=pre_norm,
                 dropout=dropout,
                 drop_path=drop_path * layer / max(dims.n_layers - 1, 1),
@@ -100,7 +114,11 @@ class Encoder(nn.Module):
         )
         self.dropout = nn.Dropout(dropout)
         self.norm = norm(dims.d_model) if pre_norm else nn.Identity()
-        self._initialise(init_std)
+        for block in self.blocks:
+            cast(Block, block).initialise(init_std)
+        self.sigma_reparam = sigma_reparam
+        if sigma_reparam:
+            reparametrise(self.blocks)
 
     def forward(
         self,
@@ -149,6 +167,8 @@ class Encoder(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             self.positional.check(positions)
             prepared = self.positional.prepare(here, positions)
+        if self.sigma_reparam and self.training and torch.is_grad_enabled():
+            advance(self.blocks)
         context = Context(self.positional, here, positions, prepared, visibility, cache)
         for layer, block in enumerate(self.blocks):
             x = self.positional.embed(x, here, layer)
@@ -173,17 +193,6 @@ class Encoder(nn.Module):
                 f"included, got {given}"
             )
         self.positional.check_cache(positions)
-
-    def _initialise(self, std: float) -> None:
-        for block in self.blocks:
-            for module in block.modules():
-                if isinstance(module, nn.Linear):
-                    nn.init.normal_(module.weight, std=std)
-                    if module.bias is not None:
-                        nn.init.zeros_(module.bias)
-            for name in ("attention.out", "feed_forward.out"):
-                out = cast(nn.Linear, block.get_submodule(name))
-                nn.init.normal_(out.weight, std=std * (2 * self.dims.n_layers) ** -0.5)
 
 
 @final

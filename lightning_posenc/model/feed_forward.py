@@ -9,6 +9,8 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lightning_posenc.model.linear import Stacked
+
 
 class FeedForward(nn.Module, ABC):
     """Maps (B, T, D) to (B, T, D), token by token; `self.out` is its last projection."""
@@ -59,7 +61,7 @@ class SwiGLU(FeedForward):
     def __init__(self, d_model: int, d_ff: int | None = None, bias: bool = False) -> None:
         super().__init__()
         d_ff = 8 * d_model // 3 if d_ff is None else d_ff
-        self.gate_and_up = nn.Linear(d_model, 2 * d_ff, bias=bias)
+        self.gate_and_up = Stacked(d_model, {"gate": d_ff, "up": d_ff}, bias=bias)
         self.out = nn.Linear(d_ff, d_model, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:

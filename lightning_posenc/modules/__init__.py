@@ -5,12 +5,13 @@ from lightning_posenc.modules.classifiers import Classifier, SequenceClassifier,
 from lightning_posenc.modules.decoding import greedy
 from lightning_posenc.modules.exact_match import ExactMatch
 from lightning_posenc.modules.language_model import LanguageModel
-from lightning_posenc.modules.optim import WarmupCosine, parameter_groups
+from lightning_posenc.modules.optim import GroupWarmup, WarmupCosine, parameter_groups
 
 __all__ = [
     "Classifier",
     "EncoderModule",
     "ExactMatch",
+    "GroupWarmup",
     "LanguageModel",
     "SequenceClassifier",
     "TokenClassifier",

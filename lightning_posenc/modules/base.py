@@ -16,6 +16,7 @@ from torchmetrics import MeanMetric, Metric
 from lightning_posenc.data.batch import Batch
 from lightning_posenc.model.encoder import EncoderSpec
 from lightning_posenc.modules.optim import (
+    GroupWarmup,
     OptimizerFactory,
     ScheduleFactory,
     WarmupCosine,
@@ -44,8 +45,13 @@ class EncoderModule(L.LightningModule):
         optimizer: Makes the optimizer from parameter groups.
         schedule: Makes the schedule from the optimizer and the run's total steps; it is stepped
             once per optimizer step.
-        positional_lr_multiplier: Learning rate of the positional parameters over the others'.
+        positional_lr_multiplier: Learning rate of the positional parameters over the others'; 0
+            keeps them as they are.
         positional_weight_decay: Weight decay of the positional parameters.
+        positional_warmup_steps: Steps over which the learning rate of the positional parameters
+            rises linearly to what the schedule gives them.
+        positional_frozen_steps: Steps before those, in which the positional parameters stay as
+            they are.
     """
 
     def __init__(
@@ -60,6 +66,8 @@ class EncoderModule(L.LightningModule):
         schedule: ScheduleFactory = WarmupCosine,
         positional_lr_multiplier: float = 1.0,
         positional_weight_decay: float = 0.0,
+        positional_warmup_steps: int = 0,
+        positional_frozen_steps: int = 0,
     ) -> None:
         super().__init__()
         # Kept for the checkpoint only: loggers get the run's whole config once, not twice.
@@ -77,6 +85,8 @@ class EncoderModule(L.LightningModule):
         self.make_schedule = schedule
         self.positional_lr_multiplier = positional_lr_multiplier
         self.positional_weight_decay = positional_weight_decay
+        self.positional_warmup_steps = positional_warmup_steps
+        self.positional_frozen_steps = positional_frozen_steps
         self.metrics = nn.ModuleDict()  # "val" and "test/len_<T>" -> name -> Metric
 
     @property
@@ -156,6 +166,9 @@ class EncoderModule(L.LightningModule):
                 "the schedule needs an end: set trainer.max_steps or trainer.max_epochs"
             )
         schedule = self.make_schedule(optimizer, int(total))
+        waits = (self.positional_warmup_steps, self.positional_frozen_steps)
+        if any(waits):
+            schedule = GroupWarmup(schedule, "positional", *waits)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},

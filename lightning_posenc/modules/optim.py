@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
@@ -38,6 +38,79 @@ class WarmupCosine(LambdaLR):
             return final_ratio + (1 - final_ratio) * (1 + math.cos(math.pi * progress)) / 2
 
         super().__init__(optimizer, factor)
+
+
+class GroupWarmup(LRScheduler):
+    """Another schedule, with the rate of one parameter group held back at the beginning.
+
+    The group's rate is the schedule's, times 0 for `frozen_steps` steps, then rising linearly to 1
+    over `warmup_steps` steps. The schedule itself never sees the factor, so that one which goes on
+    from its last rate (CosineAnnealingLR) is served as well as one that does not.
+
+    Args:
+        schedule: The schedule of all groups.
+        name: The group's name; without such a group nothing is held back.
+        warmup_steps: Steps until the group has the schedule's rate.
+        frozen_steps: Steps before them, in which the group's parameters do not move.
+
+    Raises:
+        ValueError: On a negative number of steps.
+    """
+
+    def __init__(
+        self, schedule: LRScheduler, name: str, warmup_steps: int = 0, frozen_steps: int = 0
+    ) -> None:
+        if min(warmup_steps, frozen_steps) < 0:
+            raise ValueError(
+                f"{name} parameters: warmup_steps={warmup_steps} and frozen_steps={frozen_steps} "
+                "must be at least 0"
+            )
+        # Not the parent's constructor: the schedule has set up the optimizer already.
+        self.schedule = schedule
+        self.optimizer = schedule.optimizer
+        self.warmup_steps = warmup_steps
+        self.frozen_steps = frozen_steps
+        self.last_epoch = 0  # torch's name for the steps taken
+        self.name = name
+        self._hold_back()
+
+    def factor(self, step: int) -> float:
+        """The group's rate over the schedule's, in [0, 1]."""
+        if step < self.frozen_steps:
+            return 0.0
+        return min((step - self.frozen_steps + 1) / (self.warmup_steps + 1), 1.0)
+
+    def step(self, epoch: int | None = None) -> None:
+        for group, rate in zip(self._groups, self._full_rates, strict=True):
+            group["lr"] = rate
+        self.schedule.step()
+        self.last_epoch += 1
+        self._hold_back()
+
+    def get_last_lr(self) -> list[float | Tensor]:
+        return [group["lr"] for group in self.optimizer.param_groups]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "schedule": self.schedule.state_dict(),
+            "steps": self.last_epoch,
+            "full_rates": self._full_rates,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.schedule.load_state_dict(state_dict["schedule"])
+        self.last_epoch = state_dict["steps"]
+        self._full_rates = state_dict["full_rates"]
+
+    @property
+    def _groups(self) -> list[dict[str, Any]]:
+        # Looked up each time: an optimizer that loads its state makes its groups anew.
+        return [group for group in self.optimizer.param_groups if group.get("name") == self.name]
+
+    def _hold_back(self) -> None:
+        self._full_rates = [group["lr"] for group in self._groups]
+        for group in self._groups:
+            group["lr"] = group["lr"] * self.factor(self.last_epoch)
 
 
 def parameter_groups(

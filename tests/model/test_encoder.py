@@ -61,7 +61,7 @@ def test_where_norms_stand(pre_norm: bool, expected: float) -> None:
     """Branches 3x and 5x, a norm 2x: x + 3·2x = 7x, then times 11; 2(x + 3x) = 8x, times 12."""
     attention: Any = Adds(3.0)
     feed_forward: Any = Adds(5.0)
-    block = Block(D, attention, feed_forward, Doubles, pre_norm=pre_norm)
+    block = Block(DIMS, attention, feed_forward, Doubles, pre_norm=pre_norm)
     x, nowhere = tokens(), None
     torch.testing.assert_close(block(x, nowhere), expected * x)
 

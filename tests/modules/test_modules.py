@@ -1,22 +1,36 @@
 """The LightningModules: heads, losses, parameter groups, schedule."""
 
+import copy
 import math
 from functools import partial
+from pathlib import Path
+from typing import Any, cast
 
+import lightning as L
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.optim import SGD, AdamW
+from torch.optim.lr_scheduler import (
+    ConstantLR,
+    CosineAnnealingLR,
+    ExponentialLR,
+    SequentialLR,
+)
+from torch.utils.data import DataLoader
 
 from lightning_posenc.data import Batch
 from lightning_posenc.model import EncoderSpec
 from lightning_posenc.modules import (
+    GroupWarmup,
     LanguageModel,
     SequenceClassifier,
     TokenClassifier,
     WarmupCosine,
     parameter_groups,
 )
+from lightning_posenc.modules.optim import ScheduleFactory
 from lightning_posenc.positional import LearnedAbsolute, NoPE, RoPE, T5Bias
 from lightning_posenc.tasks import IGNORE
 
@@ -119,6 +133,160 @@ def test_warmup_then_cosine() -> None:
     low, high = rates[math.ceil(halfway)], rates[math.floor(halfway)]
     assert low < 2.0 * 0.55 < high
     assert rates[9:] == sorted(rates[9:], reverse=True)
+
+
+SCHEDULES: dict[str, ScheduleFactory] = {
+    "from its base": WarmupCosine,
+    "from its last": lambda optimizer, total: CosineAnnealingLR(optimizer, total),
+    "in sequence": lambda optimizer, total: SequentialLR(
+        optimizer, [ConstantLR(optimizer, 0.5, 3), ExponentialLR(optimizer, 0.9)], [3]
+    ),
+}
+
+
+def optimizer_of_groups() -> SGD:
+    rest, positional = nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(1))
+    return SGD(
+        [{"name": "decay", "params": [rest]}, {"name": "positional", "params": [positional]}],
+        lr=2.0,
+    )
+
+
+@pytest.mark.parametrize("make", SCHEDULES.values(), ids=SCHEDULES)
+def test_a_groups_warmup_multiplies_any_schedule(make: ScheduleFactory) -> None:
+    optimizer = optimizer_of_groups()
+    schedule = GroupWarmup(make(optimizer, 20), "positional", warmup_steps=4, frozen_steps=2)
+    shares = []
+    for _ in range(12):
+        rest, positional = (group["lr"] for group in optimizer.param_groups)
+        shares.append(positional / rest)
+        assert schedule.get_last_lr() == [rest, positional]
+        optimizer.step()
+        schedule.step()
+    assert shares == pytest.approx([0, 0, 0.2, 0.4, 0.6, 0.8, 1, 1, 1, 1, 1, 1])
+
+    alone = optimizer_of_groups()
+    plain = make(alone, 20)
+    for _ in range(12):
+        alone.step()
+        plain.step()
+    assert alone.param_groups[1]["lr"] == pytest.approx(optimizer.param_groups[1]["lr"])
+
+
+@pytest.mark.parametrize("make", SCHEDULES.values(), ids=SCHEDULES)
+@pytest.mark.parametrize("taken", [0, 1, 3, 7])
+def test_a_groups_warmup_goes_on_from_its_state(make: ScheduleFactory, taken: int) -> None:
+    """Optimizers make new groups when they load their state."""
+    first, second = optimizer_of_groups(), optimizer_of_groups()
+    of, other = (GroupWarmup(make(each, 20), "positional", 4, 1) for each in (first, second))
+    for _ in range(taken):
+        first.step()
+        of.step()
+    second.load_state_dict(copy.deepcopy(first.state_dict()))
+    other.load_state_dict(copy.deepcopy(of.state_dict()))
+    for _ in range(8):
+        rates = [[group["lr"] for group in each.param_groups] for each in (first, second)]
+        assert rates[0] == rates[1]
+        for optimizer, schedule in ((first, of), (second, other)):
+            optimizer.step()
+            schedule.step()
+
+
+@pytest.mark.parametrize("waits", [{"warmup_steps": -1}, {"frozen_steps": -2}])
+def test_a_negative_warmup_is_refused(waits: dict[str, int]) -> None:
+    optimizer = optimizer_of_groups()
+    with pytest.raises(ValueError, match="must be at least 0"):
+        GroupWarmup(WarmupCosine(optimizer, 10), "positional", **waits)
+
+
+class Rates(L.Callback):
+    """The table and the groups' rates at every step of a run."""
+
+    def __init__(self) -> None:
+        self.rates: list[dict[str, float]] = []
+        self.tables: list[torch.Tensor] = []
+
+    def on_train_batch_start(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
+        (optimizer,) = trainer.optimizers
+        self.rates.append({group["name"]: group["lr"] for group in optimizer.param_groups})
+        self.tables.append(cast(Any, module).positional.table.detach().clone())
+
+
+def falling(optimizer: torch.optim.Optimizer, total: int) -> CosineAnnealingLR:
+    """The same whatever the run's length."""
+    return CosineAnnealingLR(optimizer, 20)
+
+
+def trained(folder: Path, steps: int, ckpt_path: Path | None = None, **options: Any) -> Rates:
+    """A real run of 4 steps an epoch; leaves the checkpoint `folder/after_<steps>.ckpt`."""
+    torch.manual_seed(0)
+    seen = Rates()
+    model = SequenceClassifier(
+        SPEC,
+        5,
+        4,
+        positional=LearnedAbsolute,
+        optimizer=partial(AdamW, lr=0.01),
+        schedule=falling,
+        **options,
+    )
+    trainer = L.Trainer(
+        accelerator="cpu",
+        max_steps=steps,
+        logger=False,
+        callbacks=[seen],
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=folder,
+        accumulate_grad_batches=2,
+        limit_val_batches=0,
+    )
+    data = [Batch(torch.randint(5, (4, 8)), torch.randint(4, (4,))) for _ in range(8)]
+    loader: Any = DataLoader(cast(Any, data), batch_size=None)
+    trainer.fit(model, loader, loader, ckpt_path=ckpt_path, weights_only=False)
+    trainer.save_checkpoint(folder / f"after_{steps}.ckpt")
+    # A step of the optimizer is two batches.
+    seen.rates, seen.tables = seen.rates[::2], seen.tables[::2]
+    return seen
+
+
+def test_positional_parameters_wait_then_warm_up_then_follow(tmp_path: Path) -> None:
+    seen = trained(
+        tmp_path,
+        8,
+        positional_frozen_steps=2,
+        positional_warmup_steps=3,
+        positional_lr_multiplier=10.0,
+    )
+    shares = [rates["positional"] / rates["decay"] for rates in seen.rates]
+    assert shares == pytest.approx([0, 0, 2.5, 5, 7.5, 10, 10, 10])
+    moved = [
+        not torch.equal(before, after)
+        for before, after in zip(seen.tables, seen.tables[1:], strict=False)
+    ]
+    assert moved == [False] * 2 + [True] * 5
+
+
+def test_a_resumed_run_warms_up_where_it_stopped(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"positional_warmup_steps": 6, "positional_lr_multiplier": 3.0}
+    whole = trained(tmp_path, 9, **options)
+    trained(tmp_path, 4, **options)
+    rest = trained(tmp_path, 9, ckpt_path=tmp_path / "after_4.ckpt", **options)
+    assert [rates["positional"] for rates in rest.rates] == pytest.approx(
+        [rates["positional"] for rates in whole.rates[4:]]
+    )
+
+
+def test_a_multiplier_of_zero_freezes_the_positional_parameters(tmp_path: Path) -> None:
+    seen = trained(tmp_path, 4, positional_lr_multiplier=0.0, positional_weight_decay=0.5)
+    assert all(torch.equal(seen.tables[0], table) for table in seen.tables)
+
+
+def test_without_positional_parameters_nothing_waits() -> None:
+    optimizer = SGD([{"name": "decay", "params": [nn.Parameter(torch.zeros(1))]}], lr=2.0)
+    schedule = GroupWarmup(WarmupCosine(optimizer, 10, 0), "positional", 5)
+    assert schedule.get_last_lr() == [2.0]
 
 
 def test_data_without_classes_is_refused() -> None:

@@ -1,0 +1,73 @@
+"""What was measured at which step."""
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class History:
+    """A table of numbers: a row for each step that was measured, a column for each metric key."""
+
+    def __init__(self) -> None:
+        self.steps: list[int] = []
+        self.columns: dict[str, list[float]] = {}
+
+    @property
+    def last_step(self) -> int:
+        """The step of the last row; -1 before the first."""
+        return self.steps[-1] if self.steps else -1
+
+    def add(self, step: int, numbers: Mapping[str, float]) -> None:
+        """Add a row; a key that is missing in it, or was missing before, counts as NaN there."""
+        for key in [*numbers, *self.columns]:
+            self.columns.setdefault(key, [math.nan] * len(self.steps))
+        self.steps.append(step)
+        for key, column in self.columns.items():
+            column.append(numbers.get(key, math.nan))
+
+    def layers(self, pattern: str) -> dict[int, dict[str, list[float]]]:
+        """Columns by layer and by what differs within a layer.
+
+        Args:
+            pattern: A metric key with {} for the layer, and perhaps * for what differs within it:
+                "attn/entropy/{}/head_*".
+        """
+        parts = re.escape(pattern).replace(r"\{\}", r"layer_(\d+)").replace(r"\*", "([^/]+)")
+        found: dict[int, dict[str, list[float]]] = {}
+        for key, column in self.columns.items():
+            if match := re.fullmatch(parts, key):
+                found.setdefault(int(match[1]), {})["".join(match.groups()[1:])] = column
+        return dict(sorted(found.items()))
+
+    def by_layer(self, pattern: str) -> Tensor:
+        """The same as (layers, steps), averaged within layers."""
+        layers = self.layers(pattern).values()
+        return torch.stack([torch.tensor(list(columns.values())).mean(dim=0) for columns in layers])
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, as JSON knows it: NaN is null."""
+        return {
+            "step": self.steps,
+            **{
+                key: [float(f"{v:.6g}") if math.isfinite(v) else None for v in column]
+                for key, column in self.columns.items()
+            },
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {"steps": self.steps, "columns": self.columns}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where a checkpoint was."""
+        self.steps = list(state["steps"])
+        self.columns = {key: list(column) for key, column in state["columns"].items()}
+
+
+def of_layer(layer: int) -> str:
+    """How metric keys name a layer."""
+    return f"layer_{layer:02d}"

@@ -1,0 +1,123 @@
+"""Up to which length does the model do what it learned?"""
+
+from typing import Any
+
+import lightning as L
+import torch
+
+from lightning_posenc.callbacks.accuracy_by_position import AccuracyByPosition
+from lightning_posenc.callbacks.bounds import bag_of_tokens_bounds
+from lightning_posenc.callbacks.figures import log_figure, new_figure
+from lightning_posenc.diagnostics.effective_length import effective_length
+
+MAX_NAMED = 12  # lengths named along the picture's side
+
+
+class LengthGeneralization(AccuracyByPosition):
+    """Logs `test/effective_length`, and draws `figures/length_generalization`: a metric by test
+    length, and accuracy by length and position.
+
+    The effective length is the largest one tested with at least 0.9 of the in-distribution score,
+    the mean over the lengths tested that were trained. Test some that were trained
+    (`data.eval_lengths`), and some longer ones.
+
+    Args:
+        metric: Which of the model's test metrics, the higher the better: "acc" or, where every
+            token is classified, "exact".
+    """
+
+    def __init__(self, metric: str = "acc") -> None:
+        super().__init__()
+        self.metric = metric
+        self._scores: dict[int, float] = {}
+
+    def on_test_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        found = {}
+        for group, metrics in pl_module.metrics.items():
+            if group.startswith("test/len_"):
+                if self.metric not in metrics:
+                    raise ValueError(
+                        f"LengthGeneralization: metric={self.metric}: {type(pl_module).__name__} "
+                        f"has {', '.join(metrics)}"
+                    )
+                found[int(group.removeprefix("test/len_"))] = float(metrics[self.metric].compute())
+        self._scores = dict(sorted(found.items()))
+        if (trained := _trained_lengths(trainer)) is not None:
+            effective, _ = effective_length(self._scores, trained)
+            if effective is not None:
+                pl_module.log("test/effective_length", float(effective))
+
+    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if not self._scores:
+            return
+        by_position = {}
+        for length, counts in sorted(self._counts.items()):
+            right, total = trainer.strategy.reduce(counts, reduce_op="sum").cpu()
+            by_position[length] = [
+                round(float(r / n), 6) if n else None for r, n in zip(right, total, strict=True)
+            ]
+        self._draw(trainer, by_position)
+
+    def _draw(self, trainer: L.Trainer, by_position: dict[int, list[float | None]]) -> None:
+        trained = _trained_lengths(trainer)
+        effective, wanted = (
+            (None, None) if trained is None else effective_length(self._scores, trained)
+        )
+        bounds = bag_of_tokens_bounds(trainer)
+        figure = new_figure(figsize=(10, 3.6) if by_position else (5, 3.6))
+        axes = figure.subplots(1, 2 if by_position else 1, squeeze=False)[0]
+        ax = axes[0]
+        if trained is not None:
+            ax.axvspan(*_widened(trained), color="C2", alpha=0.25, label="trained")
+        if wanted is not None:
+            ax.axhline(wanted, color="black", linestyle="--", linewidth=1, label="0.9 of trained")
+        if bounds:
+            ax.plot(list(bounds), list(bounds.values()), "k:", label="best without order")
+        ax.plot(list(self._scores), list(self._scores.values()), "o-", color="C0")
+        ax.set(xlabel="test length", ylabel=f"test {self.metric}", ylim=(-0.03, 1.03))
+        ax.set_xlim(0, 1.05 * max(self._scores))
+        ax.set_title("effective length: " + ("none" if effective is None else str(effective)))
+        ax.legend(fontsize=8, loc="lower left")
+        if by_position:
+            widest = max(map(len, by_position.values()))
+            grid = torch.full((len(by_position), widest), torch.nan)
+            for row, values in enumerate(by_position.values()):
+                grid[row, : len(values)] = torch.tensor(
+                    [torch.nan if value is None else value for value in values]
+                )
+            image = axes[1].imshow(
+                grid.numpy(), aspect="auto", origin="lower", vmin=0, vmax=1, interpolation="nearest"
+            )
+            figure.colorbar(image, ax=axes[1], label="accuracy")
+            if trained is not None and trained[1] < widest:
+                axes[1].axvline(trained[1] - 0.5, color="red", linestyle="--", linewidth=1)
+            step = -(-len(by_position) // MAX_NAMED)
+            axes[1].set_yticks(
+                range(0, len(by_position), step), [str(T) for T in list(by_position)[::step]]
+            )
+            axes[1].set(xlabel="position", ylabel="test length", title="by position")
+        numbers = {
+            "metric": self.metric,
+            "score": self._scores,
+            "trained_lengths": trained,
+            "wanted_score": wanted,
+            "effective_length": effective,
+            "accuracy_by_position": by_position,
+            "bag_of_tokens_bound": bounds,
+        }
+        log_figure(trainer, "length_generalization", figure, numbers)
+
+
+def _trained_lengths(trainer: L.Trainer) -> tuple[int, int] | None:
+    """The shortest and the longest length that the data trains, in its own unit, if known."""
+    data = getattr(trainer, "datamodule", None)
+    lengths = getattr(data, "train_lengths", getattr(data, "train_length", None))
+    if lengths is None:
+        return None
+    return getattr(lengths, "low", lengths), getattr(lengths, "high", lengths)
+
+
+def _widened(trained: tuple[int, int]) -> tuple[float, float]:
+    """A stripe to be seen even where all lengths are one."""
+    low, high = trained
+    return (low, high) if high > low else (0.97 * low, 1.03 * high)

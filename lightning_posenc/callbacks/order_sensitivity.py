@@ -1,0 +1,63 @@
+"""Does the model use order?"""
+
+import math
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from lightning_posenc.callbacks.figures import log_figure, new_figure
+from lightning_posenc.callbacks.probing import Measured, Probing
+from lightning_posenc.diagnostics.order_sensitivity import OrderSensitivity as Changes
+from lightning_posenc.diagnostics.order_sensitivity import order_sensitivity
+
+WHAT = {
+    "swapped": "two tokens swapped",
+    "shuffled": "tokens shuffled",
+    "shifted": "all positions shifted",
+    "zeroed": "all positions zero",
+}
+SHORTEST = 4  # tokens, below which there is no order to speak of
+
+
+class OrderSensitivity(Probing):
+    """Logs how much the outputs change when tokens or positions are moved, and draws
+    `figures/order_sensitivity`.
+
+    `order/swapped`, `order/shuffled`, `order/shifted`, `order/zeroed`: size of the change over size
+    of the outputs. 0 where the model does not notice; NaN where it refuses such positions.
+    Sequences are cut to the shortest of them. Definition: `diagnostics/order_sensitivity.py`.
+    """
+
+    def measure(self, module: Any, batch: Any, batch_idx: int) -> Measured:
+        n_tokens = batch.tokens.shape[1]
+        if batch.lengths is not None:
+            n_tokens = min(n_tokens, int(batch.lengths.min()))
+        if n_tokens < SHORTEST:
+            return dict.fromkeys((f"order/{name}" for name in Changes._fields), math.nan)
+        cut = batch._replace(
+            lengths=None,
+            documents=None if batch.documents is None else batch.documents[:, :n_tokens],
+            positions=None if batch.positions is None else batch.positions[:, :n_tokens],
+        )
+        state = torch.get_rng_state()
+
+        def forward(tokens: Tensor, positions: Tensor | None) -> Tensor:
+            torch.set_rng_state(state)  # positions that are drawn are drawn the same each time
+            positions = cut.positions if positions is None else positions
+            return module.logits(cut._replace(tokens=tokens, positions=positions))
+
+        changes = order_sensitivity(forward, batch.tokens[:, :n_tokens])
+        return {f"order/{name}": value for name, value in changes._asdict().items()}
+
+    def draw(self, trainer: L.Trainer) -> None:
+        figure = new_figure(figsize=(7, 3.6))
+        ax = figure.subplots()
+        for name, what in WHAT.items():
+            ax.plot(self.history.steps, self.history.columns[f"order/{name}"], ".-", label=what)
+        ax.set(xlabel="optimizer step", ylabel="relative change of the outputs", ylim=(0, None))
+        ax.set_title("order sensitivity: does the model notice? (0: it does not)", fontsize=10)
+        ax.grid(alpha=0.3)
+        ax.legend(fontsize=8)
+        log_figure(trainer, "order_sensitivity", figure, self.history.as_json())

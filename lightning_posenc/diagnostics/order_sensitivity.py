@@ -1,0 +1,93 @@
+"""Does a model use order? Its outputs when tokens or their positions are moved.
+
+Shapes: B sequences, T tokens.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class OrderSensitivity(NamedTuple):
+    """Relative changes of the outputs, ‖f' - f‖ / ‖f‖, means over sequences; 0 is no change.
+
+    Outputs of every token are compared at the places after those that moved, which see the same
+    tokens in another order, in a causal model too; outputs of a sequence are compared whole.
+
+    Args:
+        swapped: Two tokens, at T/4 and at T/2, change places (sequences where they are the same
+            token are left out).
+        shuffled: The first three quarters of the tokens are in random order.
+        shifted: All positions are greater by T/4. Positions relative to one another stay: 0 for a
+            shift-invariant encoding. NaN if the model refuses such positions or takes none.
+        zeroed: All positions are 0. NaN likewise.
+    """
+
+    swapped: float
+    shuffled: float
+    shifted: float
+    zeroed: float
+
+
+@torch.no_grad()
+def order_sensitivity(
+    forward: Callable[[Tensor, Tensor | None], Tensor],
+    tokens: Tensor,
+    *,
+    takes_positions: bool = True,
+    seed: int = 0,
+) -> OrderSensitivity:
+    """Measure how outputs change with order.
+
+    Args:
+        forward: Maps tokens (B, T, …) and positions (1, T), None for the model's own, to outputs:
+            of every token (B, T, …), or of a sequence (B, C). A deterministic one: without dropout
+            and with positions that are not drawn at random.
+        tokens: (B, T) ids of full sequences, or (B, T, D) embedded; T at least 4.
+        takes_positions: Whether `forward` heeds the positions.
+        seed: Of the shuffle.
+    """
+    n_tokens = tokens.shape[1]
+    if n_tokens < 4:
+        raise ValueError(f"order wants at least 4 tokens, got {n_tokens}")
+    early, late, last = n_tokens // 4, n_tokens // 2, 3 * n_tokens // 4
+    before = forward(tokens, None)
+    ids = torch.arange(n_tokens, device=tokens.device)
+
+    order = ids.clone()
+    order[early], order[late] = late, early
+    differ = (tokens[:, [early]] != tokens[:, [late]]).flatten(1).any(dim=1)
+    swapped = _change(before, forward(tokens[:, order], None), late + 1, n_tokens)[differ]
+
+    order = ids.clone()
+    generator = torch.Generator().manual_seed(seed)
+    order[:last] = torch.randperm(last, generator=generator).to(ids)
+    shuffled = _change(before, forward(tokens[:, order], None), last, n_tokens)
+
+    def moved(positions: Tensor) -> float:
+        if not takes_positions:
+            return math.nan
+        try:
+            after = forward(tokens, positions.unsqueeze(0))
+        except ValueError:  # a table that ends there
+            return math.nan
+        return float(_change(before, after, 0, n_tokens).mean())
+
+    return OrderSensitivity(
+        float(swapped.mean()) if len(swapped) else 0.0,
+        float(shuffled.mean()),
+        moved(ids + early),
+        moved(torch.zeros_like(ids)),
+    )
+
+
+def _change(before: Tensor, after: Tensor, first: int, n_tokens: int) -> Tensor:
+    """Relative change of each sequence (B,), of its tokens from the first on."""
+    if before.dim() > 2 and before.shape[1] == n_tokens:
+        before, after = before[:, first:], after[:, first:]
+    before, after = before.flatten(1).double(), after.flatten(1).double()
+    size = before.norm(dim=1).clamp(min=torch.finfo(torch.float32).tiny)
+    return (after - before).norm(dim=1) / size

@@ -1,0 +1,127 @@
+"""Take a gradient wherever a positional hook hands something on, by wrapping the hooks for a while.
+
+Shapes: B sequences, T tokens, D = d_model.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, NamedTuple, cast
+
+from torch import Tensor, nn
+
+from lightning_posenc.model.encoder import Encoder
+from lightning_posenc.positional.base import Site
+from lightning_posenc.positional.rotary.base import Layout, Rotary
+
+CHANNELS = ("embed", "transform", "bias", "rescore")
+
+
+class Tap(NamedTuple):
+    """A tensor on its way through the model: what it is, and the layer that it passed in."""
+
+    kind: str
+    layer: int
+    tensor: Tensor
+    pairing: tuple[int, Layout] = (0, "half")  # of a rotation: its planes and their layout
+
+
+class Taps:
+    """What one forward pass hands from hook to hook."""
+
+    def __init__(self) -> None:
+        self.taken: list[Tap] = []
+        self.positions: Tensor | None = None
+        self.layer = 0  # of the model; the parts of a composite count layers of their own
+
+    def __call__(self, kind: str, layer: int, tensor: Tensor, *pairing: Any) -> Tensor:
+        """The same values as a tensor of its own, whose gradient is asked for later."""
+        needs = tensor.requires_grad
+        own = tensor.view_as(tensor) if needs else tensor.detach().requires_grad_()
+        self.taken.append(Tap(kind, layer, own, *pairing))
+        return own
+
+    def check(self, original: Callable[..., None]) -> Callable[..., None]:
+        def check(positions: Tensor) -> None:
+            self.positions = positions
+            original(positions)
+
+        return check
+
+    def embed(self, original: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        def embed(x: Tensor, positions: Tensor, layer: int) -> Tensor:
+            out = original(x, positions, layer)
+            return x if out is x else self("embed", layer, out)
+
+        return embed
+
+    def transform(self, original: Callable[[Site], Any]) -> Callable[[Site], Any]:
+        def transform(site: Site) -> tuple[Tensor, Tensor]:
+            self.layer = site.layer
+            turned = original(site)
+            if turned[0] is site.q and turned[1] is site.k:
+                return site.q, site.k
+            q, k = (self("transform", site.layer, x) for x in turned)
+            return q, k
+
+        return transform
+
+    def rotate(self, original: Callable[[Site], Any]) -> Callable[[Site], Any]:
+        def rotate(site: Site) -> tuple[Tensor, Tensor]:
+            along, across = site.prepared.of_queries
+            layout = "interleaved" if across is None else "half"
+            n = along.shape[-1] // (1 if across is None else 2)
+            q, k = (self("rotation", self.layer, x, (n, layout)) for x in original(site))
+            return q, k
+
+        return rotate
+
+    def bias(self, original: Callable[[Site], Tensor | None]) -> Callable[[Site], Tensor | None]:
+        def bias(site: Site) -> Tensor | None:
+            out = original(site)
+            return None if out is None else self("bias", site.layer, out)
+
+        return bias
+
+    def rescore(self, original: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        def rescore(logits: Tensor, site: Site) -> Tensor:
+            return self("rescore", site.layer, original(logits, site))
+
+        return rescore
+
+
+@contextmanager
+def tapped(encoder: Encoder) -> Iterator[Taps]:
+    """Tap the blocks of an encoder, the hooks of its encoding and the rotations within."""
+    taps = Taps()
+    encoding = encoder.positional
+    with ExitStack() as stack:
+        for part in encoding.modules():
+            if isinstance(part, Rotary):
+                stack.enter_context(_replaced(part, "transform", taps.rotate))
+        for name in ("check", *CHANNELS):
+            stack.enter_context(_replaced(encoding, name, getattr(taps, name)))
+        blocks = cast(Sequence[nn.Module], encoder.blocks)
+        for layer, block in enumerate(blocks):
+            if layer == 0:
+                handle = block.register_forward_pre_hook(
+                    lambda _, args: (taps("residual", 0, args[0]), *args[1:])
+                )
+                stack.callback(handle.remove)
+            handle = block.register_forward_hook(
+                lambda _, args, out, after=layer + 1: taps("residual", after, out)
+            )
+            stack.callback(handle.remove)
+        yield taps
+
+
+@contextmanager
+def _replaced(owner: nn.Module, name: str, make: Callable[[Any], Any]) -> Iterator[None]:
+    """Put a method made from the object's own in its place."""
+    own = vars(owner).get(name)
+    setattr(owner, name, make(getattr(owner, name)))
+    try:
+        yield
+    finally:
+        delattr(owner, name)
+        if own is not None:
+            setattr(owner, name, own)
