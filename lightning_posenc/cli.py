@@ -21,6 +21,7 @@ TRAINING = {
 STUDIES = {
     "encodings": "list the encodings, samplers of positions and scalings: paper, limits, cost",
     "tasks": "list the synthetic tasks, or print samples of one",
+    "diagnose": "examine a model by layer: what ails it, and what helps",
 }
 COMMANDS = TRAINING | STUDIES
 

@@ -1,0 +1,1 @@
+"""The doctor: examine a model, name what ails it, say what helps."""

@@ -1,0 +1,27 @@
+"""The thirteen ailments, and what the doctor says about each."""
+
+from lightning_posenc.studies.doctor.ailments.attention import ALIKE, ENTROPY
+from lightning_posenc.studies.doctor.ailments.base import Ailment, Finding, Remedy, Verdict
+from lightning_posenc.studies.doctor.ailments.depth import RANK, UNSTABLE
+from lightning_posenc.studies.doctor.ailments.engineering import COST, PRECISION
+from lightning_posenc.studies.doctor.ailments.gradient import GRADIENT
+from lightning_posenc.studies.doctor.ailments.length import (
+    FAILS_LONGER,
+    HARD_MAXIMUM,
+    UNTRAINED_ROWS_USED,
+)
+from lightning_posenc.studies.doctor.ailments.signal import CANNOT_ADAPT, FADES, IGNORES_ORDER
+from lightning_posenc.studies.doctor.examination import Examination
+
+AILMENTS = (
+    FADES, CANNOT_ADAPT, ALIKE, UNTRAINED_ROWS_USED, HARD_MAXIMUM, GRADIENT, ENTROPY, RANK,
+    UNSTABLE, IGNORES_ORDER, FAILS_LONGER, PRECISION, COST,
+)  # fmt: skip
+
+
+def diagnose(examination: Examination) -> list[tuple[Ailment, Finding]]:
+    """What the doctor finds, by ailment."""
+    return [(ailment, ailment.judge(examination)) for ailment in AILMENTS]
+
+
+__all__ = ["AILMENTS", "Ailment", "Finding", "Remedy", "Verdict", "diagnose"]

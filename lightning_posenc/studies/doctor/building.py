@@ -1,0 +1,63 @@
+"""Build the model and the data of a config or a checkpoint, as the training commands do."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lightning_posenc import run_directory
+from lightning_posenc.studies.doctor.admission import admit
+from lightning_posenc.studies.doctor.patient import OwnPatient
+from lightning_posenc.training import TrainingCLI
+
+
+class Builder(TrainingCLI):
+    """Parses as `test` does, builds model and data, and runs nothing."""
+
+    def before_instantiate_classes(self) -> None:
+        self.given = self.config[self.subcommand]
+
+    def instantiate_trainer(self, **kwargs: Any) -> Any:
+        return None
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Nothing: the doctor only looks."""
+
+
+def build(args: list[str]) -> tuple[OwnPatient, Path | None]:
+    """Make the patient that `--config`, `--ckpt_path` and other arguments of `test` describe.
+
+    Args:
+        args: Arguments; what they say beats the checkpoint.
+
+    Returns:
+        The patient, and the directory of the run that the checkpoint belongs to, if there is one.
+    """
+    strict = {"exit_on_error": False, "allow_abbrev": False}
+    cli = Builder(
+        save_config_callback=None,
+        seed_everything_default=0,
+        trainer_defaults={"use_distributed_sampler": False},
+        parser_kwargs={**strict, **{name: dict(strict) for name in Builder.subcommands()}},
+        auto_configure_optimizers=False,
+        args=["test", *args],
+    )
+    ckpt_path = cli.given.get("ckpt_path")
+    steps, name, directory = 0, "an untrained model", None
+    if files := [Path(str(path)).stem for path in cli.given.get("config") or ()]:
+        name = f"{files[0]}, untrained"
+    if ckpt_path:
+        checkpoint = torch.load(ckpt_path, map_location="cpu", weights_only=True)
+        _load(cli.model, checkpoint["state_dict"], str(ckpt_path))
+        steps, name = checkpoint["global_step"], str(ckpt_path)
+        directory = run_directory.resume_directory(Path(ckpt_path))
+    cli.datamodule.prepare_data()
+    cli.datamodule.setup("test")
+    return admit(cli.model, cli.datamodule, name, steps), directory
+
+
+def _load(model: torch.nn.Module, state: dict[str, Any], name: str) -> None:
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise ValueError(f"--ckpt_path {name}: {error}") from error

@@ -1,0 +1,120 @@
+"""The command `diagnose`."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from lightning_posenc.cli import main
+
+TINY = [
+    "--config=configs/quickstart.yaml",
+    "--model.encoder={d_model: 16, n_heads: 2, n_layers: 2}",
+    "--data.train_length=8",
+    "--data.eval_lengths=[8]",
+    "--data.eval_samples=64",
+]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of a starved bias: the living case, made small."""
+    run = tmp_path_factory.mktemp("run") / "run"
+    args = [
+        "fit", *TINY, "--model.positional=LearnedRelativeBias", "--model.positional.std=0",
+        "--model.positional_lr_multiplier=0.01", f"--run_dir={run}", "--trainer.max_epochs=1",
+        "--data.steps_per_epoch=120", "--trainer.enable_progress_bar=false",
+        "--trainer.enable_model_summary=false", "--trainer.accelerator=cpu",
+    ]  # fmt: skip
+    assert main(args) == 0
+    return run / "checkpoints" / "last.ckpt"
+
+
+def test_the_living_case_is_named_from_a_checkpoint(
+    checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["diagnose", "--ckpt_path", str(checkpoint)]) == 0
+    printed = capsys.readouterr().out
+    assert "starved" in printed
+    assert "--model.positional.std=2.0\n" in printed
+    home = checkpoint.parent.parent
+    page = (home / "diagnosis.md").read_text("utf-8")
+    assert "`--model.positional_lr_multiplier=10`" in page
+    html = (home / "diagnosis.html").read_text("utf-8")
+    assert html.count("data:image/png;base64,") == 4
+    assert html.count("<article") == 13
+
+
+def test_the_page_needs_nothing_from_elsewhere(checkpoint: Path, tmp_path: Path) -> None:
+    assert main(["diagnose", "--ckpt_path", str(checkpoint), "--out", str(tmp_path)]) == 0
+    html = (tmp_path / "diagnosis.html").read_text("utf-8")
+    assert "<script" not in html
+    assert "http" not in re.sub(r"data:image/png;base64,[A-Za-z0-9+/=]+", "", html)
+    assert 'name="viewport"' in html
+
+
+def test_what_is_said_beats_the_checkpoint(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    args = ["--ckpt_path", str(checkpoint), "--data.eval_lengths=[8,32]", "--out", str(tmp_path)]
+    assert main(["diagnose", *args]) == 0
+    assert "at the tested length 32" in " ".join(
+        (tmp_path / "diagnosis.md").read_text("utf-8").split()
+    )
+
+
+def test_a_config_is_examined_untrained(tmp_path: Path) -> None:
+    assert main(["diagnose", *TINY, "--model.positional=NoPE", "--out", str(tmp_path)]) == 0
+    page = (tmp_path / "diagnosis.md").read_text("utf-8")
+    assert "blind to order" in page
+    assert "trained for 0 steps" in page
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_a_hugging_face_folder_is_examined(family: str, tmp_path: Path) -> None:
+    import transformers
+
+    sizes = {"vocab_size": 50, "hidden_size": 16, "num_attention_heads": 2, "num_hidden_layers": 2}
+    more = {"intermediate_size": 32} if family == "llama" else {}
+    config = transformers.AutoConfig.for_model(
+        family, **sizes, **more, max_position_embeddings=64, bos_token_id=0, eos_token_id=1
+    )
+    torch.manual_seed(0)
+    transformers.AutoModel.from_config(config).save_pretrained(tmp_path / "model")
+    assert main(["diagnose", "--hf", str(tmp_path / "model"), "--out", str(tmp_path)]) == 0
+    page = (tmp_path / "diagnosis.md").read_text("utf-8")
+    assert "2 layers" in page
+    assert "rank collapse | ✔ healthy" in page
+    assert "hard maximum length | ! watch" in page if family == "gpt2" else True
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["--nonsense"], "name --ckpt_path"),
+        (["--ckpt_path", "missing.ckpt"], "no such file"),
+        (["--hf", "missing"], "no config.json"),
+        (["--text", "x", "--config", "y"], "--text goes with --hf"),
+        ([*TINY, "--model.positional=Nonsense"], "Nonsense"),
+        (["--hf", "x", "--more"], "takes no --more"),
+    ],
+)
+def test_mistakes_end_in_one_line(
+    args: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["diagnose", *args]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+
+
+def test_help_does_not_wait_for_torch() -> None:
+    code = (
+        "import sys; from lightning_posenc.cli import main; main(['diagnose', '--help']); "
+        "print('torch' in sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.endswith("False\n")
