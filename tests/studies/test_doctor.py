@@ -15,6 +15,7 @@ from lightning_posenc.modules import SequenceClassifier
 from lightning_posenc.positional import (
     ALiBi,
     Factory,
+    LearnableFrequencies,
     LearnedAbsolute,
     LearnedRelativeBias,
     NoPE,
@@ -172,6 +173,13 @@ def test_half_precision_positions_are_ill() -> None:
     assert examined.precision is not None
     assert round(examined.precision.distinct * examined.precision.tokens) == 769
     assert findings(examined)[12].verdict == Verdict.ILL
+
+
+def test_learned_frequencies_are_ill_only_where_they_are_cast() -> None:
+    someone = patient(LearnableFrequencies)
+    assert findings(examine(someone))[12].verdict == Verdict.WATCH
+    someone.module.positional.bfloat16()
+    assert findings(examine(someone))[12].verdict == Verdict.ILL
 
 
 def test_scaled_logits_collapse_entropy() -> None:

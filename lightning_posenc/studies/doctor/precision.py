@@ -25,13 +25,16 @@ class Precision(NamedTuple):
         dtype: Of the positions, as the encoder hands them to its encoding.
         tokens: Length on which they were tried.
         distinct: Different positions over tokens, in [0, 1].
+        half_weights: Whether parameters of the encoding are in half precision.
         error: Largest change of what the encoding adds, where the model is cast to bfloat16 and
-            runs under autocast, over its root mean square; None if that cannot be computed.
+            runs under autocast, over its root mean square; of one whose weights are in half
+            precision, by what their rounding may have taken away. None if it cannot be computed.
     """
 
     dtype: str
     tokens: int
     distinct: float
+    half_weights: bool
     error: float | None
 
 
@@ -49,6 +52,7 @@ def measure_precision(patient: OwnPatient) -> Precision:
         str(positions.dtype).removeprefix("torch."),
         len(flat),
         distinct,
+        any(p.dtype in HALF for p in encoding.parameters()),
         _error(encoding, positions),
     )
 
@@ -76,13 +80,27 @@ def _error(encoding: PositionalEncoding, positions: Tensor) -> float | None:
     x = torch.randn(1, len(index), dims.d_model)
     q, k = torch.randn(2, 1, dims.n_heads, len(index), dims.d_head)
     exact = _added(encoding, x, q, k, at)
-    cast = copy.deepcopy(encoding).to(torch.bfloat16)
+    if any(p.dtype in HALF for p in encoding.parameters()):
+        cast = _nudged(encoding)
+    else:
+        cast = copy.deepcopy(encoding).to(torch.bfloat16)
     with torch.autocast("cpu", torch.bfloat16):
         rough = _added(cast, x, q, k, at)
     if exact is None or rough is None:
         return None
     size = exact.square().mean().sqrt()
     return float((exact - rough).abs().amax() / size) if size > 0 else 0.0
+
+
+def _nudged(encoding: PositionalEncoding) -> PositionalEncoding:
+    """A copy whose parameters are off by what rounding to half precision may have taken away."""
+    nudged = copy.deepcopy(encoding).float()
+    for name, parameter in encoding.named_parameters():
+        if parameter.dtype in HALF:
+            half_step = torch.finfo(parameter.dtype).eps / 2
+            signs = torch.randn(parameter.shape).sign()
+            nudged.get_parameter(name).mul_(1 + half_step * signs)
+    return nudged
 
 
 def _added(

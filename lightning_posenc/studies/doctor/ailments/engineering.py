@@ -25,7 +25,8 @@ def _precision(e: Examination) -> Finding:
         return not_judged("positions are not handed about in the open in this model")
     said = f"positions are {found.dtype}: {found.distinct:.0%} of {found.tokens} stay distinct"
     if found.error is not None:
-        said += f"; under bfloat16 the encoding is off by {found.error:.2g} of its size at most"
+        cast = "by rounded weights" if found.half_weights else "if cast to bfloat16"
+        said += f"; {cast}, the encoding is off by {found.error:.2g} of its size at most"
     remedies = (
         Remedy("--model.positions=Consecutive", "positions are whole numbers"),
         Remedy("--trainer.precision=bf16-mixed", "weights stay in float32"),
@@ -33,9 +34,9 @@ def _precision(e: Examination) -> Finding:
     if found.dtype in HALF:
         return ill(said, *remedies)
     error = found.error or 0.0
-    if error > ERROR_ILL:
+    if found.half_weights and error > ERROR_ILL:
         return ill(said, *remedies)
-    if error > ERROR_WATCH:
+    if error > ERROR_WATCH:  # learned frequencies, above all: keep them in float32
         return watch(said, *remedies)
     return healthy(said)
 
