@@ -36,14 +36,6 @@ def test_samples_are_those_of_the_named_task() -> None:
     assert (sample.lengths == 8).all()
 
 
-def test_a_sample_does_not_depend_on_the_batch() -> None:
-    together = generate(MIXED, 0, "train", torch.arange(50), 7)
-    for number in (0, 7, 49):
-        alone = generate(MIXED, 0, "train", torch.tensor([number]), 7)
-        assert torch.equal(alone.tokens[0], together.tokens[number])
-        assert torch.equal(alone.targets[0], together.targets[number])
-
-
 def test_draws_of_some_rows_are_theirs() -> None:
     one, other = (Draws(0, "train", torch.arange(10)) for _ in range(2))
     one.integers(0, 9), other.integers(0, 9)

@@ -1,13 +1,11 @@
-"""Tasks that find something, each against a solver that reads one printed sequence at a time."""
+"""Tasks that find something: golden samples, bounds and distributions."""
 
-import pickle
-from collections import Counter, defaultdict
 from itertools import combinations, permutations, product
 
 import pytest
 import torch
 
-from lightning_posenc.tasks import IGNORE, generate
+from lightning_posenc.tasks import generate
 from lightning_posenc.tasks.retrieval import (
     AssociativeRecall,
     CountBetween,
@@ -18,139 +16,7 @@ from lightning_posenc.tasks.retrieval import (
     SelectiveCopy,
     Sorting,
 )
-
-
-def printed(task, tokens, targets):
-    """Tokens and answers as words, None where nothing is asked."""
-    words = [task.symbols[token] for token in tokens]
-    return words, [None if target == IGNORE else task.symbols[target] for target in targets]
-
-
-def solve_selective_copy(task, tokens, targets):
-    words, said = printed(task, tokens, targets)
-    start = len(words) - task.n_copied
-    assert words[start:] == ["?"] * task.n_copied
-    symbols = [word for word in words[:start] if word != "_"]
-    assert len(symbols) == task.n_copied
-    assert "?" not in symbols
-    assert said == [None] * start + symbols
-
-
-def solve_associative_recall(task, tokens, targets):
-    words, said = printed(task, tokens, targets)
-    context = words[: 2 * task.n_pairs]
-    value = dict(zip(context[::2], context[1::2], strict=True))
-    assert len(value) == len(set(value.values())) == task.n_pairs
-    assert all(key[0] == "k" and value[key][0] == "v" for key in value)
-    assert said[: len(context)] == [None] * len(context)
-    asked = [t for t, answer in enumerate(said) if answer is not None]
-    # Each key is asked for once, at an even place after the pairs.
-    assert sorted(words[t] for t in asked) == sorted(value)
-    assert all(t % 2 == 0 and said[t] == value[words[t]] for t in asked)
-    if not task.random_filler:
-        rest = [word for t, word in enumerate(words) if t >= len(context) and t not in asked]
-        assert set(rest) <= {"_"}
-
-
-def solve_induction(task, tokens, targets):
-    words, said = printed(task, tokens, targets)
-    assert words.count("!") == 2
-    assert words[-1] == "!"
-    assert said == [None] * (len(words) - 1) + [words[words.index("!") + 1]]
-
-
-def solve_passkey(task, tokens, targets):
-    words, said = printed(task, tokens, targets)
-    n = task.n_digits
-    key = words.index("KEY")
-    digits = words[key + 1 : key + 1 + n]
-    assert all(digit in "0123456789" for digit in digits)
-    filler = [words[:key], words[key + 1 + n : -n]]
-    for part in filler:
-        assert part == [f"w{i % task.n_filler}" for i in range(len(part))]
-    assert words[-n:] == ["?"] * n
-    assert said == [None] * (len(words) - n) + digits
-    if task.depth is not None:
-        assert abs(key - task.depth * sum(map(len, filler))) <= 0.5
-
-
-def solve_relative_lookup(task, tokens, targets):
-    words = [task.symbols[token].split(",") for token in tokens]
-    for t, (_, back) in enumerate(words):
-        assert 1 <= int(back) <= task.max_offset
-        inside = int(back) <= t
-        assert targets[t] == (int(words[t - int(back)][0]) if inside else IGNORE)
-
-
-def solve_index_lookup(task, tokens, targets):
-    words, said = printed(task, tokens, targets)
-    word, *questions = " ".join(words).split(" ? ")
-    symbols = word.split()
-    expected = [None] * len(symbols)
-    assert len(questions) == task.n_queries
-    for question in questions:
-        digits = question.split()
-        assert len(digits) == task.n_digits
-        expected += [None] * task.n_digits + [symbols[int("".join(digits))]]
-    assert said == expected
-
-
-def solve_sorting(task, tokens, targets):
-    words, said = printed(task, tokens, targets)
-    separator = words.index("|")
-    numbers = list(map(int, words[:separator]))
-    assert words[separator + 1 :] == ["_"] * separator
-    if task.distinct:
-        assert len(set(numbers)) == len(numbers)
-    assert said == [None] * (separator + 1) + [str(number) for number in sorted(numbers)]
-
-
-def solve_count_between(task, tokens, target):
-    words = [task.symbols[token] for token in tokens]
-    assert words.count("<") == words.count(">") == 1
-    assert words.count("x") == task.max_count
-    inside = words[words.index("<") + 1 : words.index(">")]
-    outside = words[: words.index("<")] + words[words.index(">") + 1 :]
-    assert inside.count("x") == target
-    assert min(len(inside), len(outside)) >= task.max_count
-
-
-SOLVERS = {
-    "SelectiveCopy": (SelectiveCopy(), solve_selective_copy),
-    "SelectiveCopy-3": (SelectiveCopy(3, 4), solve_selective_copy),
-    "AssociativeRecall": (AssociativeRecall(), solve_associative_recall),
-    "AssociativeRecall-blanks": (
-        AssociativeRecall(3, 5, 4, power=1.0, random_filler=False),
-        solve_associative_recall,
-    ),
-    "Induction": (Induction(), solve_induction),
-    "Passkey": (Passkey(), solve_passkey),
-    "Passkey-start": (Passkey(0.0, 2, 3), solve_passkey),
-    "Passkey-third": (Passkey(1 / 3, 3, 7), solve_passkey),
-    "Passkey-end": (Passkey(1.0, 1, 1), solve_passkey),
-    "RelativeLookup": (RelativeLookup(), solve_relative_lookup),
-    "RelativeLookup-3": (RelativeLookup(3, 2), solve_relative_lookup),
-    "IndexLookup": (IndexLookup(), solve_index_lookup),
-    "IndexLookup-many": (IndexLookup(4, 2, 5), solve_index_lookup),
-    "Sorting": (Sorting(), solve_sorting),
-    "Sorting-distinct": (Sorting(40, distinct=True), solve_sorting),
-    "CountBetween": (CountBetween(), solve_count_between),
-    "CountBetween-2": (CountBetween(2, 1), solve_count_between),
-}
-TASKS = [task for task, _ in SOLVERS.values()]
-each_task = pytest.mark.parametrize("task", TASKS, ids=SOLVERS)
-
-
-@pytest.mark.parametrize("name", SOLVERS)
-@pytest.mark.parametrize("spare", [0, 1, 6, 19])
-def test_answers_are_those_of_the_solver(name, spare):
-    task, solve = SOLVERS[name]
-    length = task.min_length + spare
-    sample = generate(task, 0, "train", torch.arange(1000), length)
-    assert sample.tokens.shape == (1000, task.width(length))
-    for tokens, target in zip(sample.tokens.tolist(), sample.targets.tolist(), strict=True):
-        solve(task, tokens, target)
-
+from tests.tasks.helpers import assert_follows, bag, best_accuracy, words
 
 GOLDEN = [
     pytest.param(  # the three symbols among the blanks, in their order
@@ -216,51 +82,6 @@ def test_golden_samples(task, length, line, answers):
     assert (first.split(), second.split()) == (line.split(), answers.split())
 
 
-@each_task
-def test_shapes_and_ranges(task):
-    length = min(task.min_length + 14, 40)
-    sample = generate(task, 0, "train", torch.arange(3000), length)
-    width = task.width(length)
-    assert sample.tokens.shape == (3000, width)
-    assert sample.targets.shape == ((3000,) if task.kind == "sequence" else (3000, width))
-    assert sample.tokens.dtype == sample.targets.dtype == torch.int64
-    scored = sample.targets[sample.targets != IGNORE]
-    assert scored.unique().tolist() == list(range(task.n_classes))
-    if not isinstance(task, Passkey | IndexLookup):  # long sentence, large digits: at other lengths
-        assert sample.tokens.unique().tolist() == list(range(task.vocab_size))
-    assert len(task.symbols) == len(set(task.symbols)) == task.vocab_size
-
-
-@each_task
-def test_a_sample_depends_on_its_own_number_alone(task):
-    index = torch.tensor([3, 14, 15, 2**33, 9])
-    length = task.min_length + 7
-    whole = generate(task, 7, "val", index, length)
-    order = torch.tensor([4, 0, 2, 3, 1])
-    for field, shuffled in zip(whole, generate(task, 7, "val", index[order], length), strict=True):
-        assert (field is None) == (shuffled is None)
-        if field is not None:
-            assert torch.equal(field[order], shuffled)
-    for row, i in enumerate(index):
-        alone = generate(task, 7, "val", i[None], length)
-        assert torch.equal(alone.tokens[0], whole.tokens[row])
-        assert torch.equal(alone.targets[0], whole.targets[row])
-    copy = pickle.loads(pickle.dumps(task))
-    assert torch.equal(generate(copy, 7, "val", index, length).tokens, whole.tokens)
-    for other in (generate(task, 8, "val", index, length), generate(task, 7, "t", index, length)):
-        assert not torch.equal(other.tokens, whole.tokens)
-
-
-@each_task
-def test_too_short(task):
-    short = task.min_length - 1
-    remedy = rf"^{type(task).__name__} .* length {short}: .* at least {task.min_length}$"
-    with pytest.raises(ValueError, match=remedy):
-        generate(task, 0, "train", torch.arange(2), short)
-    with pytest.raises(ValueError, match=remedy):
-        task.bag_of_tokens_bound(short)
-
-
 def test_too_long():
     with pytest.raises(ValueError, match=r"^IndexLookup .* 101 .* at most 100, or more"):
         generate(IndexLookup(n_digits=2), 0, "train", torch.arange(2), 101)
@@ -269,55 +90,12 @@ def test_too_long():
     generate(IndexLookup(n_digits=2), 0, "train", torch.arange(2), 100)
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda: SelectiveCopy(n_copied=0),
-        lambda: SelectiveCopy(n_symbols=1),
-        lambda: AssociativeRecall(n_pairs=0),
-        lambda: AssociativeRecall(n_pairs=3, n_keys=2),
-        lambda: AssociativeRecall(n_pairs=3, n_values=2),
-        lambda: Induction(n_symbols=1),
-        lambda: Passkey(n_digits=0),
-        lambda: Passkey(n_filler=0),
-        lambda: RelativeLookup(max_offset=0),
-        lambda: RelativeLookup(n_symbols=1),
-        lambda: IndexLookup(n_queries=0),
-        lambda: IndexLookup(n_digits=0),
-        lambda: IndexLookup(n_symbols=1),
-        lambda: Sorting(n_symbols=1),
-        lambda: CountBetween(max_count=0),
-        lambda: CountBetween(n_symbols=0),
-    ],
-)
-def test_arguments_too_small(make):
-    with pytest.raises(ValueError, match=r"^\w+: \w+ must be at least [1-3], not [0-2]$"):
-        make()
-
-
 def test_depth_out_of_range():
     with pytest.raises(ValueError, match=r"^Passkey: depth must be null or in 0\.\.1, not 1\.5$"):
         Passkey(depth=1.5)
 
 
 # What can be had without positions, by enumeration.
-
-
-def best_accuracy(cases):
-    """Accuracy of who says the likeliest answer to what is seen; cases: (weight, seen, answer)."""
-    answers, total = defaultdict(Counter), 0.0
-    for weight, seen, answer in cases:
-        answers[seen][answer] += weight
-        total += weight
-    return sum(max(counts.values()) for counts in answers.values()) / total
-
-
-def bag(tokens):
-    return tuple(sorted(map(str, tokens)))
-
-
-def words(n_symbols, length):
-    return product(range(n_symbols), repeat=length)
 
 
 def selective_copy_cases(n_copied, n_symbols):
@@ -460,15 +238,6 @@ def test_bound_of_count_between(max_count, n_symbols, length):
 
 
 # Distributions.
-
-
-def assert_follows(values, shares):
-    """`values` (N,) occur as often as `shares` say, within five standard errors."""
-    shares = torch.tensor(shares, dtype=torch.float64) / sum(shares)
-    found = values.flatten().bincount(minlength=len(shares)).double()
-    n = found.sum()
-    assert len(found) == len(shares)
-    assert ((found / n - shares).abs() <= 5 * (shares * (1 - shares) / n).sqrt()).all()
 
 
 @pytest.mark.parametrize("power", [0.01, 0.5, 1.0])
