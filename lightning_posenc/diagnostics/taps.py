@@ -97,9 +97,9 @@ def tapped(encoder: Encoder) -> Iterator[Taps]:
     with ExitStack() as stack:
         for part in encoding.modules():
             if isinstance(part, Rotary):
-                stack.enter_context(_replaced(part, "transform", taps.rotate))
+                stack.enter_context(replaced(part, "transform", taps.rotate))
         for name in ("check", *CHANNELS):
-            stack.enter_context(_replaced(encoding, name, getattr(taps, name)))
+            stack.enter_context(replaced(encoding, name, getattr(taps, name)))
         blocks = cast(Sequence[nn.Module], encoder.blocks)
         for layer, block in enumerate(blocks):
             if layer == 0:
@@ -115,8 +115,14 @@ def tapped(encoder: Encoder) -> Iterator[Taps]:
 
 
 @contextmanager
-def _replaced(owner: nn.Module, name: str, make: Callable[[Any], Any]) -> Iterator[None]:
-    """Put a method made from the object's own in its place."""
+def replaced(owner: nn.Module, name: str, make: Callable[[Any], Any]) -> Iterator[None]:
+    """Put a method made from the object's own in its place, for a while.
+
+    Args:
+        owner: The object.
+        name: Of the method.
+        make: Makes the new method from the one that is there.
+    """
     own = vars(owner).get(name)
     setattr(owner, name, make(getattr(owner, name)))
     try:

@@ -25,8 +25,17 @@ def _log_binomial(n: Tensor, m: int, n_symbols: int) -> Tensor:
     return log_choose - m * math.log(n_symbols) + miss
 
 
-def _at_most(n_symbols: int, n: int, m: int) -> Tensor:
-    """P(no symbol occurs more than m times) in 0..n draws, (n+1,) float64."""
+def mode_cdf(n_symbols: int, n: int, m: int) -> Tensor:
+    """P(M <= m), that no symbol occurs more than m times, after each of 0, 1, …, n draws.
+
+    Args:
+        n_symbols: S, at least 1.
+        n: draws, at least 0.
+        m: count, at least 0.
+
+    Returns:
+        (n+1,) float64.
+    """
     if m >= n:
         return torch.ones(n + 1, dtype=torch.float64)
     at_most = torch.zeros(n + 1, dtype=torch.float64)
@@ -50,7 +59,7 @@ def expected_mode(n: int, n_symbols: int) -> float:
     least = -(-n // n_symbols)  # pigeonhole: M >= n / S
     total = float(least)
     for m in range(least, n):
-        above = 1 - float(_at_most(n_symbols, n, m)[n])
+        above = 1 - float(mode_cdf(n_symbols, n, m)[n])
         total += above
         if above < 1e-14:
             break
@@ -73,7 +82,7 @@ def guess_another(n: int, n_symbols: int) -> float:
     unique = 0.0  # E[M; one symbol alone is the commonest]
     for m in range(max(1, n // n_symbols), n + 1):
         log_p = float(_log_binomial(torch.tensor([n]), m, n_symbols))
-        others_below = float(_at_most(n_symbols - 1, n - m, m - 1)[n - m])
+        others_below = float(mode_cdf(n_symbols - 1, n - m, m - 1)[n - m])
         p = n_symbols * math.exp(log_p) * others_below
         unique += m * p
         if m > n / n_symbols and p * n < 1e-14 and others_below > 0.5:

@@ -152,7 +152,7 @@ class Angles(Rotary):
         self.of_q, self.of_k = (nn.Parameter(torch.randn(B, 2, T, 2)) for _ in range(2))
 
     def spectrum(self, positions: Tensor) -> Spectrum:
-        raise NotImplementedError
+        raise AssertionError("`prepare` gives the rotations: no frequencies are asked for")
 
     def prepare(self, q_pos: Tensor, k_pos: Tensor) -> Turn:
         turns = (rotation(a.cos(), a.sin(), self.layout) for a in (self.of_q, self.of_k))

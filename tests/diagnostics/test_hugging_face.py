@@ -5,11 +5,10 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from torch import Tensor
 
 from lightning_posenc.diagnostics import attention_entropy, observe, summarise, weights_by_block
-
-transformers: Any = pytest.importorskip("transformers")
 
 VOCAB = 50
 TOKENS = (2, 11)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.absolute.base import Absolute
-from lightning_posenc.positional.absolute.learnable_frequencies import geometric
+from lightning_posenc.positional.absolute.learnable_frequencies import log_frequencies
 
 
 class ComplexEmbedding(Absolute):
@@ -39,7 +39,7 @@ class ComplexEmbedding(Absolute):
         dropout: float = 0.0,
     ) -> None:
         super().__init__(dims, layers, dropout)
-        self.log_freq = nn.Parameter(geometric(self, dims.d_model, base))
+        self.log_freq = nn.Parameter(log_frequencies(self, dims.d_model, base))
         self.phase = nn.Parameter(torch.zeros(dims.d_model // 2))
 
     def vectors(self, positions: Tensor) -> Tensor:

@@ -43,14 +43,14 @@ class LearnableFrequencies(Absolute):
     ) -> None:
         super().__init__(dims, layers, dropout)
         self.scale = dims.embed_std if scale is None else scale
-        self.log_freq = nn.Parameter(geometric(self, dims.d_model, base))
+        self.log_freq = nn.Parameter(log_frequencies(self, dims.d_model, base))
 
     def vectors(self, positions: Tensor) -> Tensor:
         angles = positions.float().unsqueeze(-1) * self.log_freq.float().exp()  # (B|1, T, D/2)
         return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(-2) * self.scale
 
 
-def geometric(of: object, width: int, base: float) -> Tensor:
+def log_frequencies(of: object, width: int, base: float) -> Tensor:
     """Logarithms of the frequencies base^(-2i/width), i < width/2.
 
     Raises:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.absolute.base import Absolute
+from lightning_posenc.positional.scaling import geometric
 
 
 class Sinusoidal(Absolute):
@@ -43,7 +44,6 @@ class Sinusoidal(Absolute):
         self.scale = dims.embed_std if scale is None else scale
 
     def vectors(self, positions: Tensor) -> Tensor:
-        exponent = torch.arange(0, self.dims.d_model, 2, device=positions.device).float()
-        inv_freq = self.base ** (-exponent / self.dims.d_model)
+        inv_freq = geometric(self.base, self.dims.d_model, positions.device)
         angles = positions.float().unsqueeze(-1) * inv_freq  # (B|1, T, D/2)
         return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(-2) * self.scale

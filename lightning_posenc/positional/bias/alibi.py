@@ -1,13 +1,13 @@
 """Attention with linear biases."""
 
 import math
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.bias.base import RelativeBias
+from lightning_posenc.positional.bias.sides import Form, mirrored_form
 
 
 class ALiBi(RelativeBias):
@@ -30,14 +30,9 @@ class ALiBi(RelativeBias):
         ValueError: For the two-sided form with a single head, which would be symmetric.
     """
 
-    def __init__(self, dims: Dims, form: Literal["symmetric", "two_sided"] | None = None) -> None:
+    def __init__(self, dims: Dims, form: Form | None = None) -> None:
         super().__init__(dims)
-        self.form = form or ("symmetric" if dims.causal else "two_sided")
-        if self.form == "two_sided" and dims.n_heads == 1:
-            raise ValueError(
-                "ALiBi: the two-sided form tells left from right by mirrored heads and needs "
-                "n_heads >= 2; use more heads or form=symmetric"
-            )
+        self.form = mirrored_form(self, form, dims)
 
     def bias_at(self, delta: Tensor) -> Tensor:
         past = torch.tensor(slopes(self.dims.n_heads), device=delta.device)

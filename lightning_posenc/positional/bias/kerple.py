@@ -1,7 +1,6 @@
 """Kernels of distance with learned rates."""
 
 import math
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +8,7 @@ from torch.nn import functional as F
 
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.bias.base import RelativeBias
+from lightning_posenc.positional.bias.sides import Form, chosen_form
 
 LEAST = 0.01  # of a value at initialisation, as in the authors' code
 
@@ -32,7 +32,7 @@ class KERPLELog(RelativeBias):
     def __init__(
         self,
         dims: Dims,
-        form: Literal["symmetric", "two_sided"] | None = None,
+        form: Form | None = None,
         shared: bool = True,
     ) -> None:
         super().__init__(dims)
@@ -61,7 +61,7 @@ class KERPLEPower(RelativeBias):
     def __init__(
         self,
         dims: Dims,
-        form: Literal["symmetric", "two_sided"] | None = None,
+        form: Form | None = None,
         shared: bool = True,
     ) -> None:
         super().__init__(dims)
@@ -88,13 +88,13 @@ class PerHead(nn.Module):
     def __init__(
         self,
         dims: Dims,
-        form: Literal["symmetric", "two_sided"] | None,
+        form: Form | None,
         shared: bool,
         start: float,
         below: float = math.inf,
     ) -> None:
         super().__init__()
-        sides = 2 if (form or ("symmetric" if dims.causal else "two_sided")) == "two_sided" else 1
+        sides = 2 if chosen_form(form, dims) == "two_sided" else 1
         layers = () if shared else (dims.n_layers,)
         wanted = LEAST + torch.rand(*layers, sides, dims.n_heads) * (start - 2 * LEAST)
         self.below = below

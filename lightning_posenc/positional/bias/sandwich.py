@@ -1,12 +1,12 @@
 """The inner product of sinusoids, as a bias."""
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.bias.base import RelativeBias
+from lightning_posenc.positional.bias.sides import Form, mirrored_form
+from lightning_posenc.positional.scaling import geometric
 
 
 class Sandwich(RelativeBias):
@@ -37,23 +37,17 @@ class Sandwich(RelativeBias):
         dims: Dims,
         width: int = 128,
         base: float = 10000.0,
-        form: Literal["symmetric", "two_sided"] | None = None,
+        form: Form | None = None,
     ) -> None:
         super().__init__(dims)
         if width < 2 or width % 2:
             raise ValueError(f"Sandwich: width={width} must be even and positive, as in 128")
         self.width = width
         self.base = base
-        self.form = form or ("symmetric" if dims.causal else "two_sided")
-        if self.form == "two_sided" and dims.n_heads == 1:
-            raise ValueError(
-                "Sandwich: the two-sided form tells left from right by mirrored heads and needs "
-                "n_heads >= 2; use more heads or form=symmetric"
-            )
+        self.form = mirrored_form(self, form, dims)
 
     def bias_at(self, delta: Tensor) -> Tensor:
-        exponent = torch.arange(0, self.width, 2, device=delta.device).float()
-        inv_freq = self.base ** (-exponent / self.width)
+        inv_freq = geometric(self.base, self.width, delta.device)
         # 1 - cos(a) = 2 sin(a/2)^2, which does not cancel
         total = -2 * (delta.unsqueeze(-1) * inv_freq / 2).sin().square().sum(-1)
         heads = torch.arange(1, self.dims.n_heads + 1, device=delta.device)

@@ -58,24 +58,31 @@ class Switch(Composite, ABC):
         return self.encodings[served[0]].embed(x, positions, served[1])
 
     def transform(self, site: Site) -> tuple[Tensor, Tensor]:
-        part, local = self._localised(site)
+        if (served := self._localised(site)) is None:
+            return site.q, site.k
+        part, local = served
         return part.transform(local)
 
     def bias(self, site: Site) -> Tensor | None:
-        part, local = self._localised(site)
+        if (served := self._localised(site)) is None:
+            return None
+        part, local = served
         return part.bias(local)
 
     def rescore(self, logits: Tensor, site: Site) -> Tensor:
-        part, local = self._localised(site)
+        if (served := self._localised(site)) is None:
+            return logits
+        part, local = served
         return part.rescore(logits, local)
 
     def rescores(self, layer: int) -> bool:
         served = self.serving(layer)
         return served is not None and self.encodings[served[0]].rescores(served[1])
 
-    def _localised(self, site: Site) -> tuple[PositionalEncoding, Site]:
+    def _localised(self, site: Site) -> tuple[PositionalEncoding, Site] | None:
+        """The part that serves the layer, and the site as that part sees it; None for none."""
         if (served := self.serving(site.layer)) is None:
-            return PositionalEncoding(self.dims), site
+            return None
         index, layer = served
         return self.encodings[index], site._replace(layer=layer, prepared=site.prepared[index])
 

@@ -1,10 +1,7 @@
-"""Interpolation of low frequencies only, with a ramp to the high ones.
-
-Shapes: n pairs of channels.
-"""
+"""Interpolation of low frequencies only, with a ramp to the high ones."""
 
 import math
-from typing import Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -35,6 +32,8 @@ class NTKByParts(Scaling):
         ValueError: If one of them makes no sense.
     """
 
+    bounds: ClassVar[tuple[str, str]] = ("beta_slow", "beta_fast")  # as the constructor calls them
+
     def __init__(
         self,
         factor: float,
@@ -47,7 +46,7 @@ class NTKByParts(Scaling):
         super().__init__(factor, trained_length)
         if not 0 < beta_slow < beta_fast:
             raise ValueError(
-                f"{type(self).__name__}: wants 0 < beta_slow < beta_fast, got {beta_slow} and "
+                f"{type(self).__name__}: wants 0 < {' < '.join(self.bounds)}, got {beta_slow} and "
                 f"{beta_fast}"
             )
         self.beta_fast = beta_fast
@@ -64,12 +63,14 @@ class NTKByParts(Scaling):
         inv_freq = geometric(base, width, positions.device)
         if self.ramp == "rotations":
             low, high = self.beta_slow, self.beta_fast
-            kept = rotations_ramp(inv_freq, self.trained_length, low, high)
+            turns = self.trained_length * inv_freq / (2 * math.pi)
+            kept = ((turns - low) / (high - low)).clamp(0, 1)
         else:
             low, high = self._ends(base, width)
             index = torch.arange(len(inv_freq), device=inv_freq.device)
             kept = 1 - ((index - low) / (high - low)).clamp(0, 1)
-        return Spectrum(blended(inv_freq, self.factor, kept), self.temperature)
+        blended = inv_freq * kept + inv_freq / self.factor * (1 - kept)
+        return Spectrum(blended, self.temperature)
 
     def _ends(self, base: float, width: int) -> tuple[float, float]:
         """Index of the pair that turns beta_fast times over L, and of that of beta_slow times."""
@@ -129,7 +130,7 @@ class YaRN(NTKByParts):
         return (self.mscale * tenth + 1) / (self.mscale_all_dim * tenth + 1)
 
 
-class Llama3(Scaling):
+class Llama3(NTKByParts):
     """θ_i·γ_i + θ_i/factor·(1 - γ_i), γ linear in the number of turns over the trained length.
 
     γ_i = (L·θ_i/2π - low) / (high - low), clipped to [0, 1]: `NTKByParts` with the paper's ramp
@@ -146,6 +147,8 @@ class Llama3(Scaling):
         ValueError: If one of them makes no sense.
     """
 
+    bounds = ("low_freq_factor", "high_freq_factor")
+
     def __init__(
         self,
         factor: float,
@@ -153,27 +156,10 @@ class Llama3(Scaling):
         low_freq_factor: float = 1.0,
         high_freq_factor: float = 4.0,
     ) -> None:
-        super().__init__(factor, trained_length)
-        if not 0 < low_freq_factor < high_freq_factor:
-            raise ValueError(
-                "Llama3: wants 0 < low_freq_factor < high_freq_factor, got "
-                f"{low_freq_factor} and {high_freq_factor}"
-            )
-        self.low_freq_factor = low_freq_factor
-        self.high_freq_factor = high_freq_factor
-
-    def __call__(self, base: float, width: int, positions: Tensor) -> Spectrum:
-        inv_freq = geometric(base, width, positions.device)
-        low, high = self.low_freq_factor, self.high_freq_factor
-        kept = rotations_ramp(inv_freq, self.trained_length, low, high)
-        return Spectrum(blended(inv_freq, self.factor, kept))
-
-
-def rotations_ramp(inv_freq: Tensor, length: int, low: float, high: float) -> Tensor:
-    """0 for pairs that turn `low` times over the length or less, 1 from `high` times on: (n,)."""
-    return ((length * inv_freq / (2 * math.pi) - low) / (high - low)).clamp(0, 1)
-
-
-def blended(inv_freq: Tensor, factor: float, kept: Tensor) -> Tensor:
-    """Frequencies of which the share `kept` stays and the rest is divided by `factor`."""
-    return inv_freq * kept + inv_freq / factor * (1 - kept)
+        super().__init__(
+            factor,
+            trained_length,
+            beta_fast=high_freq_factor,
+            beta_slow=low_freq_factor,
+            ramp="rotations",
+        )

@@ -5,7 +5,7 @@ Shapes: B sequences, T tokens, S keys, H heads, L layers.
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from lightning_posenc.data import Batch
 from lightning_posenc.diagnostics.gradients import positional_gradients
+from lightning_posenc.diagnostics.taps import replaced
 from lightning_posenc.positional import PositionalEncoding, Site
 from lightning_posenc.studies.doctor.patient import OwnPatient
 
@@ -102,15 +103,12 @@ def strengths(encoding: PositionalEncoding) -> Iterator[dict[str, dict[int, floa
         "bias": _bias,
         "rescore": _rescore,
     }
-    for name, wrap in wrapped.items():
-        original = getattr(encoding, name)
-        note = partial(_note, found, name)
-        setattr(encoding, name, partial(wrap, original, encoding.dims.causal, note))
-    try:
+    causal = encoding.dims.causal
+    with ExitStack() as stack:
+        for name, wrap in wrapped.items():
+            watch = partial(partial, wrap, causal, partial(_note, found, name))
+            stack.enter_context(replaced(encoding, name, watch))
         yield found
-    finally:
-        for name in wrapped:
-            delattr(encoding, name)
 
 
 def _note(found: dict[str, dict[int, float]], name: str, layer: int, value: float) -> None:
@@ -121,7 +119,7 @@ Note = Callable[[int, float], None]
 
 
 def _embed(
-    original: Any, causal: bool, note: Note, x: Tensor, positions: Tensor, layer: int
+    causal: bool, note: Note, original: Any, x: Tensor, positions: Tensor, layer: int
 ) -> Any:
     out = original(x, positions, layer)
     if out is not x:
@@ -131,7 +129,7 @@ def _embed(
     return out
 
 
-def _transform(original: Any, causal: bool, note: Note, site: Site) -> Any:
+def _transform(causal: bool, note: Note, original: Any, site: Site) -> Any:
     q, k = original(site)
     if q is not site.q or k is not site.k:
         change = _logits(q, k) - _logits(site.q, site.k)
@@ -145,14 +143,14 @@ def _logits(q: Tensor, k: Tensor, n: int = 4) -> Tensor:
     return q @ k.repeat_interleave(q.shape[1] // k.shape[1], dim=1).transpose(-2, -1)
 
 
-def _bias(original: Any, causal: bool, note: Note, site: Site) -> Any:
+def _bias(causal: bool, note: Note, original: Any, site: Site) -> Any:
     out = original(site)
     if out is not None:
         note(site.layer, _spread(out.detach().float(), causal))
     return out
 
 
-def _rescore(original: Any, causal: bool, note: Note, logits: Tensor, site: Site) -> Any:
+def _rescore(causal: bool, note: Note, original: Any, logits: Tensor, site: Site) -> Any:
     out = original(logits, site)
     if out is not logits:
         seen = logits.isfinite() & out.isfinite()

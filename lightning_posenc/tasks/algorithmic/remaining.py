@@ -4,7 +4,7 @@ from functools import lru_cache
 
 import torch
 
-from lightning_posenc.tasks.bag import _at_most
+from lightning_posenc.tasks.bag import mode_cdf
 
 
 @lru_cache(maxsize=256)
@@ -17,7 +17,7 @@ def guesses_of_remaining(n: int, n_symbols: int) -> tuple[float, ...]:
     """
     mode = torch.ones(n + 1, dtype=torch.float64)  # P(M > 0), and P(M > k) for k = 1, 2, ...
     for k in range(1, n):
-        above = 1 - _at_most(n_symbols, n, k)
+        above = 1 - mode_cdf(n_symbols, n, k)
         mode += above
         if float(above[n]) < 1e-14:  # and fewer draws exceed k still less
             break
