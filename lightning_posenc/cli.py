@@ -22,6 +22,8 @@ STUDIES = {
     "encodings": "list the encodings, samplers of positions and scalings: paper, limits, cost",
     "tasks": "list the synthetic tasks, or print samples of one",
     "diagnose": "examine a model by layer: what ails it, and what helps",
+    "sweep": "run a sweep in W&B's format on this machine",
+    "report": "compare runs: tables with intervals, curves, costs, one page",
 }
 COMMANDS = TRAINING | STUDIES
 
@@ -49,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments without the program's name; None takes the process's own.
 
     Returns:
-        Exit status: 0, or 2 after a user's mistake.
+        Exit status: 0, 2 after a user's mistake, or what a study says.
     """
     args = list(sys.argv[1:] if argv is None else argv)
     if not args or args[0] in ("-h", "--help"):
@@ -68,25 +70,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         near = difflib.get_close_matches(args[0], COMMANDS, n=1)
         hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(COMMANDS)}"
         return _fail(f"unknown command {args[0]!r}: {hint}")
-    if args[0] in STUDIES:
-        study = importlib.import_module(f"lightning_posenc.studies.{args[0]}")
-        try:
-            study.run(args[1:])
-        except (ValueError, FileNotFoundError) as error:
-            if os.environ.get(TRACEBACK):
-                raise
-            return _fail(str(error))
-        return 0
-
-    from lightning_posenc import training
-
+    studies = args[0] in STUDIES
+    module = f"studies.{args[0]}" if studies else "training"
+    command = importlib.import_module(f"lightning_posenc.{module}")
     try:
-        training.run(args)
-    except training.USER_ERRORS as error:
+        status = command.run(args[1:] if studies else args)
+    except getattr(command, "USER_ERRORS", (ValueError, FileNotFoundError)) as error:
         if os.environ.get(TRACEBACK):
             raise
-        return _fail(training.one_line(error))
-    return 0
+        return _fail(getattr(command, "one_line", str)(error))
+    return status or 0
 
 
 def _fail(message: str) -> int:

@@ -40,7 +40,7 @@ def log_figure(trainer: L.Trainer, name: str, figure: "Figure", numbers: dict[st
     for logger in trainer.loggers:
         # Loggers share no interface for figures: W&B takes image files, TensorBoard figures.
         if hasattr(logger, "log_image"):
-            logger.log_image(key=f"figures/{name}", images=[str(path)])
+            logger.log_image(f"figures/{name}", [str(path)], step=trainer.global_step)
             continue
         add_figure = getattr(getattr(logger, "experiment", None), "add_figure", None)
         if add_figure is not None:

@@ -9,21 +9,27 @@ import lightning as L
 from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
 
+from lightning_posenc.callbacks.tables import log_table
 from lightning_posenc.data.batch import Batch
+
+SHOWN = 100  # lines that loggers get too; a table of all would be larger than the run
 
 
 class Predictions(BasePredictionWriter):
     """Writes a line per sequence: its tokens and the predicted class, or classes.
 
-    Each rank writes a file of its own when there are several.
+    Each rank writes a file of its own when there are several. Loggers that take tables get the
+    first lines as `tables/predictions`.
     """
 
     def __init__(self) -> None:
         super().__init__(write_interval="batch")
+        self._first: list[list[str]] = []
 
     def on_predict_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._path(trainer).parent.mkdir(parents=True, exist_ok=True)
         self._path(trainer).write_text("")
+        self._first = []
 
     def write_on_batch_end(
         self,
@@ -46,6 +52,11 @@ class Predictions(BasePredictionWriter):
                 answer = found[:length] if isinstance(found, list) else found
                 line: dict[str, Any] = {"tokens": tokens[:length], "prediction": answer}
                 file.write(json.dumps(line) + "\n")
+                if len(self._first) < SHOWN:
+                    self._first.append([json.dumps(value) for value in line.values()])
+
+    def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        log_table(trainer, "predictions", ["tokens", "prediction"], self._first)
 
     @staticmethod
     def _path(trainer: L.Trainer) -> Path:

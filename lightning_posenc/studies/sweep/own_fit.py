@@ -1,0 +1,71 @@
+"""The package's own `fit` within a process that is there already.
+
+The fork server imports this module once, with torch and Lightning behind it; every trial that is
+forked from it starts at once. Nothing here may touch a GPU while it is imported.
+"""
+
+import os
+import sys
+import traceback
+
+from lightning_posenc import training
+from lightning_posenc.training import TrainingCLI
+
+
+class _Parsed(BaseException):
+    """The arguments have been parsed; no more was wanted."""
+
+
+class _Parser(TrainingCLI):
+    def before_instantiate_classes(self) -> None:
+        raise _Parsed
+
+
+def train(args: list[str], threads: int) -> int:
+    """Run `fit` with its arguments.
+
+    Args:
+        args: What follows `fit`.
+        threads: That torch may use.
+
+    Returns:
+        Exit status, as the command line's.
+    """
+    import torch
+
+    torch.set_num_threads(threads)
+    try:
+        # Nobody watches a trial's bar. What the sweep says comes later, and beats it.
+        training.run(["fit", "--trainer.enable_progress_bar=false", *args])
+    except training.USER_ERRORS as error:
+        if os.environ.get("LIGHTNING_POSENC_TRACEBACK"):
+            traceback.print_exc()
+        print(f"error: {training.one_line(error)}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def parse(args: list[str]) -> str | None:
+    """Parse the arguments of `fit`, and go no further.
+
+    Args:
+        args: What follows `fit`.
+
+    Returns:
+        What is wrong with them, in one line, or None.
+    """
+    strict = {"exit_on_error": False, "allow_abbrev": False}
+    try:
+        _Parser(
+            save_config_callback=None,
+            seed_everything_default=0,
+            trainer_defaults={"use_distributed_sampler": False},
+            parser_kwargs={**strict, **{name: dict(strict) for name in _Parser.subcommands()}},
+            auto_configure_optimizers=False,
+            args=["fit", *args],
+        )
+    except _Parsed:
+        return None
+    except training.USER_ERRORS as error:
+        return training.one_line(error)
+    return "its arguments ask for no training"

@@ -1,0 +1,85 @@
+"""Every shipped sweep can be run: its trials are parsed by the command line's own parser."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lightning_posenc import callbacks, modules, positional, positions, tasks
+from lightning_posenc.studies.sweep import command, definition, own_fit
+from lightning_posenc.studies.sweep.definition import Definition
+from lightning_posenc.studies.sweep.search import search
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "sweeps" / "README.md").read_text("utf-8")
+FILES = sorted((ROOT / "sweeps").glob("*.yaml"))
+each_file = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+
+# Where a name of each key's classes is looked up.
+HOMES = {"data.task": tasks, "model.positional": positional, "model.positions": positions}
+
+
+def arguments(sweep: Definition, parameters: dict[str, Any]) -> list[str]:
+    """What an agent of W&B gives to `fit`."""
+    words = command.expand(sweep.command, sweep.program, parameters, Path("p.json"))
+    fit = command.own_fit(words, [command.PYTHON])
+    assert fit is not None
+    return fit
+
+
+@pytest.fixture(autouse=True)
+def working_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+
+@each_file
+def test_first_and_last_trial_are_parsed(file: Path) -> None:
+    sweep = definition.load(file)
+    found = search(sweep, seed=0)
+    for number in (0, min(size for size in (found.size, sweep.run_cap) if size) - 1):
+        trial = arguments(sweep, found.parameters(found.point(number, ())))
+        assert own_fit.parse(trial) is None
+
+
+@each_file
+def test_every_class_that_is_named_exists(file: Path) -> None:
+    sweep = definition.load(file)
+    for parameter in sweep.parameters:
+        for value in parameter.choices or () if parameter.name in HOMES else ():
+            given = json.loads(value) if value.startswith("{") else {"class_path": value}
+            kind = getattr(HOMES[parameter.name], given["class_path"])
+            assert set(given.get("init_args", ())) <= set(kind.__init__.__annotations__)
+    for word in sweep.command:
+        if word.startswith("--trainer.callbacks+="):
+            assert hasattr(callbacks, word.partition("=")[2])
+
+
+def test_nested_parameters_arrive_as_an_agent_writes_them() -> None:
+    encoder = {"d_model": 16, "n_heads": 2, "n_layers": 2, "feed_forward": "MLP"}
+    sweep = definition.load(ROOT / "sweeps" / "quick.yaml")
+    values = {"model.encoder": encoder, "data.eval_lengths": [8, 16], "data.task": "Shift"}
+    trial = arguments(sweep, values)
+    assert f"--model.encoder={encoder}" in trial  # the repr of a dictionary
+    assert own_fit.parse(trial) is None
+    wrong = arguments(sweep, {"model.encoder": {**encoder, "layers": 2}})
+    assert "layers" in str(own_fit.parse(wrong))
+
+
+def test_quick_can_tell_encodings_from_none() -> None:
+    sweep = definition.load(ROOT / "sweeps" / "quick.yaml")
+    sizes = {parameter.name: len(parameter.choices or ()) for parameter in sweep.parameters}
+    assert sizes == {"seed_everything": 2, "data.task": 2, "model.positional": 6}
+    assert modules.TokenClassifier.__name__ in " ".join(sweep.command)
+
+
+@each_file
+def test_it_is_told_of_with_its_number_of_trials(file: Path) -> None:
+    sweep = definition.load(file)
+    size = search(sweep, seed=0).size or sweep.run_cap
+    (line,) = (row for row in README.splitlines() if row.startswith(f"| `{file.name}` |"))
+    assert line.split("|")[-2].split(",")[0].strip() == str(size)
+
+
+def test_they_are_found() -> None:
+    assert {file.stem for file in FILES} >= {"quick", "encodings", "depth", "length_ruoss"}
