@@ -14,12 +14,13 @@ CORE = {"positions", "positional", "masks", "model"}
 LEARNED = {"tasks", "data", "modules"}
 WATCHED = {"diagnostics", "callbacks"}
 
-RUN = {"run_directory", "metrics_csv", "checkpoint_config", "messages"}
+RUN = {"run_directory", "metrics_csv", "loggers", "checkpoint_config", "messages"}
 
 # What each place may import besides itself and what everything may.
-FREE = {"dims", "__version__"}
+FREE = {"dims", "effective_length", "__version__"}
 MAY_IMPORT: dict[str, set[str]] = {
     "dims": set(),
+    "effective_length": set(),
     "positions": set(),
     "positional": {"positions"},
     "masks": set(),
@@ -30,7 +31,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "diagnostics": CORE,
     "run_directory": set(),
     "metrics_csv": {"run_directory"},
-    "checkpoint_config": {"run_directory"},
+    "loggers": set(),
+    "checkpoint_config": {"run_directory", "loggers"},
     "messages": CORE | LEARNED,
     "callbacks": CORE | LEARNED | {"diagnostics", "run_directory"},
     "training": CORE | LEARNED | WATCHED | RUN,

@@ -8,7 +8,7 @@ import torch
 from lightning_posenc.callbacks.accuracy_by_position import AccuracyByPosition
 from lightning_posenc.callbacks.bounds import bag_of_tokens_bounds
 from lightning_posenc.callbacks.figures import log_figure, new_figure
-from lightning_posenc.diagnostics.effective_length import effective_length
+from lightning_posenc.effective_length import effective_length
 
 MAX_NAMED = 12  # lengths named along the picture's side
 
@@ -45,7 +45,7 @@ class LengthGeneralization(AccuracyByPosition):
         if (trained := _trained_lengths(trainer)) is not None:
             effective, _ = effective_length(self._scores, trained)
             if effective is not None:
-                pl_module.log("test/effective_length", float(effective))
+                pl_module.log("test/effective_length", float(effective), sync_dist=True)
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not self._scores:

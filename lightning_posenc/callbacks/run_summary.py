@@ -4,32 +4,104 @@ import json
 import os
 import platform
 import subprocess
+import sys
 import time
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import lightning as L
+import torch
 
-from lightning_posenc.run_directory import SUMMARY
+from lightning_posenc.callbacks.step_time import StepTime
+from lightning_posenc.run_directory import CONFIG, SUMMARY
 
+_METRICS = "lightning_posenc_metrics"
 PACKAGES = ("lightning_posenc", "torch", "lightning", "torchmetrics", "datasets")
 
 
 class RunSummary(L.Callback):
     """Keeps `summary.json` up to date from the start of a run to its end, good or bad.
 
-    `{"metrics": {…}, "seconds": …, "seed": …, "versions": {…}, "git": …, "status": …}`, where the
-    status is "running", "finished" or "failed" (with "error").
+    `{"status": …, "command": […], "metrics": {…}, "seconds": …, "seed": …, "parameters": …,
+    "versions": {…}, "git": …}`, where the status is "running", "finished" or "failed" (with
+    "error"). A run that trained says too what that cost: "seconds_per_step", the median over its
+    last steps without validation, and "peak_memory_mb", whose "peak_memory_of" is "cuda" (the most
+    that tensors took on this rank's GPU) or "process" (the largest resident set of the process
+    since it started, Python and its libraries included).
+
+    Args:
+        command: Arguments that the program was started with; a run that is resumed in its own
+            directory keeps those that it began with. None if there were none.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, command: Sequence[str] | None = None) -> None:
+        self.command = None if command is None else list(command)
         self._start = time.monotonic()
         self._metrics: dict[str, float] = {}
+        self._counts: dict[str, int] = {}
+        self._cost: dict[str, float | str | None] = {}
         self._failed = False
+        self._fits = False
+        self._steps_before = 0
+        self._times = StepTime()
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        self._fits = stage == "fit"
+        if self._fits:
+            self.command = _command_so_far(trainer) or self.command
+        # Before a strategy shards them.
+        self._counts = {"parameters": _count(pl_module)}
+        if isinstance(encoding := getattr(pl_module, "positional", None), torch.nn.Module):
+            self._counts["positional_parameters"] = _count(encoding)
         self._write(trainer, "running")
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._steps_before = trainer.global_step
+        if pl_module.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(pl_module.device)
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        # With accumulated gradients, several batches end at the same step.
+        if trainer.global_step > self._steps_before:
+            self._steps_before = trainer.global_step
+            self._times.mark(pl_module.device)
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._times.pause()
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._times.pause()
+
+    def on_save_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        self._times.pause()
+        self._collect(trainer)
+        checkpoint[_METRICS] = dict(self._metrics)
+
+    def on_load_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        if self._fits:  # a run that was stopped after its last step will not train again
+            self._metrics = dict(checkpoint.get(_METRICS, {}))
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        memory, of = _peak_memory(pl_module.device)
+        self._cost = {
+            "seconds_per_step": self._times.median(),
+            "peak_memory_mb": memory,
+            "peak_memory_of": of,
+            "device": _name(pl_module.device),
+        }
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not trainer.sanity_checking:
@@ -58,10 +130,13 @@ class RunSummary(L.Callback):
         summary = {
             "status": status,
             **more,
+            "command": self.command,
             "metrics": self._metrics,
             "seconds": round(time.monotonic() - self._start, 3),
             "steps": trainer.global_step,
             "seed": None if seed is None else int(seed),
+            **self._counts,
+            **self._cost,
             "versions": {"python": platform.python_version(), **_versions()},
             "git": _git_commit(),
         }
@@ -70,6 +145,39 @@ class RunSummary(L.Callback):
         unfinished = path.with_suffix(".json.tmp")  # a reader never meets half a file
         unfinished.write_text(json.dumps(summary, indent=2) + "\n")
         unfinished.replace(path)
+
+
+def _command_so_far(trainer: L.Trainer) -> list[str] | None:
+    """What began the run that this one goes on with; None if the directory is new."""
+    directory = Path(trainer.default_root_dir)
+    try:
+        found = json.loads((directory / SUMMARY).read_text())["command"]
+    except (OSError, ValueError, KeyError):
+        return None
+    # A new run writes its config only after this: one that is there is of a run that is resumed.
+    return found if (directory / CONFIG).exists() else None
+
+
+def _count(module: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def _peak_memory(device: torch.device) -> tuple[float | None, str | None]:
+    """The most memory in use, in MiB, and what that is of."""
+    if device.type == "cuda":
+        return round(torch.cuda.max_memory_allocated(device) / 2**20, 1), "cuda"
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None, None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1), "process"
+
+
+def _name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type}, {torch.get_num_threads()} threads"
 
 
 def _versions() -> dict[str, str]:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
+from lightning_posenc.diagnostics.failed_pass import forget
 from lightning_posenc.diagnostics.positional_share import positional_share
 from lightning_posenc.diagnostics.taps import CHANNELS, tapped
 from lightning_posenc.model.encoder import Encoder
@@ -157,6 +158,7 @@ def _gradient_of_positions(
     except torch.OutOfMemoryError:
         raise
     except (IndexError, TypeError, ValueError, RuntimeError):
+        forget(module.encoder)
         if positions.is_floating_point():
             raise
         return None  # the encoding takes whole numbers only

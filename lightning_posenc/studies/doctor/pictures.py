@@ -1,7 +1,5 @@
 """Four pictures of an examination, as PNG files or within a page."""
 
-import base64
-import io
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +7,7 @@ import torch
 
 from lightning_posenc.callbacks.figures import new_figure
 from lightning_posenc.studies.doctor.examination import Examination
+from lightning_posenc.studies.png import data_uri, png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,13 +19,9 @@ SIZE = (5.2, 3.4)  # inches: readable on a phone's width
 def pictures(examination: Examination) -> dict[str, str]:
     """Data URIs of PNGs, by title; what was not measured is left out."""
     drawn = {title: draw(examination) for title, draw in _PICTURES.items()}
-    return {title: _uri(figure) for title, figure in drawn.items() if figure is not None}
-
-
-def _uri(figure: "Figure") -> str:
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=140)
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    return {
+        title: data_uri(png(figure, 140)) for title, figure in drawn.items() if figure is not None
+    }
 
 
 def _axes(**kwargs: Any) -> tuple["Figure", "Axes"]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lightning_posenc.diagnostics.effective_length import effective_length
+from lightning_posenc.effective_length import effective_length
 
 
 @pytest.mark.parametrize(

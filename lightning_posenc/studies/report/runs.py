@@ -1,0 +1,169 @@
+"""Run directories, found and read; nothing is judged here but whether a run is whole."""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from lightning_posenc.run_directory import CONFIG, SUMMARY
+from lightning_posenc.studies.report.grouping import natural
+from lightning_posenc.studies.report.keys import flatten
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TRIAL = "trial.json"
+FINISHED = "finished"
+COMPLETE = "complete"  # a sweep's word for a trial that finished
+METRICS = "metrics.csv"
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where it is built
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run directory holds.
+
+    Args:
+        path: The directory.
+        name: What the report calls it: its path below what all runs have in common.
+        status: "finished"; else "failed", "unfinished", "unreadable" or what its trial says.
+        why: What is known of why it is not finished.
+        config: As `config.yaml` has it.
+        summary: As `summary.json` has it.
+        trial: As `trial.json` of a sweep has it; empty without one.
+    """
+
+    path: Path
+    name: str
+    status: str
+    why: str = ""
+    config: dict[str, Any] = field(default_factory=dict)
+    summary: dict[str, Any] = field(default_factory=dict)
+    trial: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def keys(self) -> dict[str, Any]:
+        """The config, flat; and `seed`, the one that counted."""
+        return {**flatten(self.config), "seed": self.seed}
+
+    @property
+    def seed(self) -> int | None:
+        """Of the global generators."""
+        return self.summary.get("seed", self.config.get("seed_everything"))
+
+    @property
+    def trained(self) -> bool:
+        """Whether `fit` made it, and not a later test."""
+        command = self.summary.get("command") or ["fit"]
+        return command[0] == "fit"
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The last value of each, by key."""
+        return self.summary.get("metrics") or {}
+
+    @cached_property
+    def history(self) -> "pd.DataFrame":
+        """`metrics.csv`: steps, validations, what was logged by layer; empty if there is none."""
+        import pandas as pd
+
+        def wanted(column: str) -> bool:
+            return column == "step" or column.startswith("val/") or "/layer_" in column
+
+        try:
+            frame = pd.read_csv(self.path / METRICS, usecols=wanted)
+        except (OSError, ValueError):  # pandas' errors of parsing are ValueErrors
+            frame = pd.DataFrame()
+        return frame if "step" in frame else pd.DataFrame({"step": []})
+
+
+def find(given: Sequence[Path]) -> list[Run]:
+    """Every run in directories that are runs or hold some, in the order of their names.
+
+    Raises:
+        ValueError: If one of them is no directory, or holds no run.
+    """
+    paths: dict[Path, Path] = {}
+    for root in given:
+        if not root.is_dir():
+            what = "is a file" if root.exists() else "does not exist"
+            raise ValueError(f"report {root}: {what}: name run directories, or one that holds some")
+        found = {path.resolve(): path for path in _walk(root)}
+        if not found:
+            raise ValueError(
+                f"report {root}: no run there (a directory with {SUMMARY} and {CONFIG}): name run "
+                "directories, or one that holds some"
+            )
+        paths |= found
+    common = Path(os.path.commonpath([path.parent for path in paths]))
+    named = {path.relative_to(common).as_posix(): path for path in paths}
+    return [_read(named[name], name) for name in sorted(named, key=natural)]
+
+
+def is_run(directory: Path) -> bool:
+    """Whether a directory holds a run, whole or not."""
+    return any((directory / name).is_file() for name in (SUMMARY, TRIAL, CONFIG))
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    for directory, names, _ in os.walk(root, followlinks=True):
+        path = Path(directory)
+        if is_run(path):
+            names.clear()  # what lies below belongs to it
+            yield path
+        else:
+            # A logger's own copies of configs are no runs.
+            names[:] = [name for name in names if name != "wandb" and not name.startswith(".")]
+
+
+def _read(path: Path, name: str) -> Run:
+    try:
+        trial = _json(path / TRIAL) if (path / TRIAL).is_file() else {}
+        if not (path / SUMMARY).is_file():
+            status = str(trial.get("status", "unfinished"))
+            status = "unfinished" if status in (COMPLETE, "running") else status
+            config = _config(path / CONFIG) if (path / CONFIG).is_file() else {}
+            why = str(trial.get("error") or f"no {SUMMARY}")
+            return Run(path, name, status, why, config=config, trial=trial)
+        summary = _json(path / SUMMARY)
+        config = _config(path / CONFIG)
+    except OSError as error:
+        return Run(path, name, "unreadable", f"{Path(str(error.filename)).name}: {error.strerror}")
+    except ValueError as error:
+        return Run(path, name, "unreadable", str(error))
+    status = str(summary.get("status"))
+    why = str(summary.get("error") or "")
+    # A sweep knows what a run cannot write down itself: that it was killed, or stopped early.
+    said = str(trial.get("status", COMPLETE))
+    if said not in (COMPLETE, "running", status):
+        status, why = said, why or str(trial.get("error") or "so says its sweep")
+    elif status == "running" or said == "running":
+        status, why = "unfinished", "it still runs, or was killed"
+    return Run(path, name, status, why, config, summary, trial)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path.name}: not JSON ({error})") from None
+    return _mapping(found, path)
+
+
+def _config(path: Path) -> dict[str, Any]:
+    try:
+        found = yaml.load(path.read_text("utf-8"), _LOADER)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path.name}: not YAML ({' '.join(str(error).split())})") from None
+    return _mapping(found, path)
+
+
+def _mapping(found: Any, path: Path) -> dict[str, Any]:
+    if not isinstance(found, dict):
+        raise ValueError(f"{path.name}: holds no mapping")
+    return found
