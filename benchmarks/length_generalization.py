@@ -36,7 +36,6 @@ def accuracies(encoding: str, seed: int) -> list[float]:
                 f"--model.positional={encoding}",
                 f"--data.eval_lengths={list(LENGTHS)}",
                 f"--seed_everything={seed}",
-                f"--data.seed={seed}",
                 f"--run_dir={directory}/run",
                 "--trainer.enable_model_summary=false",
             ]

@@ -90,7 +90,6 @@ def run_fit(path: Path, seed: int, encoding: str) -> dict[str, float]:
         command += [f"--data.path={path}", f"--model.positional={encoding}"]
         command += [
             f"--seed_everything={seed}",
-            f"--data.seed={seed}",
             f"--run_dir={directory}/run",
         ]
         subprocess.run(command, check=True, capture_output=True)

@@ -1,17 +1,17 @@
-"""Randomised positions against plain ones, trained on lengths to 40 and tested to 100.
+"""Randomised positions against plain ones, on lengths past the trained ones.
 
-    python benchmarks/reproduce/ruoss.py [--jobs 2]
+python benchmarks/reproduce/ruoss.py [--jobs 2]
 """
 
 from study import Metrics, Study, by_length, main
 
 ABOUT = """Randomised positions against plain ones
 
-Published: Ruoss et al. 2023, arXiv:2305.16843, tasks of Delétang et al. 2022: five post-norm layers of
-width 64, 8 heads, trained on lengths 1 to 40 for two million steps of 128; the score is the mean
-accuracy over lengths above 40. Here: two pre-norm layers without dropout, 2400 steps of 64 with
-lengths that grow from 1 to 40, 256 samples for each of four lengths, whose mean is the last column;
-positions of Randomized are drawn below 2048 as there."""
+Published: Ruoss et al. 2023, arXiv:2305.16843, tasks of Delétang et al. 2022: five post-norm
+layers of width 64, 8 heads, trained on lengths 1 to 40 for two million steps of 128; the score is
+the mean accuracy over lengths above 40. Here: two pre-norm layers without dropout, 2400 steps of
+64 with lengths that grow from 1 to 40, 256 samples for each of four lengths, whose mean is the
+last column; positions of Randomized are drawn below 2048 as there."""
 
 PUBLISHED = {
     "even": {"relative": ".964", "relative, randomised": "1.000"},

@@ -116,16 +116,12 @@ def main(name: str, about: str, studies: dict[str, Study]) -> None:
 def _runs(studies: dict[str, Study]) -> list[Run]:
     """All runs: the first seed of every row, then the second, so that no row waits for another."""
     return [
-        Run(name, row, seed, ["fit", *study.fit, *more, *_seeded(seed)])
+        Run(name, row, seed, ["fit", *study.fit, *more, f"--seed_everything={seed}"])
         for seed in range(max(study.seeds for study in studies.values()))
         for name, study in studies.items()
         for row, more in study.rows.items()
         if seed < study.seeds and study.same_runs_as is None
     ]
-
-
-def _seeded(seed: int) -> list[str]:
-    return [f"--seed_everything={seed}", f"--data.seed={seed}"]
 
 
 def _fit(run: Run) -> dict:

@@ -1,5 +1,6 @@
 """The loaders that all our data modules share."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +18,8 @@ class StreamData(L.LightningDataModule):
     Args:
         batch_size: samples in a training batch over all ranks, at least 1.
         eval_batch_size: likewise in evaluation; None for `batch_size`.
-        seed: seed of the data.
+        seed: seed of the data; None for the run's own, that of `seed_everything`, or 0 if there is
+            none.
         num_workers: worker processes a loader, at least 0; the samples do not depend on it.
 
     Raises:
@@ -25,12 +27,13 @@ class StreamData(L.LightningDataModule):
     """
 
     def __init__(
-        self, batch_size: int, eval_batch_size: int | None, seed: int, num_workers: int
+        self, batch_size: int, eval_batch_size: int | None, seed: int | None, num_workers: int
     ) -> None:
         super().__init__()
         self.batch_size = positive("batch_size", batch_size)
         self.eval_batch_size = positive("eval_batch_size", eval_batch_size or batch_size)
-        self.seed = seed
+        # Where Lightning's seed_everything keeps it.
+        self.seed = int(os.environ.get("PL_GLOBAL_SEED", 0)) if seed is None else seed
         if num_workers < 0:
             raise ValueError(f"data.num_workers must be at least 0, not {num_workers}")
         self.num_workers = num_workers
@@ -97,3 +100,15 @@ def positive(name: str, value: int) -> int:
     if value < 1:
         raise ValueError(f"data.{name} must be at least 1, not {value}")
     return value
+
+
+def lengths_to_test(eval_lengths: list[int] | None, train_length: int) -> list[int]:
+    """`eval_lengths`, or `train_length` alone if that is None.
+
+    Raises:
+        ValueError: if there are none.
+    """
+    lengths = [train_length] if eval_lengths is None else list(eval_lengths)
+    if not lengths:
+        raise ValueError("data.eval_lengths is empty: name at least one length, or null")
+    return lengths

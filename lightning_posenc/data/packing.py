@@ -7,14 +7,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from lightning_posenc.data.batch import Batch
+from lightning_posenc.data.finite import FiniteDataset
 from lightning_posenc.positions import PerDocument
 from lightning_posenc.tasks import IGNORE
 
 
-class Blocks(Dataset[Batch]):
+class Blocks(FiniteDataset):
     """Blocks of T tokens with the T tokens that follow each: block i holds tokens i*T .. i*T+T.
 
     A tail shorter than that is dropped, so there are floor((n - 1) / T) blocks.
@@ -45,11 +45,7 @@ class Blocks(Dataset[Batch]):
     def __len__(self) -> int:
         return max(0, (len(self.tokens) - 1) // self.length)
 
-    def __getitem__(self, index: int) -> Batch:
-        return self.__getitems__([index])
-
     def __getitems__(self, indices: list[int]) -> Batch:
-        """These blocks, as one batch."""
         rows, documents = self.cut(np.asarray(indices, dtype=np.int64))
         return next_token_batch(rows, documents, self.separate_documents, self.reset_positions)
 

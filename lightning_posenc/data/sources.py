@@ -5,11 +5,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import datasets
-from datasets import Dataset, IterableDataset, load_dataset
-from huggingface_hub import get_session
+if TYPE_CHECKING:
+    from datasets import Dataset, IterableDataset
 
 LOADERS = {
     ".txt": "text",
@@ -27,7 +26,7 @@ _SPLITS = {
 }
 
 
-def load_rows(path: str, subset: str | None, columns: Mapping[str, str]) -> dict[str, Dataset]:
+def load_rows(path: str, subset: str | None, columns: Mapping[str, str]) -> "dict[str, Dataset]":
     """The rows of a source: `train`, and `val` and `test` if it has such splits.
 
     Args:
@@ -40,6 +39,8 @@ def load_rows(path: str, subset: str | None, columns: Mapping[str, str]) -> dict
         ValueError: if the source cannot be read, is empty, or lacks a column.
     """
     if path == "python_docs":
+        from datasets import Dataset
+
         # The text depends on the Python that runs; the cache is keyed on the arguments.
         docs = Dataset.from_generator(_python_docs, gen_kwargs={"version": _python_version()})
         return _chosen(path, {"train": docs}, columns)
@@ -51,7 +52,7 @@ def load_rows(path: str, subset: str | None, columns: Mapping[str, str]) -> dict
 
 def stream_rows(
     path: str, subset: str | None, columns: Mapping[str, str]
-) -> dict[str, IterableDataset]:
+) -> "dict[str, IterableDataset]":
     """Like `load_rows`, but read as they are asked for; each line of a .txt file is a row.
 
     Raises:
@@ -130,6 +131,8 @@ def _not_utf8(path: str, reason: str) -> ValueError:
 
 
 def _load(path: str, subset: str | None, **options: Any) -> Mapping[str, Any]:
+    from datasets import load_dataset
+
     file = Path(path).expanduser()
     if file.is_file():
         if file.suffix not in LOADERS:
@@ -151,6 +154,8 @@ def _load(path: str, subset: str | None, **options: Any) -> Mapping[str, Any]:
 
 def _from_hub(path: str, subset: str | None, **options: Any) -> Mapping[str, Any]:
     """A dataset of the Hub, or its copy in the cache where the Hub cannot be asked."""
+    import datasets
+
     set_offline = datasets.config.HF_HUB_OFFLINE
     why = "HF_HUB_OFFLINE is set" if set_offline else _unreachable()
     # Without a network the library tries six times over 23 s, which no setting shortens; offline
@@ -159,9 +164,9 @@ def _from_hub(path: str, subset: str | None, **options: Any) -> Mapping[str, Any
     try:
         if not why:
             with readable(path):
-                return load_dataset(path, name=subset, **options)
+                return datasets.load_dataset(path, name=subset, **options)
         try:
-            return load_dataset(path, name=subset, **options)
+            return datasets.load_dataset(path, name=subset, **options)
         except Exception as error:
             do = "unset HF_HUB_OFFLINE" if set_offline else "connect"
             raise ValueError(
@@ -175,6 +180,9 @@ def _from_hub(path: str, subset: str | None, **options: Any) -> Mapping[str, Any
 
 def _unreachable() -> str | None:
     """Why the Hub cannot be reached, or None if it can."""
+    import datasets
+    from huggingface_hub import get_session
+
     try:
         get_session().head(datasets.config.HF_ENDPOINT, timeout=10)
     except Exception as error:  # of whichever HTTP library `huggingface_hub` uses
@@ -208,7 +216,7 @@ def _chosen(path: str, splits: Mapping[str, Any], columns: Mapping[str, str]) ->
     return {ours: rows.select_columns(list(columns.values())) for ours, rows in found.items()}
 
 
-def _columns(path: str, rows: Dataset | IterableDataset) -> dict[str, str]:
+def _columns(path: str, rows: "Dataset | IterableDataset") -> dict[str, str]:
     """Name of each column and of what it holds."""
     if rows.features is not None:
         return {name: getattr(f, "dtype", str(f)) for name, f in rows.features.items()}

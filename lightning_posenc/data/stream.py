@@ -16,6 +16,20 @@ from torch.utils.data import DataLoader, Sampler
 from lightning_posenc.tasks.draws import Draws
 
 
+def share(batch_size: int, world_size: int) -> int:
+    """Elements of a global batch that each rank has.
+
+    Raises:
+        ValueError: if the ranks cannot have equally many.
+    """
+    if batch_size % world_size:
+        raise ValueError(
+            f"data.batch_size={batch_size} cannot be shared by {world_size} ranks: "
+            f"it is the size over all ranks, so choose a multiple of {world_size}"
+        )
+    return batch_size // world_size
+
+
 def as_they_come(elements: Tensor) -> Tensor:
     """The order of an endless dataset: stream element e is sample e."""
     return elements
@@ -86,11 +100,7 @@ class GlobalBatches(Sampler[list[int]]):
         consumed: Callable[[], int] = int,
         order: Callable[[Tensor], Tensor] = as_they_come,
     ) -> None:
-        if batch_size % world_size:
-            raise ValueError(
-                f"data.batch_size={batch_size} cannot be shared by {world_size} ranks: "
-                f"it is the size over all ranks, so choose a multiple of {world_size}"
-            )
+        share(batch_size, world_size)
         self.global_batch_size = batch_size
         self.n_batches = n_batches
         self.rank = rank

@@ -11,12 +11,10 @@ elsewhere; with several it depends on the number of ranks and of workers besides
 
 from collections.abc import Callable, Iterator
 from itertools import count, islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from datasets import IterableDataset as Rows
-from datasets.distributed import split_dataset_by_node
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
@@ -24,6 +22,9 @@ from lightning_posenc.data.batch import Batch
 from lightning_posenc.data.packing import next_token_batch
 from lightning_posenc.data.sources import readable
 from lightning_posenc.data.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from datasets import IterableDataset as Rows
 
 Block = tuple[NDArray[np.int32], NDArray[np.int32]]
 AT_ONCE = 256  # documents that are tokenised at once
@@ -46,7 +47,7 @@ class StreamedBlocks(IterableDataset[Block]):
 
     def __init__(
         self,
-        rows: Rows,
+        rows: "Rows",
         path: str,
         column: str,
         vocabulary: Vocabulary,
@@ -56,6 +57,8 @@ class StreamedBlocks(IterableDataset[Block]):
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
+        from datasets.distributed import split_dataset_by_node
+
         if rows.num_shards > 1:  # the order of the files; blocks are shuffled below
             rows = rows.shuffle(seed=seed, buffer_size=1)
         self.own_files = rows.num_shards % world_size == 0

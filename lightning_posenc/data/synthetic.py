@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from lightning_posenc.data.batch import Batch
 from lightning_posenc.data.lengths import Lengths, UniformLengths
-from lightning_posenc.data.module import StreamData, positive
+from lightning_posenc.data.module import StreamData, lengths_to_test, positive
 from lightning_posenc.data.stream import as_they_come
 from lightning_posenc.tasks import IGNORE, PositionPattern, Sample, Task, generate
 
@@ -98,7 +98,7 @@ class SyntheticData(StreamData):
         eval_samples: sequences in validation, and in the test at each length; rounded up to a
             multiple of the number of ranks.
         eval_batch_size: sequences in an evaluation batch over all ranks; None for `batch_size`.
-        seed: seed of the data.
+        seed: seed of the data; None for the run's own.
         num_workers: worker processes a loader.
 
     Raises:
@@ -114,16 +114,14 @@ class SyntheticData(StreamData):
         steps_per_epoch: int = 200,
         eval_samples: int = 2048,
         eval_batch_size: int | None = None,
-        seed: int = 0,
+        seed: int | None = None,
         num_workers: int = 0,
     ) -> None:
         super().__init__(batch_size, eval_batch_size, seed, num_workers)
         self.task = PositionPattern() if task is None else task
         self.train_lengths = _lengths(train_length)
         low, high = _bounds(self.train_lengths)
-        self.eval_lengths = [high] if eval_lengths is None else list(eval_lengths)
-        if not self.eval_lengths:
-            raise ValueError("data.eval_lengths is empty: name at least one length, or null")
+        self.eval_lengths = lengths_to_test(eval_lengths, high)
         for length in (low, high, *self.eval_lengths):
             self.task.check_length(length)
         self.steps_per_epoch = positive("steps_per_epoch", steps_per_epoch)

@@ -6,21 +6,20 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
-from torch.utils.data import DataLoader, Dataset
 
 from lightning_posenc.data.batch import Batch
-from lightning_posenc.data.module import StreamData, positive
+from lightning_posenc.data.finite import FiniteData, FiniteDataset
+from lightning_posenc.data.module import positive
 from lightning_posenc.data.sources import decodable, empty
-from lightning_posenc.data.stream import ShuffledPasses
-from lightning_posenc.data.vocabulary import Subwords
-from lightning_posenc.tasks import IGNORE, Draws
+from lightning_posenc.data.vocabulary import Subwords, read_tokenizer
+from lightning_posenc.tasks import IGNORE
 
 Sentence = list[tuple[str, str]]  # words and their tags
 Encoded = list[tuple[int, int]]  # token ids and their targets
 UNKNOWN = 0
 
 
-class TaggedSentences(Dataset[Batch]):
+class TaggedSentences(FiniteDataset):
     """Sentences of at most T tokens, padded to T with token 0 and targets that are not scored.
 
     Args:
@@ -35,11 +34,7 @@ class TaggedSentences(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.sentences)
 
-    def __getitem__(self, index: int) -> Batch:
-        return self.__getitems__([index])
-
     def __getitems__(self, indices: list[int]) -> Batch:
-        """These sentences, as one batch."""
         chosen = [self.sentences[index][: self.length] for index in indices]
         tokens = torch.zeros(len(chosen), self.length, dtype=torch.int64)
         targets = torch.full_like(tokens, IGNORE)
@@ -49,7 +44,7 @@ class TaggedSentences(Dataset[Batch]):
         return Batch(tokens, targets, lengths=torch.tensor([len(sentence) for sentence in chosen]))
 
 
-class TaggingData(StreamData):
+class TaggingData(FiniteData):
     """A class for every word of a sentence, such as its part of speech or the entity it belongs to.
 
     A file holds a word a line with columns apart by white space, and an empty line between
@@ -74,7 +69,7 @@ class TaggingData(StreamData):
         batch_size: sentences in a training batch over all ranks; a multiple of their number.
         steps_per_epoch: training batches in an epoch; None for as many as one pass fills.
         eval_batch_size: sentences in an evaluation batch over all ranks; None for `batch_size`.
-        seed: seed of the order of the sentences.
+        seed: seed of the order of the sentences; None for the run's own.
         num_workers: worker processes a loader.
 
     Raises:
@@ -97,12 +92,22 @@ class TaggingData(StreamData):
         batch_size: int = 32,
         steps_per_epoch: int | None = None,
         eval_batch_size: int | None = None,
-        seed: int = 0,
+        seed: int | None = None,
         num_workers: int = 0,
     ) -> None:
-        super().__init__(batch_size, eval_batch_size, seed, num_workers)
         if not path:
             raise ValueError("data.path is empty: give a file with a word and its tag a line")
+        super().__init__(
+            str(Path(path).expanduser()),
+            train_length=train_length,
+            eval_lengths=eval_lengths,
+            val_fraction=val_fraction,
+            batch_size=batch_size,
+            steps_per_epoch=steps_per_epoch,
+            eval_batch_size=eval_batch_size,
+            seed=seed,
+            num_workers=num_workers,
+        )
         files = {"path": path, "val_path": val_path, "test_path": test_path}
         self.paths = {name: Path(file).expanduser() for name, file in files.items() if file}
         if vocabulary != "words":
@@ -110,33 +115,14 @@ class TaggingData(StreamData):
         for name, file in self.paths.items():
             if not file.is_file():
                 raise FileNotFoundError(f"data.{name}={file} does not exist: give a file")
-        if not 0 < val_fraction < 1:
-            raise ValueError(f"data.val_fraction must be between 0 and 1, not {val_fraction}")
         self.columns = (token_column, tag_column)
         self.min_count = positive("min_count", min_count)
-        self.train_length = positive("train_length", train_length)
-        self.eval_lengths = [train_length] if eval_lengths is None else list(eval_lengths)
-        if not self.eval_lengths:
-            raise ValueError("data.eval_lengths is empty: name at least one length, or null")
-        for length in self.eval_lengths:
-            positive("eval_lengths", length)
-        self.val_fraction = val_fraction
-        if steps_per_epoch is not None:
-            positive("steps_per_epoch", steps_per_epoch)
-        self.steps_per_epoch = steps_per_epoch
         self._encoded: dict[str, list[Encoded]] = {}
-
-    def __str__(self) -> str:
-        # Lightning's would open all loaders, before there is a trainer, to tell their sizes.
-        return f"{type(self).__name__}({self.paths['path']})"
 
     @cached_property
     def class_names(self) -> list[str]:
         """All tags, sorted: those of validation and test, too."""
-        tags = (
-            tag for file in self._sentences.values() for sentence in file for _, tag in sentence
-        )
-        return sorted(set(tags))
+        return sorted({tag for file in self._sentences.values() for s in file for _, tag in s})
 
     @property
     def n_classes(self) -> int:
@@ -154,42 +140,20 @@ class TaggingData(StreamData):
             return
         number = {tag: n for n, tag in enumerate(self.class_names)}
         splits = {
-            name.removesuffix("path").removesuffix("_"): [
-                self._encode(s, number) for s in sentences
-            ]
-            for name, sentences in self._sentences.items()
+            name.removesuffix("path").removesuffix("_"): [self._encode(s, number) for s in found]
+            for name, found in self._sentences.items()
         }
         train = splits.pop("")
         if "val" not in splits:
-            n_val = max(1, int(self.val_fraction * len(train)))
-            if n_val >= len(train):
-                raise ValueError(f"data.path={self.paths['path']} has one sentence: give more")
-            order = Draws(0, "split", torch.tensor([0])).permutation(len(train))[0].tolist()
-            splits["val"] = [train[n] for n in sorted(order[:n_val])]
-            train = [train[n] for n in sorted(order[n_val:])]
+            if len(train) < 2:
+                raise ValueError(f"data.path={self.path} has one sentence: give more")
+            rest, val = self._held_out(len(train))
+            splits["val"] = [train[n] for n in val.tolist()]
+            train = [train[n] for n in rest.tolist()]
         self._encoded = {"train": train, "test": splits["val"], **splits}
 
-    def train_dataloader(self) -> DataLoader:
-        """The share of this rank in the stream of shuffled sentences."""
-        sentences = TaggedSentences(self._encoded["train"], self.train_length)
-        n_batches = self.steps_per_epoch or max(1, len(sentences) // self.batch_size)
-        order = ShuffledPasses(len(sentences), self.seed)
-        return self._train_loader(sentences, n_batches, order)
-
-    def val_dataloader(self) -> DataLoader:
-        """All validation sentences, cut to `train_length`."""
-        sentences = TaggedSentences(self._encoded["val"], self.train_length)
-        return self._eval_loader(sentences, len(sentences))
-
-    def test_dataloader(self) -> list[DataLoader]:
-        """All test sentences, one loader for each of `eval_lengths`."""
-        tests = [TaggedSentences(self._encoded["test"], length) for length in self.eval_lengths]
-        return [self._eval_loader(sentences, len(sentences)) for sentences in tests]
-
-    def predict_dataloader(self) -> DataLoader:
-        """The test sentences, cut to the first of `eval_lengths`."""
-        sentences = TaggedSentences(self._encoded["test"], self.eval_lengths[0])
-        return self._predict_loader(sentences, len(sentences))
+    def _dataset(self, split: str, length: int) -> TaggedSentences:
+        return TaggedSentences(self._encoded[split], length)
 
     @cached_property
     def _sentences(self) -> dict[str, list[Sentence]]:
@@ -209,17 +173,8 @@ class TaggingData(StreamData):
 
     @cached_property
     def _subwords(self) -> Subwords | None:
-        if "vocabulary" not in self.paths:
-            return None
-        try:
-            vocabulary = Subwords(self.paths["vocabulary"].read_text(encoding="utf-8"))
-            _ = vocabulary.size
-        except Exception as error:  # `tokenizers` raises bare Exceptions
-            raise ValueError(
-                f"data.vocabulary={self.paths['vocabulary']} is not a tokenizer's JSON file: "
-                f"{error}"
-            ) from error
-        return vocabulary
+        file = self.paths.get("vocabulary")
+        return read_tokenizer(file) if file else None
 
     def _encode(self, sentence: Sentence, number: dict[str, int]) -> Encoded:
         if self._subwords is None:

@@ -1,20 +1,22 @@
 """Text for language models: any file, Python's own documentation, or a dataset on the Hub."""
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from datasets import Dataset, IterableDataset
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader
 
+from lightning_posenc.data.batch import Batch
 from lightning_posenc.data.corpus import CorpusData
 from lightning_posenc.data.module import positive
 from lightning_posenc.data.packing import Blocks
 from lightning_posenc.data.sources import empty, load_rows, readable, stamp, stream_rows
-from lightning_posenc.data.stream import ShuffledPasses
+from lightning_posenc.data.stream import share
 from lightning_posenc.data.streaming import Collate, Epochs, StreamedBlocks, endless_loader
 from lightning_posenc.data.tokenised import Tokens, laid_out, mapped, piece
+
+if TYPE_CHECKING:
+    from datasets import Dataset, IterableDataset
 
 
 class Packed(NamedTuple):
@@ -72,7 +74,7 @@ class TextData(CorpusData):
         steps_per_epoch: training batches in an epoch; None for as many as one pass fills, which
             is not known of a stream.
         eval_batch_size: blocks in an evaluation batch over all ranks; None for `batch_size`.
-        seed: seed of the order of the blocks.
+        seed: seed of the order of the blocks; None for the run's own.
         num_workers: worker processes a loader.
 
     Raises:
@@ -98,7 +100,7 @@ class TextData(CorpusData):
         batch_size: int = 32,
         steps_per_epoch: int | None = None,
         eval_batch_size: int | None = None,
-        seed: int = 0,
+        seed: int | None = None,
         num_workers: int = 0,
     ) -> None:
         super().__init__(
@@ -107,19 +109,17 @@ class TextData(CorpusData):
             text_column,
             vocabulary,
             vocabulary_size,
-            train_length,
-            eval_lengths,
-            batch_size,
-            steps_per_epoch,
-            eval_batch_size,
-            seed,
-            num_workers,
+            train_length=train_length,
+            eval_lengths=eval_lengths,
+            val_fraction=val_fraction,
+            batch_size=batch_size,
+            steps_per_epoch=steps_per_epoch,
+            eval_batch_size=eval_batch_size,
+            seed=seed,
+            num_workers=num_workers,
         )
-        if not 0 < val_fraction < 1:
-            raise ValueError(f"data.val_fraction must be between 0 and 1, not {val_fraction}")
         self.separate_documents = separate_documents
         self.reset_positions = reset_positions
-        self.val_fraction = val_fraction
         if streaming and steps_per_epoch is None:
             raise ValueError(
                 "data.steps_per_epoch is needed with data.streaming: the length of a stream is "
@@ -137,7 +137,7 @@ class TextData(CorpusData):
         self.val_documents = positive("val_documents", val_documents)
         self._packed: dict[str, Packed] = {}
 
-    def rows(self) -> dict[str, Dataset]:
+    def rows(self) -> "dict[str, Dataset]":
         splits = load_rows(self.path, self.subset, {"text_column": self.text_column})
         splits.pop("test", None)  # the test reads the validation text
         return splits
@@ -179,33 +179,15 @@ class TextData(CorpusData):
                     f"block of {length}: choose shorter blocks or give more text"
                 )
 
-    def train_dataloader(self) -> DataLoader | Epochs:
+    def train_dataloader(self) -> Iterable[Batch]:
         """The share of this rank in the stream of shuffled blocks."""
-        if self.streaming:
-            return self._epochs()
-        blocks = self._blocks("train", self.train_length)
-        n_batches = self.steps_per_epoch or max(1, len(blocks) // self.batch_size)
-        return self._train_loader(blocks, n_batches, ShuffledPasses(len(blocks), self.seed))
+        return self._epochs() if self.streaming else super().train_dataloader()
 
-    def val_dataloader(self) -> DataLoader:
-        """All of the validation text in blocks of `train_length`."""
-        blocks = self._blocks("val", self.train_length)
-        return self._eval_loader(blocks, len(blocks))
+    def _dataset(self, split: str, length: int) -> Blocks:
+        packed = self._packed["val" if split == "test" else split]
+        return Blocks(*packed, length, self.separate_documents, self.reset_positions)
 
-    def test_dataloader(self) -> list[DataLoader]:
-        """All of the validation text, one loader for each of `eval_lengths`."""
-        tests = [self._blocks("val", length) for length in self.eval_lengths]
-        return [self._eval_loader(blocks, len(blocks)) for blocks in tests]
-
-    def predict_dataloader(self) -> DataLoader:
-        """The validation text in blocks of the first of `eval_lengths`."""
-        blocks = self._blocks("val", self.eval_lengths[0])
-        return self._predict_loader(blocks, len(blocks))
-
-    def _blocks(self, split: str, length: int) -> Blocks:
-        return Blocks(*self._packed[split], length, self.separate_documents, self.reset_positions)
-
-    def _stream(self) -> dict[str, IterableDataset]:
+    def _stream(self) -> "dict[str, IterableDataset]":
         """The documents for training and validation, as they are read."""
         splits = stream_rows(self.path, self.subset, {"text_column": self.text_column})
         train = splits["train"]
@@ -220,11 +202,7 @@ class TextData(CorpusData):
 
     def _epochs(self) -> Epochs:
         rank, world_size = self._rank_and_world_size()
-        if self.batch_size % world_size:
-            raise ValueError(
-                f"data.batch_size={self.batch_size} cannot be shared by {world_size} ranks: "
-                f"it is the size over all ranks, so choose a multiple of {world_size}"
-            )
+        size = share(self.batch_size, world_size)
         blocks = StreamedBlocks(
             self._stream()["train"],
             self.path,
@@ -238,7 +216,7 @@ class TextData(CorpusData):
         )
         loader = endless_loader(
             blocks,
-            self.batch_size // world_size,
+            size,
             Collate(self.separate_documents, self.reset_positions),
             self.num_workers,
             self._options(blocks)["pin_memory"],
@@ -254,13 +232,13 @@ class TextData(CorpusData):
             return super()._corpus()
         return (stamp(self.path), self.text_column, "lines"), self._stream()["train"]
 
-    def _tokenised(self) -> dict[str, Dataset]:
+    def _tokenised(self) -> "dict[str, Dataset]":
         splits = self.rows()
         if "val" not in splits:
             splits = self._split(splits["train"])
         return self._encoded(splits)
 
-    def _split(self, texts: Dataset) -> dict[str, Dataset]:
+    def _split(self, texts: "Dataset") -> "dict[str, Dataset]":
         share, n = 1 - self.val_fraction, len(texts)
         if n > 1:
             n_train = max(1, int(share * n))

@@ -1,25 +1,24 @@
 """Texts with a class each: any file with a text and a label column, or a dataset on the Hub."""
 
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from datasets import ClassLabel, Dataset
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader
-from torch.utils.data import Dataset as TorchDataset
 
 from lightning_posenc.data.batch import Batch
 from lightning_posenc.data.corpus import CorpusData
+from lightning_posenc.data.finite import FiniteDataset
 from lightning_posenc.data.sources import decodable, load_rows
-from lightning_posenc.data.stream import ShuffledPasses
 from lightning_posenc.data.tokenised import Tokens, laid_out
-from lightning_posenc.tasks import Draws
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 
-class LabelledTexts(TorchDataset[Batch]):
+class LabelledTexts(FiniteDataset):
     """Texts of at most T tokens, padded to T with token 0; an empty text is one token 0.
 
     Args:
@@ -40,11 +39,7 @@ class LabelledTexts(TorchDataset[Batch]):
     def __len__(self) -> int:
         return len(self.items)
 
-    def __getitem__(self, index: int) -> Batch:
-        return self.__getitems__([index])
-
     def __getitems__(self, indices: list[int]) -> Batch:
-        """These texts, as one batch."""
         items = self.items[indices]
         tokens = np.zeros((len(items), self.length), dtype=np.int64)
         lengths = self.sizes[items.numpy()].clip(max=self.length)
@@ -85,7 +80,7 @@ class TextClassificationData(CorpusData):
         batch_size: texts in a training batch over all ranks; a multiple of their number.
         steps_per_epoch: training batches in an epoch; None for as many as one pass fills.
         eval_batch_size: texts in an evaluation batch over all ranks; None for `batch_size`.
-        seed: seed of the order of the texts.
+        seed: seed of the order of the texts; None for the run's own.
         num_workers: worker processes a loader.
 
     Raises:
@@ -107,7 +102,7 @@ class TextClassificationData(CorpusData):
         batch_size: int = 32,
         steps_per_epoch: int | None = None,
         eval_batch_size: int | None = None,
-        seed: int = 0,
+        seed: int | None = None,
         num_workers: int = 0,
     ) -> None:
         super().__init__(
@@ -116,21 +111,19 @@ class TextClassificationData(CorpusData):
             text_column,
             vocabulary,
             vocabulary_size,
-            train_length,
-            eval_lengths,
-            batch_size,
-            steps_per_epoch,
-            eval_batch_size,
-            seed,
-            num_workers,
+            train_length=train_length,
+            eval_lengths=eval_lengths,
+            val_fraction=val_fraction,
+            batch_size=batch_size,
+            steps_per_epoch=steps_per_epoch,
+            eval_batch_size=eval_batch_size,
+            seed=seed,
+            num_workers=num_workers,
         )
-        if not 0 < val_fraction < 1:
-            raise ValueError(f"data.val_fraction must be between 0 and 1, not {val_fraction}")
         self.label_column = label_column
-        self.val_fraction = val_fraction
         self._texts_of: dict[str, tuple[Tokens, Tensor, Tensor]] = {}
 
-    def rows(self) -> dict[str, Dataset]:
+    def rows(self) -> "dict[str, Dataset]":
         columns = {"text_column": self.text_column, "label_column": self.label_column}
         splits = load_rows(self.path, self.subset, columns)
         if "test" in splits and all(map(_is_missing, self._values(splits["test"]))):
@@ -150,7 +143,7 @@ class TextClassificationData(CorpusData):
     def prepare_data(self) -> None:
         """Load and tokenise once a machine; the `datasets` library caches the result."""
         _ = self._classes
-        self._tokenised()
+        self._encoded(self.rows())
 
     def setup(self, stage: str | None = None) -> None:
         """Read the tokens from the cache.
@@ -161,53 +154,33 @@ class TextClassificationData(CorpusData):
         if self._texts_of:
             return
         splits = self.rows()
-        tokens = {name: laid_out(rows) for name, rows in self._tokenised().items()}
+        tokens = {name: laid_out(rows) for name, rows in self._encoded(splits).items()}
         labels = {name: self._numbers(rows) for name, rows in splits.items()}
         items = {name: torch.arange(len(rows)) for name, rows in splits.items()}
         if "val" not in splits:
             n = len(splits["train"])
-            n_val = max(1, int(self.val_fraction * n))
-            if n_val >= n:
+            if n < 2:
                 raise ValueError(f"data.path={self.path} has {n} text(s): give at least 2")
-            order = Draws(0, "split", torch.tensor([0])).permutation(n)[0]
-            items["train"], items["val"] = order[n_val:].sort()[0], order[:n_val].sort()[0]
+            items["train"], items["val"] = self._held_out(n)
             tokens["val"], labels["val"] = tokens["train"], labels["train"]
         self._texts_of = {name: (tokens[name], labels[name], items[name]) for name in items}
         self._texts_of.setdefault("test", self._texts_of["val"])
 
-    def train_dataloader(self) -> DataLoader:
-        """The share of this rank in the stream of shuffled texts."""
-        texts = self._dataset("train", self.train_length)
-        n_batches = self.steps_per_epoch or max(1, len(texts) // self.batch_size)
-        return self._train_loader(texts, n_batches, ShuffledPasses(len(texts), self.seed))
-
-    def val_dataloader(self) -> DataLoader:
-        """All validation texts, cut to `train_length`."""
-        texts = self._dataset("val", self.train_length)
-        return self._eval_loader(texts, len(texts))
-
-    def test_dataloader(self) -> list[DataLoader]:
-        """All test texts, one loader for each of `eval_lengths`."""
-        tests = [self._dataset("test", length) for length in self.eval_lengths]
-        return [self._eval_loader(texts, len(texts)) for texts in tests]
-
-    def predict_dataloader(self) -> DataLoader:
-        """The test texts, cut to the first of `eval_lengths`."""
-        texts = self._dataset("test", self.eval_lengths[0])
-        return self._predict_loader(texts, len(texts))
-
     def _dataset(self, split: str, length: int) -> LabelledTexts:
         return LabelledTexts(*self._texts_of[split], length)
 
-    def _tokenised(self) -> dict[str, Dataset]:
-        return self._encoded(self.rows())
+    def _names(self, rows: "Dataset") -> list[str] | None:
+        """Names of the classes, if the label column holds their numbers and names them."""
+        from datasets import ClassLabel
 
-    def _values(self, rows: Dataset) -> NDArray[Any]:
+        feature = rows.features[self.label_column]
+        return list(feature.names) if isinstance(feature, ClassLabel) else None
+
+    def _values(self, rows: "Dataset") -> NDArray[Any]:
         """The label column as it is, (N,)."""
         with decodable(self.path):
             values = list(rows[self.label_column])
-        feature = rows.features[self.label_column]
-        if isinstance(feature, ClassLabel):
+        if self._names(rows) is not None:
             values = [None if value is None or value < 0 else value for value in values]
         return np.array(values, dtype=object)
 
@@ -215,7 +188,6 @@ class TextClassificationData(CorpusData):
     def _classes(self) -> list[Any]:
         """The values of the label column in the order of their numbers."""
         splits = self.rows()
-        feature = splits["train"].features[self.label_column]
         values: set[Any] = set()
         for name, rows in splits.items():
             found = self._values(rows)
@@ -227,8 +199,9 @@ class TextClassificationData(CorpusData):
                     "(counted from 0): label them or take them out"
                 )
             values |= set(found)
-        if isinstance(feature, ClassLabel):
-            return list(feature.names)
+        names = self._names(splits["train"])
+        if names is not None:
+            return names
         kinds = {type(value) for value in values}
         if kinds not in ({int}, {str}, {bool}):
             raise ValueError(
@@ -238,10 +211,10 @@ class TextClassificationData(CorpusData):
             )
         return sorted(values)
 
-    def _numbers(self, rows: Dataset) -> Tensor:
+    def _numbers(self, rows: "Dataset") -> Tensor:
         """Number of the class of each text, (N,) int64."""
         values = self._values(rows)
-        if isinstance(rows.features[self.label_column], ClassLabel):
+        if self._names(rows) is not None:
             return torch.tensor(values.astype(np.int64))
         number = {value: n for n, value in enumerate(self._classes)}
         return torch.tensor([number[value] for value in values])

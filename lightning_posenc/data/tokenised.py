@@ -1,13 +1,15 @@
 """Texts to token ids, once: the `datasets` library keeps the result where it caches."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from datasets import Dataset, Features, List, Value
 from numpy.typing import NDArray
 
 from lightning_posenc.data.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from datasets import Dataset, Features
 
 Rows = dict[str, list[Any]]
 
@@ -24,13 +26,15 @@ class Tokens(NamedTuple):
     sizes: NDArray[np.int64]
 
 
-def tokenised(texts: Dataset, column: str, vocabulary: Vocabulary) -> Dataset:
+def tokenised(texts: "Dataset", column: str, vocabulary: Vocabulary) -> "Dataset":
     """The ids of each text, in the column `ids` of a cached table."""
+    from datasets import Features, List, Value
+
     options = {"column": column, "vocabulary": vocabulary}
     return mapped(texts, encode, Features(ids=List(Value("int32"))), **options)
 
 
-def laid_out(rows: Dataset) -> Tokens:
+def laid_out(rows: "Dataset") -> Tokens:
     """All ids of `tokenised` in one array: a view of the memory-mapped cache if it has one chunk.
 
     Args:
@@ -46,8 +50,8 @@ def laid_out(rows: Dataset) -> Tokens:
 
 
 def mapped(
-    texts: Dataset, function: Callable[..., Rows], features: Features, **kwargs: Any
-) -> Dataset:
+    texts: "Dataset", function: Callable[..., Rows], features: "Features", **kwargs: Any
+) -> "Dataset":
     """Apply a function of batches of rows; the cached result is keyed on all arguments.
 
     Args:

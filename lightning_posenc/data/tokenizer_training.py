@@ -4,10 +4,7 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import datasets
-from datasets.fingerprint import Hasher
 from filelock import FileLock
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 LONGEST = 1 << 20  # characters that are handed over at once
 WORD = 256  # bytes; a longer word is cut, so that no piece is longer
@@ -27,6 +24,9 @@ def bpe_json(texts: Callable[[], Iterable[str]], key: object, size: int) -> str:
     Raises:
         ValueError: if the size is too small.
     """
+    import datasets
+    from datasets.fingerprint import Hasher
+
     if size < 256:
         raise ValueError(f"data.vocabulary_size={size}: give at least 256, one for every byte")
     folder = Path(datasets.config.HF_DATASETS_CACHE) / "lightning_posenc"
@@ -49,6 +49,8 @@ def train_bpe(texts: Iterable[str], size: int) -> str:
         texts: the corpus.
         size: number of pieces.
     """
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+
     tokenizer = Tokenizer(models.BPE())
     # A word can be a whole file, and without a limit one of 5 MB took more than 100 s to train on.
     words = pre_tokenizers.ByteLevel(add_prefix_space=False)

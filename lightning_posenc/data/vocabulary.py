@@ -4,10 +4,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 
 class Vocabulary(ABC):
@@ -110,6 +114,24 @@ class Subwords(Vocabulary):
         return _tokenizer(self.json).decode(list(ids))
 
 
+def read_tokenizer(path: str | Path) -> Subwords:
+    """The vocabulary of a tokenizer's JSON file.
+
+    Raises:
+        ValueError: if the file is not one.
+    """
+    try:
+        vocabulary = Subwords(Path(path).expanduser().read_bytes().decode("utf-8"))
+        _ = vocabulary.size
+    except Exception as error:  # `tokenizers` raises bare Exceptions
+        raise ValueError(
+            f"data.vocabulary={path} is not a tokenizer's JSON file: {error}"
+        ) from error
+    return vocabulary
+
+
 @lru_cache(maxsize=2)
-def _tokenizer(json: str) -> Tokenizer:
+def _tokenizer(json: str) -> "Tokenizer":
+    from tokenizers import Tokenizer
+
     return Tokenizer.from_str(json)

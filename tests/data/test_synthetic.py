@@ -170,3 +170,11 @@ def test_overfitting_repeats_the_same_batches(trainer, recorder):
     trainer(overfit_batches=2, max_epochs=3).fit(model, datamodule=data)
     expected = generate(Reverse(), 0, "train", torch.arange(16), 8).tokens.tolist()
     assert list(chain(*model.seen)) == expected * 3
+
+
+def test_the_seed_is_the_runs_unless_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
+    assert SyntheticData().seed == 0
+    monkeypatch.setenv("PL_GLOBAL_SEED", "7")
+    assert SyntheticData().seed == 7
+    assert SyntheticData(seed=3).seed == 3

@@ -133,7 +133,7 @@ def test_a_validation_split_of_the_source_is_used(monkeypatch):
         asked.append((args, kwargs))
         return splits
 
-    monkeypatch.setattr(sources, "load_dataset", load_dataset)
+    monkeypatch.setattr("datasets.load_dataset", load_dataset)
     monkeypatch.setattr(sources, "_unreachable", lambda: None)
     data = ready("someone/texts", subset="small", vocabulary="chars", train_length=8)
     assert asked[0] == (("someone/texts",), {"name": "small"})
@@ -285,7 +285,7 @@ def test_a_failure_of_the_hub(monkeypatch):
     def load_dataset(*args, **kwargs):
         raise ConnectionError("The Hub is ill\nand more")
 
-    monkeypatch.setattr(sources, "load_dataset", load_dataset)
+    monkeypatch.setattr("datasets.load_dataset", load_dataset)
     monkeypatch.setattr(sources, "_unreachable", lambda: None)
     monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", False)
     with pytest.raises(ValueError, match=r"^data\.path=a/b could not be loaded \(The Hub is ill\)"):
@@ -316,7 +316,7 @@ def test_a_file_that_is_no_tokenizer(text_file):
 
 
 def test_fetching_a_batch_is_fast(text_file):
-    blocks = ready(text_file, train_length=64)._blocks("train", 64)
+    blocks = ready(text_file, train_length=64)._dataset("train", 64)
     indices = torch.arange(12).tolist()
     seconds = []
     for _ in range(50):

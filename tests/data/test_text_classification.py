@@ -103,7 +103,7 @@ def test_integer_labels_are_numbered_in_order(tmp_path, kind):
 
 
 def fake_hub(monkeypatch, **splits):
-    monkeypatch.setattr(sources, "load_dataset", lambda *args, **kwargs: DatasetDict(splits))
+    monkeypatch.setattr("datasets.load_dataset", lambda *args, **kwargs: DatasetDict(splits))
     monkeypatch.setattr(sources, "_unreachable", lambda: None)
 
 
