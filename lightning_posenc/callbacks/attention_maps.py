@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from lightning_posenc.callbacks.figures import log_figure, new_figure
+from lightning_posenc.callbacks.probing import first
 from lightning_posenc.diagnostics.attention import captured_attention
 
 MAX_TOKENS = 64  # a longer map is neither readable nor worth its memory
@@ -33,15 +34,20 @@ class AttentionMaps(L.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         if dataloader_idx == 0 and batch_idx == 0 and batch.tokens.shape[1] <= MAX_TOKENS:
-            self._batch = batch
+            self._batch = first(batch, 1)
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if self._batch is None or not trainer.is_global_zero:
+        one, self._batch = self._batch, None
+        if trainer.world_size > 1:
+            # The first rank's, on every rank: they run a sharded model together, or hang.
+            one = trainer.strategy.broadcast(None if one is None else one.to(torch.device("cpu")))
+        if one is None:
             return
-        one = type(self._batch)(*(None if field is None else field[:1] for field in self._batch))
+        one = one.to(pl_module.device)
         with torch.no_grad(), captured_attention(pl_module) as layers:
             pl_module.predict_step(one, 0)
-        self._batch = None
+        if not trainer.is_global_zero:
+            return
         length = one.tokens.shape[1] if one.lengths is None else int(one.lengths[0])
         _draw(trainer, [layer[0, : self.n_heads, :length, :length].cpu() for layer in layers])
 

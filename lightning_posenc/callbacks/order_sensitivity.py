@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lightning_posenc.callbacks.figures import log_figure, new_figure
 from lightning_posenc.callbacks.probing import Measured, Probing
+from lightning_posenc.diagnostics.failed_pass import forget
 from lightning_posenc.diagnostics.order_sensitivity import OrderSensitivity as Changes
 from lightning_posenc.diagnostics.order_sensitivity import order_sensitivity
 
@@ -46,7 +47,11 @@ class OrderSensitivity(Probing):
         def forward(tokens: Tensor, positions: Tensor | None) -> Tensor:
             torch.set_rng_state(state)  # positions that are drawn are drawn the same each time
             positions = cut.positions if positions is None else positions
-            return module.logits(cut._replace(tokens=tokens, positions=positions))
+            try:
+                return module.logits(cut._replace(tokens=tokens, positions=positions))
+            except ValueError:  # positions beyond a table's end, which count as NaN
+                forget(module.encoder)
+                raise
 
         changes = order_sensitivity(forward, batch.tokens[:, :n_tokens])
         return {f"order/{name}": value for name, value in changes._asdict().items()}

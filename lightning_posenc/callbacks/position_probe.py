@@ -28,7 +28,7 @@ class PositionProbe(Probing):
 
     Args:
         every_n_steps: Optimizer steps from one measurement to the next, at least 1.
-        n_sequences: Sequences used on each rank, at least 2; fewer if a batch has fewer.
+        n_sequences: Sequences used, at least 2; fewer if a batch has fewer.
     """
 
     def __init__(self, every_n_steps: int = 100, n_sequences: int = 32) -> None:

@@ -32,7 +32,7 @@ class PositionalGradients(Probing):
 
     Args:
         every_n_steps: Optimizer steps from one measurement to the next, at least 1.
-        n_sequences: Sequences measured on each rank, at least 1; fewer if a batch has fewer.
+        n_sequences: Sequences measured, at least 1; fewer if a batch has fewer.
         with_positions: Whether to measure the gradient of the positions themselves: one pass more,
             in which a distance bias is evaluated for every pair of tokens.
     """

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
+from lightning_posenc.callbacks.gathering import gathered
 from lightning_posenc.callbacks.history import History
 
 Measured = Mapping[str, float | Tensor]
@@ -22,11 +23,13 @@ class Probing(L.Callback, ABC):
     The run goes on bit by bit as it would without: the model is put in evaluation mode,
     uncompiled, without checkpointed activations, in the trainer's precision; modes and random
     numbers are then put back, and no `.grad` is touched. Steps in between cost one comparison.
-    Every rank measures its share of the batch; the logged numbers are the means over ranks.
+    Every rank measures the same sequences, the first of the global batch: the numbers are those of
+    one process, on any number of ranks. The means over ranks are logged, which differ from them
+    only where the model draws numbers of its own on each rank.
 
     Args:
         every_n_steps: Optimizer steps from one measurement to the next, at least 1.
-        n_sequences: Sequences measured on each rank, at least 1; fewer if a batch has fewer.
+        n_sequences: Sequences measured, at least 1; fewer if a batch has fewer.
 
     Raises:
         ValueError: If a number is out of range, or the model is not one of this package's.
@@ -92,8 +95,12 @@ class Probing(L.Callback, ABC):
 
     def look(self, trainer: L.Trainer, module: Any, batch: Any, batch_idx: int) -> None:
         """Measure, log and remember."""
+        n_ranks = trainer.world_size
+        batch = first(batch, -(-self.n_sequences // n_ranks))
+        if n_ranks > 1:
+            batch = first(gathered(batch, n_ranks), self.n_sequences)
         with isolated(trainer, module), torch.no_grad():
-            measured = self.measure(module, first(batch, self.n_sequences), batch_idx)
+            measured = self.measure(module, batch, batch_idx)
         if not measured:
             return
         values = torch.stack(

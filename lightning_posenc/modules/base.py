@@ -9,12 +9,16 @@ from abc import abstractmethod
 from typing import Any, Literal
 
 import lightning as L
+import torch
+from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from torch import Tensor, nn
 from torch.optim import AdamW
 from torchmetrics import MeanMetric, Metric
 
 from lightning_posenc.data.batch import Batch
 from lightning_posenc.model.encoder import EncoderSpec
+from lightning_posenc.modules import sharding
+from lightning_posenc.modules.global_mean import weighted
 from lightning_posenc.modules.optim import (
     GroupWarmup,
     OptimizerFactory,
@@ -25,6 +29,7 @@ from lightning_posenc.modules.optim import (
 from lightning_posenc.positional import NoPE
 from lightning_posenc.positional.base import Factory, PositionalEncoding
 from lightning_posenc.positions import Positions
+from lightning_posenc.tasks import IGNORE
 
 Stage = Literal["val", "test"]
 
@@ -52,6 +57,10 @@ class EncoderModule(L.LightningModule):
             rises linearly to what the schedule gives them.
         positional_frozen_steps: Steps before those, in which the positional parameters stay as
             they are.
+        compile: Whether `torch.compile` runs the encoder, in place: checkpoints stay as they are.
+            Or the options that it is called with, such as {mode: max-autotune} or
+            {backend: aot_eager}. A second length of sequences compiles once more, and further
+            ones do not, unless {dynamic: false} says so.
     """
 
     def __init__(
@@ -68,6 +77,7 @@ class EncoderModule(L.LightningModule):
         positional_weight_decay: float = 0.0,
         positional_warmup_steps: int = 0,
         positional_frozen_steps: int = 0,
+        compile: bool | dict[str, Any] = False,
     ) -> None:
         super().__init__()
         # Kept for the checkpoint only: loggers get the run's whole config once, not twice.
@@ -87,6 +97,8 @@ class EncoderModule(L.LightningModule):
         self.positional_weight_decay = positional_weight_decay
         self.positional_warmup_steps = positional_warmup_steps
         self.positional_frozen_steps = positional_frozen_steps
+        self.compile_options = {} if compile is True else compile  # False: not compiled
+        self._is_compiled = False
         self.metrics = nn.ModuleDict()  # "val" and "test/len_<T>" -> name -> Metric
 
     @property
@@ -121,14 +133,17 @@ class EncoderModule(L.LightningModule):
         )
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        loss, _, _ = self.score(batch, batch_idx)
+        loss, _, targets = self.score(batch, batch_idx)
+        if self.trainer.world_size > 1:
+            loss = weighted(loss, _n_scored(targets), self.trainer.world_size)
         penalty = self.positional.penalty()
         # Only on the steps that loggers hear of: on others the call costs time and tells nobody.
         every: int = getattr(self.trainer, "log_every_n_steps")  # noqa: B009 (set at run time)
         if (self.trainer.global_step + 1) % every == 0:
-            self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.tokens))
+            rows = len(batch.tokens)
+            self.log("train/loss", loss, prog_bar=True, batch_size=rows, sync_dist=True)
             if penalty is not None:
-                self.log("train/penalty", penalty, batch_size=len(batch.tokens))
+                self.log("train/penalty", penalty, batch_size=rows)
         return loss if penalty is None else loss + penalty
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
@@ -153,6 +168,27 @@ class EncoderModule(L.LightningModule):
 
     def on_test_epoch_end(self) -> None:
         self._log_metrics("test")
+
+    def configure_model(self) -> None:
+        """Shard the parameters, where the strategy is ModelParallelStrategy; then compile."""
+        if self.device_mesh is not None:
+            device = self.trainer.strategy.root_device
+            sharding.shard(self, self.encoder, self.device_mesh, device)
+        if self.compile_options is not False and not self._is_compiled:
+            # Dynamo looks at the gradient of the encoder's input itself.
+            warnings.filterwarnings("ignore", "The .grad attribute of a Tensor", UserWarning)
+            # In place, and not the whole module, whose `self.log` would be compiled too.
+            self.encoder.compile(**self.compile_options)
+            self._is_compiled = True
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Number the optimizer's parameters so that any strategy can go on from the checkpoint."""
+        if isinstance(self.trainer.strategy, SingleDeviceStrategy | DDPStrategy):
+            states = checkpoint.get("optimizer_states", [])
+            for n, (state, optimizer) in enumerate(
+                zip(states, self.trainer.optimizers, strict=False)
+            ):
+                states[n] = sharding.number_as_the_model_does(state, optimizer, self)
 
     def configure_optimizers(self) -> Any:
         groups = parameter_groups(self, self.positional, self.positional_weight_decay)
@@ -183,7 +219,9 @@ class EncoderModule(L.LightningModule):
         predictions = logits.argmax(dim=-1)
         for name, metric in metrics.items():
             if name == "loss":
-                metric.update(loss, weight=(targets >= 0).sum())
+                n_scored = _n_scored(targets)
+                # The mean over no targets is NaN, which a weight of 0 would not take away.
+                metric.update(torch.where(n_scored > 0, loss, 0.0), weight=n_scored)
             else:
                 metric.update(predictions, targets)
         return predictions
@@ -196,6 +234,11 @@ class EncoderModule(L.LightningModule):
             # torchmetrics reduces over ranks in compute().
             values = {name: metric.compute() for name, metric in metrics.items()}  # type: ignore[operator]
             for name, value in self.with_derived(values).items():
-                self.log(f"{stage}/{name}{suffix}", value)
+                # Said to Lightning, which warns: every rank has the same value already.
+                self.log(f"{stage}/{name}{suffix}", value, sync_dist=True)
             for metric in metrics.values():  # type: ignore[operator]
                 metric.reset()
+
+
+def _n_scored(targets: Tensor) -> Tensor:
+    return (targets != IGNORE).sum()

@@ -1,0 +1,1 @@
+"""Several processes: what one computes, two compute together."""
