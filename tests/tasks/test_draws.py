@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from lightning_posenc.tasks import Draws
+from lightning_posenc.tasks.draws import _mix, _mix_number
 
 
 def draws(seed=0, split="train", n=4096, first=0):
@@ -124,3 +125,8 @@ def test_same_numbers_in_another_process():
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     here = Draws(1, "test", torch.arange(3)).integers(0, 1000, 4).tolist()
     assert out.stdout.strip() == str(here)
+
+
+def test_one_number_is_mixed_as_a_tensor_is() -> None:
+    numbers = [0, 1, -1, 12345678901234567, 2**63 - 1, -(2**63)]
+    assert _mix(torch.tensor(numbers)).tolist() == [_mix_number(number) for number in numbers]
