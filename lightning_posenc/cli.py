@@ -71,6 +71,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(COMMANDS)}"
         return _fail(f"unknown command {args[0]!r}: {hint}")
     studies = args[0] in STUDIES
+    if not studies:
+        from lightning_posenc.startup import import_torchmetrics
+
+        import_torchmetrics()
     module = f"studies.{args[0]}" if studies else "training"
     command = importlib.import_module(f"lightning_posenc.{module}")
     try:

@@ -8,12 +8,14 @@ Shapes: B sequences, T queries, S keys.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, reduce
+from functools import cache, reduce
 from operator import and_
 
 import torch
 from torch import Tensor
+from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 
 
 class Mask(ABC):
@@ -137,6 +139,8 @@ class Visibility:
         self.n_queries = n_queries
         self.n_keys = n_keys
         self.device = device
+        self._dense: Tensor | None = None
+        self._block: BlockMask | None = None
         self._bias: Tensor | None = None
         self._added: Tensor | None = None
 
@@ -145,12 +149,31 @@ class Visibility:
         """Whether the mask is the causal one and nothing else, over as many queries as keys."""
         return self.n_queries == self.n_keys and self.mask == Causal()
 
-    @cached_property
+    @property
     def dense(self) -> Tensor | None:
         """(B|1, 1, T, S) bool, or None if everything is visible."""
-        if self.mask is None:
-            return None
-        return self.mask.dense(self.n_queries, self.n_keys, self.device)
+        # No cached_property, whose lock (Python 3.11) breaks a compiled model's graph.
+        if self._dense is None and self.mask is not None:
+            self._dense = self.mask.dense(self.n_queries, self.n_keys, self.device)
+        return self._dense
+
+    @property
+    def block(self) -> BlockMask | None:
+        """FlexAttention's form, which skips blocks that nobody sees; None as for `dense`."""
+        if self._block is None and (mask := self.mask) is not None:
+            before = self.n_keys - self.n_queries  # keys that come before the first query
+            # Uncompiled, it goes through a dense mask.
+            compiles = self.device.type == "cuda" and not torch.compiler.is_compiling()
+            create = _compiled_create() if compiles else create_block_mask
+            self._block = create(
+                lambda b, h, q, k: mask(b, q + before, k),
+                B=mask.n_sequences if mask.n_sequences > 1 else None,
+                H=None,
+                Q_LEN=self.n_queries,
+                KV_LEN=self.n_keys,
+                device=str(self.device),
+            )
+        return self._block
 
     def added_to(self, bias: Tensor, dtype: torch.dtype) -> Tensor:
         """Put -inf into a bias (B|1, H|1, T, S) wherever a key is hidden.
@@ -177,3 +200,8 @@ class Visibility:
         if bias.dtype != dtype:
             bias = bias - bias.detach().amax(dim=-1, keepdim=True)
         return bias.to(dtype)
+
+
+@cache
+def _compiled_create() -> Callable[..., BlockMask]:
+    return torch.compile(create_block_mask, dynamic=True)

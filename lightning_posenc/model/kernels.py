@@ -12,12 +12,12 @@ Shapes: B sequences, H heads, G key-value heads (G divides H), T queries, S keys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
+from torch.nn.attention.flex_attention import flex_attention
 
 from lightning_posenc.masks import Visibility
 
@@ -131,8 +131,9 @@ class Flex(SDPA):
     """FlexAttention: a block-sparse mask that skips what nobody sees, and a bias without the sum.
 
     Taken on CUDA, without attention dropout (which it lacks) and for a bias that needs no gradient
-    (whose backward has open faults: pytorch #145208, #157677). Otherwise `SDPA`, and so on the CPU,
-    where FlexAttention has no backward.
+    (whose backward has open faults: pytorch #145208, #157677; tests/model/test_flex.py holds it to
+    the oracle where there is a GPU). Otherwise `SDPA`, and so on the CPU, where FlexAttention has
+    no backward for queries, keys and values.
     """
 
     def forward(self, operands: Operands) -> Tensor:
@@ -140,7 +141,10 @@ class Flex(SDPA):
         drops = self.training and self.dropout > 0
         if not operands.q.is_cuda or operands.rescore is not None or learned or drops:
             return super().forward(operands)
-        return flex(_compiled_flex(), operands)
+        attend: Callable[..., Any] = flex_attention
+        if not torch.compiler.is_compiling():  # else it is compiled with the rest of the model
+            attend = _compiled_flex()
+        return flex(attend, operands)
 
 
 def flex(attend: Callable[..., Tensor], operands: Operands) -> Tensor:
@@ -151,7 +155,7 @@ def flex(attend: Callable[..., Tensor], operands: Operands) -> Tensor:
         k,
         v,
         score_mod=None if bias is None else _adding(bias),
-        block_mask=_block_mask(visibility),
+        block_mask=visibility.block,
         scale=scale,
         enable_gqa=operands.is_grouped,
     )
@@ -164,21 +168,6 @@ def _adding(bias: Tensor) -> Callable[..., Tensor]:
         return score + bias[b % rows, h % heads, q, k]
 
     return score_mod
-
-
-def _block_mask(visibility: Visibility) -> BlockMask | None:
-    mask = visibility.mask
-    if mask is None:
-        return None
-    before = visibility.n_keys - visibility.n_queries  # keys that come before the first query
-    return create_block_mask(
-        lambda b, h, q, k: mask(b, q + before, k),
-        B=mask.n_sequences if mask.n_sequences > 1 else None,
-        H=None,
-        Q_LEN=visibility.n_queries,
-        KV_LEN=visibility.n_keys,
-        device=str(visibility.device),
-    )
 
 
 @cache

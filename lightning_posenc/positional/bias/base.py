@@ -41,6 +41,8 @@ class RelativeBias(PositionalEncoding, ABC):
             (H, *delta.shape), or (L, H, *delta.shape) if layers differ.
         """
 
+    # The table's size is read from the positions: here, once, a compiled model leaves its graph.
+    @torch.compiler.disable
     def prepare(self, q_pos: Tensor, k_pos: Tensor) -> Tensor | PerLayerTable:
         delta = offsets(q_pos, k_pos)
         if delta.is_floating_point():
