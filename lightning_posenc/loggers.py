@@ -14,8 +14,8 @@ from lightning.fabric.utilities.logger import _flatten_dict, _sanitize_params
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-SWEEP = "LIGHTNING_POSENC_SWEEP"  # name of the sweep that a run is a trial of
-TRIAL = "LIGHTNING_POSENC_TRIAL"  # and the trial's number
+from lightning_posenc.run_directory import SWEEP, TRIAL
+
 _AGENT = "WANDB_SWEEP_ID"  # set by an agent of W&B, which waits for the run's metric
 
 # What W&B takes from the environment if it is not told; a user's variable is not overruled.

@@ -10,7 +10,10 @@ SUMMARY = "summary.json"
 CHECKPOINTS = "checkpoints"
 FIGURES = "figures"
 
-_SHARED = "LIGHTNING_POSENC_RUN_DIR"  # tells the processes that a run starts which directory is its
+# Environment variables.
+RUN_DIR = "LIGHTNING_POSENC_RUN_DIR"  # tells the processes that a run starts which directory is its
+SWEEP = "LIGHTNING_POSENC_SWEEP"  # name of the sweep that a run is a trial of
+TRIAL = "LIGHTNING_POSENC_TRIAL"  # and the trial's number
 
 
 def resume_directory(ckpt_path: Path) -> Path | None:
@@ -30,8 +33,8 @@ def choose(given: Path | None, name: str, resumes: bool) -> Path:
     Raises:
         ValueError: If the directory holds another run, or is a file.
     """
-    if _SHARED in os.environ:
-        return Path(os.environ[_SHARED])
+    if RUN_DIR in os.environ:
+        return Path(os.environ[RUN_DIR])
     directory = Path("runs", name, _new_id()) if given is None else given
     if directory.exists() and not directory.is_dir():
         raise ValueError(f"run_dir={directory} is a file: name a directory")
@@ -40,13 +43,13 @@ def choose(given: Path | None, name: str, resumes: bool) -> Path:
             f"run_dir={directory} already holds a run: name another directory, or resume it with "
             f"--ckpt_path {directory / CHECKPOINTS / 'last.ckpt'}"
         )
-    os.environ[_SHARED] = str(directory.absolute())
+    os.environ[RUN_DIR] = str(directory.absolute())
     return directory
 
 
 def release() -> None:
     """Forget the directory, so that another run in this process chooses its own."""
-    os.environ.pop(_SHARED, None)
+    os.environ.pop(RUN_DIR, None)
 
 
 def _new_id() -> str:

@@ -1,6 +1,8 @@
 """The commands that run a Lightning Trainer: fit, validate, test, predict."""
 
 import argparse
+import signal
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -9,12 +11,15 @@ import lightning as L
 from jsonargparse import Namespace
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.plugins.io import CheckpointIO
+from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 # Imported whole, so that a config can name any of their classes without a path.
 from lightning_posenc import (  # noqa: F401
     callbacks,
     data,
+    loggers,
     masks,
     model,
     modules,
@@ -23,19 +28,23 @@ from lightning_posenc import (  # noqa: F401
     run_directory,
     tasks,
 )
-from lightning_posenc.checkpoint_config import SaveRunConfig, with_checkpoint_config
+from lightning_posenc.callbacks.preemption import Preemption
+from lightning_posenc.callbacks.same_checkpoint import SameCheckpoint
+from lightning_posenc.callbacks.unfinished_step import ROW, UnfinishedStep
+from lightning_posenc.checkpoint_config import LAST, SaveRunConfig, with_checkpoint_config
+from lightning_posenc.checkpoint_io import WholeCheckpointIO, newest, read, remove_unfinished
 from lightning_posenc.messages import explain
 from lightning_posenc.metrics_csv import MetricsCSV
 
 USER_ERRORS = (argparse.ArgumentError, ValueError, FileNotFoundError, MisconfigurationException)
 
 _EVERY_RUN = (
-    callbacks.RunSummary,
     callbacks.RandomState,
     callbacks.ResultsTable,
     callbacks.AccuracyByPosition,
     callbacks.AttentionMaps,
     callbacks.Predictions,
+    callbacks.BestScore,
 )
 
 
@@ -62,6 +71,7 @@ class TrainingCLI(LightningCLI):
             parser.link_arguments(f"data.{size}", f"model.init_args.{size}", apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        self.command = list(args)
         with with_checkpoint_config(args) as completed:
             self.config = parser.parse_args(completed)
 
@@ -72,39 +82,59 @@ class TrainingCLI(LightningCLI):
         config = self.config[self.subcommand]
         ckpt_path = config.get("ckpt_path")
         fits = self.subcommand == "fit"
+        resumes = bool(fits and ckpt_path)
+        if fits and ckpt_path == LAST:  # of a config file, or there is no checkpoint yet
+            if not config.run_dir:
+                raise ValueError("ckpt_path=last needs --run_dir: which run is to go on?")
+            ckpt_path = config.ckpt_path = newest(config.run_dir)
         if fits and ckpt_path and not config.run_dir:
             config.run_dir = run_directory.resume_directory(Path(ckpt_path))
         files = [str(path) for path in config.get("config") or ()]
-        name = config.name or (Path(files[0]).stem if files else str(self.subcommand))
-        self.run_dir = run_directory.choose(config.run_dir, name, resumes=bool(fits and ckpt_path))
+        self.name = config.name or (Path(files[0]).stem if files else str(self.subcommand))
+        self.run_dir = run_directory.choose(config.run_dir, self.name, resumes)
+        self._given = self.config.clone()
         for logger in _as_list(config.trainer.logger):
-            # W&B's default is the working directory.
-            if isinstance(logger, Namespace) and logger.get("init_args.save_dir") == ".":
-                logger.init_args.save_dir = str(self.run_dir)
+            if isinstance(logger, Namespace):
+                loggers.belong(logger, self.run_dir, self.name, str(self.subcommand))
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
+        self.config = self._given  # saved without what the loggers are told of this run alone
         config = self._get(self.config_init, "trainer")
-        loggers: list[Any] = []
+        ckpt_path = self.config[self.subcommand].get("ckpt_path")
+        fits = self.subcommand == "fit"
+        told: list[Any] = []
         if config["logger"] is not False:
-            loggers = [MetricsCSV(self.run_dir), *_as_list(config["logger"])]
+            before = read(Path(ckpt_path)) if fits and ckpt_path else {}
+            table = MetricsCSV(self.run_dir, before.get("global_step", 0), before.get(ROW))
+            told = [table, *_as_list(config["logger"])]
+            told = loggers.with_agent(told, self.run_dir, self.name, str(self.subcommand))
         given: list[Callback] = _as_list(config["callbacks"])
-        ours: list[Callback] = [make() for make in _EVERY_RUN]
+        summary = callbacks.RunSummary(self.command)
+        ours: list[Callback] = [summary, *(make() for make in _EVERY_RUN)]
         saves = config["enable_checkpointing"] is not False and not config["fast_dev_run"]
         if saves and not any(isinstance(callback, ModelCheckpoint) for callback in given):
             # Where nothing is trained, the callback only takes up what the checkpoint knows of it.
-            ckpt_path = self.config[self.subcommand].get("ckpt_path")
-            old = None if self.subcommand == "fit" or not ckpt_path else Path(ckpt_path).parent
-            ours.append(
-                ModelCheckpoint(
-                    old or self.run_dir / run_directory.CHECKPOINTS,
-                    filename="best",
-                    monitor="val/loss",
-                    save_last=True,
-                    enable_version_counter=False,
+            old = None if fits or not ckpt_path else Path(ckpt_path).parent
+            folder = old or self.run_dir / run_directory.CHECKPOINTS
+            # The best first: a run that goes on from the last does not save that again. Not by
+            # `save_last`, which saves only where the monitored metric has improved.
+            for filename, monitor in (("best", "val/loss"), ("last", None)):
+                ours.append(
+                    ModelCheckpoint(folder, filename, monitor, enable_version_counter=False)
                 )
-            )
+        if fits:
+            remove_unfinished(self.run_dir)
+            last = self.run_dir / run_directory.CHECKPOINTS / "last.ckpt"
+            stops = Preemption(last if saves else None)
+            given = [*given, UnfinishedStep(), SameCheckpoint(ckpt_path), stops]
+        plugins = _as_list(config["plugins"])
+        if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+            plugins = [*plugins, WholeCheckpointIO()]
         return super().instantiate_trainer(
-            logger=loggers, default_root_dir=str(self.run_dir), callbacks=[*ours, *given]
+            logger=told,
+            default_root_dir=str(self.run_dir),
+            callbacks=[*ours, *given],
+            plugins=plugins,
         )
 
     def after_fit(self) -> None:
@@ -117,28 +147,41 @@ class TrainingCLI(LightningCLI):
             print(f"run directory: {self.run_dir}")
 
 
-def run(args: list[str]) -> None:
+# Errors are raised, and said by `one_line`; no option may be guessed from its beginning.
+_STRICT = {"exit_on_error": False, "allow_abbrev": False}
+OPTIONS: dict[str, Any] = {
+    "seed_everything_default": 0,
+    "trainer_defaults": {"use_distributed_sampler": False},
+    "parser_kwargs": {**_STRICT, **{name: dict(_STRICT) for name in TrainingCLI.subcommands()}},
+    "auto_configure_optimizers": False,
+}
+
+
+def run(args: list[str]) -> int:
     """Run `fit`, `validate`, `test` or `predict` with their options.
+
+    Returns:
+        Exit status: 0, or 143 if the run was stopped by SIGTERM and wants to be started again.
 
     Raises:
         USER_ERRORS: What the user can mend; `one_line` says it.
     """
-    # Errors are raised, and said by `one_line`; no option may be guessed from its beginning.
-    strict = {"exit_on_error": False, "allow_abbrev": False}
     # Lightning's own use of torch 2.13, which no user can mend.
     warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)
     try:
-        TrainingCLI(
-            save_config_callback=SaveRunConfig,
-            save_config_kwargs={"save_to_log_dir": False},  # it has a place of its own
-            seed_everything_default=0,
-            trainer_defaults={"use_distributed_sampler": False},
-            parser_kwargs={**strict, **{name: dict(strict) for name in TrainingCLI.subcommands()}},
-            auto_configure_optimizers=False,
-            args=args,
-        )
+        with loggers.finished_at_end():
+            TrainingCLI(
+                save_config_callback=SaveRunConfig,
+                save_config_kwargs={"save_to_log_dir": False},  # it has a place of its own
+                args=args,
+                **OPTIONS,
+            )
+    except SIGTERMException as stop:  # an exit, to Python, and with status 0
+        rank_zero_only(print)(str(stop) or "stopped by SIGTERM", file=sys.stderr)
+        return 128 + signal.SIGTERM
     finally:
         run_directory.release()
+    return 0
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -14,7 +14,7 @@ CORE = {"positions", "positional", "masks", "model"}
 LEARNED = {"tasks", "data", "modules"}
 WATCHED = {"diagnostics", "callbacks"}
 
-RUN = {"run_directory", "metrics_csv", "loggers", "checkpoint_config", "messages"}
+RUN = {"run_directory", "metrics_csv", "loggers", "checkpoint_config", "checkpoint_io", "messages"}
 
 # What each place may import besides itself and what everything may.
 FREE = {"dims", "effective_length", "__version__"}
@@ -31,13 +31,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "diagnostics": CORE,
     "run_directory": set(),
     "metrics_csv": {"run_directory"},
-    "loggers": set(),
-    "checkpoint_config": {"run_directory", "loggers"},
+    "loggers": {"run_directory"},
+    "startup": set(),
+    "checkpoint_io": {"run_directory"},
+    "checkpoint_config": {"run_directory", "loggers", "checkpoint_io"},
     "messages": CORE | LEARNED,
     "callbacks": CORE | LEARNED | {"diagnostics", "run_directory"},
     "training": CORE | LEARNED | WATCHED | RUN,
     "studies": CORE | LEARNED | WATCHED | RUN | {"training"},
-    "cli": CORE | LEARNED | WATCHED | RUN | {"training", "studies"},
+    "cli": CORE | LEARNED | WATCHED | RUN | {"startup", "training", "studies"},
     "__main__": {"cli"},
 }
 FILES = [path for path in sorted(ROOT.rglob("*.py")) if path != ROOT / "__init__.py"]

@@ -26,15 +26,19 @@ def test_command(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     root = Path(__file__).parents[1]
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    (tmp_path / "configs").symlink_to(root / "configs")
+    for folder in ("configs", "sweeps"):
+        (tmp_path / folder).symlink_to(root / folder)
     (tmp_path / "my_module.py").write_text(MY_MODULE)
     (tmp_path / "tinyshakespeare.txt").write_text("to be, or not to be: the question\n" * 200)
     arguments = shlex.split(command)
-    if "ID" in command:  # a run that the reader has made before
+    if arguments[0] == "sweep":
+        arguments += ["--run_cap", "1"]
+    elif "ID" in command or arguments[0] == "report":  # what the reader has made before
         quick = ["--data.steps_per_epoch=2", "--trainer.max_epochs=1", "--data.eval_samples=64"]
         quick.append("--trainer.log_every_n_steps=1")
         made = ["fit", "--config", "configs/quickstart.yaml", *quick]
-        assert main([*made, "--run_dir", "runs/quickstart/ID"]) == 0
+        run = "runs/quick/0" if arguments[0] == "report" else "runs/quickstart/ID"
+        assert main([*made, "--run_dir", run]) == 0
     elif arguments[0] == "fit":
         arguments.append("--trainer.fast_dev_run=1")
     assert main(arguments) == 0

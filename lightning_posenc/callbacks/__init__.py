@@ -3,6 +3,7 @@
 from lightning_posenc.callbacks.accuracy_by_position import AccuracyByPosition
 from lightning_posenc.callbacks.attention_maps import AttentionMaps
 from lightning_posenc.callbacks.attention_statistics import AttentionStatistics
+from lightning_posenc.callbacks.best_score import BestScore
 from lightning_posenc.callbacks.drop_positions import DropPositions
 from lightning_posenc.callbacks.figures import log_figure
 from lightning_posenc.callbacks.length_generalization import LengthGeneralization
@@ -15,11 +16,13 @@ from lightning_posenc.callbacks.random_state import RandomState
 from lightning_posenc.callbacks.rank_collapse import RankCollapse
 from lightning_posenc.callbacks.results_table import ResultsTable
 from lightning_posenc.callbacks.run_summary import RunSummary
+from lightning_posenc.callbacks.tables import log_table
 
 __all__ = [
     "AccuracyByPosition",
     "AttentionMaps",
     "AttentionStatistics",
+    "BestScore",
     "DropPositions",
     "LengthGeneralization",
     "OrderSensitivity",
@@ -32,4 +35,5 @@ __all__ = [
     "ResultsTable",
     "RunSummary",
     "log_figure",
+    "log_table",
 ]

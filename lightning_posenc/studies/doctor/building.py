@@ -8,7 +8,7 @@ import torch
 from lightning_posenc import run_directory
 from lightning_posenc.studies.doctor.admission import admit
 from lightning_posenc.studies.doctor.patient import OwnPatient
-from lightning_posenc.training import TrainingCLI
+from lightning_posenc.training import OPTIONS, TrainingCLI
 
 
 class Builder(TrainingCLI):
@@ -33,15 +33,7 @@ def build(args: list[str]) -> tuple[OwnPatient, Path | None]:
     Returns:
         The patient, and the directory of the run that the checkpoint belongs to, if there is one.
     """
-    strict = {"exit_on_error": False, "allow_abbrev": False}
-    cli = Builder(
-        save_config_callback=None,
-        seed_everything_default=0,
-        trainer_defaults={"use_distributed_sampler": False},
-        parser_kwargs={**strict, **{name: dict(strict) for name in Builder.subcommands()}},
-        auto_configure_optimizers=False,
-        args=["test", *args],
-    )
+    cli = Builder(save_config_callback=None, args=["test", *args], **OPTIONS)
     ckpt_path = cli.given.get("ckpt_path")
     steps, name, directory = 0, "an untrained model", None
     if files := [Path(str(path)).stem for path in cli.given.get("config") or ()]:

@@ -36,13 +36,12 @@ def train(args: list[str], threads: int) -> int:
     torch.set_num_threads(threads)
     try:
         # Nobody watches a trial's bar. What the sweep says comes later, and beats it.
-        training.run(["fit", "--trainer.enable_progress_bar=false", *args])
+        return training.run(["fit", "--trainer.enable_progress_bar=false", *args])
     except training.USER_ERRORS as error:
         if os.environ.get("LIGHTNING_POSENC_TRACEBACK"):
             traceback.print_exc()
         print(f"error: {training.one_line(error)}", file=sys.stderr)
         return 2
-    return 0
 
 
 def parse(args: list[str]) -> str | None:
@@ -54,16 +53,8 @@ def parse(args: list[str]) -> str | None:
     Returns:
         What is wrong with them, in one line, or None.
     """
-    strict = {"exit_on_error": False, "allow_abbrev": False}
     try:
-        _Parser(
-            save_config_callback=None,
-            seed_everything_default=0,
-            trainer_defaults={"use_distributed_sampler": False},
-            parser_kwargs={**strict, **{name: dict(strict) for name in _Parser.subcommands()}},
-            auto_configure_optimizers=False,
-            args=["fit", *args],
-        )
+        _Parser(save_config_callback=None, args=["fit", *args], **training.OPTIONS)
     except _Parsed:
         return None
     except training.USER_ERRORS as error:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lightning_posenc.run_directory import _SHARED as RUN_DIR
+from lightning_posenc.run_directory import RUN_DIR, SWEEP, TRIAL
 from lightning_posenc.studies.sweep import command, hyperband, logged, machine, processes
 from lightning_posenc.studies.sweep.definition import Definition
 from lightning_posenc.studies.sweep.directory import SweepDirectory
@@ -24,10 +24,6 @@ POLL = 0.5  # seconds between two looks at what runs
 SHOWN = 300  # characters of an error
 
 _JSON = "parameters.json"
-
-# `loggers.py`, which is too heavy to import here, reads them.
-SWEEP = "LIGHTNING_POSENC_SWEEP"
-TRIAL = "LIGHTNING_POSENC_TRIAL"
 
 
 @dataclass

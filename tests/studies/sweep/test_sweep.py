@@ -13,9 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from lightning_posenc import loggers
 from lightning_posenc.cli import main
-from lightning_posenc.studies.sweep import scheduler
 from lightning_posenc.studies.sweep.directory import SweepDirectory
 
 TOY = str(Path(__file__).parent / "toy.py")
@@ -119,11 +117,12 @@ def test_arguments_reach_a_program_as_a_file_too() -> None:
 
 
 def begin(file: str, *more: str) -> subprocess.Popen[bytes]:
-    """A sweep in a process of its own."""
+    """A sweep in a process of its own, which heeds Ctrl-C even if these tests do not."""
     return subprocess.Popen(
         [sys.executable, "-m", "lightning_posenc", "sweep", file, "--jobs", "2", *more],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
 
 
@@ -323,10 +322,6 @@ def test_mistakes_end_in_one_line(
     assert said in error
     assert error.count("\n") == 1
     assert not Path("runs").exists()
-
-
-def test_loggers_learn_of_the_sweep_by_the_same_names() -> None:
-    assert (scheduler.SWEEP, scheduler.TRIAL) == (loggers.SWEEP, loggers.TRIAL)
 
 
 def test_help_does_not_wait_for_torch() -> None:
