@@ -211,14 +211,14 @@ def page(rows: dict[str, Any]) -> str:
             "",
             about[2].removeprefix("length: "),
             "",
-            f"MiB / seconds by T; - needs more than {first['max_gb']:g} GB of address space.",
+            f"MiB / seconds by T; - needs more than "
+            f"{first['max_gb']:g} GB of address space; an empty cell was not measured.",
             "",
             f"| encoding | {' | '.join(map(str, lengths))} | exponent | |",
             f"|---|{'---|' * len(lengths)}---|---|",
         ]
         for name, row in of_lengths.items():
-            cells = [row["lengths"].get(str(length)) for length in lengths]
-            shown = ["-" if c is None else f"{c['mb']:.0f} / {c['seconds']:.2f}" for c in cells]
+            shown = [_cell(row["lengths"], length) for length in lengths]
             slope = row["exponent"]
             verdict = "" if slope is None else "linear" if slope <= LINEAR else "not linear"
             number = "" if slope is None else f"{slope:.2f}"
@@ -243,6 +243,13 @@ def page(rows: dict[str, Any]) -> str:
             "",
         ]
     return "\n".join(lines)
+
+
+def _cell(found: dict[str, Any], length: int) -> str:
+    if str(length) not in found:
+        return ""
+    row = found[str(length)]
+    return "-" if row is None else f"{row['mb']:.0f} / {row['seconds']:.2f}"
 
 
 def main() -> None:

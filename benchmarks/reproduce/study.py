@@ -177,7 +177,10 @@ def _table(short: str, study: Study, kept: dict) -> Iterator[str]:
         | dict.fromkeys(c for each in study.published.values() for c in each)
     )
     yield f"\n## {study.title}\n"
-    yield f"    python -m lightning_posenc fit {' '.join(study.fit)}\n"
+    yield f"    python -m lightning_posenc fit {' '.join(map(_shown, study.fit))}\n"
+    if not any(found.values()):
+        yield "Not run yet."
+        return
     yield f"| | more arguments | seeds | {' | '.join(columns)} |"
     yield "|---|---|---" + "|--:" * len(columns) + "|"
     for row, runs in found.items():
@@ -189,6 +192,12 @@ def _table(short: str, study: Study, kept: dict) -> Iterator[str]:
         ]
         arguments = " ".join(f"`{argument}`" for argument in study.rows[row])
         yield f"| {row} | {arguments} | {len(runs)} | {' | '.join(cells)} |"
+
+
+def _shown(argument: str) -> str:
+    """An argument without the folder that the reader's own text lies in."""
+    name, is_path, value = argument.partition("data.path=")
+    return f"{name}{is_path}{Path(value).name}" if is_path else argument
 
 
 def _cell(values: list[float], decimals: int) -> str:
