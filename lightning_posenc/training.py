@@ -124,9 +124,9 @@ class TrainingCLI(LightningCLI):
                 )
         if fits:
             remove_unfinished(self.run_dir)
-            last = self.run_dir / run_directory.CHECKPOINTS / "last.ckpt"
-            stops = Preemption(last if saves else None)
-            given = [*given, UnfinishedStep(), SameCheckpoint(ckpt_path), stops]
+            given = [*given, UnfinishedStep(), SameCheckpoint(ckpt_path)]
+        if fits and saves:
+            given.append(Preemption(self.run_dir / run_directory.CHECKPOINTS / "last.ckpt"))
         plugins = _as_list(config["plugins"])
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
             plugins = [*plugins, WholeCheckpointIO()]

@@ -80,6 +80,11 @@ def test_a_run_keeps_everything_in_its_directory(tmp_path: Path) -> None:
     assert len(steps) >= 12
 
 
+def test_without_checkpoints(tmp_path: Path) -> None:
+    assert fit(tmp_path / "run", "--trainer.enable_checkpointing=false") == 0
+    assert not list(tmp_path.rglob("*.ckpt"))
+
+
 def test_a_directory_is_never_used_twice(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

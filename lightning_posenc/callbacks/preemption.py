@@ -17,10 +17,10 @@ class Preemption(Checkpoint):
     them was sent the signal. A validation in progress is finished first, and one step made.
 
     Args:
-        checkpoint: Where to save; None to stop without saving.
+        checkpoint: Where to save.
     """
 
-    def __init__(self, checkpoint: Path | None) -> None:
+    def __init__(self, checkpoint: Path) -> None:
         self.checkpoint = checkpoint
         self._received = False
         self._saved: str | None = None  # to say where, once it is
@@ -63,10 +63,8 @@ class Preemption(Checkpoint):
             received = trainer.strategy.reduce_boolean_decision(received, all=False)
         if not received or self._saved is not None:
             return
-        self._saved = ""
-        if self.checkpoint is not None:
-            trainer.save_checkpoint(self.checkpoint)
-            self._saved = f": step {trainer.global_step} is saved"
+        trainer.save_checkpoint(self.checkpoint)
+        self._saved = f": step {trainer.global_step} is saved"
 
     def _stop_if_saved(self) -> None:
         if self._saved is not None:  # and the loggers know of the step
