@@ -233,12 +233,12 @@ def test_an_agents_run_reports_to_wandb_by_itself(
     hands its hyperparameters to the loggers."""
     swept = {"wandb_version": 1, "trainer": {"value": {"max_epochs": 1}}}
     (tmp_path / "swept.yaml").write_text(yaml.safe_dump(swept))
-    (tmp_path / "outside.py").write_text(OWN_MODULE)
+    (tmp_path / "logs_itself.py").write_text(OWN_MODULE)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("WANDB_SWEEP_ID", "abc123")
     monkeypatch.setenv("WANDB_RUN_ID", "trial7")
     monkeypatch.setenv("WANDB_SWEEP_PARAM_PATH", str(tmp_path / "swept.yaml"))
-    given = ["--model=outside.Own", "--trainer.max_epochs=1", f"--run_dir={tmp_path / 'run'}"]
+    given = ["--model=logs_itself.Own", "--trainer.max_epochs=1", f"--run_dir={tmp_path / 'run'}"]
     assert main([*FIT, *given]) == 0
 
     records = read(tmp_path / "run")
