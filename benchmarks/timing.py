@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lightning_posenc.whole_files import whole_file
+
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -95,9 +97,7 @@ def read(file: Path) -> dict[str, Any]:
 
 def write(file: Path, rows: Mapping[str, Any], page: str | None = None) -> None:
     """Keep rows as JSON, and a page of them as Markdown beside it."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_suffix(".tmp")
-    unfinished.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
-    unfinished.replace(file)  # a run that is stopped leaves a whole file
+    with whole_file(file) as kept:
+        kept.write(json.dumps(rows, indent=1) + "\n")
     if page is not None:
         file.with_suffix(".md").write_text(page, "utf-8")

@@ -1,6 +1,5 @@
 """Checkpoints that are whole or absent, and the newest whole one of a run."""
 
-import os
 import sys
 import zipfile
 from collections.abc import Sequence
@@ -14,8 +13,8 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from lightning_posenc.run_directory import CHECKPOINTS
+from lightning_posenc.whole_files import UNFINISHED, whole_file
 
-_UNFINISHED = ".unfinished"
 _SHARDED = "meta.pt"  # what Lightning adds to a directory of shards, when they are all written
 
 
@@ -33,24 +32,13 @@ class WholeCheckpointIO(TorchCheckpointIO):
         if storage_options is not None or not _is_local_file_protocol(path):
             super().save_checkpoint(checkpoint, path, storage_options)
             return
-        place = Path(url_to_fs(str(path))[1])
-        place.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = place.with_name(f"{place.name}.{os.getpid()}{_UNFINISHED}")
-        try:
-            with unfinished.open("wb") as file:
-                torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(place)
-        except BaseException:
-            unfinished.unlink(missing_ok=True)
-            raise
-        _sync_directory(place.parent)
+        with whole_file(Path(url_to_fs(str(path))[1]), "wb") as file:
+            torch.save(checkpoint, file)
 
 
 def remove_unfinished(run_dir: Path) -> None:
     """Remove what a process left that was killed while it wrote a checkpoint."""
-    for path in (run_dir / CHECKPOINTS).rglob(f"*{_UNFINISHED}"):
+    for path in (run_dir / CHECKPOINTS).rglob(f"*{UNFINISHED}"):
         path.unlink(missing_ok=True)
 
 
@@ -119,14 +107,3 @@ def _faults(paths: Sequence[Path]) -> str:
 @rank_zero_only
 def _say(line: str) -> None:
     print(line, file=sys.stderr)
-
-
-def _sync_directory(directory: Path) -> None:
-    """Make a renaming last, should the machine itself stop."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

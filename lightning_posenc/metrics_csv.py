@@ -1,7 +1,6 @@
 """`metrics.csv` in the run directory itself, continued when a run is resumed."""
 
 import csv
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,8 @@ from lightning.fabric.loggers.csv_logs import _ExperimentWriter as FabricWriter
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+from lightning_posenc.whole_files import whole_file
 
 
 class MetricsCSV(CSVLogger):
@@ -91,9 +92,7 @@ def _read(path: Path) -> tuple[list[str], list[dict[str, str]]]:
 
 
 def _write(path: Path, keys: list[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.unfinished")
-    with unfinished.open("w", newline="") as file:
+    with whole_file(path, newline="") as file:
         writer = csv.DictWriter(file, keys)
         writer.writeheader()
         writer.writerows(rows)
-    unfinished.replace(path)

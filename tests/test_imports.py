@@ -17,10 +17,11 @@ WATCHED = {"diagnostics", "callbacks"}
 RUN = {"run_directory", "metrics_csv", "loggers", "checkpoint_config", "checkpoint_io", "messages"}
 
 # What each place may import besides itself and what everything may.
-FREE = {"dims", "effective_length", "__version__"}
+FREE = {"dims", "effective_length", "whole_files", "__version__"}
 MAY_IMPORT: dict[str, set[str]] = {
     "dims": set(),
     "effective_length": set(),
+    "whole_files": set(),
     "positions": set(),
     "positional": {"positions"},
     "masks": set(),

@@ -20,6 +20,8 @@ from typing import NamedTuple
 
 from rich.progress import track
 
+from lightning_posenc.whole_files import whole_file
+
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "reproduce"
 
@@ -93,7 +95,6 @@ def main(name: str, about: str, studies: dict[str, Study]) -> None:
     parser.add_argument("--rows", nargs="*", help="only these rows")
     parser.add_argument("--seeds", type=int, help="only so many seeds")
     args = parser.parse_args()
-    RESULTS.mkdir(parents=True, exist_ok=True)
     file = RESULTS / f"{name}.json"
     kept = json.loads(file.read_text()) if file.exists() else {}
     todo = [
@@ -108,7 +109,8 @@ def main(name: str, about: str, studies: dict[str, Study]) -> None:
         jobs = {pool.submit(_fit, run): run for run in todo}
         for job in track(as_completed(jobs), "runs", total=len(jobs)):
             kept[jobs[job].key] = job.result()
-            file.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
+            with whole_file(file) as unfinished:
+                unfinished.write(json.dumps(kept, indent=1, sort_keys=True) + "\n")
             (RESULTS / f"{name}.md").write_text(_page(name, about, studies, kept))
     (RESULTS / f"{name}.md").write_text(_page(name, about, studies, kept))
 

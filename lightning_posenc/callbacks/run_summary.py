@@ -16,6 +16,7 @@ import torch
 
 from lightning_posenc.callbacks.step_time import StepTime
 from lightning_posenc.run_directory import CONFIG, SUMMARY
+from lightning_posenc.whole_files import whole_file
 
 _METRICS = "lightning_posenc_metrics"
 PACKAGES = ("lightning_posenc", "torch", "lightning", "torchmetrics", "datasets")
@@ -140,11 +141,8 @@ class RunSummary(L.Callback):
             "versions": {"python": platform.python_version(), **_versions()},
             "git": _git_commit(),
         }
-        path = Path(trainer.default_root_dir, SUMMARY)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(".json.tmp")  # a reader never meets half a file
-        unfinished.write_text(json.dumps(summary, indent=2) + "\n")
-        unfinished.replace(path)
+        with whole_file(Path(trainer.default_root_dir, SUMMARY)) as file:
+            file.write(json.dumps(summary, indent=2) + "\n")
 
 
 def _command_so_far(trainer: L.Trainer) -> list[str] | None:

@@ -18,7 +18,8 @@ from lightning_posenc.studies.sweep import definition as definitions
 from lightning_posenc.studies.sweep import trial as records
 from lightning_posenc.studies.sweep.definition import Definition
 from lightning_posenc.studies.sweep.search import Search
-from lightning_posenc.studies.sweep.trial import Trial, write_atomically
+from lightning_posenc.studies.sweep.trial import Trial
+from lightning_posenc.whole_files import whole_file
 
 COPY = "sweep.yaml"
 LOCK = ".lock"  # held by the one sweep that works here
@@ -92,7 +93,8 @@ class SweepDirectory:
         copy = self.path / COPY
         if copy.exists():
             self._check(definitions.load(copy), definition, search, trials)
-        write_atomically(copy, file.read_text("utf-8"))
+        with whole_file(copy) as kept:
+            kept.write(file.read_text("utf-8"))
         return trials
 
     def run_directory(self, trial: Trial) -> Path:

@@ -2,11 +2,12 @@
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+
+from lightning_posenc.whole_files import whole_file
 
 RECORD = "trial.json"
 LOG = "trial.log"
@@ -60,7 +61,8 @@ class Trial:
 
     def save(self, directory: Path) -> None:
         """Write the record; a reader never meets half of it."""
-        write_atomically(directory / RECORD, json.dumps(asdict(self), indent=2, default=str) + "\n")
+        with whole_file(directory / RECORD) as file:
+            file.write(json.dumps(asdict(self), indent=2, default=str) + "\n")
 
 
 def load(directory: Path) -> Trial | None:
@@ -70,13 +72,3 @@ def load(directory: Path) -> Trial | None:
         return None
     content = json.loads(path.read_text("utf-8"))
     return Trial(**{**content, "status": Status(content["status"])})
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file that is there whole or not at all, even if the machine goes down."""
-    unfinished = path.with_name(path.name + ".tmp")
-    with unfinished.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)

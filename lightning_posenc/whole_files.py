@@ -1,0 +1,48 @@
+"""Files that are whole or absent, whatever stops the process that writes them."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+UNFINISHED = ".unfinished"
+
+
+@contextmanager
+def whole_file(place: Path, mode: str = "w", **options: Any) -> Iterator[IO[Any]]:
+    """Open a file beside its place, which it takes when it is closed and on the disk.
+
+    Until then, and after an error, the place holds what it held before. A process that is killed
+    leaves a file whose name ends with `UNFINISHED`.
+
+    Args:
+        place: Where the file goes; missing folders above it are made.
+        mode: As `open` has it, "w" or "wb".
+        options: As `open` has them; text is UTF-8.
+    """
+    place.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = place.with_name(f"{place.name}.{os.getpid()}{UNFINISHED}")
+    if "b" not in mode:
+        options = {"encoding": "utf-8", **options}
+    try:
+        with unfinished.open(mode, **options) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(place)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+    _sync_directory(place.parent)
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make a renaming last, should the machine itself stop."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
