@@ -4,13 +4,11 @@ A user's mistake ends in one line on stderr and exit status 2; set LIGHTNING_POS
 see where it was noticed.
 """
 
-import difflib
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 
-TRACEBACK = "LIGHTNING_POSENC_TRACEBACK"
+from lightning_posenc.mistakes import did_you_mean, fail, guarded
 
 TRAINING = {
     "fit": "train a model, then test it",
@@ -67,9 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(__version__)
         return 0
     if args[0] not in COMMANDS:
-        near = difflib.get_close_matches(args[0], COMMANDS, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(COMMANDS)}"
-        return _fail(f"unknown command {args[0]!r}: {hint}")
+        hint = did_you_mean(args[0], COMMANDS, f"choose one of {', '.join(COMMANDS)}")
+        return fail(f"unknown command {args[0]!r}: {hint}")
     studies = args[0] in STUDIES
     if not studies:
         from lightning_posenc.startup import import_torchmetrics
@@ -77,15 +74,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         import_torchmetrics()
     module = f"studies.{args[0]}" if studies else "training"
     command = importlib.import_module(f"lightning_posenc.{module}")
-    try:
-        status = command.run(args[1:] if studies else args)
-    except getattr(command, "USER_ERRORS", (ValueError, FileNotFoundError)) as error:
-        if os.environ.get(TRACEBACK):
-            raise
-        return _fail(getattr(command, "one_line", str)(error))
-    return status or 0
-
-
-def _fail(message: str) -> int:
-    print(f"error: {message}", file=sys.stderr)
-    return 2
+    return guarded(
+        lambda: command.run(args[1:] if studies else args),
+        getattr(command, "USER_ERRORS", (ValueError, FileNotFoundError)),
+        getattr(command, "one_line", str),
+    )

@@ -4,8 +4,9 @@ jsonargparse reports an error as an indented tree, a branch for each type that a
 as. Its leaves, and the keys on the way to them, are what a person needs.
 """
 
-import difflib
 import re
+
+from lightning_posenc.mistakes import did_you_mean
 
 _KEY = re.compile(r'Parser key "(?P<key>[^"]+)":')
 _NOISE = re.compile(
@@ -44,8 +45,7 @@ def explain(message: str) -> str:
 
 def _say(leaf: str, where: str) -> str:
     if found := _CLASS.search(leaf):
-        near = difflib.get_close_matches(found["name"], _class_names(), n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]}?" if near else "check the spelling"
+        hint = did_you_mean(found["name"], _class_names(), "check the spelling", cutoff=0.5)
         return (
             f"{where}={found['name']}: no such class: {hint} "
             "(a class of your own: its dotted path, my_module.MyClass)"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 CONFIG = "config.yaml"
 SUMMARY = "summary.json"
+METRICS = "metrics.csv"
 CHECKPOINTS = "checkpoints"
 FIGURES = "figures"
 

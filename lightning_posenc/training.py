@@ -31,6 +31,7 @@ from lightning_posenc import (  # noqa: F401
 from lightning_posenc.callbacks.preemption import Preemption
 from lightning_posenc.callbacks.same_checkpoint import SameCheckpoint
 from lightning_posenc.callbacks.unfinished_step import ROW, UnfinishedStep
+from lightning_posenc.callbacks.writer import is_writer
 from lightning_posenc.checkpoint_config import LAST, SaveRunConfig, with_checkpoint_config
 from lightning_posenc.checkpoint_io import WholeCheckpointIO, newest, read, remove_unfinished
 from lightning_posenc.messages import explain
@@ -143,7 +144,7 @@ class TrainingCLI(LightningCLI):
 
     def _run_subcommand(self, subcommand: str) -> None:
         super()._run_subcommand(subcommand)
-        if self.trainer.is_global_zero and not getattr(self.trainer, "fast_dev_run", False):
+        if is_writer(self.trainer):
             print(f"run directory: {self.run_dir}")
 
 

@@ -3,6 +3,8 @@
 import lightning as L
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from lightning_posenc.callbacks.writer import is_writer
+
 
 class BestScore(L.Callback):
     """Tells loggers with a summary `best/<metric>`, the score of the best checkpoint.
@@ -11,7 +13,7 @@ class BestScore(L.Callback):
     """
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if not trainer.is_global_zero or getattr(trainer, "fast_dev_run", False):
+        if not is_writer(trainer):
             return
         best = {
             f"best/{callback.monitor}": float(callback.best_model_score)

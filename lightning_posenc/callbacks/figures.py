@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import lightning as L
 
+from lightning_posenc.callbacks.writer import is_writer
 from lightning_posenc.run_directory import FIGURES
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def log_figure(trainer: L.Trainer, name: str, figure: "Figure", numbers: dict[st
         Path of the PNG.
     """
     path = Path(trainer.default_root_dir, FIGURES, f"{name}.png")
-    if not trainer.is_global_zero or getattr(trainer, "fast_dev_run", False):
+    if not is_writer(trainer):
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)

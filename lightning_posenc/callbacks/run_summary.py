@@ -15,6 +15,7 @@ import lightning as L
 import torch
 
 from lightning_posenc.callbacks.step_time import StepTime
+from lightning_posenc.callbacks.writer import is_writer
 from lightning_posenc.run_directory import CONFIG, SUMMARY
 from lightning_posenc.whole_files import whole_file
 
@@ -125,7 +126,7 @@ class RunSummary(L.Callback):
         self._metrics |= {k: float(v) for k, v in trainer.callback_metrics.items()}
 
     def _write(self, trainer: L.Trainer, status: str, **more: Any) -> None:
-        if not trainer.is_global_zero or getattr(trainer, "fast_dev_run", False):
+        if not is_writer(trainer):
             return
         seed = os.environ.get("PL_GLOBAL_SEED")
         summary = {

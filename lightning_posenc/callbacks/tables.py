@@ -4,6 +4,8 @@ from typing import Any
 
 import lightning as L
 
+from lightning_posenc.callbacks.writer import is_writer
+
 
 def log_table(trainer: L.Trainer, name: str, columns: list[str], rows: list[list[Any]]) -> None:
     """Hand a table to the loggers that take one: W&B as a table, TensorBoard as text.
@@ -14,7 +16,7 @@ def log_table(trainer: L.Trainer, name: str, columns: list[str], rows: list[list
         columns: Names of the columns.
         rows: Values, one for each column; the values of a column are of one type, or None.
     """
-    if not trainer.is_global_zero or getattr(trainer, "fast_dev_run", False):
+    if not is_writer(trainer):
         return
     for logger in trainer.loggers:
         if hasattr(logger, "log_table"):

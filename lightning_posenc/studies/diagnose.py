@@ -4,7 +4,9 @@ import argparse
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
+
+from lightning_posenc.studies.arguments import Parser
 
 if TYPE_CHECKING:
     from lightning_posenc.studies.doctor.patient import Patient
@@ -28,11 +30,6 @@ an argument of fit. Thresholds and their origin: docs/diagnose.md.
 SMALL = 10_000_000  # parameters below which several threads wait for each other more than they help
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ValueError(f"diagnose: {message}: see --help")
-
-
 def run(args: Sequence[str]) -> None:
     """Examine a model, print what is found, and write `diagnosis.md` and `diagnosis.html`.
 
@@ -42,7 +39,7 @@ def run(args: Sequence[str]) -> None:
     if not args or "--help" in args or "-h" in args:
         print(HELP)
         return
-    parser = _Parser(prog="lightning_posenc diagnose", add_help=False, allow_abbrev=False)
+    parser = Parser("diagnose", add_help=False)
     parser.add_argument("--hf", type=Path)
     parser.add_argument("--text", type=Path)
     parser.add_argument("--out", type=Path)

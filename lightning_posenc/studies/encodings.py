@@ -1,8 +1,6 @@
 """The command `encodings`: list what there is."""
 
-import argparse
 from collections.abc import Sequence
-from typing import NoReturn
 
 from rich import box
 from rich.console import Console
@@ -10,6 +8,7 @@ from rich.table import Table
 
 from lightning_posenc.dims import Dims
 from lightning_posenc.studies import catalogue
+from lightning_posenc.studies.arguments import Parser
 from lightning_posenc.studies.catalogue import Entry
 
 COLUMNS = (
@@ -18,18 +17,13 @@ COLUMNS = (
 )  # fmt: skip
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ValueError(f"encodings: {message}: see --help")
-
-
 def run(args: Sequence[str]) -> None:
     """Print the encodings, the samplers of positions and the scalings of RoPE.
 
     Raises:
         ValueError: On an unknown option or impossible sizes.
     """
-    parser = _Parser(prog="lightning_posenc encodings", description=__doc__, allow_abbrev=False)
+    parser = Parser("encodings", description=__doc__)
     parser.add_argument("--d_model", type=int, default=256, help="width (256)")
     parser.add_argument("--n_heads", type=int, default=4, help="heads (4)")
     parser.add_argument("--n_layers", type=int, default=6, help="layers (6)")

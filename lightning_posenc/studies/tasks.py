@@ -1,6 +1,5 @@
 """The command `tasks`: list them, or print samples of one."""
 
-import difflib
 import inspect
 from collections.abc import Sequence
 
@@ -12,6 +11,7 @@ from rich.table import Table
 
 from lightning_posenc import tasks
 from lightning_posenc.messages import explain
+from lightning_posenc.mistakes import did_you_mean
 from lightning_posenc.tasks import Task, generate
 
 
@@ -29,8 +29,7 @@ def run(args: Sequence[str]) -> None:
         return
     name, *options = args
     if name not in classes:
-        near = difflib.get_close_matches(name, classes, n=1)
-        hint = f"did you mean {near[0]}?" if near else "the command without a name lists them"
+        hint = did_you_mean(name, classes, "the command without a name lists them")
         raise ValueError(f"tasks: no task {name!r}: {hint}")
     parser = ArgumentParser(prog=f"lightning_posenc tasks {name}", exit_on_error=False)
     parser.add_argument("--n", type=int, default=3, help="samples to print")

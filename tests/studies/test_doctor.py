@@ -241,6 +241,7 @@ def test_strength_is_the_spread_of_what_is_added() -> None:
 def test_every_remedy_is_a_line_that_fit_understands() -> None:
     """Each is put below the quickstart's config, with the encoding that it was printed for."""
     from lightning_posenc.studies.doctor.building import Builder
+    from lightning_posenc.training import OPTIONS, USER_ERRORS
 
     cases = {
         "LearnedAbsolute": patient(LearnedAbsolute, 1000, (LENGTH, 24)),
@@ -255,18 +256,13 @@ def test_every_remedy_is_a_line_that_fit_understands() -> None:
         for remedy in found.remedies
     }
     assert len(lines) > 20
-    parser = Builder(
-        save_config_callback=None,
-        seed_everything_default=0,
-        parser_kwargs={kind: {"exit_on_error": False} for kind in Builder.subcommands()},
-        auto_configure_optimizers=False,
-        args=["test", "--config=configs/quickstart.yaml"],
-    ).parser
+    quickstart = ["test", "--config=configs/quickstart.yaml"]
+    parser = Builder(save_config_callback=None, args=quickstart, **OPTIONS).parser
     for name, line in lines:
-        args = ["--config=configs/quickstart.yaml", f"--model.positional={name}"]
-        parser.parse_args(["test", *args, *shlex.split(line)])
-    with pytest.raises(SystemExit):
-        parser.parse_args(["test", *args, "--model.positional.nonsense=1"])
+        args = [*quickstart, f"--model.positional={name}"]
+        parser.parse_args([*args, *shlex.split(line)])
+    with pytest.raises(USER_ERRORS):
+        parser.parse_args([*args, "--model.positional.nonsense=1"])
 
 
 def _sick(e: Examination) -> Examination:

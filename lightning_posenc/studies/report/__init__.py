@@ -2,7 +2,9 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
+
+from lightning_posenc.studies.arguments import Parser
 
 if TYPE_CHECKING:
     from lightning_posenc.studies.report.results import Results
@@ -34,11 +36,6 @@ what is written:
   --out DIR         default the first of RUNS, or what holds it if that is a run itself
   --export LIST     csv,parquet (a line for each run and metric), latex (the table of results)
 """
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ValueError(f"report: {message}: see --help")
 
 
 def run(args: list[str]) -> None:
@@ -97,7 +94,7 @@ def run(args: list[str]) -> None:
 
 
 def _parse(args: list[str]) -> argparse.Namespace:
-    parser = _Parser(prog="lightning_posenc report", add_help=False, allow_abbrev=False)
+    parser = Parser("report", add_help=False)
     parser.add_argument("runs", nargs="+", type=Path)
     for option in ("--by", "--columns", "--filter"):
         parser.add_argument(option, action="append", default=[])

@@ -1,6 +1,5 @@
 """The keys of a config as people type them: `model.positional.base`, not its nest of init_args."""
 
-import difflib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -8,6 +7,8 @@ from pathlib import PurePath
 from typing import Any
 
 import yaml
+
+from lightning_posenc.mistakes import did_you_mean
 
 _NEST = re.compile(r"\.(init_args|dict_kwargs|class_path)(?=\.|$)")
 
@@ -74,10 +75,9 @@ def near(name: str, names: Iterable[str], n: int = 3) -> str:
     # The last part of a dotted key is what people remember.
     last = re.split(r"[./]", name)[-1].lower()
     parts = [each for each in names if re.split(r"[./]", each)[-1].lower() == last]
-    found = difflib.get_close_matches(name, names, n=n, cutoff=0.6) or parts[:n]
-    if found:
-        return f"did you mean {' or '.join(found)}?"
-    return f"there is {', '.join(names[:8])}{', …' if len(names) > 8 else ''}"
+    some = f"there is {', '.join(names[:8])}{', …' if len(names) > 8 else ''}"
+    otherwise = f"did you mean {' or '.join(parts[:n])}?" if parts else some
+    return did_you_mean(name, names, otherwise, n=n)
 
 
 def same(value: Any, typed: str) -> bool:

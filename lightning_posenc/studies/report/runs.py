@@ -10,17 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from lightning_posenc.run_directory import CONFIG, SUMMARY
+from lightning_posenc.run_directory import CONFIG, METRICS, SUMMARY
 from lightning_posenc.studies.report.grouping import natural
 from lightning_posenc.studies.report.keys import flatten
+from lightning_posenc.studies.sweep.trial import RECORD, Status
 
 if TYPE_CHECKING:
     import pandas as pd
 
-TRIAL = "trial.json"
 FINISHED = "finished"
-COMPLETE = "complete"  # a sweep's word for a trial that finished
-METRICS = "metrics.csv"
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where it is built
 
 
@@ -107,7 +105,7 @@ def find(given: Sequence[Path]) -> list[Run]:
 
 def is_run(directory: Path) -> bool:
     """Whether a directory holds a run, whole or not."""
-    return any((directory / name).is_file() for name in (SUMMARY, TRIAL, CONFIG))
+    return any((directory / name).is_file() for name in (SUMMARY, RECORD, CONFIG))
 
 
 def _walk(root: Path) -> Iterator[Path]:
@@ -123,10 +121,10 @@ def _walk(root: Path) -> Iterator[Path]:
 
 def _read(path: Path, name: str) -> Run:
     try:
-        trial = _json(path / TRIAL) if (path / TRIAL).is_file() else {}
+        trial = _json(path / RECORD) if (path / RECORD).is_file() else {}
         if not (path / SUMMARY).is_file():
             status = str(trial.get("status", "unfinished"))
-            status = "unfinished" if status in (COMPLETE, "running") else status
+            status = "unfinished" if status in (Status.COMPLETE, Status.RUNNING) else status
             config = _config(path / CONFIG) if (path / CONFIG).is_file() else {}
             why = str(trial.get("error") or f"no {SUMMARY}")
             return Run(path, name, status, why, config=config, trial=trial)
@@ -139,10 +137,10 @@ def _read(path: Path, name: str) -> Run:
     status = str(summary.get("status"))
     why = str(summary.get("error") or "")
     # A sweep knows what a run cannot write down itself: that it was killed, or stopped early.
-    said = str(trial.get("status", COMPLETE))
-    if said not in (COMPLETE, "running", status):
+    said = str(trial.get("status", Status.COMPLETE))
+    if said not in (Status.COMPLETE, Status.RUNNING, status):
         status, why = said, why or str(trial.get("error") or "so says its sweep")
-    elif status == "running" or said == "running":
+    elif status == "running" or said == Status.RUNNING:
         status, why = "unfinished", "it still runs, or was killed"
     return Run(path, name, status, why, config, summary, trial)
 

@@ -9,17 +9,14 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
+from lightning_posenc.studies.arguments import Parser
+
 if TYPE_CHECKING:
     from lightning_posenc.studies.sweep.trial import Trial
 
 DESCRIPTION = """Run a sweep in W&B's format on this machine, with no server and no account. Each
 trial keeps its run directory, with trial.json and trial.log, below the sweep's own. A sweep that
 was interrupted or killed goes on where it was when the same command is given again."""
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ValueError(f"sweep: {message}: see --help")
 
 
 def run(args: list[str]) -> int:
@@ -69,7 +66,7 @@ def run(args: list[str]) -> int:
 
 
 def _parse(args: list[str]) -> argparse.Namespace:
-    parser = _Parser(prog="lightning_posenc sweep", description=DESCRIPTION, allow_abbrev=False)
+    parser = Parser("sweep", description=DESCRIPTION)
     parser.add_argument("file", type=Path, metavar="FILE", help="a sweep's YAML file")
     parser.add_argument(
         "--jobs", type=_positive, metavar="N",

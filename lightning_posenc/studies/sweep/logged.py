@@ -8,9 +8,7 @@ import json
 import math
 from pathlib import Path
 
-from lightning_posenc.run_directory import SUMMARY
-
-METRICS = "metrics.csv"
+from lightning_posenc.run_directory import METRICS, SUMMARY
 
 
 def history(directory: Path, name: str) -> list[float]:

@@ -1,14 +1,15 @@
 """Wrong names in a sweep's file, and the right ones nearest to them."""
 
-import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+from lightning_posenc.mistakes import did_you_mean
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
     """What to try instead of a wrong name: the nearest right one, or all of them."""
-    near = difflib.get_close_matches(name, sorted(names), n=1, cutoff=0.5)
-    return f"did you mean {near[0]}?" if near else f"choose from {', '.join(sorted(names))}"
+    names = sorted(names)
+    return did_you_mean(name, names, f"choose from {', '.join(names)}", cutoff=0.5)
 
 
 def mapping(where: str, value: Any) -> Mapping[str, Any]:

@@ -4,11 +4,8 @@ The fork server imports this module once, with torch and Lightning behind it; ev
 forked from it starts at once. Nothing here may touch a GPU while it is imported.
 """
 
-import os
-import sys
-import traceback
-
 from lightning_posenc import training
+from lightning_posenc.mistakes import guarded
 from lightning_posenc.training import TrainingCLI
 
 
@@ -34,14 +31,9 @@ def train(args: list[str], threads: int) -> int:
     import torch
 
     torch.set_num_threads(threads)
-    try:
-        # Nobody watches a trial's bar. What the sweep says comes later, and beats it.
-        return training.run(["fit", "--trainer.enable_progress_bar=false", *args])
-    except training.USER_ERRORS as error:
-        if os.environ.get("LIGHTNING_POSENC_TRACEBACK"):
-            traceback.print_exc()
-        print(f"error: {training.one_line(error)}", file=sys.stderr)
-        return 2
+    # Nobody watches a trial's bar. What the sweep says comes later, and beats it.
+    words = ["fit", "--trainer.enable_progress_bar=false", *args]
+    return guarded(lambda: training.run(words), training.USER_ERRORS, training.one_line)
 
 
 def parse(args: list[str]) -> str | None:
