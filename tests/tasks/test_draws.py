@@ -1,6 +1,7 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
@@ -83,8 +84,8 @@ def test_neighbouring_numbers_and_calls_are_independent():
 
 def test_each_bit_is_fair():
     bits = draws()._bits(20)
-    share = torch.stack([((bits >> b) & 1).double().mean() for b in range(64)])
-    assert (share - 0.5).abs().max() < 5 * 0.5 / bits.numel() ** 0.5
+    share = np.stack([(bits >> b & 1).mean() for b in range(64)])
+    assert np.abs(share - 0.5).max() < 5 * 0.5 / bits.size**0.5
 
 
 def test_independent_of_the_rest_of_the_batch():
@@ -114,7 +115,7 @@ def test_the_numbers_are_those_of_splitmix64():
     block = mix(key ^ mix(golden))
     expected = [mix((block + j * golden) % 2**64) for j in range(1, 6)]
     got = Draws(42, "val", torch.tensor([9]))._bits(5)[0].tolist()
-    assert [x % 2**64 for x in got] == expected
+    assert got == expected
 
 
 def test_same_numbers_in_another_process():
@@ -127,6 +128,8 @@ def test_same_numbers_in_another_process():
     assert out.stdout.strip() == str(here)
 
 
-def test_one_number_is_mixed_as_a_tensor_is() -> None:
-    numbers = [0, 1, -1, 12345678901234567, 2**63 - 1, -(2**63)]
-    assert _mix(torch.tensor(numbers)).tolist() == [_mix_number(number) for number in numbers]
+def test_one_number_is_mixed_as_an_array_is() -> None:
+    numbers = [0, 1, 12345678901234567, 2**63 - 1, 2**63, 2**64 - 1]
+    assert _mix(np.array(numbers, dtype=np.uint64)).tolist() == [
+        _mix_number(number) for number in numbers
+    ]
