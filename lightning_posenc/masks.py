@@ -33,10 +33,25 @@ class Mask(ABC):
         """How many different sequences the mask speaks of; 1 if it is the same for all."""
         return 1
 
-    def dense(self, n_queries: int, n_keys: int, device: torch.device) -> Tensor:
-        """Materialise the mask: (B|1, 1, T, S) bool. The queries are the last of the keys."""
+    @property
+    def hides_future(self) -> bool:
+        """Whether it is known that nobody sees what comes later."""
+        return False
+
+    def dense(
+        self, n_queries: int, n_keys: int, device: torch.device, first: int | None = None
+    ) -> Tensor:
+        """Materialise the mask: (B|1, 1, T, S) bool.
+
+        Args:
+            n_queries: T.
+            n_keys: S.
+            device: Where to.
+            first: Index among the keys of the first query; None if the queries are the last keys.
+        """
+        first = n_keys - n_queries if first is None else first
         b = torch.arange(self.n_sequences, device=device)[:, None, None]
-        q = torch.arange(n_keys - n_queries, n_keys, device=device)[:, None]
+        q = torch.arange(first, first + n_queries, device=device)[:, None]
         k = torch.arange(n_keys, device=device)
         return self(b, q, k).expand(self.n_sequences, n_queries, n_keys).unsqueeze(1)
 
@@ -55,6 +70,10 @@ class Both(Mask):
     def n_sequences(self) -> int:
         return max(self.left.n_sequences, self.right.n_sequences)
 
+    @property
+    def hides_future(self) -> bool:
+        return self.left.hides_future or self.right.hides_future
+
 
 @dataclass(frozen=True)
 class Causal(Mask):
@@ -62,6 +81,10 @@ class Causal(Mask):
 
     def __call__(self, b: Tensor, q: Tensor, k: Tensor) -> Tensor:
         return q >= k
+
+    @property
+    def hides_future(self) -> bool:
+        return True
 
 
 @dataclass(frozen=True)
@@ -132,13 +155,22 @@ class Visibility:
         n_queries: T.
         n_keys: S.
         device: Where dense forms live.
+        first: Index among the keys of the first query; None if the queries are the last keys.
     """
 
-    def __init__(self, mask: Mask | None, n_queries: int, n_keys: int, device: torch.device):
+    def __init__(
+        self,
+        mask: Mask | None,
+        n_queries: int,
+        n_keys: int,
+        device: torch.device,
+        first: int | None = None,
+    ) -> None:
         self.mask = mask
         self.n_queries = n_queries
         self.n_keys = n_keys
         self.device = device
+        self.first = n_keys - n_queries if first is None else first
         self._dense: Tensor | None = None
         self._block: BlockMask | None = None
         self._bias: Tensor | None = None
@@ -154,19 +186,18 @@ class Visibility:
         """(B|1, 1, T, S) bool, or None if everything is visible."""
         # No cached_property, whose lock (Python 3.11) breaks a compiled model's graph.
         if self._dense is None and self.mask is not None:
-            self._dense = self.mask.dense(self.n_queries, self.n_keys, self.device)
+            self._dense = self.mask.dense(self.n_queries, self.n_keys, self.device, self.first)
         return self._dense
 
     @property
     def block(self) -> BlockMask | None:
         """FlexAttention's form, which skips blocks that nobody sees; None as for `dense`."""
         if self._block is None and (mask := self.mask) is not None:
-            before = self.n_keys - self.n_queries  # keys that come before the first query
             # Uncompiled, it goes through a dense mask.
             compiles = self.device.type == "cuda" and not torch.compiler.is_compiling()
             create = _compiled_create() if compiles else create_block_mask
             self._block = create(
-                lambda b, h, q, k: mask(b, q + before, k),
+                lambda b, h, q, k: mask(b, q + self.first, k),
                 B=mask.n_sequences if mask.n_sequences > 1 else None,
                 H=None,
                 Q_LEN=self.n_queries,
@@ -174,6 +205,13 @@ class Visibility:
                 device=str(self.device),
             )
         return self._block
+
+    def rows(self, queries: slice) -> "Visibility":
+        """The same for some of the queries, without the last keys if none of them sees those."""
+        first, n_queries = self.first + queries.start, queries.stop - queries.start
+        hidden = self.mask is not None and self.mask.hides_future
+        n_keys = first + n_queries if hidden else self.n_keys
+        return Visibility(self.mask, n_queries, n_keys, self.device, first)
 
     def added_to(self, bias: Tensor, dtype: torch.dtype) -> Tensor:
         """Put -inf into a bias (B|1, H|1, T, S) wherever a key is hidden.

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lightning_posenc.model.encoder import Encoder
 from lightning_posenc.positional.base import Site
+from lightning_posenc.positional.by_distance import ByDistance, written_out
 from lightning_posenc.positional.rotary.base import Layout, Rotary
 
 CHANNELS = ("embed", "transform", "bias", "rescore")
@@ -75,10 +76,12 @@ class Taps:
 
         return rotate
 
-    def bias(self, original: Callable[[Site], Tensor | None]) -> Callable[[Site], Tensor | None]:
+    def bias(
+        self, original: Callable[[Site], Tensor | ByDistance | None]
+    ) -> Callable[[Site], Tensor | None]:
         def bias(site: Site) -> Tensor | None:
             out = original(site)
-            return None if out is None else self("bias", site.layer, out)
+            return None if out is None else self("bias", site.layer, written_out(out))
 
         return bias
 

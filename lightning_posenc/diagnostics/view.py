@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lightning_posenc.masks import Mask
+from lightning_posenc.positional.by_distance import ByDistance
 
 BLOCK = 64  # queries at a time: at S = 16,384 and 8 heads, 34 MB of float32 for each copy
 
@@ -22,7 +23,7 @@ class AttentionView(NamedTuple):
         q: (B, H, T, K) queries as the kernel got them, after every positional transform.
         k: (B, G, S, K) keys, likewise.
         v: (B, G, S, V) values.
-        bias: (B|1, H|1, T, S) added to the scaled logits, or None.
+        bias: (B|1, H|1, T, S) added to the scaled logits, or its table, or None.
         visible: Who may see whom: (B|1, 1|H, T, S) bool; or a `Mask`, which takes no memory (the
             queries are the last of the keys); or None if everybody sees everybody. `visible_at`
             gives a tensor in either case.
@@ -33,7 +34,7 @@ class AttentionView(NamedTuple):
     q: Tensor
     k: Tensor
     v: Tensor
-    bias: Tensor | None
+    bias: Tensor | ByDistance | None
     visible: Tensor | Mask | None
     scale: float
     rescore: Callable[[Tensor], Tensor] | None = None
@@ -64,7 +65,9 @@ class AttentionView(NamedTuple):
         keys = self.k.to(dtype).unsqueeze(2).transpose(-2, -1)
         with torch.autocast(self.q.device.type, enabled=False):
             logits = (grouped @ keys).flatten(1, 2).mul_(self.scale)
-        if self.bias is not None:
+        if isinstance(self.bias, ByDistance):
+            logits += self.bias.rows(queries).written_out()
+        elif self.bias is not None:
             logits += self.bias[:, :, queries]
         seen = self.visible_at(queries)
         if seen is not None:

@@ -11,15 +11,19 @@ Shapes: B sequences, H heads, G key-value heads (G divides H), T queries, S keys
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.attention.flex_attention import flex_attention
+from torch.utils.checkpoint import checkpoint
 
 from lightning_posenc.masks import Visibility
+from lightning_posenc.positional.by_distance import ByDistance, written_out
+
+ROWS = 256  # queries at a time where a bias is not written out at once
 
 
 class Operands(NamedTuple):
@@ -29,7 +33,7 @@ class Operands(NamedTuple):
         q: (B, H, T, K).
         k: (B, G, S, K).
         v: (B, G, S, K).
-        bias: (B|1, H|1, T, S), added to the scaled logits, or None.
+        bias: (B|1, H|1, T, S), added to the scaled logits, or its table, or None.
         visibility: Who may see whom.
         rescore: Maps masked logits (B, H, T, S) to logits, or None.
         scale: Factor on q·k; None takes 1/sqrt(K). An encoding may have widened q and k, while
@@ -39,7 +43,7 @@ class Operands(NamedTuple):
     q: Tensor
     k: Tensor
     v: Tensor
-    bias: Tensor | None
+    bias: Tensor | ByDistance | None
     visibility: Visibility
     rescore: Callable[[Tensor], Tensor] | None = None
     scale: float | None = None
@@ -62,7 +66,7 @@ def attention_weights(operands: Operands) -> Tensor:
     logits = q @ operands.repeated(k).transpose(-2, -1) * scale
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     if bias is not None:
-        logits = logits + bias
+        logits = logits + written_out(bias)
     if visibility.dense is not None:
         logits = logits.masked_fill(~visibility.dense, -torch.inf)
     if rescore is not None:
@@ -104,6 +108,8 @@ class SDPA(Eager):
         q, k, v, bias, visibility, rescore, scale = operands
         if rescore is not None:
             return super().forward(operands)
+        if isinstance(bias, ByDistance):
+            return self._by_rows(operands, bias)
         is_causal = bias is None and visibility.is_causal
         mask = None
         if bias is not None:
@@ -125,6 +131,36 @@ class SDPA(Eager):
             enable_gqa=operands.is_grouped,
         )
         return out[..., :width] if wider else out
+
+    @torch.compiler.disable
+    def _by_rows(self, operands: Operands, table: ByDistance) -> Tensor:
+        """Attend for a few queries at a time, in memory that grows with S.
+
+        Their bias is written out, and once more in the backward pass.
+        """
+        n_queries = operands.q.shape[2]
+
+        def attend(start: int) -> Tensor:
+            queries = slice(start, min(start + ROWS, n_queries))
+            visibility = operands.visibility.rows(queries)
+            seen = slice(visibility.n_keys)
+            block = operands._replace(
+                q=operands.q[:, :, queries],
+                k=operands.k[:, :, seen],
+                v=operands.v[:, :, seen],
+                bias=table.rows(queries, visibility.n_keys).written_out(),
+                visibility=visibility,
+            )
+            return SDPA.forward(self, block)  # a hook on this module sees all the operands, once
+
+        again = partial(
+            checkpoint,
+            attend,
+            use_reentrant=False,
+            preserve_rng_state=self.training and self.dropout > 0,
+        )
+        run = again if torch.is_grad_enabled() else attend
+        return torch.cat([run(start) for start in range(0, n_queries, ROWS)], dim=2)
 
 
 class Flex(SDPA):
@@ -161,11 +197,24 @@ def flex(attend: Callable[..., Tensor], operands: Operands) -> Tensor:
     )
 
 
-def _adding(bias: Tensor) -> Callable[..., Tensor]:
+def _adding(bias: Tensor | ByDistance) -> Callable[..., Tensor]:
+    if isinstance(bias, ByDistance):
+        return _looking_up(bias)
     rows, heads = bias.shape[:2]
 
     def score_mod(score: Tensor, b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
         return score + bias[b % rows, h % heads, q, k]
+
+    return score_mod
+
+
+def _looking_up(bias: ByDistance) -> Callable[..., Tensor]:
+    """The same from a table, which nobody writes out."""
+    values, low, q_pos, k_pos = bias
+
+    def score_mod(score: Tensor, b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
+        distance = q_pos[b % len(q_pos), q] - k_pos[b % len(k_pos), k]
+        return score + values[h, distance - low]
 
     return score_mod
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 from torch import Tensor, nn
 
 from lightning_posenc.dims import Dims
+from lightning_posenc.positional.by_distance import ByDistance
 
 
 class Site(NamedTuple):
@@ -112,8 +113,11 @@ class PositionalEncoding(nn.Module):
         """
         return site.q, site.k
 
-    def bias(self, site: Site) -> Tensor | None:
-        """Add (B|1, H|1, T, S) to the scaled logits. None if the encoding adds nothing."""
+    def bias(self, site: Site) -> Tensor | ByDistance | None:
+        """Add (B|1, H|1, T, S) to the scaled logits. None if the encoding adds nothing.
+
+        For very many pairs a bias of distance may stay a table, which kernels take too.
+        """
         return None
 
     def rescore(self, logits: Tensor, site: Site) -> Tensor:

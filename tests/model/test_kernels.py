@@ -3,6 +3,7 @@
 Shapes: B sequences, T tokens, H heads, G key-value heads, K channels of a head.
 """
 
+import itertools
 import math
 from functools import partial
 
@@ -11,9 +12,12 @@ import torch
 from torch import Tensor
 from torch.nn.attention.flex_attention import flex_attention
 
+from lightning_posenc.dims import Dims
 from lightning_posenc.masks import Causal, Documents, Mask, Padding, Visibility, Window
-from lightning_posenc.model import SDPA, Eager, Flex, Kernel
+from lightning_posenc.model import SDPA, Eager, Encoder, Flex, Kernel, kernels
 from lightning_posenc.model.kernels import Operands, flex
+from lightning_posenc.positional import ALiBi
+from lightning_posenc.positional.by_distance import ByDistance
 
 B, T, H, K = 3, 10, 4, 8
 CPU = torch.device("cpu")
@@ -83,6 +87,92 @@ def test_kernel_equals_eager(
         results.append((out, *torch.autograd.grad((out * weights).sum(), tensors)))
     for got, expected in zip(*results, strict=True):
         torch.testing.assert_close(got, expected, rtol=0, atol=1e-5)
+
+
+def a_table(rows: int) -> ByDistance:
+    """Distances between positions that leave some out, in their order."""
+    positions = torch.arange(rows * T).view(rows, T) % 7 * 2
+    return ByDistance(torch.randn(H, 25).requires_grad_(), -12, positions, positions)
+
+
+@pytest.mark.parametrize("kernel", [SDPA, Flex, Eager])
+@each_mask
+@each_grouping
+@pytest.mark.parametrize("rows", [1, B])
+def test_a_table_is_the_bias_that_it_writes_out(
+    monkeypatch: pytest.MonkeyPatch,
+    kernel: type[Kernel],
+    mask: Mask | None,
+    n_kv_heads: int,
+    rows: int,
+) -> None:
+    monkeypatch.setattr(kernels, "ROWS", 4)
+    q, k, v = (tensor.requires_grad_() for tensor in inputs(n_kv_heads, None))
+    table = a_table(rows)
+    learned = [q, k, v, table.values]
+    weights = torch.randn(B, H, T, K)
+    results = []
+    for tried, bias in ((kernel(), table), (Eager(), table.written_out())):
+        visibility = Visibility(mask, T, T, CPU)
+        with torch.no_grad():
+            unlearned = tried(Operands(q, k, v, bias, visibility))
+        out = tried(Operands(q, k, v, bias, visibility))
+        grads = torch.autograd.grad((out * weights).sum(), learned)
+        results.append((unlearned, out, *grads))
+    for got, expected in zip(*results, strict=True):
+        torch.testing.assert_close(got, expected, rtol=0, atol=1e-5)
+
+
+def test_what_a_table_writes_out() -> None:
+    table = a_table(1)
+    bias = table.written_out()
+    assert bias.shape == (1, H, T, T)
+    for i, j in itertools.product(range(T), repeat=2):
+        distance = int(table.q_pos[0, i] - table.k_pos[0, j])
+        assert torch.equal(bias[0, :, i, j], table.values[:, distance + 12])
+    assert torch.equal(table.rows(slice(2, 5), 6).written_out(), bias[:, :, 2:5, :6])
+
+
+def test_dropout_beside_a_table_is_the_same_in_the_backward_pass(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Otherwise the gradient by v would not be the weights that the output was made of."""
+    monkeypatch.setattr(kernels, "ROWS", 4)
+    q, k, v = inputs(H, None)
+    v.requires_grad_()
+    out = SDPA(0.5)(Operands(q, k, v, a_table(1), Visibility(Causal(), T, T, CPU)))
+    (grad,) = torch.autograd.grad(out.sum(), v)  # linear in v: the output is found again
+    torch.testing.assert_close((grad * v).sum(), out.sum())
+
+
+def test_a_table_costs_memory_in_proportion_to_the_length() -> None:
+    def kept(length: int) -> int:
+        """Bytes that the backward pass waits for."""
+        found: dict[int, int] = {}
+
+        def pack(x: Tensor) -> Tensor:
+            found[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
+            return x
+
+        model = Encoder(Dims(16, 2, 1, causal=True), ALiBi)
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
+            model(torch.randn(1, length, 16)).sum().backward()
+        return sum(found.values())
+
+    assert 1.9 < kept(3000) / kept(1500) < 2.1
+
+
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+@each_mask
+def test_flex_attention_takes_a_table(mask: Mask | None) -> None:
+    q, k, v = inputs(2, None)
+    visibility = Visibility(mask, T, T, CPU)
+    for rows in (1, B):
+        table = a_table(rows)
+        with torch.no_grad():
+            out = flex(flex_attention, Operands(q, k, v, table, visibility))
+            expected = Eager()(Operands(q, k, v, table.written_out(), visibility))
+        torch.testing.assert_close(out, expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")

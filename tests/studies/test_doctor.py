@@ -21,8 +21,10 @@ from lightning_posenc.positional import (
     NoPE,
     RoPE,
     Sinusoidal,
+    by_distance,
 )
 from lightning_posenc.positions import Positions, Randomized
+from lightning_posenc.studies.doctor import costs
 from lightning_posenc.studies.doctor.admission import admit
 from lightning_posenc.studies.doctor.ailments import AILMENTS, Finding, Verdict, diagnose
 from lightning_posenc.studies.doctor.examination import Examination, examine
@@ -236,6 +238,15 @@ def test_strength_is_the_spread_of_what_is_added() -> None:
     expected = bias.var(dim=-1, correction=0).mean().sqrt()
     assert found["bias"][1] == pytest.approx(float(expected), rel=1e-5)
     assert encoding is not None
+
+
+def test_a_bias_that_stays_a_table_is_examined(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = examine(patient(LearnedRelativeBias))
+    monkeypatch.setattr(by_distance, "LARGE", 0)
+    found = examine(patient(LearnedRelativeBias))
+    assert expected.cost.path == costs.LEARNED_BIAS
+    assert found.cost.path == costs.BY_ROWS
+    assert found.cost.matrices == 0 < expected.cost.matrices
 
 
 def test_every_remedy_is_a_line_that_fit_understands() -> None:

@@ -1,33 +1,21 @@
 """Biases that depend on distance alone."""
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from lightning_posenc.positional.base import PositionalEncoding, Site, offsets
-
-
-class PerLayerTable(NamedTuple):
-    """Values of every layer at every distance, and the distance of every pair.
-
-    Args:
-        values: (L, H, N) bias at N consecutive whole distances.
-        place: (B|1, T, S) index of each pair's distance among the N.
-    """
-
-    values: Tensor
-    place: Tensor
+from lightning_posenc.positional.by_distance import ByDistance
 
 
 class RelativeBias(PositionalEncoding, ABC):
     """A bias that is a function of distance; a subclass writes one function, `bias_at`.
 
     With integer positions the function is evaluated once per distinct distance (T + S - 1 of them
-    for consecutive positions) and gathered; with float positions at every pair, so that gradients
-    with respect to positions exist.
+    for consecutive positions) and gathered, unless there are so many pairs that a kernel had better
+    do that a part at a time; with float positions at every pair, so that gradients with respect to
+    positions exist.
     """
 
     @abstractmethod
@@ -43,31 +31,27 @@ class RelativeBias(PositionalEncoding, ABC):
 
     # The table's size is read from the positions: here, once, a compiled model leaves its graph.
     @torch.compiler.disable
-    def prepare(self, q_pos: Tensor, k_pos: Tensor) -> Tensor | PerLayerTable:
-        delta = offsets(q_pos, k_pos)
-        if delta.is_floating_point():
-            return self._pairs_to_front(self.bias_at(delta.float()))
-        low, high = int(delta.amin()), int(delta.amax())
-        if high - low + 1 >= delta.numel():  # a few positions drawn from a wide range
-            return self._pairs_to_front(self.bias_at(delta.float()))
-        values = self.bias_at(torch.arange(low, high + 1, device=delta.device).float())
-        index = delta - low
-        return gather(values, index) if values.dim() == 2 else PerLayerTable(values, index)
+    def prepare(self, q_pos: Tensor, k_pos: Tensor) -> Tensor | ByDistance:
+        if q_pos.is_floating_point() or k_pos.is_floating_point():
+            return self._at_pairs(q_pos, k_pos)
+        low = int((q_pos.amin(1) - k_pos.amax(1)).amin())
+        high = int((q_pos.amax(1) - k_pos.amin(1)).amax())
+        if high - low + 1 >= len(q_pos) * q_pos.shape[1] * k_pos.shape[1]:
+            return self._at_pairs(q_pos, k_pos)  # a few positions drawn from a wide range
+        values = self.bias_at(torch.arange(low, high + 1, device=q_pos.device).float())
+        table = ByDistance(values, low, q_pos, k_pos)
+        # What all layers share is written out once for all of them.
+        return table if table.is_large or values.dim() == 3 else table.written_out()
 
-    def bias(self, site: Site) -> Tensor:
-        if isinstance(site.prepared, PerLayerTable):
-            return gather(site.prepared.values[site.layer], site.prepared.place)
-        return site.prepared if site.prepared.dim() == 4 else site.prepared[site.layer]
+    def bias(self, site: Site) -> Tensor | ByDistance:
+        found: Tensor | ByDistance = site.prepared
+        if isinstance(found, Tensor):
+            return found if found.dim() == 4 else found[site.layer]
+        if found.values.dim() == 3:
+            found = found._replace(values=found.values[site.layer])
+        return found if found.is_large else found.written_out()
 
-    @staticmethod
-    def _pairs_to_front(bias: Tensor) -> Tensor:
-        """(L?, H, B|1, T, S) -> (L?, B|1, H, T, S)."""
+    def _at_pairs(self, q_pos: Tensor, k_pos: Tensor) -> Tensor:
+        """(B|1, H, T, S), or (L, B|1, H, T, S) if layers differ."""
+        bias = self.bias_at(offsets(q_pos, k_pos).float())
         return bias.transpose(-3, -4).contiguous()
-
-
-def gather(values: Tensor, index: Tensor) -> Tensor:
-    """Look up (H, N) at (B|1, T, S), giving (B|1, H, T, S).
-
-    As an embedding, whose backward is a fast sum over rows, where that of indexing is not.
-    """
-    return F.embedding(index, values.t()).permute(0, 3, 1, 2).contiguous()

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import PositionalEncoding, Site
-from lightning_posenc.positional.bias.base import gather
+from lightning_posenc.positional.by_distance import gather
 
 
 class GraphDistanceBias(PositionalEncoding):

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import PositionalEncoding, Site
+from lightning_posenc.positional.by_distance import ByDistance
 
 
 class Composite(PositionalEncoding):
@@ -63,7 +64,7 @@ class Switch(Composite, ABC):
         part, local = served
         return part.transform(local)
 
-    def bias(self, site: Site) -> Tensor | None:
+    def bias(self, site: Site) -> Tensor | ByDistance | None:
         if (served := self._localised(site)) is None:
             return None
         part, local = served

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import Factory, Site
+from lightning_posenc.positional.by_distance import ByDistance, written_out
 from lightning_posenc.positional.compose.base import Composite, total
 
 
@@ -44,11 +45,13 @@ class Chain(Composite):
             q, k = part.transform(site._replace(q=q, k=k, prepared=prepared))
         return q, k
 
-    def bias(self, site: Site) -> Tensor | None:
-        return total(
-            part.bias(site._replace(prepared=prepared))
+    def bias(self, site: Site) -> Tensor | ByDistance | None:
+        biases = [
+            bias
             for part, prepared in zip(self.encodings, site.prepared, strict=True)
-        )
+            if (bias := part.bias(site._replace(prepared=prepared))) is not None
+        ]
+        return biases[0] if len(biases) == 1 else total(map(written_out, biases))
 
     def rescore(self, logits: Tensor, site: Site) -> Tensor:
         for part, prepared in zip(self.encodings, site.prepared, strict=True):

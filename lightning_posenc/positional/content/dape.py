@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import Factory, Site
 from lightning_posenc.positional.bias.kerple import KERPLELog
+from lightning_posenc.positional.by_distance import written_out
 from lightning_posenc.positional.compose.base import Composite
 
 
@@ -63,6 +64,7 @@ class DAPE(Composite):
                 f"DAPE: {self._name} adds no bias to adapt; give an encoding with one (KERPLELog, "
                 "ALiBi)"
             )
+        bias = written_out(bias)
         hidden = logits == -torch.inf
         scores = logits.masked_fill(hidden, 0)  # what is hidden must not turn up as inf - inf
         with torch.autocast(logits.device.type, enabled=False):

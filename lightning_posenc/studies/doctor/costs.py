@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 
 from lightning_posenc.diagnostics.view import AttentionView
+from lightning_posenc.positional.by_distance import ByDistance
 from lightning_posenc.studies.doctor.patient import OwnPatient, Patient, first
 
 REPEATS = 3
@@ -22,8 +23,7 @@ class Cost(NamedTuple):
     """Cost of a training step (of a forward pass, for a model that is not of this package).
 
     Args:
-        path: What serves attention: "fused", "fused with a bias", "materialised, as the bias
-            learns", "materialised".
+        path: What serves attention: one of the constants of this module.
         seconds: By number of tokens, for N_TIMED sequences.
         exponent: Growth of the time: 1 linear, 2 quadratic; None below LONG_ENOUGH tokens.
         matrices: Bytes of the matrices (B, H, T, S) that are kept for the backward pass, for the
@@ -40,6 +40,7 @@ class Cost(NamedTuple):
 
 FUSED = "fused"
 FUSED_BIAS = "fused with a bias"
+BY_ROWS = "for a few queries at a time, whose bias is read from a table"
 LEARNED_BIAS = "materialised, since the bias learns"
 MATERIALISED = "materialised"
 
@@ -53,6 +54,8 @@ def measure_cost(patient: Patient, views: list[AttentionView]) -> Cost:
         path = MATERIALISED
     elif not biases:
         path = FUSED
+    elif any(isinstance(bias, ByDistance) for bias in biases):
+        path = BY_ROWS
     else:
         path = LEARNED_BIAS if learned else FUSED_BIAS
     sequences = len(patient.batches[0].tokens) if trained else len(patient.batch.tokens)  # type: ignore[attr-defined]

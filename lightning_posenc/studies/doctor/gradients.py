@@ -16,6 +16,7 @@ from lightning_posenc.data import Batch
 from lightning_posenc.diagnostics.gradients import positional_gradients
 from lightning_posenc.diagnostics.taps import replaced
 from lightning_posenc.positional import PositionalEncoding, Site
+from lightning_posenc.positional.by_distance import written_out
 from lightning_posenc.studies.doctor.patient import OwnPatient
 
 N_BATCHES = 4  # whose gradients are held against each other
@@ -146,7 +147,7 @@ def _logits(q: Tensor, k: Tensor, n: int = 4) -> Tensor:
 def _bias(causal: bool, note: Note, original: Any, site: Site) -> Any:
     out = original(site)
     if out is not None:
-        note(site.layer, _spread(out.detach().float(), causal))
+        note(site.layer, _spread(written_out(out).detach().float(), causal))
     return out
 
 

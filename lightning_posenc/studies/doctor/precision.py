@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lightning_posenc.positional import PositionalEncoding, Site
+from lightning_posenc.positional.by_distance import written_out
 from lightning_posenc.studies.doctor.lengths import longest
 from lightning_posenc.studies.doctor.patient import OwnPatient
 
@@ -118,5 +119,5 @@ def _added(
         return None
     logits = turned_q @ turned_k.transpose(-2, -1) * q.shape[-1] ** -0.5
     if bias is not None:
-        logits = logits + bias.float()
+        logits = logits + written_out(bias).float()
     return torch.cat([embedded.float().flatten(), logits.flatten()])

@@ -1,0 +1,59 @@
+"""A bias of distance that is not written out for every pair.
+
+Shapes: B sequences, H heads, T queries, S keys, N distances.
+"""
+
+from typing import NamedTuple
+
+from torch import Tensor
+from torch.nn import functional as F
+
+LARGE = 2**20
+"""Pairs of a query and a key beyond which a bias is better not written out."""
+
+
+class ByDistance(NamedTuple):
+    """A bias (B|1, H, T, S), told by its values at each distance.
+
+    Args:
+        values: (H, N) at N consecutive whole distances, query minus key.
+        low: The first of them.
+        q_pos: (B|1, T), integers.
+        k_pos: (B|1, S), integers.
+    """
+
+    values: Tensor
+    low: int
+    q_pos: Tensor
+    k_pos: Tensor
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether the values learn."""
+        return self.values.requires_grad
+
+    @property
+    def is_large(self) -> bool:
+        """Whether there are too many pairs to write them out at once."""
+        return self.q_pos.shape[1] * self.k_pos.shape[1] > LARGE
+
+    def rows(self, queries: slice, n_keys: int | None = None) -> "ByDistance":
+        """The bias of some of the queries, on the first `n_keys` keys or on all."""
+        return self._replace(q_pos=self.q_pos[:, queries], k_pos=self.k_pos[:, :n_keys])
+
+    def written_out(self) -> Tensor:
+        """(B|1, H, T, S)."""
+        return gather(self.values, self.q_pos.unsqueeze(2) - (self.k_pos + self.low).unsqueeze(1))
+
+
+def gather(values: Tensor, index: Tensor) -> Tensor:
+    """Look up (H, N) at (B|1, T, S), giving (B|1, H, T, S).
+
+    As an embedding, whose backward is a fast sum over rows, where that of indexing is not.
+    """
+    return F.embedding(index, values.t()).permute(0, 3, 1, 2).contiguous()
+
+
+def written_out(bias: Tensor | ByDistance) -> Tensor:
+    """A bias as a tensor (B|1, H|1, T, S), in whichever form it came."""
+    return bias.written_out() if isinstance(bias, ByDistance) else bias

@@ -1,0 +1,112 @@
+"""For very many pairs a bias stays a table; nothing else changes."""
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+import torch
+from torch import Tensor
+
+from lightning_posenc import Dims, Encoder, positional
+from lightning_posenc.diagnostics import observe
+from lightning_posenc.model import Flex
+from lightning_posenc.positional import (
+    DAPE,
+    ALiBi,
+    Chain,
+    Factory,
+    PerLayer,
+    RelativeBias,
+    RoPE,
+    T5Bias,
+    by_distance,
+)
+from lightning_posenc.positions import Randomized
+
+T = 12
+OF_DISTANCE = {
+    name: kind
+    for name, kind in vars(positional).items()
+    if inspect.isclass(kind) and issubclass(kind, RelativeBias) and not inspect.isabstract(kind)
+}
+COMPOSED: dict[str, Factory] = {
+    "two biases": Chain.of(ALiBi, T5Bias),
+    "rotated and biased": Chain.of(RoPE, partial(T5Bias, shared=False)),
+    "every other layer": PerLayer.of(ALiBi, T5Bias),
+    "adapted": partial(DAPE, encoding=ALiBi),
+}
+
+
+def outcomes(factory: Factory, **options: object) -> list[Tensor]:
+    """Output, and gradients of all parameters."""
+    torch.manual_seed(0)
+    model = Encoder(Dims(16, 4, 2, causal=True), factory, **options)  # type: ignore[arg-type]
+    model.train()
+    x = torch.randn(2, T, 16)
+    out = model(x, lengths=torch.tensor([T, 5]))
+    weights = torch.linspace(-1, 1, out.numel()).view_as(out)
+    parameters = list(model.parameters())
+    grads = torch.autograd.grad((out * weights).sum(), parameters, allow_unused=True)
+    return [out, *(grad for grad in grads if grad is not None)]
+
+
+@pytest.fixture
+def tabled(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Makes every number of pairs a large one."""
+    return lambda: monkeypatch.setattr(by_distance, "LARGE", 0)
+
+
+def assert_same(factory: Factory, tabled: Callable[[], None], **options: object) -> None:
+    expected = outcomes(factory, **options)
+    tabled()
+    for got, wanted in zip(outcomes(factory, **options), expected, strict=True):
+        torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("factory", (OF_DISTANCE | COMPOSED).values(), ids=OF_DISTANCE | COMPOSED)
+def test_output_and_gradients_are_the_same(factory: Factory, tabled: Callable[[], None]) -> None:
+    assert_same(factory, tabled)
+
+
+@pytest.mark.parametrize("factory", [ALiBi, T5Bias])
+@pytest.mark.parametrize(
+    "options", [{"checkpoint_activations": True}, {"n_kv_heads": 2}, {"kernel": Flex}], ids=str
+)
+def test_with_the_rest_of_the_model(
+    factory: Factory, options: dict[str, object], tabled: Callable[[], None]
+) -> None:
+    assert_same(factory, tabled, **options)
+
+
+def test_randomised_positions_are_looked_up_too(tabled: Callable[[], None]) -> None:
+    assert_same(T5Bias, tabled, positions=Randomized(20))
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute")  # Dynamo, after a graph break
+@pytest.mark.parametrize("factory", [ALiBi, partial(T5Bias, shared=False)])
+def test_compiled(factory: Factory, tabled: Callable[[], None]) -> None:
+    tabled()
+    torch.manual_seed(0)
+    model = Encoder(Dims(16, 4, 2, causal=True), factory)
+    x = torch.randn(2, T, 16)
+    expected = model(x)
+    model.compile(backend="aot_eager")
+    torch.testing.assert_close(model(x), expected, rtol=0, atol=1e-5)
+
+
+def test_what_is_watched_is_the_same(tabled: Callable[[], None]) -> None:
+    model = Encoder(Dims(16, 4, 2, causal=True), T5Bias)
+    x = torch.randn(2, T, 16)
+
+    def logits() -> list[Tensor]:
+        found: list[Tensor] = []
+        with observe(model, take_attention=lambda v: found.append(v.logits_at(slice(3, 9)))):
+            model(x)
+        return found
+
+    expected = logits()
+    tabled()
+    found = logits()
+    assert len(found) == 2  # one view a layer, however many parts it was computed in
+    torch.testing.assert_close(found, expected)
