@@ -11,7 +11,11 @@ Published: Kazemnejad et al. 2023, arXiv:2305.19466: a decoder of T5-base's size
 20 symbols with 100,000 samples for 40,000 steps, exact match on 21 to 40, three seeds. Here: 4
 layers, width 64, fresh samples, 3000 steps of 32 (the repeated token: 1500), 256 samples for each
 of four lengths, whose mean is the last column. The symbols are 30 (of the repeated token 100),
-not words of a vocabulary of 32,000."""
+not words of a vocabulary of 32,000.
+
+T5's bias learns at 0.003 here, like all else, and learns to stop after 20 symbols: from a bucket
+that was never seen before the end it concludes the end. The paper's rate is 3e-5, and its table
+starts near 0: the last row of the first table gives the bias both, and nothing else either."""
 
 PUBLISHED = {
     "repeated": {
@@ -33,10 +37,19 @@ def columns(metrics: Metrics) -> Metrics:
     return found | {"21–40": sum(found[length] for length in LONGER) / len(LONGER)}
 
 
-def study(short: str, title: str, task: list[str]) -> Study:
+SLOW_T5 = [
+    "--model.positional=T5Bias",
+    "--model.positional.std=0.036",
+    "--model.positional_lr_multiplier=0.01",
+]
+
+
+def study(
+    short: str, title: str, task: list[str], more: dict[str, list[str]] | None = None
+) -> Study:
     published = {row: {"21–40": value} for row, value in PUBLISHED[short].items()}
     fit = ["--config=configs/decoder_task.yaml", *task]
-    return Study(title, fit, encodings(*published), columns, published)
+    return Study(title, fit, encodings(*published) | (more or {}), columns, published)
 
 
 if __name__ == "__main__":
@@ -52,6 +65,7 @@ if __name__ == "__main__":
                     "--data.task.n_symbols=100",
                     "--data.steps_per_epoch=500",
                 ],
+                {"T5Bias, slow": SLOW_T5},
             ),
             "copy": study("copy", "Copy random symbols (cmc)", []),
             "reverse": study("reverse", "Reverse (mc)", ["--data.task=ReverseWords"]),
