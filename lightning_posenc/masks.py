@@ -193,11 +193,12 @@ class Visibility:
     def block(self) -> BlockMask | None:
         """FlexAttention's form, which skips blocks that nobody sees; None as for `dense`."""
         if self._block is None and (mask := self.mask) is not None:
+            first = self.first
             # Uncompiled, it goes through a dense mask.
             compiles = self.device.type == "cuda" and not torch.compiler.is_compiling()
             create = _compiled_create() if compiles else create_block_mask
             self._block = create(
-                lambda b, h, q, k: mask(b, q + self.first, k),
+                lambda b, h, q, k: mask(b, q + first, k),
                 B=mask.n_sequences if mask.n_sequences > 1 else None,
                 H=None,
                 Q_LEN=self.n_queries,
