@@ -4,7 +4,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar, Literal, NamedTuple
 
-import torch
 from torch import Tensor
 
 from lightning_posenc.tasks.draws import Draws
@@ -129,4 +128,4 @@ def at_least(task: Task, name: str, value: int, low: int) -> int:
 
 def place(tokens: Tensor, positions: Tensor, token: int) -> Tensor:
     """`tokens` (B, T) with `token` at `positions` (B,)."""
-    return tokens.scatter(1, positions[:, None], torch.full_like(positions[:, None], token))
+    return tokens.scatter(1, positions[:, None], token)

@@ -36,7 +36,7 @@ class PositionPattern(Task):
         noise = draws.integers(0, self.n_symbols, length)
         part = draws.integers(0, self.n_parts)
         # First position p with floor(p * n_parts / length) = part is ceil(part * length / n_parts).
-        edge = -(-torch.arange(self.n_parts + 1) * length // self.n_parts)
+        edge = torch.tensor([-(-n * length // self.n_parts) for n in range(self.n_parts + 1)])
         marker = draws.integers(edge[part], edge[part + 1])
         return Sample(place(noise, marker, self.n_symbols), part, marker)
 
