@@ -49,11 +49,9 @@ class AttentionView(NamedTuple):
         """Who is seen by some of the queries: (B|1, 1|H, t, S) bool; None for everybody."""
         if isinstance(self.visible, Mask):
             n_queries, n_keys = self.shape[2:]
-            ids = torch.arange(n_keys, device=self.q.device)
-            q = ids[n_keys - n_queries :][queries, None]
-            b = torch.arange(self.visible.n_sequences, device=self.q.device)[:, None, None]
-            seen = self.visible(b, q, ids)
-            return seen.expand(len(b), len(q), n_keys).unsqueeze(1)
+            start, stop, _ = queries.indices(n_queries)
+            first = n_keys - n_queries + start
+            return self.visible.dense(stop - start, n_keys, self.q.device, first)
         return None if self.visible is None else self.visible[:, :, queries]
 
     def logits_at(self, queries: slice) -> Tensor:
