@@ -3,6 +3,7 @@
 import sys
 import zipfile
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from lightning.fabric.utilities.cloud_io import _is_local_file_protocol
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from lightning_posenc.run_directory import CHECKPOINTS
+from lightning_posenc.run_directory import CHECKPOINTS, METRICS, SUMMARY
 from lightning_posenc.whole_files import UNFINISHED, whole_file
 
 _SHARDED = "meta.pt"  # what Lightning adds to a directory of shards, when they are all written
@@ -37,8 +38,9 @@ class WholeCheckpointIO(TorchCheckpointIO):
 
 
 def remove_unfinished(run_dir: Path) -> None:
-    """Remove what a process left that was killed while it wrote a checkpoint."""
-    for path in (run_dir / CHECKPOINTS).rglob(f"*{UNFINISHED}"):
+    """Remove what a process left that was killed while it wrote a file of the run."""
+    tables = [run_dir.glob(f"{name}.*{UNFINISHED}") for name in (SUMMARY, METRICS)]
+    for path in chain(*tables, (run_dir / CHECKPOINTS).rglob(f"*{UNFINISHED}")):
         path.unlink(missing_ok=True)
 
 

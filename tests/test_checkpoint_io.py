@@ -54,6 +54,15 @@ def test_killed_while_it_is_written(checkpoints: Path) -> None:
     assert not unfinished.exists()
 
 
+def test_what_a_killed_process_left_of_a_run_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    kept = [tmp_path / name for name in ("summary.json", "trial.json.7.unfinished")]
+    left = [tmp_path / name for name in ("summary.json.7.unfinished", "metrics.csv.7.unfinished")]
+    for path in (*kept, *left):
+        path.touch()
+    remove_unfinished(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted(kept)
+
+
 def test_a_failure_leaves_the_former_checkpoint_alone(checkpoints: Path) -> None:
     last = checkpoints / "2.ckpt"
     with pytest.raises(OSError, match="no space left"):
