@@ -10,17 +10,16 @@ once in a run, are timed apart. One thread. --write keeps the table in results/d
 
 import argparse
 import itertools
-import logging
 import platform
 import statistics
 import time
-import warnings
 from collections import defaultdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import lightning as L
+import timing
 import torch
 
 from lightning_posenc import callbacks
@@ -151,8 +150,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help=f"write {OUT.name}")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore")
+    timing.silence()
     cadence = WATCHING[0]().every_n_steps
     lines = [
         "# Cost of the diagnostic callbacks",

@@ -12,9 +12,7 @@ wall time. Files that a config wants are made up here: text of random words, and
 import argparse
 import contextlib
 import io
-import logging
 import random
-import warnings
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -131,8 +129,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help=f"keep results/{OUT.name}")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore")
+    timing.silence()
     rows = timing.read(OUT) if args.write else {}
     names = args.only or [*sorted(path.stem for path in CONFIGS.glob("*.yaml")), STREAMED]
     with TemporaryDirectory() as folder:

@@ -12,9 +12,7 @@ other programs disturb least. `--write` keeps results/peers.md and peers.json, r
 import argparse
 import functools
 import itertools
-import logging
 import time
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -419,8 +417,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help=f"keep results/{OUT.name}")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore")
+    timing.silence()
     sizes, n_rounds = (Sizes(32, 2, 2, 16, 2, 16), 2) if args.smoke else (Sizes(), args.rounds)
     in_trainer = f"NoPE {TRAINER}, raw loop"
     rows = timing.read(OUT) if args.write else {}

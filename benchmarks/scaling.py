@@ -103,9 +103,6 @@ def exponent(rows: dict[str, dict[str, float] | None], longest: int) -> float | 
 
 def train(n_processes: int, n_steps: int, tiny: bool) -> dict[str, float] | None:
     """Median seconds of a step of a fit with DDP, on rank 0; None on the others."""
-    import logging
-    import warnings
-
     import lightning as L
     import torch
 
@@ -115,8 +112,7 @@ def train(n_processes: int, n_steps: int, tiny: bool) -> dict[str, float] | None
     from lightning_posenc.positional import RoPE
     from lightning_posenc.tasks import Reverse
 
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore")
+    timing.silence()
     torch.set_num_threads(1)
     stamps: list[float] = []
 

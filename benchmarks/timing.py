@@ -3,11 +3,13 @@
 import datetime
 import importlib.metadata
 import json
+import logging
 import os
 import platform
 import statistics
 import sys
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -88,6 +90,12 @@ def command() -> str:
     return f"`python benchmarks/{Path(sys.argv[0]).name} {' '.join(sys.argv[1:])}`".replace(
         " `", "`"
     )
+
+
+def silence() -> None:
+    """No advice of Lightning's and no warnings between the figures."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore")
 
 
 def read(file: Path) -> dict[str, Any]:

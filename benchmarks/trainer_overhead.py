@@ -7,15 +7,14 @@ Rounds of the two alternate in one process; the figure is the ratio of their med
 
 import argparse
 import itertools
-import logging
 import statistics
 import time
-import warnings
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import lightning as L
+import timing
 import torch
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
@@ -93,8 +92,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each, alternating")
     parser.add_argument("--steps", type=int, default=200, help="steps in a round")
     args = parser.parse_args()
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore")
+    timing.silence()
     data = batches(args.steps)
     lightning, plain = [], []
     for _ in range(args.rounds):
