@@ -173,6 +173,21 @@ def test_a_checkpoint_stands_for_its_run_and_explicit_arguments_beat_it(tmp_path
     assert {"test/acc/len_16", "test/acc/len_48"} <= set(summary(tmp_path / "other")["metrics"])
 
 
+def test_an_optimizer_named_in_a_config_has_its_own_defaults(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    named = ["--data=SyntheticData", "--data.task=ReverseString", "--model=TokenClassifier"]
+    with pytest.raises(SystemExit):
+        main(["fit", *named, "--model.optimizer=torch.optim.Adam", "--print_config"])
+    optimizer = yaml.safe_load(capsys.readouterr().out)["model"]["init_args"]["optimizer"]
+    ours = optimizer["init_args"]
+    torchs = torch.optim.Adam([torch.zeros(1)]).defaults
+    # AdamW's 0.01 once came along as an L2 penalty: no task of formal languages was learned.
+    assert {key: ours[key] for key in ("lr", "eps", "weight_decay")} == {
+        key: torchs[key] for key in ("lr", "eps", "weight_decay")
+    }
+
+
 def test_predict_writes_a_line_per_sequence(tmp_path: Path) -> None:
     assert fit(tmp_path / "run", "--trainer.max_epochs=1") == 0
     checkpoint = f"--ckpt_path={tmp_path / 'run/checkpoints/last.ckpt'}"

@@ -47,7 +47,8 @@ class EncoderModule(L.LightningModule):
         causal: Whether a token sees only itself and its past.
         positional: Makes the encoding from the model's dims.
         positions: Where tokens are; None counts 0, 1, 2, …
-        optimizer: Makes the optimizer from parameter groups.
+        optimizer: Makes the optimizer from parameter groups; None makes torch's AdamW. Not AdamW
+            itself: its weight decay would pass to whatever optimizer a config names instead.
         schedule: Makes the schedule from the optimizer and the run's total steps; it is stepped
             once per optimizer step.
         positional_lr_multiplier: Learning rate of the positional parameters over the others'; 0
@@ -71,7 +72,7 @@ class EncoderModule(L.LightningModule):
         causal: bool = False,
         positional: Factory = NoPE,
         positions: Positions | None = None,
-        optimizer: OptimizerFactory = lambda params: AdamW(params, lr=0.001, weight_decay=0.1),
+        optimizer: OptimizerFactory | None = None,
         schedule: ScheduleFactory = WarmupCosine,
         positional_lr_multiplier: float = 1.0,
         positional_weight_decay: float = 0.0,
@@ -91,7 +92,7 @@ class EncoderModule(L.LightningModule):
         self.encoder = encoder.build(positional, positions, causal)
         self.embedding = nn.Embedding(vocab_size, self.encoder.dims.d_model)
         nn.init.normal_(self.embedding.weight, std=self.encoder.dims.embed_std)
-        self.make_optimizer = optimizer
+        self.make_optimizer = AdamW if optimizer is None else optimizer
         self.make_schedule = schedule
         self.positional_lr_multiplier = positional_lr_multiplier
         self.positional_weight_decay = positional_weight_decay
