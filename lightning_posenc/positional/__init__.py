@@ -28,7 +28,13 @@ from lightning_posenc.positional.bias.t5 import T5Bias
 from lightning_posenc.positional.bias.transformer_xl import TransformerXL
 from lightning_posenc.positional.bias.tupe import TUPE
 from lightning_posenc.positional.bias.wavelet import WaveletBias
-from lightning_posenc.positional.compose import Chain, Droppable, FirstLayers, PerLayer
+from lightning_posenc.positional.compose import (
+    Chain,
+    Droppable,
+    FirstLayers,
+    PerLayer,
+    RandomizedDistances,
+)
 from lightning_posenc.positional.content.cope import CoPE
 from lightning_posenc.positional.content.dape import DAPE
 from lightning_posenc.positional.content.fox import FoX
@@ -84,6 +90,7 @@ __all__ = [
     "PerLayer",
     "PoPE",
     "PositionalEncoding",
+    "RandomizedDistances",
     "RelativeBias",
     "RoPE",
     "Rotary",

@@ -9,7 +9,10 @@ from lightning_posenc.positions.base import Positions
 class Randomized(Positions):
     """A sorted random sample of [0, max_position), without replacement, in training and testing.
 
-    A model so trained has met large positions and wide gaps before it meets a long sequence.
+    A model so trained has met large positions and wide gaps before it meets a long sequence. An
+    encoding of distance sees the differences of these positions; the published code draws
+    distances for it instead, as `RandomizedDistances` does.
+
     Source: Ruoss et al. 2023, "Randomized Positional Encodings Boost Length Generalization of
     Transformers", arXiv:2305.16843, section 3.
 
@@ -47,7 +50,25 @@ class Randomized(Positions):
                 f"{self.max_position} positions; raise max_position and train again"
             )
         rows = n_sequences if self.per_sequence else 1
-        # The largest `length` of L independent keys stand at a uniform random subset of places.
-        # Drawn on the CPU, so that a seed means the same positions on every device.
-        keys = torch.rand(rows, self.max_position, generator=self.generator)
-        return keys.topk(length, dim=1, sorted=False).indices.sort(dim=1).values.to(device)
+        return random_subset(self.max_position, length, rows, self.generator).to(device)
+
+
+def random_subset(
+    n: int, size: int, rows: int = 1, generator: torch.Generator | None = None
+) -> Tensor:
+    """Draw uniform random subsets of 0..n-1.
+
+    On the CPU, so that a seed means the same on every device.
+
+    Args:
+        n: Number of elements to choose from.
+        size: Elements of a subset.
+        rows: Number of subsets.
+        generator: What to draw from; None for torch's global one.
+
+    Returns:
+        (rows, size), each row sorted and without repetition.
+    """
+    # The largest `size` of n independent keys stand at a uniform random subset of places.
+    keys = torch.rand(rows, n, generator=generator)
+    return keys.topk(size, dim=1, sorted=False).indices.sort(dim=1).values

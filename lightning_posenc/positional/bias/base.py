@@ -1,6 +1,11 @@
-"""Biases that depend on distance alone."""
+"""What encodings share that depend on the distance between tokens.
+
+Shapes: B sequences, T queries, S keys, H heads, L layers, N distances.
+"""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -8,8 +13,42 @@ from torch import Tensor
 from lightning_posenc.positional.base import PositionalEncoding, Site, offsets
 from lightning_posenc.positional.by_distance import ByDistance
 
+Stretch: TypeAlias = Callable[[Tensor], Tensor]
+"""Maps whole distances to those that they count as, of the same shape."""
 
-class RelativeBias(PositionalEncoding, ABC):
+
+class OfDistance(PositionalEncoding):
+    """An encoding that asks `counted` what a distance counts as, so that `RandomizedDistances` may
+    answer instead.
+    """
+
+    stretch: Stretch | None = None
+
+    def counted(self, delta: Tensor) -> Tensor:
+        """What distances count as, in float32: themselves, unless they are stretched."""
+        return (delta if self.stretch is None else self.stretch(delta)).float()
+
+    def occurring(self, q_pos: Tensor, k_pos: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The distances to compute something for, in float32, and where each pair finds its own.
+
+        Args:
+            q_pos: (B|1, T).
+            k_pos: (B|1, S).
+
+        Returns:
+            With integer positions (N,) consecutive distances and (B|1, T, S) each pair's number
+            among them. With float positions, or a few drawn from a wide range, the distance of
+            every pair (B|1, T, S) and None.
+        """
+        delta = offsets(q_pos, k_pos)
+        if not delta.is_floating_point():
+            low, high = int(delta.amin()), int(delta.amax())
+            if high - low + 1 < delta.numel():
+                return self.counted(torch.arange(low, high + 1, device=delta.device)), delta - low
+        return self.counted(delta), None
+
+
+class RelativeBias(OfDistance, ABC):
     """A bias that is a function of distance; a subclass writes one function, `bias_at`.
 
     With integer positions the function is evaluated once per distinct distance (T + S - 1 of them
@@ -38,7 +77,7 @@ class RelativeBias(PositionalEncoding, ABC):
         high = int((q_pos.amax(1) - k_pos.amin(1)).amax())
         if high - low + 1 >= len(q_pos) * q_pos.shape[1] * k_pos.shape[1]:
             return self._at_pairs(q_pos, k_pos)  # a few positions drawn from a wide range
-        values = self.bias_at(torch.arange(low, high + 1, device=q_pos.device).float())
+        values = self.bias_at(self.counted(torch.arange(low, high + 1, device=q_pos.device)))
         table = ByDistance(values, low, q_pos, k_pos)
         # What all layers share is written out once for all of them.
         return table if table.is_large or values.dim() == 3 else table.written_out()
@@ -53,5 +92,5 @@ class RelativeBias(PositionalEncoding, ABC):
 
     def _at_pairs(self, q_pos: Tensor, k_pos: Tensor) -> Tensor:
         """(B|1, H, T, S), or (L, B|1, H, T, S) if layers differ."""
-        bias = self.bias_at(offsets(q_pos, k_pos).float())
+        bias = self.bias_at(self.counted(offsets(q_pos, k_pos)))
         return bias.transpose(-3, -4).contiguous()

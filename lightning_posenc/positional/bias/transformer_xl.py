@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from lightning_posenc.dims import Dims
-from lightning_posenc.positional.base import PositionalEncoding, Site, offsets
+from lightning_posenc.positional.base import Site
+from lightning_posenc.positional.bias.base import OfDistance
 from lightning_posenc.positional.bias.lookup import look_up
 from lightning_posenc.positional.scaling import geometric
 
@@ -27,7 +28,7 @@ class Distances(NamedTuple):
     place: Tensor | None
 
 
-class TransformerXL(PositionalEncoding):
+class TransformerXL(OfDistance):
     """logits_ij = ((q_i + u) · k_j + (q_i + v) · R_{i-j}) / sqrt(K).
 
     R_d = W_R [sin(d·w), cos(d·w)] with the frequencies w of the sinusoidal encoding, a projection
@@ -70,14 +71,8 @@ class TransformerXL(PositionalEncoding):
             nn.init.normal_(vectors, std=std)
 
     def prepare(self, q_pos: Tensor, k_pos: Tensor) -> Distances:
-        delta = offsets(q_pos, k_pos)
-        if delta.is_floating_point():
-            return Distances(self.waves(delta.float()), None)
-        low, high = int(delta.amin()), int(delta.amax())
-        if high - low + 1 >= delta.numel():  # a few positions drawn from a wide range
-            return Distances(self.waves(delta.float()), None)
-        distances = torch.arange(low, high + 1, device=delta.device)
-        return Distances(self.waves(distances.float()), delta - low)
+        distances, place = self.occurring(q_pos, k_pos)
+        return Distances(self.waves(distances), place)
 
     def waves(self, delta: Tensor) -> Tensor:
         """Sines, then cosines, of distances: (..., D), in float32."""

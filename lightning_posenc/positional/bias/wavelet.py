@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from lightning_posenc.dims import Dims
-from lightning_posenc.positional.base import PositionalEncoding, Site, offsets
+from lightning_posenc.positional.base import Site
+from lightning_posenc.positional.bias.base import OfDistance
 
 
 class Wavelets(NamedTuple):
@@ -21,7 +22,7 @@ class Wavelets(NamedTuple):
     place: Tensor | None
 
 
-class WaveletBias(PositionalEncoding):
+class WaveletBias(OfDistance):
     """logits_ij = q_i · (k_j + p(i - j)) / sqrt(K), where each channel of p is a Ricker wavelet.
 
     p(t) = (1 - u^2) · exp(-u^2 / 2) with u = (t - b) / a. The channels take all pairs of a scale
@@ -59,20 +60,15 @@ class WaveletBias(PositionalEncoding):
         self.n_scales = n_scales
 
     def prepare(self, q_pos: Tensor, k_pos: Tensor) -> Wavelets:
-        delta = offsets(q_pos, k_pos)
-        if not delta.is_floating_point():
-            low, high = int(delta.amin()), int(delta.amax())
-            if high - low + 1 < delta.numel():
-                distances = torch.arange(low, high + 1, device=delta.device)
-                return Wavelets(self.at(distances), delta - low)
-        return Wavelets(self.at(delta), None)
+        distances, place = self.occurring(q_pos, k_pos)
+        return Wavelets(self.at(distances), place)
 
     def at(self, delta: Tensor) -> Tensor:
-        """The wavelets at distances of any shape: (*delta.shape, K), float32."""
+        """The wavelets at float32 distances of any shape: (*delta.shape, K)."""
         n_shifts = self.dims.d_head // self.n_scales
         scales = 2.0 ** torch.arange(self.n_scales, device=delta.device)
         shifts = torch.arange(n_shifts, device=delta.device)
-        u = (delta.float()[..., None, None] - shifts) / scales[:, None]
+        u = (delta[..., None, None] - shifts) / scales[:, None]
         return ((1 - u.square()) * torch.exp(-u.square() / 2)).flatten(-2)
 
     def bias(self, site: Site) -> Tensor:

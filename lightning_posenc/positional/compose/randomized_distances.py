@@ -1,0 +1,87 @@
+"""An encoding of distance that meets random distances."""
+
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from lightning_posenc.dims import Dims
+from lightning_posenc.positional.base import Factory
+from lightning_posenc.positional.bias.base import OfDistance
+from lightning_posenc.positional.compose.base import Switch
+from lightning_posenc.positions.randomized import random_subset
+
+
+class RandomizedDistances(Switch):
+    """Neighbours are some random distance apart, second neighbours some larger one, and so on.
+
+    Every forward, in training and testing, draws as many distances as it needs from
+    1..max_distance, without replacement, and sorts them: all tokens that are n apart count as the
+    n-th of them apart, those to the future as its negative. So a model that was trained on short
+    sequences has met large distances. Unlike the differences of `Randomized` positions the
+    distances stay the same everywhere in the sequence.
+
+    Source: Ruoss et al. 2023, "Randomized Positional Encodings Boost Length Generalization of
+    Transformers", arXiv:2305.16843, as their published code does it for relative encodings and
+    ALiBi. Deviation: one draw serves all layers; `PerLayer` of several draws for each.
+
+    Args:
+        dims: Sizes of the model.
+        encoding: Makes an encoding of distance: TransformerXL, WaveletBias, or a RelativeBias such
+            as ALiBi or T5Bias.
+        max_distance: The largest distance that the model shall ever see.
+
+    Raises:
+        ValueError: If the encoding is not one of distance, if there is no distance to draw, on
+            positions between whole numbers, and on tokens farther apart than `max_distance`.
+    """
+
+    def __init__(self, dims: Dims, encoding: Factory, max_distance: int = 2047) -> None:
+        if max_distance < 1:
+            raise ValueError(f"RandomizedDistances: max_distance={max_distance} must be positive")
+        part = encoding(dims)
+        if not isinstance(part, OfDistance):
+            raise ValueError(
+                f"RandomizedDistances: {type(part).__name__} computes nothing from distances alone;"
+                " take TransformerXL, WaveletBias or a RelativeBias (ALiBi, T5Bias, …), or the "
+                "positions Randomized"
+            )
+        super().__init__(dims, [part])
+        part.stretch = _Drawn(max_distance)
+
+    @classmethod
+    def of(cls, encoding: Factory, max_distance: int = 2047) -> Factory:
+        """Bind the encoding and leave the dims open."""
+        return partial(cls, encoding=encoding, max_distance=max_distance)
+
+    def check_cache(self, positions: Tensor) -> None:
+        raise ValueError(
+            "RandomizedDistances draws anew in every forward, so remembered keys would be of other "
+            "distances: generate without a cache"
+        )
+
+    def serving(self, layer: int) -> tuple[int, int] | None:
+        return 0, layer
+
+
+class _Drawn:
+    """Maps whole distances to drawn ones."""
+
+    def __init__(self, max_distance: int) -> None:
+        self.max_distance = max_distance
+
+    def __call__(self, delta: Tensor) -> Tensor:
+        if delta.is_floating_point():
+            raise ValueError(
+                "RandomizedDistances: wants whole positions, and got some between them; choose "
+                "positions such as Consecutive"
+            )
+        longest = int(delta.abs().amax())
+        if longest > self.max_distance:
+            raise ValueError(
+                f"RandomizedDistances: tokens {longest} apart do not fit max_distance="
+                f"{self.max_distance}; raise max_distance and train again"
+            )
+        drawn = 1 + random_subset(self.max_distance, longest)[0]
+        drawn = torch.cat([drawn.new_zeros(1), drawn]).to(delta.device)
+        return delta.sign() * drawn[delta.abs()]
