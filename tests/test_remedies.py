@@ -48,6 +48,7 @@ PLACES: dict[str, Effect] = {
     "model.encoder.n_kv_heads=2": lambda m: m.encoder.blocks[0].attention.qkv.widths["k"] == 32,
     "model.positional.layers=[0,1]": lambda m: m.positional.layers == {0, 1},
     "model.positional.encoding=FIRE": lambda m: "FIRE" in repr(m.positional),
+    "model.positional.encoding=T5Bias": lambda m: "T5Bias" in repr(m.positional),
     "model.positional.pattern=[RoPE,NoPE]": lambda m: parts(m) == ["RoPE", "NoPE"],
     "model.positional.parts=[Sinusoidal,RoPE]": lambda m: parts(m) == ["Sinusoidal", "RoPE"],
     "model.positional.shared=false": lambda m: m.positional.table.shape[0] == 2,
