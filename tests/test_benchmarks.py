@@ -115,6 +115,7 @@ def test_the_page_of_peers_says_what_is_exceeded(peers: ModuleType) -> None:
     assert "| 2.000 (2.000-2.000) | 1.03 exceeded |" in peers.page({"NoPE, raw loop": row})
 
 
+@pytest.mark.slow
 def test_memory_grows_with_the_length(load: Any) -> None:
     scaling = load("scaling")
     found = {str(n): scaling.in_a_process("one", "RoPE", n) for n in (1024, 4096)}
@@ -122,6 +123,7 @@ def test_memory_grows_with_the_length(load: Any) -> None:
     assert found["4096"]["seconds"] > found["1024"]["seconds"]
 
 
+@pytest.mark.slow
 def test_memory_that_does_not_suffice_is_named(load: Any) -> None:
     scaling = load("scaling")
     assert scaling.in_a_process("one", "FoX", 8192, "--max_gb", 2) is None
@@ -134,11 +136,13 @@ def test_exponent(load: Any) -> None:
     assert exponent({**square, "1024": None, "4096": None}, 4096) is None
 
 
+@pytest.mark.slow
 def test_two_processes_train(load: Any) -> None:
     found = load("scaling").in_a_process("train", 2, "--smoke", "--steps", 5)
     assert 0 < found["seconds"] < 60
 
 
+@pytest.mark.slow
 def test_waiting_for_batches() -> None:
     printed = run("loader.py", "--steps", "5", "--rounds", "1", "--only", "quickstart")
     cells = next(line for line in printed.splitlines() if line.startswith("| quickstart")).split(
@@ -148,6 +152,7 @@ def test_waiting_for_batches() -> None:
     assert 0 < wait < step
 
 
+@pytest.mark.slow
 def test_without_a_gpu_it_says_so_and_goes_on_where_it_was(tmp_path: Path) -> None:
     if torch.cuda.is_available():
         pytest.skip("the smoke mode is for machines without CUDA")

@@ -219,6 +219,7 @@ RANDOM_EVERYTHING = [
 ]
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_and_resumed_is_as_if_nothing_happened(tmp_path: Path) -> None:
     assert fit(tmp_path / "whole", *RANDOM_EVERYTHING) == 0
     (tmp_path / "killer.py").write_text(KILLER)

@@ -20,6 +20,7 @@ COMMANDS = [
 MY_MODULE = next(block for language, block in BLOCKS if "class MyBias" in block)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each command of the README, on one batch where it trains."""

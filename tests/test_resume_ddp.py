@@ -14,6 +14,7 @@ from tests.resume_ddp_script import losses
 pytestmark = pytest.mark.filterwarnings("ignore:Attribute 'optimizer' removed from hparams")
 
 
+@pytest.mark.slow
 def test_from_one_process_to_two(tmp_path: Path) -> None:
     whole = losses(tmp_path, devices=1)
     script = Path(__file__).with_name("resume_ddp_script.py")

@@ -13,6 +13,7 @@ import torch
 from lightning_posenc.tasks import Draws, Reverse, generate
 
 
+@pytest.mark.slow
 def test_two_processes_see_the_global_batches_of_one(tmp_path):
     script = Path(__file__).with_name("ddp_script.py")
     environment = os.environ | {"OMP_NUM_THREADS": "1"}

@@ -116,6 +116,7 @@ def folder_of_files(tmp_path, n=4):
     return str(tmp_path / "train")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("world_size", "num_workers"), [(1, 0), (1, 2), (2, 0), (2, 2), (3, 0)])
 def test_many_files_are_divided_without_repeats(tmp_path, world_size, num_workers):
     path = folder_of_files(tmp_path)
@@ -160,6 +161,7 @@ def test_bpe_of_a_stream(tmp_path):
     assert "".join(LINES[100:]).startswith(decoded)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_workers", [0, 1])
 @pytest.mark.parametrize("killed_at", [14, 21])
 def test_a_killed_run_goes_on_where_it_was(tmp_path, trainer, recorder, num_workers, killed_at):
@@ -233,6 +235,7 @@ FIT = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_workers", [0, 1])
 def test_from_the_command_line(tmp_path, capsys, num_workers):
     good = write(tmp_path)

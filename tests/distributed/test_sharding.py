@@ -31,6 +31,7 @@ class Holder(nn.Module):
         self.encoder = part
 
 
+@pytest.mark.slow
 def test_every_encoding_has_the_gradients_of_one_process() -> None:
     for far in on_ranks(distances):
         assert {name: x for name, x in far.items() if x > 1e-4} == {}
@@ -118,6 +119,7 @@ def resumptions(root: Path) -> dict[str, list[float]]:
     }
 
 
+@pytest.mark.slow
 def test_any_strategy_goes_on_from_any_checkpoint(tmp_path: Path) -> None:
     fit("auto", 1, tmp_path, save="one.ckpt")
     whole = fit("auto", 1, tmp_path, tmp_path / "one.ckpt")

@@ -79,6 +79,7 @@ def flat(value: Any, key: str) -> dict[str, float]:
     return {key: math.nan if value is None else value} if not isinstance(value, str) else {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ddp", "fsdp2"])
 def test_two_ranks_tell_what_one_tells(name: str, tmp_path: Path) -> None:
     alone = numbers("auto", 1, tmp_path, list(ENCODINGS))

@@ -203,6 +203,7 @@ def test_a_zero_matrix_stays_finite() -> None:
     assert not layer.weight.any()
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one(tmp_path: Path) -> None:
     """DistributedDataParallel sends buffers around before each forward, and v is one."""
     script = Path(__file__).with_name("ddp_sigma_script.py")

@@ -249,6 +249,7 @@ def test_a_bias_that_stays_a_table_is_examined(monkeypatch: pytest.MonkeyPatch) 
     assert found.cost.matrices == 0 < expected.cost.matrices
 
 
+@pytest.mark.slow
 def test_every_remedy_is_a_line_that_fit_understands() -> None:
     """Each is put below the quickstart's config, with the encoding that it was printed for."""
     from lightning_posenc.studies.doctor.building import Builder
