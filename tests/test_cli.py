@@ -1,5 +1,6 @@
 """The command line, as a person uses it."""
 
+import inspect
 import json
 import os
 import signal
@@ -11,8 +12,11 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from torch import nn
+from torch.optim import Adam
 
 from lightning_posenc.cli import main
+from lightning_posenc.model import SwiGLU
 
 ROOT = Path(__file__).parents[1]
 QUICKSTART = str(ROOT / "configs" / "quickstart.yaml")
@@ -173,19 +177,25 @@ def test_a_checkpoint_stands_for_its_run_and_explicit_arguments_beat_it(tmp_path
     assert {"test/acc/len_16", "test/acc/len_48"} <= set(summary(tmp_path / "other")["metrics"])
 
 
-def test_an_optimizer_named_in_a_config_has_its_own_defaults(
-    capsys: pytest.CaptureFixture[str],
+@pytest.mark.parametrize(
+    ("option", "kind"),
+    [("optimizer", Adam), ("encoder.norm", nn.RMSNorm), ("encoder.feed_forward", SwiGLU)],
+)
+def test_a_class_named_in_a_config_has_its_own_defaults(
+    option: str, kind: type, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    named = ["--data=SyntheticData", "--data.task=ReverseString", "--model=TokenClassifier"]
+    """AdamW's weight decay once came along as Adam's, and kept models from learning."""
+    path = f"{kind.__module__}.{kind.__qualname__}"
+    named = ["--model=TokenClassifier", "--data=SyntheticData", "--data.task=ReverseString"]
     with pytest.raises(SystemExit):
-        main(["fit", *named, "--model.optimizer=torch.optim.Adam", "--print_config"])
-    optimizer = yaml.safe_load(capsys.readouterr().out)["model"]["init_args"]["optimizer"]
-    ours = optimizer["init_args"]
-    torchs = torch.optim.Adam([torch.zeros(1)]).defaults
-    # AdamW's 0.01 once came along as an L2 penalty: no task of formal languages was learned.
-    assert {key: ours[key] for key in ("lr", "eps", "weight_decay")} == {
-        key: torchs[key] for key in ("lr", "eps", "weight_decay")
-    }
+        main(["fit", *named, f"--model.{option}={path}", "--print_config"])
+    found = yaml.safe_load(capsys.readouterr().out)["model"]["init_args"]
+    for key in option.split("."):
+        found = found[key]
+    own = inspect.signature(kind).parameters
+    for name, value in found["init_args"].items():
+        default = own[name].default
+        assert value == (list(default) if isinstance(default, tuple) else default), name
 
 
 def test_predict_writes_a_line_per_sequence(tmp_path: Path) -> None:

@@ -37,8 +37,8 @@ class Encoder(nn.Module):
         mask: A pattern of attention besides causality, padding and documents, such as Window(256);
             or a list of them, one a layer, repeated to the model's depth.
         n_kv_heads: Heads of keys and values (grouped queries); None for as many as queries.
-        feed_forward: Makes the feed-forward of a width: MLP or SwiGLU.
-        norm: Makes a norm of a width: torch.nn.LayerNorm or torch.nn.RMSNorm.
+        feed_forward: Makes the feed-forward of a width: MLP or SwiGLU; None for MLP.
+        norm: Makes a norm of a width: torch.nn.LayerNorm or torch.nn.RMSNorm; None for LayerNorm.
         pre_norm: Norm before each branch, and after the last block; otherwise after each sum.
         residual: How a branch joins the residual stream: Plain, LayerScale, ReZero or DeepNorm.
         qk_norm: Norm of each head's queries and keys, of the kind of `norm`, before the encoding
@@ -65,8 +65,8 @@ class Encoder(nn.Module):
         *,
         mask: Mask | Sequence[Mask | None] | None = None,
         n_kv_heads: int | None = None,
-        feed_forward: Callable[[int], FeedForward] = MLP,
-        norm: Callable[[int], nn.Module] = nn.LayerNorm,
+        feed_forward: Callable[[int], FeedForward] | None = None,
+        norm: Callable[[int], nn.Module] | None = None,
         pre_norm: bool = True,
         residual: ResidualFactory = Plain,
         qk_norm: bool = False,
@@ -90,6 +90,10 @@ class Encoder(nn.Module):
             )
         self.masks = [compose(Causal() if dims.causal else None, each) for each in patterns]
         self.checkpoint_activations = checkpoint_activations
+        # Not defaults themselves: jsonargparse would hand their own defaults on to whatever class
+        # a config names instead, MLP's bias to SwiGLU and LayerNorm's eps to RMSNorm.
+        feed_forward = MLP if feed_forward is None else feed_forward
+        norm = nn.LayerNorm if norm is None else norm
         self.positional = positional(dims)
         self.blocks = nn.ModuleList(
             Block(
