@@ -25,7 +25,7 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
     """Imports a benchmark as its own command does, and forgets it afterwards."""
     monkeypatch.syspath_prepend(BENCHMARKS)
     yield importlib.import_module
-    for name in ("timing", "peers", "scaling", "gpu"):
+    for name in ("timing", "peers", "peer_models", "scaling", "gpu"):
         sys.modules.pop(name, None)
 
 
