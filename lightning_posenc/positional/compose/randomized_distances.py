@@ -57,7 +57,7 @@ class RandomizedDistances(Switch):
     def check_cache(self, positions: Tensor) -> None:
         raise ValueError(
             "RandomizedDistances draws anew in every forward, so remembered keys would be of other "
-            "distances: generate without a cache"
+            "distances: generate without a cache (use_cache=False)"
         )
 
     def serving(self, layer: int) -> tuple[int, int] | None:
