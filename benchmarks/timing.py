@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import platform
+import re
 import statistics
 import sys
 import time
@@ -86,10 +87,9 @@ def described(setting: Mapping[str, str]) -> str:
 
 
 def command() -> str:
-    """What was typed, as Markdown code."""
-    return f"`python benchmarks/{Path(sys.argv[0]).name} {' '.join(sys.argv[1:])}`".replace(
-        " `", "`"
-    )
+    """What was typed, as Markdown code, but for the choice of rows: others were kept before."""
+    typed = re.sub(r" --only( [^-]\S*)*", "", " ".join(["", *sys.argv[1:]]))
+    return f"`python benchmarks/{Path(sys.argv[0]).name}{typed}`"
 
 
 def silence() -> None:
