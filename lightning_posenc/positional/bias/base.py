@@ -28,24 +28,42 @@ class OfDistance(PositionalEncoding):
         """What distances count as, in float32: themselves, unless they are stretched."""
         return (delta if self.stretch is None else self.stretch(delta)).float()
 
-    def occurring(self, q_pos: Tensor, k_pos: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The distances to compute something for, in float32, and where each pair finds its own.
+    def consecutive(self, q_pos: Tensor, k_pos: Tensor) -> tuple[Tensor, int] | None:
+        """The whole distances from the least to the largest that occurs, to compute something for
+        each only once.
 
         Args:
             q_pos: (B|1, T).
             k_pos: (B|1, S).
 
         Returns:
-            With integer positions (N,) consecutive distances and (B|1, T, S) each pair's number
-            among them. With float positions, or a few drawn from a wide range, the distance of
-            every pair (B|1, T, S) and None.
+            What they count as, (N,), and the least of them. None where every pair is to be computed
+            by itself: with float positions, or a few drawn from a wide range.
         """
-        delta = offsets(q_pos, k_pos)
-        if not delta.is_floating_point():
-            low, high = int(delta.amin()), int(delta.amax())
-            if high - low + 1 < delta.numel():
-                return self.counted(torch.arange(low, high + 1, device=delta.device)), delta - low
-        return self.counted(delta), None
+        if q_pos.is_floating_point() or k_pos.is_floating_point():
+            return None
+        low = int((q_pos.amin(1) - k_pos.amax(1)).amin())
+        high = int((q_pos.amax(1) - k_pos.amin(1)).amax())
+        if high - low + 1 >= len(q_pos) * q_pos.shape[1] * k_pos.shape[1]:
+            return None
+        return self.counted(torch.arange(low, high + 1, device=q_pos.device)), low
+
+    def occurring(self, q_pos: Tensor, k_pos: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The distances to compute something for, and where each pair finds its own.
+
+        Args:
+            q_pos: (B|1, T).
+            k_pos: (B|1, S).
+
+        Returns:
+            `consecutive` ones (N,) and each pair's number among them (B|1, T, S); or, without
+            those, the distance of every pair (B|1, T, S) and None.
+        """
+        delta, found = offsets(q_pos, k_pos), self.consecutive(q_pos, k_pos)
+        if found is None:
+            return self.counted(delta), None
+        counted, low = found
+        return counted, delta - low
 
 
 class RelativeBias(OfDistance, ABC):
@@ -71,13 +89,10 @@ class RelativeBias(OfDistance, ABC):
     # The table's size is read from the positions: here, once, a compiled model leaves its graph.
     @torch.compiler.disable
     def prepare(self, q_pos: Tensor, k_pos: Tensor) -> Tensor | ByDistance:
-        if q_pos.is_floating_point() or k_pos.is_floating_point():
+        if (found := self.consecutive(q_pos, k_pos)) is None:
             return self._at_pairs(q_pos, k_pos)
-        low = int((q_pos.amin(1) - k_pos.amax(1)).amin())
-        high = int((q_pos.amax(1) - k_pos.amin(1)).amax())
-        if high - low + 1 >= len(q_pos) * q_pos.shape[1] * k_pos.shape[1]:
-            return self._at_pairs(q_pos, k_pos)  # a few positions drawn from a wide range
-        values = self.bias_at(self.counted(torch.arange(low, high + 1, device=q_pos.device)))
+        counted, low = found
+        values = self.bias_at(counted)
         table = ByDistance(values, low, q_pos, k_pos)
         # What all layers share is written out once for all of them.
         return table if table.is_large or values.dim() == 3 else table.written_out()
