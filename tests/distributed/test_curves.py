@@ -15,6 +15,7 @@ import torch
 from tests.distributed.ranks import on_ranks
 from tests.distributed.runs import ENCODINGS, EXACT, STEPS, curve, curves
 
+pytestmark = pytest.mark.slow
 TOLERANCE = 1e-5
 ROUNDED = {"bf16-mixed": 1e-3, "bf16-true": 0.08}  # losses near 2.8, where bfloat16 steps by 0.016
 
@@ -33,21 +34,18 @@ def apart(name: str, variants: list[str], root: Path, steps: int = STEPS) -> dic
     }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
 def test_the_same_losses_as_one_process(strategy: str, tmp_path: Path) -> None:
     found = apart(strategy, list(EXACT), tmp_path)
     assert {name: far for name, far in found.items() if far > TOLERANCE} == {}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
 def test_low_precision_rounds_and_does_no_more(strategy: str, tmp_path: Path) -> None:
     found = apart(strategy, list(ROUNDED), tmp_path)
     assert {name: far for name, far in found.items() if far > ROUNDED[name]} == {}
 
 
-@pytest.mark.slow
 def test_the_comparison_is_of_runs_that_clip(tmp_path: Path) -> None:
     (clipped, _), (free, _) = (
         curve("auto", 1, tmp_path, of_trainer={"gradient_clip_val": value}) for value in (0.5, None)

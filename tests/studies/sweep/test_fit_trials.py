@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]
 TINY = [
     f"--config={ROOT / 'configs' / 'quickstart.yaml'}",
@@ -60,7 +61,6 @@ def record(path: Path) -> dict:
     return json.loads(path.read_text("utf-8"))
 
 
-@pytest.mark.slow
 def test_a_trial_is_a_run_like_any_other(swept: Path) -> None:
     (trial,) = (swept / "runs" / "s").glob("000-*")
     found = {path.name for path in trial.iterdir()}
@@ -85,7 +85,6 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-@pytest.mark.slow
 def test_its_numbers_are_those_of_a_process_of_its_own(swept: Path, tmp_path: Path) -> None:
     done = run(tmp_path, "-c", ALONE, "fit", *TINY, "--run_dir=alone")
     assert done.returncode == 0, done.stderr
@@ -100,7 +99,6 @@ def test_its_numbers_are_those_of_a_process_of_its_own(swept: Path, tmp_path: Pa
     assert columns(tmp_path / "alone") == columns(trial)
 
 
-@pytest.mark.slow
 def test_what_a_trial_raises_is_its_error(swept: Path) -> None:
     (trial,) = (swept / "runs" / "s").glob("001-*")
     kept = record(trial / "trial.json")
@@ -109,7 +107,6 @@ def test_what_a_trial_raises_is_its_error(swept: Path) -> None:
     assert "Traceback" not in (trial / "trial.log").read_text()  # it is the user's to mend
 
 
-@pytest.mark.slow
 def test_a_parameter_that_fit_does_not_know_is_caught_before_training(tmp_path: Path) -> None:
     write(tmp_path / "s.yaml", parameters={"model.positonal": {"values": ["RoPE", "NoPE"]}})
     done = run(tmp_path, *SWEEP, "s.yaml")
