@@ -17,8 +17,9 @@ WATCHED = {"diagnostics", "callbacks"}
 RUN = {"run_directory", "metrics_csv", "loggers", "checkpoint_config", "checkpoint_io", "messages"}
 
 # What each place may import besides itself and what everything may.
-FREE = {"dims", "effective_length", "whole_files", "mistakes", "__version__"}
+FREE = {"checks", "dims", "effective_length", "whole_files", "mistakes", "__version__"}
 MAY_IMPORT: dict[str, set[str]] = {
+    "checks": set(),
     "dims": set(),
     "effective_length": set(),
     "whole_files": set(),
