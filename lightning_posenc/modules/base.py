@@ -12,7 +12,7 @@ import lightning as L
 import torch
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from torch import Tensor, nn
-from torch.optim import AdamW
+from torch.optim import AdamW, Optimizer
 from torchmetrics import MeanMetric, Metric
 
 from lightning_posenc.data.batch import Batch
@@ -28,6 +28,7 @@ from lightning_posenc.modules.optim import (
 )
 from lightning_posenc.positional import NoPE
 from lightning_posenc.positional.base import Factory, PositionalEncoding
+from lightning_posenc.positional.compose import idle_parameters
 from lightning_posenc.positions import Positions
 from lightning_posenc.tasks import IGNORE
 
@@ -145,7 +146,15 @@ class EncoderModule(L.LightningModule):
             self.log("train/loss", loss, prog_bar=True, batch_size=rows, sync_dist=True)
             if penalty is not None:
                 self.log("train/penalty", penalty, batch_size=rows)
+        if isinstance(self.trainer.strategy, DDPStrategy):
+            # DDP waits for the gradient of every parameter, those that nothing reads included.
+            loss = loss + sum(0.0 * p.sum() for p in idle_parameters(self.positional))
         return loss if penalty is None else loss + penalty
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Leave dropped encodings as they are: without a gradient nothing moves, not even decay."""
+        for parameter in idle_parameters(self.positional):
+            parameter.grad = None
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
         return self._evaluate("val", batch, batch_idx)

@@ -2,22 +2,35 @@
 
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import lightning as L
 import pytest
 import torch
 from torch.optim import AdamW
 
+from lightning_posenc import Dims, Encoder
 from lightning_posenc.callbacks import DropPositions
 from lightning_posenc.data import SyntheticData
 from lightning_posenc.model import EncoderSpec
+from lightning_posenc.model.cache import Cache
 from lightning_posenc.modules import SequenceClassifier
-from lightning_posenc.positional import Chain, Droppable, LearnedAbsolute, NoPE, RoPE
+from lightning_posenc.positional import (
+    ALiBi,
+    Chain,
+    Droppable,
+    LearnedAbsolute,
+    NoPE,
+    RandomizedDistances,
+    RoPE,
+)
 from lightning_posenc.positional.base import Factory
+from lightning_posenc.positional.scaling import DynamicNTK
 from lightning_posenc.tasks import PositionPattern
 
 SPEC = EncoderSpec(d_model=16, n_heads=2, n_layers=2, init_std=0.2)
 VOCAB_SIZE = PositionPattern().vocab_size
+TABLE = "encoder.positional.parts.0.table"
 
 
 class DroppedAt(L.Callback):
@@ -36,11 +49,18 @@ def model(positional: Factory) -> SequenceClassifier:
 
 
 def trained(
-    module: SequenceClassifier, root: Path, at_step: int, steps: int, ckpt_path: str | None = None
+    module: SequenceClassifier,
+    root: Path,
+    at_step: int,
+    steps: int,
+    ckpt_path: str | None = None,
+    strategy: str = "auto",
 ) -> tuple[L.Trainer, list[bool]]:
     noted = DroppedAt()
     trainer = L.Trainer(
         accelerator="cpu",
+        devices=1,
+        strategy=strategy,
         max_steps=steps,
         callbacks=[DropPositions(at_step), noted],
         default_root_dir=root,
@@ -92,3 +112,46 @@ def test_a_model_without_droppable_encoding_is_refused(tmp_path: Path) -> None:
         trained(model(RoPE), tmp_path, at_step=1, steps=2)
     with pytest.raises(ValueError, match="at_step"):
         DropPositions(-1)
+
+
+def test_a_dropped_encoding_refuses_and_asks_for_nothing() -> None:
+    """F12: no table's end, no cache's doubt, no penalty; and old checkpoints remember the drop."""
+    rows = partial(LearnedAbsolute, max_length=8, smoothness=1.0)
+    changing = partial(RoPE, scaling=DynamicNTK(2, 8))
+    for encoding in (rows, changing, partial(RandomizedDistances, encoding=ALiBi)):
+        model = Encoder(Dims(32, 4, 1, causal=True), Droppable.of(encoding)).eval()
+        positional = cast(Droppable, model.positional)
+        positional.drop()
+        x, positions = torch.randn(1, 16, 32), torch.arange(16)[None]
+        assert positional.penalty() is None
+        torch.testing.assert_close(
+            model(x, positions=positions), model(x, positions=positions, cache=Cache())
+        )
+        old = {k: v for k, v in model.state_dict().items() if k != "positional.flag"}
+        old["positional._extra_state"] = {"dropped": True}
+        again = Encoder(Dims(32, 4, 1, causal=True), Droppable.of(encoding)).eval()
+        again.load_state_dict(old)
+        assert torch.equal(again(x), model(x))
+
+
+def test_what_is_dropped_stays_as_it_was_under_ddp_too(tmp_path: Path) -> None:
+    """F10: DDP waits for every gradient; and neither momentum nor decay moves a dropped table."""
+    tables = []
+    for strategy in ("auto", "ddp"):
+        torch.manual_seed(0)
+        module = model(Droppable.of(LearnedAbsolute))
+        at_drop, _ = trained(module, tmp_path, at_step=2, steps=2, strategy=strategy)
+        at_drop.save_checkpoint(tmp_path / "two.ckpt")
+        before = torch.load(tmp_path / "two.ckpt", weights_only=False)["state_dict"]
+        _, served = trained(
+            module, tmp_path, 2, 6, ckpt_path=str(tmp_path / "two.ckpt"), strategy=strategy
+        )
+        assert served == [False] * 4
+        after = module.state_dict()
+        assert torch.equal(before[TABLE], after[TABLE])
+        assert not torch.equal(before["head.weight"], after["head.weight"])
+        tables.append(after["head.weight"])
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+    assert torch.equal(*tables)
+

@@ -1,7 +1,11 @@
 """An encoding that can be dropped for good."""
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
+
+import torch
+from torch import Tensor, nn
 
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import Factory
@@ -13,7 +17,8 @@ class Droppable(Switch):
 
     Train with an encoding, which finds structure fast; drop it, train a little more, and a causal
     model extrapolates as one that never had any. The callback `DropPositions` drops it at a given
-    step. A checkpoint remembers whether it was dropped.
+    step. A checkpoint remembers whether it was dropped. Once dropped it refuses nothing, computes
+    nothing and asks for no penalty; its parameters stay as they were.
 
     Source: Gelberg et al. 2025, "Extending the Context of Pretrained LLMs by Dropping Their
     Positional Embeddings" (DroPE), arXiv:2512.12167, section 4.
@@ -23,9 +28,14 @@ class Droppable(Switch):
         encoding: Makes the encoding.
     """
 
+    flag: Tensor
+
     def __init__(self, dims: Dims, encoding: Factory) -> None:
         super().__init__(dims, [encoding(dims)])
         self.dropped = False
+        # What a checkpoint remembers, sharded or not; never read in a forward pass, where that
+        # would make a GPU wait.
+        self.register_buffer("flag", torch.tensor(False))
 
     @classmethod
     def of(cls, encoding: Factory) -> Factory:
@@ -35,12 +45,36 @@ class Droppable(Switch):
     def drop(self) -> None:
         """Drop the encoding."""
         self.dropped = True
+        self.flag.fill_(True)
 
     def serving(self, layer: int) -> tuple[int, int] | None:
         return None if self.dropped else (0, layer)
 
-    def get_extra_state(self) -> Any:
-        return {"dropped": self.dropped}
+    def check(self, positions: Tensor) -> None:
+        if not self.dropped:
+            super().check(positions)
 
-    def set_extra_state(self, state: Any) -> None:
-        self.dropped = state["dropped"]
+    def check_cache(self, positions: Tensor) -> None:
+        if not self.dropped:
+            super().check_cache(positions)
+
+    def prepare(self, q_pos: Tensor, k_pos: Tensor) -> list[Any]:
+        return [] if self.dropped else super().prepare(q_pos, k_pos)
+
+    def penalty(self) -> Tensor | None:
+        return None if self.dropped else super().penalty()
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
+        # Where checkpoints kept it before there was a flag.
+        if (old := state_dict.pop(f"{prefix}_extra_state", None)) is not None:
+            state_dict[f"{prefix}flag"] = torch.tensor(bool(old["dropped"]))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+        if (flag := state_dict.get(f"{prefix}flag")) is not None and not flag.is_meta:
+            self.dropped = bool(flag)
+
+
+def idle_parameters(model: nn.Module) -> Iterator[nn.Parameter]:
+    """The trained parameters of dropped encodings, which no forward pass reads any more."""
+    for part in model.modules():
+        if isinstance(part, Droppable) and part.dropped:
+            yield from (p for p in part.parameters() if p.requires_grad)
