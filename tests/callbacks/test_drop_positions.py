@@ -154,4 +154,3 @@ def test_what_is_dropped_stays_as_it_was_under_ddp_too(tmp_path: Path) -> None:
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
     assert torch.equal(*tables)
-

@@ -6,4 +6,11 @@ from lightning_posenc.positional.compose.first_layers import FirstLayers
 from lightning_posenc.positional.compose.per_layer import PerLayer
 from lightning_posenc.positional.compose.randomized_distances import RandomizedDistances
 
-__all__ = ["Chain", "Droppable", "FirstLayers", "PerLayer", "RandomizedDistances", "idle_parameters"]
+__all__ = [
+    "Chain",
+    "Droppable",
+    "FirstLayers",
+    "PerLayer",
+    "RandomizedDistances",
+    "idle_parameters",
+]
