@@ -123,7 +123,8 @@ def _print(study: "Study", compared: "Results") -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from lightning_posenc.studies.report.page import about, glance, results_section
+    from lightning_posenc.studies.report.findings import glance, results_section
+    from lightning_posenc.studies.report.page import about
 
     console = Console()
     console.print(about(study), style="dim", highlight=False)

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from lightning_posenc.studies.report import lengths
 from lightning_posenc.studies.report.costs import QUANTITIES
+from lightning_posenc.studies.report.findings import results_section
 from lightning_posenc.studies.report.metrics import Metric
-from lightning_posenc.studies.report.page import results_section
 from lightning_posenc.studies.report.panels import last_by_layer
 from lightning_posenc.studies.report.results import Results
 from lightning_posenc.studies.report.runs import Run

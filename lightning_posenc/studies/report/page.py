@@ -9,13 +9,10 @@ from lightning_posenc.run_directory import FIGURES
 from lightning_posenc.studies.report.costs import Cost, Quantity
 from lightning_posenc.studies.report.lengths import Reach
 from lightning_posenc.studies.report.recipes import Recipe
-from lightning_posenc.studies.report.results import Leader, Results
 from lightning_posenc.studies.report.runs import Run
-from lightning_posenc.studies.report.statistics import Estimate
 from lightning_posenc.studies.report.study import Study
 
 HERE = Path(__file__).parent
-MARKS = {1: "▲", -1: "▼", 0: ""}
 
 
 class Cell(NamedTuple):
@@ -101,114 +98,16 @@ def title(study: Study, what: str) -> str:
         study: The runs.
         what: Rows are, in the singular.
     """
-    return f"{_many(len(study.rows), what)} on {_listed(study.columns)}"
+    return f"{many(len(study.rows), what)} on {listed(study.columns)}"
 
 
 def about(study: Study) -> str:
     """How much there is, and what is measured, in one line."""
     seeds = len(set(study.seed_of.values()))
-    said = f"{_many(len(study.runs), 'finished run')}, {_many(seeds, 'seed')}"
+    said = f"{many(len(study.runs), 'finished run')}, {many(seeds, 'seed')}"
     said += f", {len(study.left_out)} not finished" if study.left_out else ""
     better = "higher" if study.metric.higher else "lower"
     return f"{said}. Compared by {study.metric.title}: {better} is better."
-
-
-def glance(study: Study, results: Results) -> dict[str, str]:
-    """What each column shows, in a sentence."""
-    return {column: _led(leader, column, results) for column, leader in results.leaders.items()}
-
-
-def _led(leader: Leader, column: str, results: Results) -> str:
-    best = f"{leader.best} {said_of(results.cells[leader.best, column])}"
-    if leader.second is None:
-        return f"only {best}"
-    second = f"{leader.second} {said_of(results.cells[leader.second, column])}"
-    comparison = leader.comparison
-    if comparison is None or comparison.p is None:
-        return f"{best} leads {second}; with fewer than two common seeds that cannot be tested"
-    if comparison.significant:
-        return f"{best} is best, significantly better than {second} ({said_p(comparison.p)})"
-    if comparison.found.difference == 0:
-        return f"{best} and {second} are level"
-    return f"{best} leads, but not significantly better than {second} ({said_p(comparison.p)})"
-
-
-def results_section(study: Study, results: Results) -> Section:
-    """The table of results, its rule, and every test behind it."""
-    rows = []
-    most = max((cell.n for cell in results.cells.values()), default=0)
-    for row in study.rows:
-        cells = [Cell(row)]
-        for column in study.columns:
-            found = results.cells.get((row, column))
-            mark = MARKS[results.against_baseline(row, column, study.baseline)]
-            if found is None:
-                cells.append(Cell("–"))
-                continue
-            seeds = f" (n={found.n})" if found.n < most else ""
-            cells.append(Cell(said_of(found) + seeds, results.bold(row, column), mark))
-        rows.append(cells)
-    tests = [
-        [
-            Cell(each.column),
-            Cell(f"{each.first} against {each.second}"),
-            Cell(f"{each.found.difference:+.4g}"),
-            Cell(str(each.found.n)),
-            Cell("–" if each.found.p is None else said_p(each.found.p, "")),
-            Cell("–" if each.p is None else said_p(each.p, ""), each.significant),
-        ]
-        for each in results.comparisons
-    ]
-    header = ["column", "compared", "mean difference", "pairs", "p", "p after Holm"]
-    return Section(
-        "Results",
-        _results_caption(study, results),
-        Table(["", *study.columns], rows),
-        folded=Table(header, tests) if tests else None,
-        folded_title=f"all {_many(len(tests), 'comparison')} of this table",
-    )
-
-
-def _results_caption(study: Study, results: Results) -> str:
-    counts = sorted({cell.n for cell in results.cells.values()}) or [0]
-    tested = sum(each.p is not None for each in results.comparisons)
-    better = "higher" if study.metric.higher else "lower"
-    said = [f"{_metric(study)}; {better} is better."]
-    if counts[-1] < 2:
-        said.append("One seed each: no interval and no test, so differences may be noise.")
-        return " ".join(said)
-    said.append(f"Mean over {counts[-1]} seeds ± half of the 95 % interval (Student's t)")
-    said[-1] += ", fewer where n says so" if len(counts) > 1 else ""
-    said[-1] += "; a cell of one seed has none." if counts[0] < 2 else "."
-    if tested:
-        said.append(
-            f"{MARKS[1]} significantly better, {MARKS[-1]} worse than {study.baseline}: paired t "
-            f"test by seed, p < 0.05 after Holm's correction over all {tested} tests of this table."
-        )
-        said.append(
-            "Bold: the best of a column, only where it is significantly better than the second "
-            "best by the same rule."
-        )
-    return " ".join(said)
-
-
-def _metric(study: Study) -> str:
-    """The metric, and which lengths it is of in each column."""
-    title = study.metric.title
-    if title == study.metric.key:
-        return title
-    parts = []
-    for column in study.columns:
-        found = {
-            value.of
-            for row in study.rows
-            for run in study.at(row, column)
-            if (value := study.metric.of(run)) is not None
-        }
-        parts.append((column, " or ".join(sorted(found))))
-    if len({of for _, of in parts}) == 1:
-        return f"{title} ({parts[0][1]})"
-    return f"{title} ({'; '.join(f'{column}: {of}' for column, of in parts)})"
 
 
 def lengths_section(
@@ -266,30 +165,17 @@ def left_out_table(left_out: Sequence[Run], command: Any) -> Table | None:
     return Table(["run", "status", "why", "command"], rows)
 
 
-def said_of(found: Estimate) -> str:
-    """A mean with its interval, to three or four digits."""
-    size = abs(found.mean)
-    digits = 3 if size < 10 else 2 if size < 100 else 1 if size < 10000 else 0
-    mean = f"{found.mean:,.{digits}f}"
-    return mean if found.half is None else f"{mean} ± {found.half:,.{digits}f}"
-
-
-def said_p(p: float, name: str = "p ") -> str:
-    """A p, as journals print it."""
-    if p < 0.001:
-        return f"{name}< 0.001".strip()
-    return f"{name}{'= ' if name else ''}{p:.3f}"
-
-
 def _amount(value: float, key: str) -> str:
     if key.endswith("parameters"):
         return f"{value:,.0f}"
     return f"{value:,.2f}" if value < 100 else f"{value:,.0f}"
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """The first of them."""
     return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 
-def _many(n: int, what: str) -> str:
+def many(n: int, what: str) -> str:
+    """So many of something."""
     return f"{n} {what}" + ("s" if n != 1 else "")

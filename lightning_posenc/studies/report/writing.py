@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lightning_posenc.studies.png import data_uri
-from lightning_posenc.studies.report import costs, lengths, page, panels, recipes
+from lightning_posenc.studies.report import costs, findings, lengths, page, panels, recipes
 from lightning_posenc.studies.report.page import Page, Picture, Section
 from lightning_posenc.studies.report.panels import Panel
 from lightning_posenc.studies.report.pictures import colour, draw
@@ -29,11 +29,11 @@ def write(study: Study, results: Results, what: str, out: Path) -> list[Path]:
     made = Page(
         title=page.title(study, what),
         about=page.about(study),
-        glance=page.glance(study, results),
+        glance=findings.glance(study, results),
         notices=study.notices,
         left_out=page.left_out_table(study.left_out, recipes.command),
         sections=[
-            page.results_section(study, results),
+            findings.results_section(study, results),
             *_lengths(study, out),
             *_learning(study, out),
             *_costs(study),

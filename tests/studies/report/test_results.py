@@ -6,7 +6,15 @@ from typing import Any
 import pytest
 from scipy import stats
 
-from lightning_posenc.studies.report import grouping, lengths, metrics, panels, recipes, runs
+from lightning_posenc.studies.report import (
+    findings,
+    grouping,
+    lengths,
+    metrics,
+    panels,
+    recipes,
+    runs,
+)
 from lightning_posenc.studies.report.costs import QUANTITIES, costs
 from lightning_posenc.studies.report.results import compare
 from lightning_posenc.studies.report.selection import matching
@@ -83,15 +91,54 @@ def test_the_best_is_not_bold_unless_it_is_significantly_better(tmp_path: Path) 
 
 def test_correction_takes_significance_away(tmp_path: Path) -> None:
     """Alone the best would be significant; with the table's other tests it is not."""
-    top = {"NoPE": (0.50, 0.50, 0.50), "A": (0.9, 0.86, 0.88)}
-    close = {"B": (0.83, 0.80, 0.83)}
-    noise = {f"N{i}": (0.5 + 0.1 * i, 0.45, 0.52) for i in range(6)}
+    top = {"NoPE": (0.50, 0.51, 0.50), "A": (0.90, 0.86, 0.88)}
+    close = {"B": (0.83, 0.77, 0.82)}
+    noise = {f"N{i}": (0.50, 0.50 + 0.01 * i, 0.51) for i in range(6)}
     results = compare(study_of(write_rows(tmp_path, top | close | noise)))
     comparison = results.leaders["Reverse"].comparison
     assert comparison is not None
     assert comparison.found.p is not None
     assert comparison.found.p < 0.05 < (comparison.p or 0)
     assert not results.bold("A", "Reverse")
+
+
+def test_the_direction_is_that_of_the_pairs(tmp_path: Path) -> None:
+    """C1: the better mean is of seeds that the other row has not; where both have run, it loses."""
+    rows = {
+        "ALiBi": (0.60, 0.613, 0.622),
+        "RoPE": (0.50, 0.512, 0.523, 0.99, 0.985),
+        "NoPE": (0.1, 0.12, 0.11),
+    }
+    study = study_of(write_rows(tmp_path, rows))
+    results = compare(study)
+    leader = results.leaders["Reverse"]
+    assert (leader.best, leader.second) == ("RoPE", "ALiBi")
+    comparison = leader.comparison
+    assert comparison is not None
+    assert comparison.significant
+    assert comparison.winner(higher=True) == "ALiBi"
+    assert not any(results.bold(row, "Reverse") for row in study.rows)
+    line = findings.glance(study, results)["Reverse"]
+    assert "RoPE 0.702 ± 0.324 has a better mean than ALiBi" in line
+    assert "but of other seeds: ALiBi is better by 0.1" in line
+    assert "best" not in line
+    # Nor does a mark contradict the means that stand in the table.
+    against = compare(study_of(tmp_path, baseline="ALiBi"))
+    assert against.against_baseline("RoPE", "Reverse", "ALiBi") == 0
+    assert against.against_baseline("NoPE", "Reverse", "ALiBi") == -1
+
+
+def test_two_seeds_and_ties_are_said_not_to_be_tested(tmp_path: Path) -> None:
+    """C2: two seeds, both better by one sample of 256."""
+    rows = {"NoPE": (0.5, 0.6), "A": (0.5 + 1 / 256, 0.6 + 1 / 256)}
+    study = study_of(write_rows(tmp_path, rows))
+    results = compare(study)
+    assert not results.bold("A", "Reverse")
+    assert "not tested (2 common seeds, 3 are needed)" in findings.glance(study, results)["Reverse"]
+    section = findings.results_section(study, results)
+    assert "a test needs 3 seeds" in section.caption
+    assert section.folded is not None
+    assert "2 common seeds, 3 are needed" in [cell.text for cell in section.folded.rows[0]]
 
 
 def test_lower_is_better_for_a_loss(study_directory: Path) -> None:
