@@ -15,6 +15,7 @@ from lightning_posenc.masks import Causal, Documents, Mask, Padding, Visibility,
 from lightning_posenc.model.attention import Attention, Context
 from lightning_posenc.model.block import Block
 from lightning_posenc.model.cache import Cache
+from lightning_posenc.model.door import check_ids, check_inputs, check_lengths, checked_positions
 from lightning_posenc.model.feed_forward import MLP, FeedForward
 from lightning_posenc.model.kernels import SDPA, Kernel
 from lightning_posenc.model.residual import Plain, ResidualFactory
@@ -152,10 +153,18 @@ class Encoder(nn.Module):
             (B, T, D).
 
         Raises:
-            ValueError: If the encoding cannot serve the positions.
+            ValueError: If a shape, a dtype or a value does not fit, or the encoding cannot serve
+                the positions.
         """
+        check_inputs(x, self.dims.d_model)
         n_sequences, n_queries, _ = x.shape
         length = n_queries + (0 if cache is None else len(cache))
+        if lengths is not None:
+            check_lengths(lengths, n_sequences, length)
+        if documents is not None:
+            check_ids("documents", documents, n_sequences, length)
+        if tokens is not None:
+            check_ids("tokens", tokens, n_sequences, length)
         of_batch = compose(
             None if lengths is None else Padding(lengths),
             None if documents is None else Documents(documents),
@@ -167,6 +176,9 @@ class Encoder(nn.Module):
             self._check_cache(positions, length)
         if positions is None:
             positions = self.positions(n_sequences, length, x.device, documents, tokens)
+        positions = checked_positions(positions, n_sequences, length)
+        if n_queries == 0:
+            return self.norm(x)
         here = positions if n_queries == length else positions[:, -n_queries:]
         with torch.autocast(x.device.type, enabled=False):
             self.positional.check(positions)
@@ -190,8 +202,13 @@ class Encoder(nn.Module):
                 "a cache needs a causal model: in a bidirectional one the states of earlier tokens "
                 "change with those that follow; read the whole sequence anew"
             )
-        if positions is None or positions.shape[1] != length:
-            given = "none" if positions is None else f"{positions.shape[1]}"
+        if self.checkpoint_activations and self.training and torch.is_grad_enabled():
+            raise ValueError(
+                "a cache is extended once more when checkpointed activations are recomputed: set "
+                "checkpoint_activations=false, or call eval() or torch.no_grad() to generate"
+            )
+        if positions is None or positions.dim() < 2 or positions.shape[1] != length:
+            given = "none" if positions is None else f"shape {tuple(positions.shape)}"
             raise ValueError(
                 f"a cache needs the positions of all {length} tokens, those in the cache "
                 f"included, got {given}"

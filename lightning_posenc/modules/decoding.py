@@ -39,13 +39,15 @@ def greedy(
         prompt_lengths: (B,) tokens of each prompt, in 1..T'; None if all T' belong to it.
         length: T, tokens of the result, at least T'; None for T'.
         use_cache: Whether keys and values are remembered: the same result, in O(T²) and not O(T³).
+            Positions that depend on the tokens are read from those said so far, at every step.
 
     Returns:
         (B, T), the prompts and what follows.
 
     Raises:
         ValueError: If the model is not causal, a prompt is empty, or the encoding cannot serve the
-            length, or cannot go on from remembered keys.
+            length, or cannot go on from remembered keys, as where new tokens change the positions
+            of earlier ones.
     """
     encoder = model.encoder
     if not encoder.dims.causal:
@@ -54,24 +56,43 @@ def greedy(
     length = given if length is None else length
     if prompt_lengths is None:
         prompt_lengths = torch.full((n_sequences,), given, device=tokens.device)
-    start = int(prompt_lengths.amin())
-    if not 1 <= start <= given <= length:
+    if prompt_lengths.shape != (n_sequences,):
         raise ValueError(
-            f"greedy decoding: prompts of {start} tokens or more in {given} must become {length}: "
-            "give at least one token, and a length not below that of the prompts"
+            f"greedy decoding: prompt_lengths must be ({n_sequences},), one for each prompt, got "
+            f"{tuple(prompt_lengths.shape)}"
+        )
+    start, end = (int(n) for n in prompt_lengths.aminmax()) if n_sequences else (given, given)
+    if not 1 <= start <= end <= given <= length:
+        raise ValueError(
+            f"greedy decoding: prompts of {start} to {end} tokens in {given} must become {length}: "
+            "give at least one token each, no more than there are, and a length not below theirs"
         )
     said = nn.functional.pad(tokens, (0, length - given))
+    reads = encoder.positions.reads_tokens
     # Drawn once, for the whole result: a sampler that depends on the length must not change its
-    # mind about tokens that were read already.
-    positions = encoder.positions(n_sequences, length, tokens.device, None, said)
+    # mind about tokens that were read already. One that reads tokens sees what is said, no more.
+    places = None if reads else encoder.positions(n_sequences, length, tokens.device)
     cache, read = Cache() if use_cache else None, 0
+    before = None
     for now in range(start, length):
-        if encoder.positions.reads_tokens:
-            positions = encoder.positions(n_sequences, length, tokens.device, None, said)
-        states = encoder(
-            model.embedding(said[:, read:now]), positions=positions[:, :now], cache=cache
-        )
+        if places is not None:
+            positions = places[:, :now]
+        else:
+            positions = encoder.positions(n_sequences, now, tokens.device, None, said[:, :now])
+            if use_cache:
+                _check_unmoved(before, positions)
+                before = positions
+        states = encoder(model.embedding(said[:, read:now]), positions=positions, cache=cache)
         read = now if use_cache else 0
         likeliest = model.scores(states[:, -1]).argmax(dim=-1)
         said[:, now] = torch.where(now < prompt_lengths, said[:, now], likeliest)
     return said
+
+
+def _check_unmoved(before: Tensor | None, positions: Tensor) -> None:
+    """Refuse remembered keys of tokens that stand elsewhere by now."""
+    if before is not None and not torch.equal(before, positions[:, : before.shape[1]]):
+        raise ValueError(
+            "greedy decoding: a new token changed the positions of earlier ones, so what is "
+            "remembered of them no longer holds: generate without a cache (use_cache=False)"
+        )

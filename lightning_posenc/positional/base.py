@@ -3,7 +3,7 @@
 Shapes: B sequences, T queries, S keys, H heads, K channels of a head, D = H·K, L layers.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple, TypeAlias
 
 from torch import Tensor, nn
@@ -59,12 +59,15 @@ class PositionalEncoding(nn.Module):
         dims: Sizes of the model.
     """
 
+    axes: int | None = 1
+    """A, how many numbers it reads for each position; None if it reads none."""
+
     def __init__(self, dims: Dims) -> None:
         super().__init__()
         self.dims = dims
 
     def check(self, positions: Tensor) -> None:
-        """Refuse positions that the encoding cannot serve.
+        """Refuse positions that the encoding cannot serve: those on other than `axes` axes.
 
         Args:
             positions: (B|1, T), or (B|1, T, A) on A axes, which only some encodings serve.
@@ -72,12 +75,20 @@ class PositionalEncoding(nn.Module):
         Raises:
             ValueError: Naming the limit and a remedy.
         """
-        if positions.dim() != 2:
-            raise ValueError(
-                f"{type(self).__name__} wants one number for each position, got "
-                f"{positions.shape[-1]}: choose an encoding with axes (AxialRoPE, MRoPE, "
-                "LearnableFourier, LearnedGrid) or positions without (Consecutive)"
-            )
+        given = 1 if positions.dim() == 2 else positions.shape[-1]
+        if self.axes is None or (given == self.axes and (given > 1 or positions.dim() == 2)):
+            return
+        remedy = (
+            "choose an encoding with axes (AxialRoPE, MRoPE, LearnableFourier, LearnedGrid) or "
+            "positions without (Consecutive)"
+            if self.axes == 1
+            else "set axes or choose other positions (Consecutive has one number, Grid two or more)"
+        )
+        wanted = "one number" if self.axes == 1 else f"{self.axes} numbers"
+        got = "one on an axis of its own" if given == 1 and positions.dim() > 2 else given
+        raise ValueError(
+            f"{type(self).__name__}: wants {wanted} for each position, got {got}: {remedy}"
+        )
 
     def check_cache(self, positions: Tensor) -> None:
         """Refuse to go on from remembered keys, if later positions change earlier tokens' states.
@@ -112,6 +123,15 @@ class PositionalEncoding(nn.Module):
         Grouped keys (B, G, S, K) may become (B, H, S, K), where heads are treated differently.
         """
         return site.q, site.k
+
+    def planes(self, layer: int) -> Hashable | None:
+        """Which channels `transform` turns together in a layer; None if it turns none.
+
+        Two encodings whose planes are equal commute, so that the product of a query and a key
+        depends on their distance still. The default of a class with a `transform` is equal to no
+        other's; one that only scales says None.
+        """
+        return None if type(self).transform is PositionalEncoding.transform else self
 
     def bias(self, site: Site) -> Tensor | ByDistance | None:
         """Add (B|1, H|1, T, S) to the scaled logits. None if the encoding adds nothing.

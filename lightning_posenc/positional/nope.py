@@ -9,3 +9,5 @@ class NoPE(PositionalEncoding):
     Source: Kazemnejad et al. 2023, "The Impact of Positional Encoding on Length Generalization in
     Transformers", arXiv:2305.19466; Haviv et al. 2022, arXiv:2203.16634.
     """
+
+    axes = None

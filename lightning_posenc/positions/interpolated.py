@@ -10,8 +10,9 @@ class Interpolated(Derived):
     """p · L/T for a sequence of T > L tokens, p as it is up to L.
 
     So positions below T stay below L, and a trained model never meets one that it has not seen,
-    only ones in between. T is the length of the whole sequence, packed or padded. Works with
-    every encoding that takes positions off the lattice.
+    only ones in between (but for the last, up to 1 - L/T beyond L - 1, for which tables take their
+    last row). T is the length of the whole sequence, packed or padded. Works with every encoding
+    that takes positions off the lattice.
 
     Source: Chen et al. 2023, "Extending Context Window of Large Language Models via Positional
     Interpolation", arXiv:2306.15595.

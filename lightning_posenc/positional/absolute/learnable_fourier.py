@@ -35,6 +35,8 @@ class LearnableFourier(Absolute):
         ValueError: If a size is not positive or F odd; on positions with other axes.
     """
 
+    axes: int
+
     def __init__(
         self,
         dims: Dims,
@@ -60,14 +62,6 @@ class LearnableFourier(Absolute):
         std = dims.embed_std / math.sqrt(GELU_POWER * d_hidden)
         self.out_weight = nn.Parameter(torch.randn(dims.d_model, d_hidden) * std)
         self.out_bias = nn.Parameter(torch.zeros(dims.d_model))
-
-    def check(self, positions: Tensor) -> None:
-        given = positions.shape[2] if positions.dim() == 3 else 1
-        if given != self.axes:
-            raise ValueError(
-                f"LearnableFourier: positions have {given} axes, but axes={self.axes}; set axes, "
-                "or choose a sampler of positions that has as many (Consecutive 1, Grid 2 or 3)"
-            )
 
     def vectors(self, positions: Tensor) -> Tensor:
         points = positions.unsqueeze(-1) if positions.dim() == 2 else positions

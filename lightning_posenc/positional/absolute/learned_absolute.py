@@ -74,7 +74,8 @@ class LearnedAbsolute(Absolute):
     @torch.compiler.disable
     def _check_rows(self, positions: Tensor) -> None:
         low, high = positions.aminmax()
-        if low < 0 or high > self.max_length - 1:
+        # Past the last row, but before one more, the last row counts alone: `Interpolated` asks.
+        if low < 0 or high >= self.max_length:
             raise ValueError(
                 f"LearnedAbsolute: the table has max_length={self.max_length} rows, but a position "
                 f"{high.item()} was asked for (lowest {low.item()}); raise max_length and train, "

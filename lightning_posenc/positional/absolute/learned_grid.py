@@ -35,6 +35,8 @@ class LearnedGrid(Absolute):
         ValueError: On positions that are not (row, column), or beyond the table.
     """
 
+    axes = 2
+
     def __init__(
         self,
         dims: Dims,
@@ -54,11 +56,7 @@ class LearnedGrid(Absolute):
         nn.init.normal_(self.table, std=dims.embed_std if std is None else std)
 
     def check(self, positions: Tensor) -> None:
-        if positions.dim() != 3 or positions.shape[-1] != 2:
-            raise ValueError(
-                f"LearnedGrid: wants positions (row, column), got shape {tuple(positions.shape)}; "
-                f"choose the sampler Grid, such as Grid([-1, {self.width}])"
-            )
+        super().check(positions)
         self._check_places(positions)
 
     def vectors(self, positions: Tensor) -> Tensor:
@@ -91,7 +89,7 @@ class LearnedGrid(Absolute):
     def _check_places(self, positions: Tensor) -> None:
         rows, columns = positions.unbind(-1)
         low, row, column = positions.amin().item(), rows.amax().item(), columns.amax().item()
-        if low < 0 or row > self.height - 1 or column > self.width - 1:
+        if low < 0 or row >= self.height or column >= self.width:
             raise ValueError(
                 f"LearnedGrid: the table has height={self.height} and width={self.width}, but a "
                 f"row {row} and a column {column} were asked for (lowest {low}); raise height and "

@@ -80,6 +80,9 @@ class DeBERTa(PositionalEncoding):
         far = (ratio * (exact - 1)).ceil().long() + exact
         return torch.where(distance <= exact, delta, far * delta.sign())
 
+    def planes(self, layer: int) -> None:
+        """None: queries are scaled alone."""
+
     def transform(self, site: Site) -> tuple[Tensor, Tensor]:
         return site.q * 3**-0.5, site.k
 

@@ -13,6 +13,6 @@ def look_up(scores: Tensor, index: Tensor) -> Tensor:
     Returns:
         (B, H, T, S).
     """
-    batch = max(len(scores), len(index))
+    batch = len(scores) if len(index) == 1 else len(index)
     of_pairs = index.unsqueeze(1).expand(batch, scores.shape[1], -1, -1)
     return scores.expand(batch, -1, -1, -1).gather(-1, of_pairs)

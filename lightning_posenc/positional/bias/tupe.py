@@ -71,6 +71,9 @@ class TUPE(PositionalEncoding):
         bias = torch.where(to_first, self.theta.float().view(-1, 1, 1), bias)
         return torch.where(from_first, 0.0, bias)
 
+    def planes(self, layer: int) -> None:
+        """None: queries are scaled alone."""
+
     def transform(self, site: Site) -> tuple[Tensor, Tensor]:
         return site.q * 2**-0.5, site.k
 

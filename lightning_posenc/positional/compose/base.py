@@ -1,7 +1,7 @@
 """What encodings made of encodings share."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import Any, cast
 
 from torch import Tensor, nn
@@ -57,6 +57,10 @@ class Switch(Composite, ABC):
         if (served := self.serving(layer)) is None:
             return x
         return self.encodings[served[0]].embed(x, positions, served[1])
+
+    def planes(self, layer: int) -> Hashable | None:
+        served = self.serving(layer)
+        return None if served is None else self.encodings[served[0]].planes(served[1])
 
     def transform(self, site: Site) -> tuple[Tensor, Tensor]:
         if (served := self._localised(site)) is None:

@@ -1,12 +1,13 @@
 """Several encodings at once."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from functools import partial
+from itertools import pairwise
 
 from torch import Tensor
 
 from lightning_posenc.dims import Dims
-from lightning_posenc.positional.base import Factory, Site
+from lightning_posenc.positional.base import Factory, PositionalEncoding, Site
 from lightning_posenc.positional.by_distance import ByDistance, written_out
 from lightning_posenc.positional.compose.base import Composite, total
 
@@ -14,20 +15,24 @@ from lightning_posenc.positional.compose.base import Composite, total
 class Chain(Composite):
     """Two or more encodings at once: embeddings and transforms in turn, biases summed.
 
-    `Chain.of(RoPE, ALiBi)` gives the factory that `Encoder(dims, positional=…)` takes.
+    `Chain.of(RoPE, ALiBi)` gives the factory that `Encoder(dims, positional=…)` takes. Of those
+    that turn queries and keys, all must turn the same channels together: else a product would
+    depend on where the sequence stands.
 
     Args:
         dims: Sizes of the model.
         parts: The encodings, in order.
 
     Raises:
-        ValueError: If there are none.
+        ValueError: If there are none, or two turn queries and keys in ways that do not commute.
     """
 
     def __init__(self, dims: Dims, parts: Sequence[Factory]) -> None:
         if not parts:
             raise ValueError("Chain: name at least one encoding in parts")
         super().__init__(dims, (part(dims) for part in parts))
+        for layer in range(dims.n_layers):
+            self._check_planes(layer)
 
     @classmethod
     def of(cls, *parts: Factory) -> Factory:
@@ -38,6 +43,10 @@ class Chain(Composite):
         for part in self.encodings:
             x = part.embed(x, positions, layer)
         return x
+
+    def planes(self, layer: int) -> Hashable | None:
+        turning = self._turning(layer)
+        return turning[0].planes(layer) if turning else None
 
     def transform(self, site: Site) -> tuple[Tensor, Tensor]:
         q, k = site.q, site.k
@@ -60,3 +69,16 @@ class Chain(Composite):
 
     def rescores(self, layer: int) -> bool:
         return any(part.rescores(layer) for part in self.encodings)
+
+    def _turning(self, layer: int) -> list[PositionalEncoding]:
+        return [part for part in self.encodings if part.planes(layer) is not None]
+
+    def _check_planes(self, layer: int) -> None:
+        for one, other in pairwise(self._turning(layer)):
+            if one.planes(layer) != other.planes(layer):
+                raise ValueError(
+                    f"Chain: {type(one).__name__} and {type(other).__name__} turn queries and keys "
+                    "in ways that do not commute, so that the result would depend on where the "
+                    "sequence stands: leave one out, give both the same layout and channels, or "
+                    "take PerLayer (a class of your own that commutes says so by `planes`)"
+                )

@@ -31,6 +31,8 @@ class CoPE(PositionalEncoding):
         ValueError: In a bidirectional model, or if there are no positions.
     """
 
+    axes = None
+
     def __init__(self, dims: Dims, max_position: int = 63, std: float | None = None) -> None:
         super().__init__(dims)
         if not dims.causal:

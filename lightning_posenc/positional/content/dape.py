@@ -3,6 +3,8 @@
 Shapes: B sequences, T queries, S keys, H heads, M hidden channels.
 """
 
+from collections.abc import Hashable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -53,6 +55,9 @@ class DAPE(Composite):
 
     def embed(self, x: Tensor, positions: Tensor, layer: int) -> Tensor:
         return self.encodings[0].embed(x, positions, layer)
+
+    def planes(self, layer: int) -> Hashable | None:
+        return self.encodings[0].planes(layer)
 
     def transform(self, site: Site) -> tuple[Tensor, Tensor]:
         return self.encodings[0].transform(site._replace(prepared=site.prepared[0]))

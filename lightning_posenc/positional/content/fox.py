@@ -31,6 +31,8 @@ class FoX(PositionalEncoding):
         ValueError: In a bidirectional model.
     """
 
+    axes = None
+
     def __init__(self, dims: Dims, gate_bias: float = 0.0, std: float | None = None) -> None:
         super().__init__(dims)
         if not dims.causal:

@@ -36,6 +36,8 @@ class PaTH(PositionalEncoding):
         ValueError: In a bidirectional model, or if a size is not positive.
     """
 
+    axes = None
+
     def __init__(self, dims: Dims, rank: int = 32, kernel_size: int = 3) -> None:
         super().__init__(dims)
         if not dims.causal:

@@ -3,6 +3,8 @@
 Shapes: B sequences, T queries, S keys, H heads, K channels of a head, n = K/2 pairs, D = H·K.
 """
 
+from collections.abc import Hashable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -38,6 +40,8 @@ class SelectiveRoPE(PositionalEncoding):
     Raises:
         ValueError: If the head size is odd, or a size is not positive.
     """
+
+    axes = None
 
     def __init__(
         self,
@@ -76,6 +80,10 @@ class SelectiveRoPE(PositionalEncoding):
             self.gate = nn.Parameter(torch.empty(layers, heads, width))
             self.gate_bias = nn.Parameter(torch.zeros(layers, heads))
             nn.init.normal_(self.gate, std=heads**-0.5)
+
+    def planes(self, layer: int) -> Hashable:
+        # As those of a `Rotary` that turns all channels of a head.
+        return self.layout if self.layout == "interleaved" else (self.layout, self.dims.d_head)
 
     def transform(self, site: Site) -> tuple[Tensor, Tensor]:
         with torch.autocast(site.x.device.type, enabled=False):

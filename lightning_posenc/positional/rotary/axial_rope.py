@@ -27,6 +27,8 @@ class AxialRoPE(RoPE):
         ValueError: If the head is too small or positions have other axes.
     """
 
+    axes: int
+
     def __init__(
         self,
         dims: Dims,
@@ -48,17 +50,15 @@ class AxialRoPE(RoPE):
         """How many channels turn by each axis."""
         return self.dims.d_head // (2 * self.axes) * 2
 
-    def check(self, positions: Tensor) -> None:
-        if positions.dim() != 3 or positions.shape[-1] != self.axes:
-            got = 1 if positions.dim() == 2 else positions.shape[-1]
-            raise ValueError(
-                f"AxialRoPE: wants {self.axes} numbers for each position, got {got}: set axes or "
-                "choose other positions"
-            )
+    @property
+    def n_turned(self) -> int:
+        return self.width * self.axes
 
     def spectrum(self, positions: Tensor) -> Spectrum:
         inv_freq, temperature = super().spectrum(positions)
         return Spectrum(torch.cat([inv_freq] * self.axes, dim=-1), temperature)
 
     def angles(self, positions: Tensor, inv_freq: Tensor) -> Tensor:
+        if positions.dim() == 2:
+            return super().angles(positions, inv_freq)
         return by_sections(positions, [self.width // 2] * self.axes) * inv_freq

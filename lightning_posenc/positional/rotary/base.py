@@ -4,7 +4,7 @@ Shapes: B sequences, T tokens, A axes, H heads, K channels of a head, n <= K/2 p
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
 import torch
@@ -78,6 +78,15 @@ class Rotary(PositionalEncoding, ABC):
         """Angle of every pair at every position: (B|1, H|1, T, n), or (L, B|1, H|1, T, n)."""
         # A product of each with each, not a matmul: autocast would run that in bfloat16.
         return positions.float()[:, None, :, None] * inv_freq
+
+    @property
+    def n_turned(self) -> int:
+        """Channels that turn, by whatever axis: all of a head, unless a subclass says otherwise."""
+        return self.dims.d_head
+
+    def planes(self, layer: int) -> Hashable:
+        # Interleaved pairs are the same however many turn; halves are not.
+        return self.layout if self.layout == "interleaved" else (self.layout, self.n_turned)
 
     def prepare(self, q_pos: Tensor, k_pos: Tensor) -> Turn:
         inv_freq, temperature = self.spectrum(k_pos)

@@ -35,6 +35,8 @@ class LieRE(PositionalEncoding):
         ValueError: If `block` does not fit or positions have other axes.
     """
 
+    axes: int
+
     def __init__(
         self,
         dims: Dims,
@@ -60,14 +62,6 @@ class LieRE(PositionalEncoding):
         # The entries above the diagonals.
         start = torch.randn(layers, axes, heads, blocks, block * (block - 1) // 2)
         self.generators = nn.Parameter(start * scale[:, None])
-
-    def check(self, positions: Tensor) -> None:
-        got = 1 if positions.dim() == 2 else positions.shape[-1]
-        if got != self.axes:
-            raise ValueError(
-                f"LieRE: wants {self.axes} numbers for each position, got {got}: set axes or "
-                "choose other positions"
-            )
 
     def prepare(self, q_pos: Tensor, k_pos: Tensor) -> tuple[Tensor, Tensor]:
         """Rotations (L|1, B|1, H|1, T, C, b, b) of queries and of keys."""

@@ -49,6 +49,10 @@ class RoPE(Rotary):
         """How many channels turn."""
         return self.dims.d_head
 
+    @property
+    def n_turned(self) -> int:
+        return self.width
+
     def spectrum(self, positions: Tensor) -> Spectrum:
         if self.scaling is not None:
             return self.scaling(self.base, self.width, positions)

@@ -1,9 +1,12 @@
 """Rotary position embedding whose product decays with distance."""
 
+import math
+
 import torch
 from torch import Tensor
 
 from lightning_posenc.dims import Dims
+from lightning_posenc.positional.base import Site
 from lightning_posenc.positional.rotary.base import Layout, Rotation, Turn, rotation
 from lightning_posenc.positional.rotary.rope import RoPE
 
@@ -14,8 +17,8 @@ class XPos(RoPE):
     ζ_i = (2i/K + γ) / (1 + γ) < 1, so that high frequencies decay fastest. Source: Sun et al. 2022,
     "A Length-Extrapolatable Transformer", arXiv:2212.10554, equation 11 and algorithm 1. Deviation:
     p counts from the middle of the sequence's positions, which changes no product and keeps the
-    powers small: at 32768 positions they lie within 1e-18 and 1e18. (Half precision in float16
-    holds up to some 9000 positions.)
+    powers small: at 32768 positions they lie within 1e-18 and 1e18. What a float cannot hold is
+    refused: positions from some 72,000 apart on, some 9000 in float16.
 
     Args:
         dims: Sizes of a causal model; the head size must be even.
@@ -25,7 +28,8 @@ class XPos(RoPE):
         layout: Which channels make a pair: "half" or "interleaved", as in `Rotary`.
 
     Raises:
-        ValueError: If the head size is odd, a number is not positive or the model bidirectional.
+        ValueError: If the head size is odd, a number is not positive or the model bidirectional;
+            on positions so far apart that the powers overflow.
     """
 
     def __init__(
@@ -49,6 +53,10 @@ class XPos(RoPE):
         self.gamma = gamma
         self.scale_base = scale_base
 
+    def check(self, positions: Tensor) -> None:
+        super().check(positions)
+        self._check_span(positions, torch.float32)
+
     def prepare(self, q_pos: Tensor, k_pos: Tensor) -> Turn:
         inv_freq, temperature = self.spectrum(k_pos)
         low, high = k_pos.detach().float().aminmax(dim=1, keepdim=True)
@@ -61,3 +69,26 @@ class XPos(RoPE):
             return rotation(angles.cos() * powers, angles.sin() * powers, self.layout)
 
         return Turn(side(q_pos, 1), side(k_pos, -1), temperature)
+
+    def transform(self, site: Site) -> tuple[Tensor, Tensor]:
+        if site.q.dtype == torch.float16:
+            self._check_span(site.k_pos, torch.float16)
+        return super().transform(site)
+
+    def farthest(self, dtype: torch.dtype) -> float:
+        """How far apart two tokens may be for the powers to stay in a dtype.
+
+        A factor of 16 is left for the queries and keys that they multiply.
+        """
+        fastest = math.log((1 + self.gamma) / self.gamma) / self.scale_base  # of pair 0
+        return 2 * math.log(torch.finfo(dtype).max / 16) / fastest
+
+    @torch.compiler.disable
+    def _check_span(self, positions: Tensor, dtype: torch.dtype) -> None:
+        low, high = positions.detach().aminmax(dim=1)
+        if bool((high - low > self.farthest(dtype)).any()):
+            raise ValueError(
+                f"XPos: in {dtype} its powers hold up to positions {self.farthest(dtype):.0f} "
+                f"apart, got some {(high - low).amax().item():.0f} apart: shorten the sequences, "
+                "raise scale_base or gamma and train, or choose RoPE with ALiBi"
+            )

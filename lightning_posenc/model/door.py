@@ -1,0 +1,106 @@
+"""What an encoder is called with, compared once at its door.
+
+Shapes are always compared. Values are read where that makes nobody wait: on the CPU, and not while
+a graph is captured.
+
+Shapes: B sequences, T tokens at hand, S tokens in all (those in a cache first), D = d_model,
+A axes.
+"""
+
+import torch
+from torch import Tensor
+
+_WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+
+
+def check_inputs(x: Tensor, d_model: int) -> None:
+    """Compare embedded tokens with the model's width.
+
+    Raises:
+        ValueError: If x is not (B, T, D) of a floating dtype.
+    """
+    if x.dim() != 3 or x.shape[-1] != d_model or not x.is_floating_point():
+        raise ValueError(
+            f"Encoder: x must be embedded tokens (B, T, {d_model}) of a floating dtype, got "
+            f"{_looks(x)}"
+        )
+
+
+def check_lengths(lengths: Tensor, n_sequences: int, n_tokens: int) -> None:
+    """Compare the true lengths (B,) with the sequences.
+
+    Raises:
+        ValueError: If they are not B whole numbers from 0 to S.
+    """
+    if lengths.dtype not in _WHOLE or lengths.shape != (n_sequences,):
+        raise ValueError(
+            f"Encoder: lengths must be whole numbers ({n_sequences},), one for each sequence, got "
+            f"{_looks(lengths)}"
+        )
+    if _readable(lengths) and n_sequences:
+        low, high = (int(end) for end in lengths.aminmax())
+        if low < 0 or high > n_tokens:
+            raise ValueError(
+                f"Encoder: lengths must lie between 0 and the {n_tokens} tokens of a sequence, got "
+                f"{low if low < 0 else high}"
+            )
+
+
+def check_ids(name: str, ids: Tensor, n_sequences: int, n_tokens: int) -> None:
+    """Compare a whole number for each token, (B, S): documents, or token ids.
+
+    Raises:
+        ValueError: If they are not.
+    """
+    if ids.dtype not in _WHOLE or ids.shape != (n_sequences, n_tokens):
+        raise ValueError(
+            f"Encoder: {name} must be whole numbers ({n_sequences}, {n_tokens}), one for each "
+            f"token, got {_looks(ids)}"
+        )
+
+
+def checked_positions(positions: Tensor, n_sequences: int, n_tokens: int) -> Tensor:
+    """Positions that every encoding can count on: int64, float32 or float64, of the right shape.
+
+    Args:
+        positions: (B|1, S), or (B|1, S, A) on A axes; narrower whole numbers are widened, for they
+            would wrap where they are subtracted.
+        n_sequences: B.
+        n_tokens: S.
+
+    Raises:
+        ValueError: On other shapes, in half precision (of 4096 positions in bfloat16 only 769 stay
+            distinct), and where a number is not finite.
+    """
+    shape = tuple(positions.shape)
+    if len(shape) not in (2, 3) or shape[0] not in (1, n_sequences) or shape[1] != n_tokens:
+        batch = "1" if n_sequences == 1 else f"{n_sequences} or 1"
+        raise ValueError(
+            f"Encoder: positions must be ({batch}, {n_tokens}) or ({batch}, {n_tokens}, axes), one "
+            f"for each token, got {_looks(positions)}"
+        )
+    if positions.dtype in _WHOLE:
+        return positions.long()
+    if positions.dtype not in (torch.float32, torch.float64):
+        raise ValueError(
+            f"Encoder: positions in {positions.dtype} do not stay distinct: give whole numbers, or "
+            "float32"
+        )
+    if _readable(positions) and not positions.isfinite().all():
+        raise ValueError("Encoder: positions must be finite, got some that are not")
+    return positions
+
+
+def _looks(tensor: Tensor) -> str:
+    return f"{tuple(tensor.shape)} of {tensor.dtype}"
+
+
+def _readable(tensor: Tensor) -> bool:
+    """Whether its values can be read at once."""
+    captured = torch.compiler.is_compiling() or torch.jit.is_tracing()
+    return tensor.device.type == "cpu" and not captured and not _is_transformed(tensor)
+
+
+def _is_transformed(tensor: Tensor) -> bool:
+    """Whether `torch.func` maps over it, so that it stands for many tensors."""
+    return torch._C._functorch.is_functorch_wrapped_tensor(tensor)
