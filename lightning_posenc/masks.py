@@ -68,7 +68,8 @@ class Both(Mask):
 
     @property
     def n_sequences(self) -> int:
-        return max(self.left.n_sequences, self.right.n_sequences)
+        left, right = self.left.n_sequences, self.right.n_sequences
+        return right if left == 1 else left  # there can be none, too
 
     @property
     def hides_future(self) -> bool:

@@ -201,7 +201,7 @@ def test_sampler_is_told_of_documents_and_tokens() -> None:
 
 def test_positions_on_axes_are_refused_where_one_number_is_wanted() -> None:
     positions = torch.zeros(1, T, 2, dtype=torch.long)
-    for encoding in (NoPE, RoPE, ALiBi, Chain.of(NoPE, ALiBi)):
+    for encoding in (RoPE, ALiBi, Chain.of(NoPE, ALiBi)):
         with pytest.raises(ValueError, match="wants one number for each position, got 2"):
             Encoder(DIMS, encoding)(tokens(), positions=positions)
 

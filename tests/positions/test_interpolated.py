@@ -2,6 +2,7 @@
 
 import copy
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,12 +10,13 @@ from transformers import LlamaConfig
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from lightning_posenc import Dims
-from lightning_posenc.positional import RoPE
+from lightning_posenc.positional import LearnedAbsolute, RoPE
 from lightning_posenc.positions import (
     Interpolated,
     Randomized,
 )
-from tests.helpers import site_of
+from tests.cases import CASES, Case
+from tests.helpers import encoder, site_of, tokens
 
 CPU = torch.device("cpu")
 
@@ -50,3 +52,24 @@ def test_interpolated_scales_what_another_sampler_drew() -> None:
     inner = Randomized(64, seed=1)
     expected = copy.deepcopy(inner)(2, 10, CPU) * (4 / 10)
     torch.testing.assert_close(Interpolated(4, of=inner)(2, 10, CPU), expected)
+
+
+LIMITED = [
+    case for case in CASES if case.limit is not None and case.name.partition("-")[0] != "rope"
+]
+
+
+@pytest.mark.parametrize("case", LIMITED, ids=lambda case: case.name)
+def test_tables_serve_every_longer_sequence_squeezed_into_their_rows(case: Case) -> None:
+    """F4: the last position, L - L/T, lies past the last row, L - 1, and was refused."""
+    assert case.limit is not None
+    model = encoder(case, causal=True, positions=Interpolated(case.limit))
+    for length in (case.limit + 1, 2 * case.limit, 5 * case.limit):
+        assert model(tokens(length, 1)).isfinite().all()
+    with pytest.raises(ValueError, match=r"(was|were) asked for"):
+        model(tokens(3, 1), positions=case.place(torch.tensor([[0.0, 1.0, float(case.limit)]])))
+
+
+def test_past_the_last_row_the_last_row_counts_alone() -> None:
+    table = LearnedAbsolute(Dims(32, 4, 1), max_length=4)
+    torch.testing.assert_close(table.vectors(torch.tensor([[3.0, 3.9]])), table.table[[3, 3]][None])
