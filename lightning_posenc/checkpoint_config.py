@@ -4,19 +4,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightning as L
 import yaml
+from jsonargparse import ArgumentParser, Namespace
 from lightning.pytorch.cli import SaveConfigCallback
 
-from lightning_posenc import checkpoint_io, run_directory
+from lightning_posenc import checkpoint_io, given, run_directory, trust, untrusted
 from lightning_posenc.loggers import log_config
 from lightning_posenc.run_directory import CONFIG
+from lightning_posenc.taken_over import taken_over
 
 _KEY = "lightning_posenc_config"
-_OF_ONE_RUN = ("config", "run_dir", "name", "ckpt_path")  # not to be taken over by another run
-_OF_A_MODEL = ("model",)
+# Not to be taken over by another run.
+_OF_ONE_RUN = ("config", "run_dir", "name", "ckpt_path", "weights_only", "trust")
 LAST = "last"  # instead of a path: wherever the run has got to
 
 
@@ -50,13 +52,63 @@ class SaveRunConfig(SaveConfigCallback):
         return self._dumped
 
 
+def parse(parser: ArgumentParser, args: list[str]) -> Namespace:
+    """Parse a subcommand and its arguments, above the config of the checkpoint that they name.
+
+    What the checkpoint's config names is imported only if it belongs to `trust.TRUSTED`, to a
+    module given by `--trust`, or to one that the arguments or their config files name themselves.
+
+    Raises:
+        ValueError: If the checkpoint's config names anything else, or there is no such checkpoint.
+        argparse.ArgumentError: On any other mistake.
+    """
+    args, trusted = given.without(trust.OPTION, args)
+    with with_checkpoint_config(args) as completed:
+        if completed.stored is None:
+            config = parser.parse_args(completed.args)
+        else:
+            names = set(given.values(args))
+            try:
+                with trust.only([*trusted, *trust.modules_of(names)]):
+                    config = parser.parse_args(completed.args)
+            except Exception as error:
+                if name := trust.refused(error):
+                    raise ValueError(
+                        f"--ckpt_path {completed.stored}: its config names {name}, which belongs "
+                        f"to none of {', '.join(trust.TRUSTED)}: {trust.hint(name)}"
+                    ) from error
+                raise
+            trust.check_plain(config, names)
+    trust.check_calls(config)
+    told = config[config.subcommand]
+    if told.trust is not None:  # those of the command line have been taken already
+        raise ValueError(f"trust: a file cannot say whom to trust; give {trust.OPTION} MODULE")
+    if told.get("weights_only") is False:
+        raise ValueError("weights_only=false: checkpoints are read safely only; leave it out")
+    told.weights_only = True
+    return config
+
+
+class Completed(NamedTuple):
+    """Arguments of a subcommand.
+
+    Args:
+        args: The arguments, with the checkpoint's config as one more `--config`.
+        stored: The checkpoint that it is of; None if there is none.
+    """
+
+    args: list[str]
+    stored: Path | None
+
+
 @contextmanager
-def with_checkpoint_config(args: list[str]) -> Iterator[list[str]]:
+def with_checkpoint_config(args: list[str]) -> Iterator[Completed]:
     """Put the config that a checkpoint was trained with below what the user says.
 
-    With `--ckpt_path FILE`, the checkpoint's model replaces that of the user's config files, and
-    arguments on the command line beat both. Without a config file, the checkpoint's data and
-    trainer are taken too, and the run belongs to the same family.
+    With `--ckpt_path FILE`, or `ckpt_path` in a config file, the checkpoint's model replaces that
+    of the user's config files, and arguments on the command line beat both. Without a config file,
+    the checkpoint's data and the plain options of its trainer are taken too, and the run belongs
+    to the same family.
 
     The value can be a run directory too, which stands for its newest checkpoint. `fit` goes on from
     the run's newest whole checkpoint where the file named is broken, and takes `last`: the newest
@@ -67,45 +119,56 @@ def with_checkpoint_config(args: list[str]) -> Iterator[list[str]]:
         args: A subcommand and its arguments.
 
     Yields:
-        The arguments, with the checkpoint's config as one more `--config`.
+        What is to be parsed.
 
     Raises:
         FileNotFoundError: If there is no such checkpoint.
-        ValueError: If it is not a checkpoint of this package, or none of the run's is whole.
+        ValueError: If it is not a whole checkpoint of this package, or none of the run's is.
     """
-    given = _value_of("--ckpt_path", args)
-    if given is None or "--help" in args or "-h" in args:
-        yield args
+    if "--help" in args or "-h" in args:
+        yield Completed(args, None)
         return
-    path = _checkpoint(given, _value_of("--run_dir", args), fits=args[0] == "fit")
+    told = given.value_of("--ckpt_path", args)
+    in_file = None if told is not None else given.in_files("ckpt_path", args)
+    where = told if told is not None else in_file
+    if where in (None, "", "null"):
+        yield Completed(args, None)
+        return
+    fits = args[0] == "fit"
+    run_dir = given.value_of("--run_dir", args) or given.in_files("run_dir", args)
+    path = _checkpoint(str(where), run_dir, fits)
     if path is None:
-        yield args
+        yield Completed(args, None)
         return
-    args = _with_value("--ckpt_path", str(path), args)
+    after = given.after_configs(args)
+    if told is None:
+        args = [*args[:after], "--ckpt_path", str(path), *args[after:]]
+    else:
+        args = given.with_value("--ckpt_path", str(path), args)
+    contents = checkpoint_io.checked(path, resumes=fits)
     # The command that started the run describes it: a list that it adds to would grow each time.
-    if given == LAST and _value_of("--model", args) is not None:
-        yield args
+    if where == LAST and given.value_of("--model", args) is not None:
+        yield Completed(args, None)
         return
-    config = _stored_config(path)
-    after = 1 + max(
-        (i + (arg in ("-c", "--config")) for i, arg in enumerate(args) if _is_config(arg)),
-        default=0,
-    )
+    config = taken_over(_stored_config(path, contents), path, fits and after == 1)
     more = []
     if after > 1:
-        config = {key: config[key] for key in _OF_A_MODEL}
-    elif _value_of("--name", args) is None:
-        more = ["--name", path.absolute().parents[2].name]
+        config = {"model": config["model"]}
+    elif given.value_of("--name", args) is None:
+        more = ["--name", _family(path)]
     with TemporaryDirectory() as directory:
         stored = Path(directory, CONFIG)
-        stored.write_text(yaml.safe_dump(config))
-        yield [*args[:after], "--config", str(stored), *more, *args[after:]]
+        stored.write_text(yaml.safe_dump(config), "utf-8")
+        before, behind = args[:after], args[after:]
+        yield Completed([*before, "--config", str(stored), *more, *behind], path)
 
 
-def _checkpoint(given: str, run_dir: str | None, fits: bool) -> Path | None:
-    """The checkpoint that `--ckpt_path` means; None if `last` finds that there is none yet."""
-    path = Path(given)
-    if fits and given == LAST:
+def _checkpoint(where: str, run_dir: Any, fits: bool) -> Path | None:
+    """The checkpoint that `ckpt_path` means; None if `last` finds that there is none yet."""
+    if "://" in where:
+        raise ValueError(f"--ckpt_path {where}: nothing is fetched: name a local .ckpt file")
+    path = Path(where)
+    if fits and where == LAST:
         return checkpoint_io.newest(Path(run_dir)) if run_dir else None
     if checkpoint_io.is_checkpoint(path):
         directory = run_directory.resume_directory(path)
@@ -119,36 +182,22 @@ def _checkpoint(given: str, run_dir: str | None, fits: bool) -> Path | None:
     raise FileNotFoundError(f"--ckpt_path {path}: no such file; name a .ckpt file")
 
 
-def _stored_config(path: Path) -> dict[str, Any]:
+def _family(path: Path) -> str:
+    """The family of runs that a checkpoint belongs to; without one it is called as its file is."""
+    directory = run_directory.resume_directory(path.absolute())
+    return (directory.parent.name if directory else "") or path.stem
+
+
+def _stored_config(path: Path, contents: dict[str, Any]) -> dict[str, Any]:
     try:
-        return yaml.safe_load(checkpoint_io.read(path)[_KEY])
+        config = untrusted.load_yaml(contents[_KEY], "its config")
     except KeyError:
         raise ValueError(
             f"--ckpt_path {path}: the checkpoint holds no config of lightning_posenc; it was not "
             "made by its fit command"
         ) from None
-    except Exception as error:
+    except (TypeError, ValueError) as error:
         raise ValueError(f"--ckpt_path {path}: not a readable checkpoint ({error})") from error
-
-
-def _value_of(flag: str, args: list[str]) -> str | None:
-    for i, arg in enumerate(args):
-        if arg == flag and i + 1 < len(args):
-            return args[i + 1]
-        if arg.startswith(f"{flag}="):
-            return arg.split("=", 1)[1]
-    return None
-
-
-def _with_value(flag: str, value: str, args: list[str]) -> list[str]:
-    args = list(args)
-    for i, arg in enumerate(args):
-        if arg == flag:
-            args[i + 1] = value
-        elif arg.startswith(f"{flag}="):
-            args[i] = f"{flag}={value}"
-    return args
-
-
-def _is_config(arg: str) -> bool:
-    return arg in ("-c", "--config") or arg.startswith("--config=")
+    if not isinstance(config, dict) or not isinstance(config.get("model"), dict):
+        raise ValueError(f"--ckpt_path {path}: its config names no model; it was not made by fit")
+    return config

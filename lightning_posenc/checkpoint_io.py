@@ -1,8 +1,10 @@
 """Checkpoints that are whole or absent, and the newest whole one of a run."""
 
+import re
 import sys
 import zipfile
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from lightning.fabric.utilities.cloud_io import _is_local_file_protocol
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from lightning_posenc.checkpoint_shards import check_shards
 from lightning_posenc.run_directory import CHECKPOINTS, METRICS, SUMMARY
 from lightning_posenc.whole_files import UNFINISHED, whole_file
 
@@ -36,6 +39,27 @@ class WholeCheckpointIO(TorchCheckpointIO):
         with whole_file(Path(url_to_fs(str(path))[1]), "wb") as file:
             torch.save(checkpoint, file)
 
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any = "cpu", weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Read a whole checkpoint, tensors and plain values only unless `weights_only` is False.
+
+        Raises:
+            ValueError: If it is damaged or holds anything else.
+        """
+        if not _is_local_file_protocol(path):
+            return super().load_checkpoint(path, map_location, weights_only)
+        local = Path(url_to_fs(str(path))[1])
+        if weights_only is not False:  # a program's own word: no file and no command can say that
+            checked(local)
+        return torch.load(local, map_location, weights_only=weights_only is not False)
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        """Remove a checkpoint, and nothing that only a checkpoint's state calls one."""
+        is_one = Path(path).suffix == ".ckpt" and ".." not in Path(path).parts
+        if is_one or not _is_local_file_protocol(path):
+            super().remove_checkpoint(path)
+
 
 def remove_unfinished(run_dir: Path) -> None:
     """Remove what a process left that was killed while it wrote a file of the run."""
@@ -53,6 +77,30 @@ def read(path: Path) -> dict[str, Any]:
     """A checkpoint's contents, tensors unread until they are used, without those of its shards."""
     file = path / _SHARDED if path.is_dir() else path
     return torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+
+
+def checked(path: Path, resumes: bool = False) -> dict[str, Any]:
+    """A checkpoint's contents, once it is sure that they are whole and can harm nobody.
+
+    Args:
+        path: A file, or a directory of shards.
+        resumes: Whether a run is to go on from it, and not only its model to be looked at.
+
+    Raises:
+        ValueError: If it is damaged, holds anything but tensors and plain values, lacks a part, or
+            has weights that are no numbers.
+    """
+    try:
+        wrong = _damage(path)
+        contents = {} if wrong else read(path)
+        if not wrong and path.is_dir():
+            check_shards(path)
+        wrong = wrong or _lacks(contents, resumes, path.is_dir())
+    except Exception as error:
+        wrong = _reason(error)
+    if wrong:
+        raise ValueError(f"{path} is not a whole checkpoint ({wrong})")
+    return contents
 
 
 def newest(run_dir: Path, broken: Sequence[Path] = ()) -> Path | None:
@@ -90,16 +138,79 @@ def newest(run_dir: Path, broken: Sequence[Path] = ()) -> Path | None:
 def fault(path: Path) -> str | None:
     """Why a run cannot go on from a checkpoint, or None if it can."""
     try:
+        if damage := _damage(path):
+            return damage
         contents = read(path)
-        # The list of a file's parts stands at its end; their checksums tell of a hole before it.
-        damaged = None if path.is_dir() else zipfile.ZipFile(path).testzip()
     except Exception as error:
-        return str(error).partition("\n")[0].rstrip(".") or type(error).__name__
-    if damaged is not None:
-        return f"{damaged} is damaged"
+        return _reason(error)
     if "loops" not in contents or not (path.is_dir() or "optimizer_states" in contents):
         return "it holds weights only"
     return None
+
+
+def _damage(path: Path) -> str | None:
+    """What is wrong with a checkpoint's file; None if it is as it was written."""
+    file = path / _SHARDED if path.is_dir() else path
+    status = file.stat()
+    return _damage_of(file, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache
+def _damage_of(file: Path, size: int, changed: int) -> str | None:
+    # Kept, since reading the whole file takes time: it is asked before a run is chosen and again
+    # when its checkpoint is loaded.
+    if not zipfile.is_zipfile(file):
+        return "it is no file of torch.save"
+    with zipfile.ZipFile(file) as archive:
+        parts = archive.infolist()
+        # torch.save compresses nothing; what is compressed can take a thousand times its size.
+        if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
+            return "it is compressed"
+        if sum(part.file_size for part in parts) > size:
+            return "its parts overlap"
+        # The list of a file's parts stands at its end; their checksums tell of a hole before it.
+        damaged = archive.testzip()
+    return None if damaged is None else f"{damaged} is damaged"
+
+
+def _lacks(contents: Any, resumes: bool, is_sharded: bool) -> str | None:
+    """What a checkpoint has not that it should have; None if it has everything."""
+    if not isinstance(contents, dict):
+        return "it holds no mapping"
+    kinds: dict[str, type] = {"global_step": int, "epoch": int, "pytorch-lightning_version": str}
+    if not is_sharded:
+        kinds |= {"state_dict": dict}
+    if resumes:
+        kinds |= {"loops": dict, "lr_schedulers": list}
+        kinds |= {} if is_sharded else {"optimizer_states": list}
+    for key, kind in kinds.items():
+        if not isinstance(contents.get(key), kind):
+            found = type(contents[key]).__name__ if key in contents else "missing"
+            return f"{key} is {found}, not {kind.__name__}" if key in contents else f"no {key}"
+    if contents["global_step"] < 0:
+        return f"global_step is {contents['global_step']}"
+    if resumes and "fit_loop" not in contents["loops"]:
+        return "it holds no state of training"
+    return None if is_sharded else _no_weights(contents["state_dict"])
+
+
+def _no_weights(state: dict[str, Any]) -> str | None:
+    tensors = {key: value for key, value in state.items() if isinstance(value, torch.Tensor)}
+    if not tensors:
+        return "its state_dict holds no weights"
+    for key, value in tensors.items():
+        if value.is_floating_point() and value.isnan().any():
+            return f"{key} holds NaN: the run diverged, or the file was changed"
+    return None
+
+
+def _reason(error: Exception) -> str:
+    """An error's first line, without torch's advice to load the file unsafely."""
+    said = str(error)
+    if "Unsupported" in said or "weights_only" in said.lower() or "Weights only" in said:
+        found = re.search(r"(?:GLOBAL|global:?|Unsupported (?:class|operand)) ([\w.]+)", said)
+        return f"it holds more than tensors and plain values{f', {found[1]}' if found else ''}"
+    return said.partition("\n")[0].rstrip(".") or type(error).__name__
 
 
 def _faults(paths: Sequence[Path]) -> str:

@@ -18,6 +18,7 @@ _OPTION = re.compile(r"Option '(?P<key>\w+)' is not accepted.*class_path='(?P<na
 _MODULE = re.compile(
     r"expects a function or a callable class: (?P<why>.+?)\. Got value: (?P<name>.+)"
 )
+_DENIED = re.compile(r"Importing '(?P<name>[\w.]+)' is not allowed")
 _UNKNOWN = re.compile(r"unrecognized arguments: (?P<args>.+)")
 _UNEXPECTED = re.compile(r"[Kk]ey '?\"?(?P<key>[\w.]+)'?\"? is not expected")
 
@@ -44,6 +45,8 @@ def explain(message: str) -> str:
 
 
 def _say(leaf: str, where: str) -> str:
+    if found := _DENIED.search(leaf):
+        return f"{where}={found['name']}: not what is expected there, and it could run anything"
     if found := _CLASS.search(leaf):
         hint = did_you_mean(found["name"], _class_names(), "check the spelling", cutoff=0.5)
         return (

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-from jsonargparse import Namespace
+import yaml
+from jsonargparse import Namespace, get_loader, set_loader, set_parsing_settings
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.plugins.io import CheckpointIO
@@ -27,15 +28,27 @@ from lightning_posenc import (  # noqa: F401
     positions,
     run_directory,
     tasks,
+    untrusted,
 )
 from lightning_posenc.callbacks.preemption import Preemption
 from lightning_posenc.callbacks.same_checkpoint import SameCheckpoint
 from lightning_posenc.callbacks.unfinished_step import ROW, UnfinishedStep
 from lightning_posenc.callbacks.writer import is_writer
-from lightning_posenc.checkpoint_config import LAST, SaveRunConfig, with_checkpoint_config
+from lightning_posenc.checkpoint_config import LAST, SaveRunConfig, parse
 from lightning_posenc.checkpoint_io import WholeCheckpointIO, newest, read, remove_unfinished
 from lightning_posenc.messages import explain
 from lightning_posenc.metrics_csv import MetricsCSV
+from lightning_posenc.trust import OPTION
+
+# A value is a value: nothing is fetched for it, called in it without a type that says so, or
+# unfolded without end; and the modules that could run a command are no place for a class.
+set_parsing_settings(
+    config_read_mode_fsspec_enabled=False,
+    config_read_mode_urls_enabled=False,
+    instantiate_subclass_spec_in_any=False,
+    import_path_denylist=[],  # enforces jsonargparse's own
+)
+set_loader("yaml", untrusted.bounded(get_loader("yaml")), (yaml.YAMLError,))
 
 USER_ERRORS = (argparse.ArgumentError, ValueError, FileNotFoundError, MisconfigurationException)
 
@@ -66,6 +79,14 @@ class TrainingCLI(LightningCLI):
             help="Name of the run's family; default the stem of the (first) config file.",
         )
         parser.add_argument(
+            OPTION,
+            type=list[str] | None,
+            default=None,
+            help="A module whose classes a checkpoint's own config may name, besides those of this "
+            "package, torch.nn, torch.optim and Lightning; several times for several modules. On "
+            "the command line only.",
+        )
+        parser.add_argument(
             "--test_after_fit", type=bool, default=True, help="Whether fit ends with a test."
         )
         for size in ("vocab_size", "n_classes"):
@@ -73,8 +94,7 @@ class TrainingCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         self.command = list(args)
-        with with_checkpoint_config(args) as completed:
-            self.config = parser.parse_args(completed)
+        self.config = parse(parser, list(args))
 
     def _parse_ckpt_path(self) -> None:
         """Nothing: `with_checkpoint_config` has put the checkpoint's config below the user's."""

@@ -14,16 +14,22 @@ CORE = {"positions", "positional", "masks", "model"}
 LEARNED = {"tasks", "data", "modules"}
 WATCHED = {"diagnostics", "callbacks"}
 
-RUN = {"run_directory", "metrics_csv", "loggers", "checkpoint_config", "checkpoint_io", "messages"}
+RUN = {
+    "run_directory", "metrics_csv", "loggers", "checkpoint_config", "checkpoint_io", "messages",
+    "given", "trust", "taken_over",
+}  # fmt: skip
 
 # What each place may import besides itself and what everything may.
-FREE = {"checks", "dims", "effective_length", "whole_files", "mistakes", "__version__"}
+FREE = {
+    "checks", "dims", "effective_length", "whole_files", "mistakes", "untrusted", "__version__",
+}  # fmt: skip
 MAY_IMPORT: dict[str, set[str]] = {
     "checks": set(),
     "dims": set(),
     "effective_length": set(),
     "whole_files": set(),
     "mistakes": set(),
+    "untrusted": set(),
     "positions": set(),
     "positional": {"positions"},
     "masks": set(),
@@ -36,8 +42,19 @@ MAY_IMPORT: dict[str, set[str]] = {
     "metrics_csv": {"run_directory"},
     "loggers": {"run_directory"},
     "startup": set(),
-    "checkpoint_io": {"run_directory"},
-    "checkpoint_config": {"run_directory", "loggers", "checkpoint_io"},
+    "given": set(),
+    "trust": set(),
+    "taken_over": {"run_directory"},
+    "checkpoint_shards": set(),
+    "checkpoint_io": {"run_directory", "checkpoint_shards"},
+    "checkpoint_config": {
+        "run_directory",
+        "loggers",
+        "checkpoint_io",
+        "given",
+        "trust",
+        "taken_over",
+    },
     "messages": CORE | LEARNED,
     "callbacks": CORE | LEARNED | {"diagnostics", "run_directory"},
     "training": CORE | LEARNED | WATCHED | RUN,

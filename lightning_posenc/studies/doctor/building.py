@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from lightning_posenc import run_directory
+from lightning_posenc import checkpoint_io, run_directory
 from lightning_posenc.studies.doctor.admission import admit
 from lightning_posenc.studies.doctor.patient import OwnPatient
 from lightning_posenc.training import OPTIONS, TrainingCLI
@@ -39,7 +39,9 @@ def build(args: list[str]) -> tuple[OwnPatient, Path | None]:
     if files := [Path(str(path)).stem for path in cli.given.get("config") or ()]:
         name = f"{files[0]}, untrained"
     if ckpt_path:
-        checkpoint = torch.load(ckpt_path, map_location="cpu", weights_only=True)
+        checkpoint = checkpoint_io.checked(Path(ckpt_path))
+        if Path(ckpt_path).is_dir():
+            raise ValueError(f"{ckpt_path} is sharded: diagnose a checkpoint that is one file")
         _load(cli.model, checkpoint["state_dict"], str(ckpt_path))
         steps, name = checkpoint["global_step"], str(ckpt_path)
         directory = run_directory.resume_directory(Path(ckpt_path))

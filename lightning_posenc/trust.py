@@ -1,0 +1,151 @@
+"""Whose classes a checkpoint's own config may name.
+
+A config is a program: it names classes, and they are imported and called. The user's own config is
+the user's own program. That of a checkpoint is whoever's made it; so it may name only classes of
+the packages below and of modules that the user's command names, and no functions at all.
+"""
+
+import inspect
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from enum import Enum
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import Namespace, _common, set_parsing_settings
+
+TRUSTED = ("lightning_posenc", "torch.nn", "torch.optim", "lightning.pytorch")
+OPTION = "--trust"
+_LARGE = {name.partition(".")[0] for name in TRUSTED}
+
+_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+_DENIED = re.compile(r"Importing '(?P<name>[\w.]+)' is not allowed")
+_PLAIN = (type(None), bool, int, float, str, PathLike, Enum, Namespace, dict, list, tuple, set)
+
+
+def modules_of(values: set[str]) -> set[str]:
+    """The modules of what these values name: by a dotted path, or by the name of a loaded class."""
+    found = set()
+    for value in values:
+        if _DOTTED.fullmatch(value) and not Path(value).exists():
+            found.add(_module(value))
+    if bare := {value for value in values if value.isidentifier()}:
+        for kind in _subclasses(object, set()):
+            if kind.__name__ in bare:
+                found.add(_module(f"{kind.__module__}.{kind.__qualname__}"))
+    return {each for each in found if each.partition(".")[0] not in sys.stdlib_module_names}
+
+
+def _module(path: str) -> str:
+    """A user's package is trusted whole; of a large one that is not the user's the thing alone."""
+    package = path.partition(".")[0]
+    return path if package in _LARGE else package
+
+
+def _subclasses(kind: type, seen: set[type]) -> set[type]:
+    below: list[type] = type.__subclasses__(kind)
+    for each in below:
+        if each not in seen:
+            seen.add(each)
+            _subclasses(each, seen)
+    return seen
+
+
+@contextmanager
+def only(modules: Iterable[str]) -> Iterator[None]:
+    """Within, a parser imports what values name from TRUSTED and these modules alone.
+
+    That holds for where a thing is defined as for the path that names it: `our.module.os.system`
+    is refused as `os.system` is.
+    """
+    before = dict(_common.parsing_settings)
+    allowed = [*TRUSTED, *modules]
+    try:
+        set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=allowed)
+        yield
+    finally:
+        _common.parsing_settings.clear()
+        _common.parsing_settings.update(before)
+
+
+def refused(error: BaseException) -> str | None:
+    """What a parser was not allowed to import; None if its error is about something else."""
+    found = _DENIED.search(str(error))
+    return found["name"] if found else None
+
+
+def hint(name: str) -> str:
+    """What a user can do who wants a name that was refused."""
+    module = name.partition(".")[0]
+    if module in sys.stdlib_module_names:
+        return "no config of a model needs it"
+    return f"if you know that code, say so: {OPTION} {module}"
+
+
+def check_calls(config: Any, key: str = "") -> None:
+    """Check that whatever a parsed config gives arguments to is a class.
+
+    jsonargparse compares classes with the type that is expected, and functions by what they say
+    they return, but only where these are named by themselves: a function under `class_path` is
+    called unseen.
+
+    Raises:
+        ValueError: On the first that is none.
+    """
+    for where, value in _parts(config, key):
+        path = value.get("class_path") if isinstance(value, Namespace) else None
+        if isinstance(path, str) and not inspect.isclass(_found(path)):
+            raise ValueError(
+                f"{where}.class_path={path} is no class: a function that makes what is "
+                f"expected is named by itself ({where}: {path}) and says what it returns"
+            )
+
+
+def check_plain(config: Any, names: set[str], key: str = "") -> None:
+    """Check that a parsed config holds no function, nor an object that lies somewhere in a module.
+
+    Args:
+        config: The config.
+        names: Those that the user's command names are allowed.
+        key: Where it stands.
+
+    Raises:
+        ValueError: On the first that it holds.
+    """
+    for where, value in _parts(config, key):
+        if isinstance(value, _PLAIN):
+            continue
+        name = f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', '')}"
+        if inspect.isclass(value) or name in names:
+            continue
+        shown = name.strip(".") or type(value).__name__
+        raise ValueError(f"{where}={shown}: a checkpoint's config may name classes only")
+
+
+def _parts(config: Any, key: str) -> Iterator[tuple[str, Any]]:
+    """A config and everything in it, each with its key."""
+    yield key, config
+    items: Iterable[tuple[Any, Any]] = ()
+    if isinstance(config, Namespace):
+        items = vars(config).items()
+    elif isinstance(config, dict):
+        items = config.items()
+    elif isinstance(config, list | tuple):
+        items = enumerate(config)
+    for name, value in items:
+        below = key if name == "init_args" else f"{key}.{name}" if key else str(name)
+        yield from _parts(value, below)
+
+
+def _found(path: str) -> Any:
+    """What a dotted path stands for, which a parser has imported; None if nothing is found."""
+    parts = path.split(".")
+    for n in range(len(parts) - 1, 0, -1):
+        if found := sys.modules.get(".".join(parts[:n])):
+            for name in parts[n:]:
+                found = getattr(found, name, None)
+            return found
+    return None
