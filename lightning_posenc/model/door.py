@@ -59,6 +59,23 @@ def check_ids(name: str, ids: Tensor, n_sequences: int, n_tokens: int) -> None:
         )
 
 
+def check_tokens(tokens: Tensor, vocab_size: int) -> None:
+    """Compare token ids (B, T) with the vocabulary, before they are embedded.
+
+    Raises:
+        ValueError: If they are not whole numbers from 0 to V - 1.
+    """
+    if tokens.dtype not in _WHOLE or tokens.dim() != 2:
+        raise ValueError(f"tokens must be whole numbers (B, T), got {_looks(tokens)}")
+    if _readable(tokens) and tokens.numel():
+        low, high = (int(end) for end in tokens.aminmax())
+        if low < 0 or high >= vocab_size:
+            raise ValueError(
+                f"tokens must lie between 0 and {vocab_size - 1}, as vocab_size={vocab_size} says, "
+                f"got {low if low < 0 else high}"
+            )
+
+
 def checked_positions(positions: Tensor, n_sequences: int, n_tokens: int) -> Tensor:
     """Positions that every encoding can count on: int64, float32 or float64, of the right shape.
 

@@ -16,6 +16,7 @@ from torch.optim import AdamW, Optimizer
 from torchmetrics import MeanMetric, Metric
 
 from lightning_posenc.data.batch import Batch
+from lightning_posenc.model.door import check_tokens
 from lightning_posenc.model.encoder import EncoderSpec
 from lightning_posenc.modules import sharding
 from lightning_posenc.modules.global_mean import weighted
@@ -126,6 +127,7 @@ class EncoderModule(L.LightningModule):
 
     def encode(self, tokens: Tensor, batch: Batch) -> Tensor:
         """Embed and encode tokens (B, T): (B, T, D)."""
+        check_tokens(tokens, self.embedding.num_embeddings)
         return self.encoder(
             self.embedding(tokens),
             lengths=batch.lengths,

@@ -91,7 +91,7 @@ class SequenceClassifier(Classifier):
             "first": (index == 0).expand(len(h), -1),
             "last": index == ends[:, None] - 1,
         }[self.pooling]
-        share = (chosen / chosen.sum(dim=1, keepdim=True)).to(h.dtype)
+        share = (chosen / chosen.sum(dim=1, keepdim=True).clamp(min=1)).to(h.dtype)
         return self.head(torch.einsum("bt,btd->bd", share, h))
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_posenc.model.cache import Cache
+from lightning_posenc.model.door import check_tokens
 from lightning_posenc.model.encoder import Encoder
 
 
@@ -52,6 +53,7 @@ def greedy(
     encoder = model.encoder
     if not encoder.dims.causal:
         raise ValueError("greedy decoding needs a causal model: set model.causal=true")
+    check_tokens(tokens, model.embedding.num_embeddings)
     n_sequences, given = tokens.shape
     length = given if length is None else length
     if prompt_lengths is None:

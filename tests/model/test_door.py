@@ -10,7 +10,10 @@ import torch
 from torch import Tensor
 
 from lightning_posenc import Dims, Encoder
+from lightning_posenc.data.batch import Batch
+from lightning_posenc.model import EncoderSpec
 from lightning_posenc.model.cache import Cache
+from lightning_posenc.modules import LanguageModel, SequenceClassifier, greedy
 from lightning_posenc.positional import (
     AxialRoPE,
     Chain,
@@ -139,3 +142,26 @@ def test_recomputed_blocks_do_not_extend_a_cache_again() -> None:
         of(x, positions=positions, cache=Cache())
     with torch.no_grad():
         of(x, positions=positions, cache=Cache())
+
+
+@pytest.mark.parametrize(
+    ("tokens", "what"),
+    [
+        (torch.tensor([[0, 5]]), "between 0 and 4, as vocab_size=5 says, got 5"),
+        (torch.tensor([[0, -1]]), "between 0 and 4, as vocab_size=5 says, got -1"),
+        (torch.tensor([[0.0, 1.0]]), r"whole numbers \(B, T\)"),
+        (torch.tensor([0, 1]), r"whole numbers \(B, T\)"),
+    ],
+)
+def test_tokens_that_the_vocabulary_lacks_are_refused(tokens: Tensor, what: str) -> None:
+    of = LanguageModel(EncoderSpec(16, 2, 1), vocab_size=5)
+    for asked in (lambda: of.logits(Batch(tokens, tokens)), lambda: greedy(of, tokens, length=4)):
+        with pytest.raises(ValueError, match=what):
+            asked()
+
+
+@pytest.mark.parametrize("pooling", ["mean", "first", "last"])
+def test_a_sequence_of_no_tokens_has_scores_all_the_same(pooling: Any) -> None:
+    of = SequenceClassifier(EncoderSpec(16, 2, 1), 5, 3, pooling=pooling)
+    batch = Batch(torch.zeros(2, 4, dtype=torch.long), torch.zeros(2), torch.tensor([0, 4]))
+    assert of.logits(batch).isfinite().all()

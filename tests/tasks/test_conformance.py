@@ -6,8 +6,9 @@ import pickle
 import pytest
 import torch
 
-from lightning_posenc import tasks
+from lightning_posenc import Dims, Encoder, tasks
 from lightning_posenc.data.synthetic import SyntheticData
+from lightning_posenc.positional import NoPE
 from lightning_posenc.studies.tasks import available, example_length
 from lightning_posenc.tasks import IGNORE, DecoderTask, Sample, TreeDistance, generate
 from tests.tasks.helpers import possible
@@ -85,6 +86,15 @@ LOWEST = {  # of each integer argument, the others being left at their defaults
 
 def test_every_task_has_a_solver():
     assert {type(task).__name__ for task, _ in SOLVERS.values()} == set(available())
+
+
+def test_every_task_has_a_baseline_without_positions():
+    """F11: NoPE refused the places of grids and trees, so three tasks had none."""
+    for task in {type(task): task for task, _ in SOLVERS.values()}.values():
+        made = generate(task, 0, "train", torch.arange(2), example_length(task, 12))
+        x = torch.nn.functional.one_hot(made.tokens, max(task.vocab_size, 8))[..., :8].float()
+        encoded = Encoder(Dims(8, 1, 1), NoPE)(x, lengths=made.lengths, positions=made.positions)
+        assert encoded.isfinite().all(), task
 
 
 @each_name
