@@ -5,6 +5,8 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 
+from lightning_posenc.escaping import plain
+
 TRACEBACK = "LIGHTNING_POSENC_TRACEBACK"
 """Environment variable: if it is set, a mistake is raised, to see where it was noticed."""
 
@@ -38,7 +40,7 @@ def fail(message: str) -> int:
     Returns:
         Exit status 2.
     """
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {plain(message)}", file=sys.stderr)
     return 2
 
 

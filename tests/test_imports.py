@@ -21,7 +21,8 @@ RUN = {
 
 # What each place may import besides itself and what everything may.
 FREE = {
-    "checks", "dims", "effective_length", "whole_files", "mistakes", "untrusted", "__version__",
+    "checks", "dims", "effective_length", "whole_files", "mistakes", "untrusted", "escaping",
+    "__version__",
 }  # fmt: skip
 MAY_IMPORT: dict[str, set[str]] = {
     "checks": set(),
@@ -30,6 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "whole_files": set(),
     "mistakes": set(),
     "untrusted": set(),
+    "escaping": set(),
     "positions": set(),
     "positional": {"positions"},
     "masks": set(),

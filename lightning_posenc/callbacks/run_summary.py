@@ -17,6 +17,7 @@ import torch
 from lightning_posenc.callbacks.step_time import StepTime
 from lightning_posenc.callbacks.writer import is_writer
 from lightning_posenc.run_directory import CONFIG, SUMMARY
+from lightning_posenc.untrusted import read_json
 from lightning_posenc.whole_files import whole_file
 
 _METRICS = "lightning_posenc_metrics"
@@ -150,8 +151,10 @@ def _command_so_far(trainer: L.Trainer) -> list[str] | None:
     """What began the run that this one goes on with; None if the directory is new."""
     directory = Path(trainer.default_root_dir)
     try:
-        found = json.loads((directory / SUMMARY).read_text())["command"]
-    except (OSError, ValueError, KeyError):
+        found = read_json(directory / SUMMARY)["command"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if not isinstance(found, list) or not all(isinstance(word, str) for word in found):
         return None
     # A new run writes its config only after this: one that is there is of a run that is resumed.
     return found if (directory / CONFIG).exists() else None

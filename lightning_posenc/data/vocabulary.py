@@ -85,6 +85,9 @@ def _code_points(text: str) -> NDArray[np.uint32]:
     return np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
 
 
+MOST_PIECES = 1 << 24  # ids of a tokenizer's file, which may be anybody's
+
+
 @dataclass(frozen=True)
 class Subwords(Vocabulary):
     """The pieces of a trained `tokenizers` tokenizer.
@@ -122,11 +125,15 @@ def read_tokenizer(path: str | Path) -> Subwords:
     """
     try:
         vocabulary = Subwords(Path(path).expanduser().read_bytes().decode("utf-8"))
-        _ = vocabulary.size
+        size = vocabulary.size
     except Exception as error:  # `tokenizers` raises bare Exceptions
         raise ValueError(
             f"data.vocabulary={path} is not a tokenizer's JSON file: {error}"
         ) from error
+    if size > MOST_PIECES:
+        raise ValueError(
+            f"data.vocabulary={path} has ids up to {size:,}: no model has such a table"
+        )
     return vocabulary
 
 

@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 from rich import box
 from rich.console import Console
-from rich.markup import escape as rich_escape
+from rich.markup import escape as escape_markup
 from rich.table import Table
 
+from lightning_posenc import escaping
 from lightning_posenc.studies.doctor.ailments import Ailment, Finding, Verdict
 from lightning_posenc.studies.doctor.examination import Examination
 
@@ -69,6 +70,11 @@ def worst_first(diagnosis: Diagnosis) -> list[tuple[Ailment, Finding]]:
     return sorted(diagnosis, key=lambda pair: (ORDER.index(pair[1].verdict), pair[0].number))
 
 
+def rich_escape(text: str) -> str:
+    """Text that is neither markup nor obeyed by a terminal."""
+    return escape_markup(escaping.plain(text))
+
+
 def print_page(console: Console, examination: Examination, diagnosis: Diagnosis) -> None:
     """To a terminal."""
     head = summary(examination, diagnosis)
@@ -94,10 +100,10 @@ def print_page(console: Console, examination: Examination, diagnosis: Diagnosis)
 def markdown(examination: Examination, diagnosis: Diagnosis) -> str:
     """As Markdown, without pictures."""
     head = summary(examination, diagnosis)
-    lines = ["# Diagnosis", "", head.about, "", f"**{head.line}**", ""]
+    lines = ["# Diagnosis", "", escaping.markdown(head.about), "", f"**{head.line}**", ""]
     lines += ["| | ailment | verdict | measured |", "|---|---|---|---|"]
     for ailment, found in worst_first(diagnosis):
-        said = found.said.replace("|", "\\|")
+        said = escaping.markdown(found.said).replace("|", "\\|")
         sign = SIGNS[found.verdict]
         lines.append(f"| {ailment.number} | {ailment.name} | {sign} {found.verdict} | {said} |")
     for ailment, found in worst_first(diagnosis):
@@ -106,7 +112,10 @@ def markdown(examination: Examination, diagnosis: Diagnosis) -> str:
         lines += ["", f"## {ailment.number}. {ailment.name}: {found.verdict}", "", ailment.meaning]
         if found.remedies:
             lines += ["", "What helps, as an argument of `fit`:", ""]
-            lines += [f"- `{remedy.line}`: {remedy.why}" for remedy in found.remedies]
+            lines += [
+                f"- `{escaping.code(remedy.line)}`: {escaping.markdown(remedy.why)}"
+                for remedy in found.remedies
+            ]
         if found.by_layer:
             lines += ["", *_markdown_layers(found.by_layer)]
     return "\n".join(lines) + "\n"

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lightning_posenc import escaping
 from lightning_posenc.studies.report import lengths
 from lightning_posenc.studies.report.costs import QUANTITIES
 from lightning_posenc.studies.report.findings import results_section
@@ -37,7 +38,7 @@ def export(kinds: list[str], study: Study, results: Results, out: Path) -> list[
         if kind == "latex":
             path.write_text(latex(study, results), "utf-8")
         elif kind == "csv":
-            tidy(study).to_csv(path, index=False)
+            tidy(study).map(escaping.cell).to_csv(path, index=False)
         else:
             tidy(study).to_parquet(path, index=False)
         paths.append(path)

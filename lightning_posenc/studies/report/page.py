@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lightning_posenc import escaping
 from lightning_posenc.run_directory import FIGURES
 from lightning_posenc.studies.report.costs import Cost, Quantity
 from lightning_posenc.studies.report.lengths import Reach
@@ -13,6 +14,10 @@ from lightning_posenc.studies.report.runs import Run
 from lightning_posenc.studies.report.study import Study
 
 HERE = Path(__file__).parent
+
+
+class _Made(str):
+    """Markdown, not to be escaped."""
 
 
 class Cell(NamedTuple):
@@ -70,7 +75,12 @@ class Page:
 
 def markdown(page: Page) -> str:
     """As Markdown, whose pictures lie in figures/."""
-    return _environment(autoescape=False).get_template("page.md.j2").render(page=page)
+    environment = _environment(autoescape=False)
+    # Whatever a template shows is text, unless the template says what else it is.
+    environment.finalize = lambda said: (
+        said if isinstance(said, _Made) else escaping.markdown(str(said))
+    )
+    return environment.get_template("page.md.j2").render(page=page)
 
 
 def html(page: Page) -> str:
@@ -87,7 +97,9 @@ def _environment(autoescape: bool) -> Any:
         loader=FileSystemLoader(HERE), autoescape=autoescape, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
-    environment.filters["cell"] = lambda said: str(said).replace("|", "\\|").replace("\n", " ")
+    environment.filters["cell"] = lambda said: str(said).replace("|", "\\|")
+    environment.filters["code"] = lambda said: _Made(escaping.code(str(said)))
+    environment.filters["made"] = _Made
     return environment
 
 

@@ -1,6 +1,5 @@
 """Run directories, found and read; nothing is judged here but whether a run is whole."""
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -8,18 +7,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
+from lightning_posenc.escaping import plain, visible
 from lightning_posenc.run_directory import CONFIG, METRICS, SUMMARY
 from lightning_posenc.studies.report.grouping import natural
 from lightning_posenc.studies.report.keys import flatten
 from lightning_posenc.studies.sweep.trial import RECORD, Status
+from lightning_posenc.untrusted import read_json, read_yaml
 
 if TYPE_CHECKING:
     import pandas as pd
 
 FINISHED = "finished"
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where it is built
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,7 @@ def find(given: Sequence[Path]) -> list[Run]:
         paths |= found
     common = Path(os.path.commonpath([path.parent for path in paths]))
     named = {path.relative_to(common).as_posix(): path for path in paths}
-    return [_read(named[name], name) for name in sorted(named, key=natural)]
+    return [_read(named[name], plain(name)) for name in sorted(named, key=natural)]
 
 
 def is_run(directory: Path) -> bool:
@@ -109,8 +107,13 @@ def is_run(directory: Path) -> bool:
 
 
 def _walk(root: Path) -> Iterator[Path]:
+    seen: set[str] = set()
     for directory, names, _ in os.walk(root, followlinks=True):
         path = Path(directory)
+        if (real := os.path.realpath(directory)) in seen:  # a link leads back
+            names.clear()
+            continue
+        seen.add(real)
         if is_run(path):
             names.clear()  # what lies below belongs to it
             yield path
@@ -146,19 +149,11 @@ def _read(path: Path, name: str) -> Run:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path.name}: not JSON ({error})") from None
-    return _mapping(found, path)
+    return _mapping(visible(read_json(path)), path)
 
 
 def _config(path: Path) -> dict[str, Any]:
-    try:
-        found = yaml.load(path.read_text("utf-8"), _LOADER)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path.name}: not YAML ({' '.join(str(error).split())})") from None
-    return _mapping(found, path)
+    return _mapping(visible(read_yaml(path)), path)
 
 
 def _mapping(found: Any, path: Path) -> dict[str, Any]:

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import yaml
-
+from lightning_posenc.escaping import visible
 from lightning_posenc.studies.sweep import parameters
 from lightning_posenc.studies.sweep.command import DEFAULT_COMMAND, check_macros
 from lightning_posenc.studies.sweep.names import known, mapping, nearest
 from lightning_posenc.studies.sweep.parameters import Parameter
+from lightning_posenc.untrusted import load_yaml, read_text
 
 METHODS = ("grid", "random", "bayes")
 KEYS = (
@@ -103,9 +103,11 @@ def load(path: Path) -> Definition:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; name a sweep's YAML file")
     try:
-        content = yaml.safe_load(path.read_text("utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+        content = load_yaml(read_text(path), str(path))
+        if visible(content) != content:
+            raise ValueError(f"{path}: holds control characters")
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from error
     try:
         return _definition(mapping("the file", content), path.stem)
     except ValueError as error:

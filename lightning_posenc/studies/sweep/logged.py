@@ -4,11 +4,12 @@ Any program may write them: a JSON object with "metrics", or a table with a colu
 """
 
 import csv
-import json
 import math
 from pathlib import Path
 
+from lightning_posenc.escaping import plain
 from lightning_posenc.run_directory import METRICS, SUMMARY
+from lightning_posenc.untrusted import read_json
 
 
 def history(directory: Path, name: str) -> list[float]:
@@ -35,7 +36,7 @@ def names(directory: Path) -> set[str]:
 def error(directory: Path) -> str | None:
     """What a trial says of its own failure, in one line."""
     said = _read(directory).get("error")
-    return None if said is None else str(said).strip().splitlines()[0]
+    return None if said is None else plain(str(said)).strip().partition("\n")[0]
 
 
 def _rows(directory: Path) -> list[dict[str, str]]:
@@ -53,7 +54,7 @@ def _summary(directory: Path) -> dict[str, object]:
 
 def _read(directory: Path) -> dict[str, object]:
     try:
-        content = json.loads((directory / SUMMARY).read_text("utf-8"))
+        content = read_json(directory / SUMMARY)
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -7,6 +7,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from lightning_posenc.escaping import visible
+from lightning_posenc.untrusted import read_json
 from lightning_posenc.whole_files import whole_file
 
 RECORD = "trial.json"
@@ -70,5 +72,8 @@ def load(directory: Path) -> Trial | None:
     path = directory / RECORD
     if not path.is_file():
         return None
-    content = json.loads(path.read_text("utf-8"))
-    return Trial(**{**content, "status": Status(content["status"])})
+    content = visible(read_json(path))
+    trial = Trial(**{**content, "status": Status(content["status"])})
+    if not isinstance(trial.number, int) or not isinstance(trial.parameters, dict):
+        raise ValueError("its number or its parameters are none")
+    return trial

@@ -1,0 +1,41 @@
+"""Text that somebody else may have written, before it reaches a terminal, a page or a table."""
+
+import re
+from typing import Any
+
+# What a terminal obeys instead of showing it, and what turns the direction of a line around.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_TAG = re.compile(r"<(?=[A-Za-z/!?])")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what makes a spreadsheet calculate a cell
+
+
+def plain(text: str) -> str:
+    r"""Text whose control characters are shown, as \x1b, and not obeyed; lines and tabs stay."""
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def visible(content: Any) -> Any:
+    """The same for every string and key of what JSON or YAML holds."""
+    if isinstance(content, str):
+        return plain(content)
+    if isinstance(content, dict):
+        return {visible(key): visible(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [visible(value) for value in content]
+    return content
+
+
+def markdown(text: str) -> str:
+    """One line of Markdown's text, in which there are no tags, links or pictures."""
+    line = " ".join(plain(text).splitlines())
+    return _TAG.sub(r"\\<", line).replace("](", r"]\(")
+
+
+def code(text: str) -> str:
+    """One line of Markdown's code."""
+    return " ".join(plain(text).splitlines()).replace("`", "'")
+
+
+def cell(value: Any) -> Any:
+    """A cell of a CSV file that no spreadsheet takes for a formula."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
