@@ -131,9 +131,7 @@ def read_tokenizer(path: str | Path) -> Subwords:
             f"data.vocabulary={path} is not a tokenizer's JSON file: {error}"
         ) from error
     if size > MOST_PIECES:
-        raise ValueError(
-            f"data.vocabulary={path} has ids up to {size:,}: no model has such a table"
-        )
+        raise ValueError(f"data.vocabulary={path} has ids up to {size:,}: no table is so large")
     return vocabulary
 
 
