@@ -1,7 +1,7 @@
 """The command line: find the command first, import what it needs afterwards.
 
 A user's mistake ends in one line on stderr and exit status 2; set LIGHTNING_POSENC_TRACEBACK=1 to
-see where it was noticed.
+see where it was noticed. Output that cannot be written stops nothing.
 """
 
 import importlib
@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from lightning_posenc.mistakes import did_you_mean, fail, guarded
+from lightning_posenc.terminal import forgiving_output
 
 TRAINING = {
     "fit": "train a model, then test it",
@@ -38,7 +39,8 @@ examples:
   python -m lightning_posenc fit --config configs/quickstart.yaml --model.positional=NoPE
   python -m lightning_posenc test --ckpt_path runs/quickstart/ID/checkpoints/last.ckpt
   python -m lightning_posenc fit --help        every option of a command
-  python -m lightning_posenc fit --model.positional.help=ALiBi   the options of an encoding
+  python -m lightning_posenc fit --model=SequenceClassifier --model.positional.help=ALiBi
+                                               the options of an encoding
 """
 
 
@@ -49,9 +51,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments without the program's name; None takes the process's own.
 
     Returns:
-        Exit status: 0, 2 after a user's mistake, or what a study says.
+        Exit status: 0, 2 after a user's mistake, 130 after Ctrl-C, or what a study says.
     """
-    args = list(sys.argv[1:] if argv is None else argv)
+    with forgiving_output():
+        return _run(list(sys.argv[1:] if argv is None else argv))
+
+
+def _run(args: list[str]) -> int:
     if not args or args[0] in ("-h", "--help"):
         print(
             HELP.format(

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable
 
 from lightning_posenc.escaping import plain
+from lightning_posenc.library_errors import explained, own_place
 
 TRACEBACK = "LIGHTNING_POSENC_TRACEBACK"
 """Environment variable: if it is set, a mistake is raised, to see where it was noticed."""
@@ -16,22 +17,49 @@ def guarded(
     errors: tuple[type[BaseException], ...],
     say: Callable[[BaseException], str] = str,
 ) -> int:
-    """Run something that a user's mistake may stop.
+    """Run something that a user's mistake, or the system, may stop.
 
     Args:
         run: Returns an exit status; None is 0.
-        errors: What counts as a mistake.
-        say: Puts one into a line.
+        errors: What counts as a mistake, besides what libraries are known to raise after one.
+        say: Puts one of them into a line.
 
     Returns:
-        The exit status, 2 after a mistake.
+        The exit status, 2 after a mistake, 130 after Ctrl-C.
     """
     try:
         return run() or 0
-    except errors as error:
-        if os.environ.get(TRACEBACK):
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except Exception as error:
+        line = in_one_line(error, errors, say)
+        if line is None or os.environ.get(TRACEBACK):
             raise
-        return fail(say(error))
+        return fail(line)
+
+
+def in_one_line(
+    error: BaseException,
+    errors: tuple[type[BaseException], ...],
+    say: Callable[[BaseException], str] = str,
+) -> str | None:
+    """What went wrong, where, and what to do about it; None if it is no mistake of the user's.
+
+    Args:
+        error: As it was caught.
+        errors: As `guarded` has them.
+        say: Likewise.
+    """
+    line = explained(error)
+    if line is None and isinstance(error, errors):
+        line = say(error)
+    if line is None:
+        return None
+    line = " ".join(line.split()) or type(error).__name__
+    if place := own_place(error):
+        line += f" ({place}; {TRACEBACK}=1 shows how it came there)"
+    return line
 
 
 def fail(message: str) -> int:
@@ -56,5 +84,7 @@ def did_you_mean(
         n: Name at most so many.
         cutoff: How alike they must be, from 0 to 1.
     """
-    near = difflib.get_close_matches(name, list(names), n=n, cutoff=cutoff)
+    names = list(names)
+    near = [each for each in names if each.lower() == name.lower()]
+    near = near or difflib.get_close_matches(name, names, n=n, cutoff=cutoff)
     return f"did you mean {' or '.join(near)}?" if near else otherwise

@@ -26,18 +26,24 @@ from lightning_posenc import (  # noqa: F401
     modules,
     positional,
     positions,
+    resuming,
     run_directory,
     tasks,
     untrusted,
 )
-from lightning_posenc.callbacks.preemption import Preemption
+from lightning_posenc.callbacks.moved_run import MovedRun
+from lightning_posenc.callbacks.preemption import Preemption, Stopped
+from lightning_posenc.callbacks.run_checkpoint import RunCheckpoint, takes_place_of
 from lightning_posenc.callbacks.same_checkpoint import SameCheckpoint
+from lightning_posenc.callbacks.stays_stopped import StaysStopped, conditions
 from lightning_posenc.callbacks.unfinished_step import ROW, UnfinishedStep
 from lightning_posenc.callbacks.writer import is_writer
 from lightning_posenc.checkpoint_config import LAST, SaveRunConfig, parse
 from lightning_posenc.checkpoint_io import WholeCheckpointIO, newest, read, remove_unfinished
 from lightning_posenc.messages import explain
 from lightning_posenc.metrics_csv import MetricsCSV
+from lightning_posenc.mistakes import in_one_line
+from lightning_posenc.trainer_options import check_trainer
 from lightning_posenc.trust import OPTION
 
 # A value is a value: nothing is fetched for it, called in it without a type that says so, or
@@ -101,18 +107,24 @@ class TrainingCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         config = self.config[self.subcommand]
-        ckpt_path = config.get("ckpt_path")
+        check_trainer(config.trainer)
         fits = self.subcommand == "fit"
-        resumes = bool(fits and ckpt_path)
-        if fits and ckpt_path == LAST:  # of a config file, or there is no checkpoint yet
+        ckpt_path = config.get("ckpt_path")
+        goes_on = fits and ckpt_path == LAST
+        if goes_on:  # of a config file, or there is no checkpoint yet
             if not config.run_dir:
                 raise ValueError("ckpt_path=last needs --run_dir: which run is to go on?")
             ckpt_path = config.ckpt_path = newest(config.run_dir)
+        self._plain = yaml.safe_load(self._parser(self.subcommand).dump(config, skip_none=False))
         if fits and ckpt_path and not config.run_dir:
-            config.run_dir = run_directory.resume_directory(Path(ckpt_path))
+            config.run_dir, note = resuming.directory_to_go_on(Path(ckpt_path), self._plain)
+            if note:
+                rank_zero_only(print)(note, file=sys.stderr)
         files = [str(path) for path in config.get("config") or ()]
         self.name = config.name or (Path(files[0]).stem if files else str(self.subcommand))
-        self.run_dir = run_directory.choose(config.run_dir, self.name, resumes)
+        if fits and ckpt_path:
+            goes_on = goes_on or resuming.is_of(Path(ckpt_path), config.run_dir)
+        self.run_dir = run_directory.choose(config.run_dir, self.name, goes_on)
         self._given = self.config.clone()
         for logger in _as_list(config.trainer.logger):
             if isinstance(logger, Namespace):
@@ -131,23 +143,19 @@ class TrainingCLI(LightningCLI):
             told = loggers.with_agent(told, self.run_dir, self.name, str(self.subcommand))
         given: list[Callback] = _as_list(config["callbacks"])
         summary = callbacks.RunSummary(self.command)
-        ours: list[Callback] = [summary, *(make() for make in _EVERY_RUN)]
+        ours: list[Callback] = [summary, *(make() for make in _EVERY_RUN if not _has(given, make))]
+        ours.append(MovedRun(ckpt_path))
         saves = config["enable_checkpointing"] is not False and not config["fast_dev_run"]
-        if saves and not any(isinstance(callback, ModelCheckpoint) for callback in given):
+        if saves:
             # Where nothing is trained, the callback only takes up what the checkpoint knows of it.
             old = None if fits or not ckpt_path else Path(ckpt_path).parent
-            folder = old or self.run_dir / run_directory.CHECKPOINTS
-            # The best first: a run that goes on from the last does not save that again. Not by
-            # `save_last`, which saves only where the monitored metric has improved.
-            for filename, monitor in (("best", "val/loss"), ("last", None)):
-                ours.append(
-                    ModelCheckpoint(folder, filename, monitor, enable_version_counter=False)
-                )
+            ours += _checkpoints(old or self.run_dir / run_directory.CHECKPOINTS, given)
         if fits:
             remove_unfinished(self.run_dir)
-            given = [*given, UnfinishedStep(), SameCheckpoint(ckpt_path)]
+            stops = StaysStopped(conditions(self._plain["trainer"]))
+            given = [*given, UnfinishedStep(), SameCheckpoint(ckpt_path), stops]
         if fits and saves:
-            given.append(Preemption(self.run_dir / run_directory.CHECKPOINTS / "last.ckpt"))
+            given.append(Preemption(self.run_dir / run_directory.CHECKPOINTS / run_directory.LAST))
         plugins = _as_list(config["plugins"])
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
             plugins = [*plugins, WholeCheckpointIO()]
@@ -182,7 +190,8 @@ def run(args: list[str]) -> int:
     """Run `fit`, `validate`, `test` or `predict` with their options.
 
     Returns:
-        Exit status: 0, or 143 if the run was stopped by SIGTERM and wants to be started again.
+        Exit status: 0, or 143 if the run was stopped by SIGTERM and wants to be started again, or
+        130 if it was stopped by Ctrl-C.
 
     Raises:
         USER_ERRORS: What the user can mend; `one_line` says it.
@@ -199,10 +208,34 @@ def run(args: list[str]) -> int:
             )
     except SIGTERMException as stop:  # an exit, to Python, and with status 0
         rank_zero_only(print)(str(stop) or "stopped by SIGTERM", file=sys.stderr)
-        return 128 + signal.SIGTERM
+        return 128 + (stop.number if isinstance(stop, Stopped) else signal.SIGTERM)
+    except SystemExit as stop:
+        if not isinstance(stop.__context__, KeyboardInterrupt):
+            raise
+        raise KeyboardInterrupt from None  # as it was, before Lightning made it an exit
+    except Exception as error:
+        if in_one_line(error, USER_ERRORS) is not None:
+            run_directory.forget()
+        raise
     finally:
         run_directory.release()
     return 0
+
+
+def _checkpoints(folder: Path, given: list[Callback]) -> list[Callback]:
+    """The best and the last checkpoint, save where one of the user's own takes the place."""
+    own = [callback for callback in given if isinstance(callback, ModelCheckpoint)]
+    # The best first: a run that goes on from the last does not save that again. Not by `save_last`,
+    # which saves only where the monitored metric has improved.
+    return [
+        RunCheckpoint(folder, filename, monitor)
+        for filename, monitor in (("best", "val/loss"), ("last", None))
+        if not any(takes_place_of(each, folder, filename) for each in own)
+    ]
+
+
+def _has(given: list[Callback], kind: type[Callback]) -> bool:
+    return any(type(callback) is kind for callback in given)
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -16,13 +16,13 @@ WATCHED = {"diagnostics", "callbacks"}
 
 RUN = {
     "run_directory", "metrics_csv", "loggers", "checkpoint_config", "checkpoint_io", "messages",
-    "given", "trust", "taken_over",
+    "given", "trust", "taken_over", "resuming", "trainer_options",
 }  # fmt: skip
 
 # What each place may import besides itself and what everything may.
 FREE = {
-    "checks", "dims", "effective_length", "whole_files", "mistakes", "untrusted", "escaping",
-    "__version__",
+    "checks", "dims", "effective_length", "whole_files", "locks", "library_errors", "terminal",
+    "mistakes", "untrusted", "escaping", "__version__",
 }  # fmt: skip
 MAY_IMPORT: dict[str, set[str]] = {
     "checks": set(),
@@ -32,6 +32,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "mistakes": set(),
     "untrusted": set(),
     "escaping": set(),
+    "library_errors": set(),
+    "terminal": set(),
+    "locks": set(),
+    "trainer_options": set(),
     "positions": set(),
     "positional": {"positions"},
     "masks": set(),
@@ -57,6 +61,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "trust",
         "taken_over",
     },
+    "resuming": {"run_directory", "checkpoint_config", "checkpoint_io"},
     "messages": CORE | LEARNED,
     "callbacks": CORE | LEARNED | {"diagnostics", "run_directory"},
     "training": CORE | LEARNED | WATCHED | RUN,

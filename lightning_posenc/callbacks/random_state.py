@@ -4,6 +4,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from torch import distributed
 
 
 class RandomState(L.Callback):
@@ -14,24 +15,31 @@ class RandomState(L.Callback):
     numbers that a resumed run draws at other places. A checkpoint holds the state after the last
     batch; Lightning restores everything else.
 
-    A checkpoint holds rank 0's state; the other ranks derive theirs from it.
+    All ranks begin a run with the same random numbers, so that what is drawn once for a batch, such
+    as positions, is the same over all of it. They part where their batches have other shapes; a
+    checkpoint holds the state of each. A run that goes on with more ranks gives the new ones the
+    state of rank 0, with which they would have begun.
     """
 
     def __init__(self) -> None:
-        self._state: dict[str, Any] | None = None
-        self._restored = False
+        self._state: dict[str, Any] | None = None  # of this rank
+        self._loaded: list[dict[str, Any]] | None = None  # of all ranks, from a checkpoint
 
     def state_dict(self) -> dict[str, Any]:
-        return _now() if self._state is None else self._state
+        state = _now() if self._state is None else self._state
+        if not distributed.is_available() or not distributed.is_initialized():
+            return {"ranks": [state]}
+        states: list[Any] = [None] * distributed.get_world_size()
+        distributed.all_gather_object(states, state)
+        return {"ranks": states}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._state = state_dict
-        self._restored = True
+        self._loaded = state_dict.get("ranks")
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        self._go_on(trainer)
+        self._go_on(trainer, pl_module)
 
     def on_train_batch_end(
         self,
@@ -41,28 +49,32 @@ class RandomState(L.Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        self._state = _now()
+        self._state = _now(pl_module.device)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._go_on(trainer)
+        self._go_on(trainer, pl_module)
 
     def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._go_on(trainer)
+        self._go_on(trainer, pl_module)
 
     def on_predict_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._go_on(trainer)
+        self._go_on(trainer, pl_module)
 
-    def _go_on(self, trainer: L.Trainer) -> None:
+    def _go_on(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        if self._loaded:
+            rank = trainer.global_rank
+            self._state = self._loaded[rank if rank < len(self._loaded) else 0]
+            self._loaded = None
         if self._state is None:
             return
         torch.set_rng_state(self._state["cpu"].cpu())
-        if len(self._state["cuda"]) == torch.cuda.device_count():
-            torch.cuda.set_rng_state_all([state.cpu() for state in self._state["cuda"]])
-        if self._restored and trainer.global_rank > 0:
-            torch.manual_seed(int(torch.randint(2**62, ())) + trainer.global_rank)
-            self._state = _now()
-        self._restored = False
+        device = self._state["device"]
+        if device is not None and module.device.type == "cuda":
+            torch.cuda.set_rng_state(device.cpu(), module.device)
 
 
-def _now() -> dict[str, Any]:
-    return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}
+def _now(device: torch.device | None = None) -> dict[str, Any]:
+    """Torch's random state, and that of this rank's GPU."""
+    on_gpu = device is not None and device.type == "cuda"
+    of_device = torch.cuda.get_rng_state(device) if on_gpu else None  # type: ignore[arg-type]
+    return {"cpu": torch.get_rng_state(), "device": of_device}

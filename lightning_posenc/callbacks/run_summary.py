@@ -7,12 +7,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from lightning_posenc.callbacks.step_time import StepTime
 from lightning_posenc.callbacks.writer import is_writer
@@ -21,6 +23,7 @@ from lightning_posenc.untrusted import read_json
 from lightning_posenc.whole_files import whole_file
 
 _METRICS = "lightning_posenc_metrics"
+_COST = ("seconds_per_step", "peak_memory_mb", "peak_memory_of", "device")
 PACKAGES = ("lightning_posenc", "torch", "lightning", "torchmetrics", "datasets")
 
 
@@ -28,8 +31,10 @@ class RunSummary(L.Callback):
     """Keeps `summary.json` up to date from the start of a run to its end, good or bad.
 
     `{"status": …, "command": […], "metrics": {…}, "seconds": …, "seed": …, "parameters": …,
-    "versions": {…}, "git": …}`, where the status is "running", "finished" or "failed" (with
-    "error"). A run that trained says too what that cost: "seconds_per_step", the median over its
+    "versions": {…}, "git": …}`, where the status is "running", "finished", "interrupted" by a
+    signal or "failed" (these two with "error"). What an earlier part of the run said stands until
+    this one has made a step: an attempt that fails before leaves a finished run finished. A run
+    that trained says too what that cost: "seconds_per_step", the median over its
     last steps without validation, and "peak_memory_mb", whose "peak_memory_of" is "cuda" (the most
     that tensors took on this rank's GPU) or "process" (the largest resident set of the process
     since it started, Python and its libraries included).
@@ -47,18 +52,24 @@ class RunSummary(L.Callback):
         self._cost: dict[str, float | str | None] = {}
         self._failed = False
         self._fits = False
+        self._earlier: dict[str, Any] = {}  # what the summary says, until a step is made
         self._steps_before = 0
         self._times = StepTime()
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         self._fits = stage == "fit"
         if self._fits:
-            self.command = _command_so_far(trainer) or self.command
+            self._earlier = _earlier(trainer)
+            command = self._earlier.get("command")
+            if isinstance(command, list) and all(isinstance(word, str) for word in command):
+                self.command = command
+            self._cost = {key: self._earlier[key] for key in _COST if key in self._earlier}
         # Before a strategy shards them.
         self._counts = {"parameters": _count(pl_module)}
         if isinstance(encoding := getattr(pl_module, "positional", None), torch.nn.Module):
             self._counts["positional_parameters"] = _count(encoding)
-        self._write(trainer, "running")
+        if not self._earlier:
+            self._write(trainer, "running")
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._steps_before = trainer.global_step
@@ -77,6 +88,9 @@ class RunSummary(L.Callback):
         if trainer.global_step > self._steps_before:
             self._steps_before = trainer.global_step
             self._times.mark(pl_module.device)
+            if self._earlier:
+                self._earlier = {}
+                self._write(trainer, "running")
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._times.pause()
@@ -117,10 +131,18 @@ class RunSummary(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
         self._failed = True
-        self._write(trainer, "failed", error=f"{type(exception).__name__}: {exception}")
+        if self._earlier.get("status") == "finished":
+            return
+        stopped = isinstance(exception, KeyboardInterrupt | SIGTERMException)
+        error = f"{type(exception).__name__}: {exception}"
+        # A full disk, which may be what went wrong, must not hide it.
+        with suppress(OSError):
+            self._write(trainer, "interrupted" if stopped else "failed", error=error)
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        if not self._failed:
+        # A finished run that had nothing to train waits for its test, whose scores it lacks now.
+        waits = self._fits and self._earlier.get("status") == "finished"
+        if not self._failed and not waits:
             self._write(trainer, "finished")
 
     def _collect(self, trainer: L.Trainer) -> None:
@@ -147,17 +169,15 @@ class RunSummary(L.Callback):
             file.write(json.dumps(summary, indent=2) + "\n")
 
 
-def _command_so_far(trainer: L.Trainer) -> list[str] | None:
-    """What began the run that this one goes on with; None if the directory is new."""
+def _earlier(trainer: L.Trainer) -> dict[str, Any]:
+    """The summary of the run that this one goes on with; empty if the directory is new."""
     directory = Path(trainer.default_root_dir)
     try:
-        found = read_json(directory / SUMMARY)["command"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    if not isinstance(found, list) or not all(isinstance(word, str) for word in found):
-        return None
+        found = read_json(directory / SUMMARY)
+    except (OSError, ValueError):
+        return {}
     # A new run writes its config only after this: one that is there is of a run that is resumed.
-    return found if (directory / CONFIG).exists() else None
+    return found if isinstance(found, dict) and (directory / CONFIG).exists() else {}
 
 
 def _count(module: torch.nn.Module) -> int:

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple, TypeAlias
 
 from torch import Tensor, nn
 
-from lightning_posenc.checks import is_a
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.by_distance import ByDistance
 
@@ -65,7 +64,7 @@ class PositionalEncoding(nn.Module):
 
     def __init__(self, dims: Dims) -> None:
         super().__init__()
-        self.dims = is_a(self, "dims", dims, Dims)
+        self.dims = dims
 
     def check(self, positions: Tensor) -> None:
         """Refuse positions that the encoding cannot serve: those on other than `axes` axes.

@@ -10,9 +10,12 @@ from rich.console import Console
 from rich.table import Table
 
 from lightning_posenc import tasks
+from lightning_posenc.checks import whole
 from lightning_posenc.messages import explain
 from lightning_posenc.mistakes import did_you_mean
 from lightning_posenc.tasks import Task, generate
+
+MOST = 2**20  # tokens to print
 
 
 def run(args: Sequence[str]) -> None:
@@ -31,7 +34,9 @@ def run(args: Sequence[str]) -> None:
     if name not in classes:
         hint = did_you_mean(name, classes, "the command without a name lists them")
         raise ValueError(f"tasks: no task {name!r}: {hint}")
-    parser = ArgumentParser(prog=f"lightning_posenc tasks {name}", exit_on_error=False)
+    parser = ArgumentParser(
+        prog=f"lightning_posenc tasks {name}", exit_on_error=False, allow_abbrev=False
+    )
     parser.add_argument("--n", type=int, default=3, help="samples to print")
     parser.add_argument("--length", type=int | None, default=None, help="size of the problem")
     parser.add_argument("--seed", type=int, default=0)
@@ -43,6 +48,14 @@ def run(args: Sequence[str]) -> None:
         raise ValueError(f"tasks {name}: {explain(str(error)).replace('task.', '')}") from error
     task = classes[name](**(given.task.as_dict() if "task" in given else {}))
     length = example_length(task) if given.length is None else given.length
+    whole("tasks", "--n", given.n, most=MOST)
+    # Before anything is made of that length: the problem may take many tokens for each of its own.
+    whole("tasks", "--length", length, least=min(length, 0), most=MOST)
+    if given.n * task.width(length) > MOST:
+        raise ValueError(
+            f"tasks: {given.n} samples of {task.width(length)} tokens are more than anyone reads: "
+            f"--n and --length are to make at most {MOST} tokens"
+        )
     lines = samples(task, given.n, length, given.seed, given.split)
     print("\n\n".join([f"{name}, length {length}: {_summary(type(task))}", *lines]))
 

@@ -1,8 +1,7 @@
 """Rotary position embedding on a part of the channels."""
 
-from lightning_posenc.checks import number, wrong
 from lightning_posenc.dims import Dims
-from lightning_posenc.positional.rotary.base import Layout, part_of
+from lightning_posenc.positional.rotary.base import Layout
 from lightning_posenc.positional.rotary.rope import RoPE
 from lightning_posenc.positional.scaling import Scaling
 
@@ -18,7 +17,7 @@ class PartialRoPE(RoPE):
     Args:
         dims: Sizes of the model.
         fraction: Part of the channels of a head that turns, in (0, 1]; an even number of them.
-        base: Ratio between the longest wavelength and 2·pi; in (1, 1e30].
+        base: Ratio between the longest wavelength and 2·pi.
         layout: Which channels make a pair: "half" or "interleaved", as in `Rotary`.
         scaling: Extends a trained model past its length.
 
@@ -35,15 +34,13 @@ class PartialRoPE(RoPE):
         scaling: Scaling | None = None,
     ) -> None:
         super().__init__(dims, base, layout, scaling)
-        self.fraction = number(self, "fraction", fraction, above=0, most=1)
-        if self.width < 2 or self.width % 2:
-            raise wrong(
-                self,
-                "fraction",
-                fraction,
-                f"make an even number of the {dims.d_head} channels, at least 2, not {self.width}",
+        self.fraction = fraction
+        if not 0 < fraction <= 1 or self.width < 2 or self.width % 2:
+            raise ValueError(
+                f"PartialRoPE: fraction={fraction} of {dims.d_head} channels are {self.width}, but "
+                "an even number from 2 on can turn: choose another fraction in (0, 1]"
             )
 
     @property
     def width(self) -> int:
-        return part_of(self.fraction, self.dims.d_head)
+        return int(self.dims.d_head * self.fraction)

@@ -4,9 +4,7 @@ Nothing else is kept: what was done is what lies here, so that a sweep that was 
 nothing but the trials that ran.
 """
 
-import fcntl
 import json
-import os
 import re
 import shutil
 import time
@@ -14,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from lightning_posenc.locks import Lock, Taken
 from lightning_posenc.studies.sweep import definition as definitions
 from lightning_posenc.studies.sweep import trial as records
 from lightning_posenc.studies.sweep.definition import Definition
@@ -42,7 +41,7 @@ class SweepDirectory:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.trials_lock = path / TRIALS_LOCK
-        self._lock = -1
+        self._lock: Lock | None = None
 
     def __enter__(self) -> "SweepDirectory":
         if self.path.exists() and not self.path.is_dir():
@@ -55,16 +54,18 @@ class SweepDirectory:
                     "--sweep_dir"
                 )
         self.path.mkdir(parents=True, exist_ok=True)
-        self._lock = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT)
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(self._lock)
+            self._lock = Lock(self.path / LOCK)
+        except Taken:
             raise ValueError(
                 f"{self.path}: another sweep works there: wait for it, or name another directory "
                 "with --sweep_dir"
             ) from None
-        self._wait_for_orphans()
+        try:
+            self._wait_for_orphans()
+        except BaseException:
+            self._lock.release()
+            raise
         return self
 
     def __exit__(
@@ -73,7 +74,8 @@ class SweepDirectory:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        os.close(self._lock)
+        assert self._lock is not None
+        self._lock.release()
 
     def take_up(self, file: Path, definition: Definition, search: Search) -> dict[int, Trial]:
         """Keep a copy of the definition, and find the trials that were begun before.
@@ -162,22 +164,17 @@ class SweepDirectory:
         return _as_text(expected) == _as_text(trial.parameters)
 
     def _wait_for_orphans(self) -> None:
-        lock = os.open(self.trials_lock, os.O_RDWR | os.O_CREAT)
         deadline = time.monotonic() + PATIENCE
-        try:
-            while True:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    return
-                except OSError:
-                    if time.monotonic() > deadline:
-                        os.close(self._lock)
-                        raise ValueError(
-                            f"{self.path}: a trial of an earlier sweep still runs: end it first"
-                        ) from None
-                    time.sleep(0.1)
-        finally:
-            os.close(lock)
+        while True:
+            try:
+                Lock(self.trials_lock).release()
+                return
+            except Taken:
+                if time.monotonic() > deadline:
+                    raise ValueError(
+                        f"{self.path}: a trial of an earlier sweep still runs: end it first"
+                    ) from None
+                time.sleep(0.1)
 
 
 def _as_text(parameters: dict[str, Any]) -> str:

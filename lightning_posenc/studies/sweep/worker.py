@@ -3,7 +3,6 @@
 It must not import anything heavy: a trial of another program needs none of it.
 """
 
-import fcntl
 import multiprocessing
 import os
 import signal
@@ -15,6 +14,8 @@ from io import TextIOWrapper
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NoReturn
+
+from lightning_posenc.locks import Lock
 
 
 @dataclass(frozen=True)
@@ -44,14 +45,13 @@ def work(job: Job) -> None:
     """Do a job, and exit as it did."""
     os.setsid()  # a group of its own: Ctrl-C is the sweep's business, and the group ends as one
     threading.Thread(target=_die_with_the_sweep, daemon=True).start()
-    lock = os.open(job.lock, os.O_RDWR | os.O_CREAT)
-    fcntl.flock(lock, fcntl.LOCK_SH)
+    lock = Lock(job.lock, shared=True, wait=True)
     _redirect(job.log)
     os.chdir(job.directory)
     os.environ.clear()
     os.environ.update(job.environment)
     if job.fit is None:
-        _exit_as(_run(job.command, lock))
+        _exit_as(_run(job.command, lock.descriptor))
     sys.argv = job.command
     from lightning_posenc.studies.sweep import own_fit
 

@@ -1,0 +1,85 @@
+"""Trainer options that mean nothing, refused before anything is made."""
+
+import math
+from typing import Any
+
+# The least and the most that an option may be; null is Lightning's own choice.
+_RANGES: dict[str, tuple[float, float]] = {
+    "max_epochs": (-1, math.inf),
+    "min_epochs": (0, math.inf),
+    "max_steps": (-1, math.inf),
+    "min_steps": (0, math.inf),
+    "num_nodes": (1, math.inf),
+    "log_every_n_steps": (1, math.inf),
+    "check_val_every_n_epoch": (1, math.inf),
+    "accumulate_grad_batches": (1, math.inf),
+    "num_sanity_val_steps": (-1, math.inf),
+    "reload_dataloaders_every_n_epochs": (0, math.inf),
+    "gradient_clip_val": (0, math.inf),
+}
+# A share of the batches as a fraction, or a number of them as a whole number.
+_SHARES = (
+    "overfit_batches", "limit_train_batches", "limit_val_batches", "limit_test_batches",
+    "limit_predict_batches", "val_check_interval",
+)  # fmt: skip
+_TUNERS = ("BatchSizeFinder", "LearningRateFinder")
+
+
+def check_trainer(options: Any) -> None:
+    """Check the options of the Trainer.
+
+    Args:
+        options: By name (`get`), callbacks as their configs.
+
+    Raises:
+        ValueError: If one is out of range, or the commands do not heed it.
+    """
+    for name, (least, most) in _RANGES.items():
+        value = options.get(name)
+        if value is not None and not least <= value <= most:
+            raise ValueError(f"trainer.{name} must be at least {least:g}, got {value}")
+        if isinstance(value, float) and math.isinf(value):
+            raise ValueError(f"trainer.{name} must be finite, got {value}")
+    for name in _SHARES:
+        _check_share(name, options.get(name))
+    if options.get("default_root_dir") is not None:
+        raise ValueError(
+            "trainer.default_root_dir has no effect here: --run_dir says where a run is kept"
+        )
+    if options.get("barebones"):
+        raise ValueError(
+            "trainer.barebones keeps no results, which is what these commands are for: use "
+            "lightning.Trainer in a program of your own"
+        )
+    for callback in _listed(options.get("callbacks")):
+        kind = str(_get(callback, "class_path")).rpartition(".")[2]
+        if kind in _TUNERS:
+            raise ValueError(
+                f"trainer.callbacks: {kind} changes the experiment while it runs, and leaves no "
+                "trace in the config: try the values one by one, with --trainer.max_steps or sweep"
+            )
+
+
+def _check_share(name: str, value: Any) -> None:
+    if value is None or isinstance(value, str):
+        return
+    what = f"trainer.{name} must be a whole number of batches or a share from 0 to 1, got {value}"
+    if isinstance(value, float) and not 0 <= value <= 1:
+        raise ValueError(what)
+    if not isinstance(value, float) and value < 0:
+        raise ValueError(what)
+    if name == "val_check_interval" and value == 0:
+        raise ValueError(
+            "trainer.val_check_interval=0 would never be due: --trainer.limit_val_batches=0 trains "
+            "without validation"
+        )
+
+
+def _listed(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _get(config: Any, name: str) -> Any:
+    return config.get(name) if hasattr(config, "get") else getattr(config, name, None)
