@@ -151,7 +151,7 @@ def test_what_last_and_a_broken_checkpoint_mean(
 
     def meant(*args: str) -> str:
         with with_checkpoint_config(["fit", "--config=any.yaml", *args]) as completed:
-            return next(arg for arg in completed if arg.startswith("--ckpt_path="))
+            return next(arg for arg in completed.args if arg.startswith("--ckpt_path="))
 
     assert meant(f"--run_dir={run_dir}", "--ckpt_path=last") == f"--ckpt_path={last}"
     assert meant(f"--ckpt_path={run_dir}") == f"--ckpt_path={last}"
@@ -165,7 +165,7 @@ def test_what_last_and_a_broken_checkpoint_mean(
         assert f"going on from {best}" in warning
     # Other commands are told of one set of weights, and no others will do.
     with (
-        pytest.raises(ValueError, match="not a readable checkpoint"),
+        pytest.raises(ValueError, match="is not a whole checkpoint"),
         with_checkpoint_config(["test", f"--ckpt_path={last}"]),
     ):
         pass
@@ -183,4 +183,4 @@ def test_a_command_without_a_config_file_is_not_completed_twice(
     args = ["fit", "--model=SequenceClassifier", "--trainer.callbacks+=stopper.Stop"]
     args += [f"--run_dir={whole}", "--ckpt_path", "last"]
     with with_checkpoint_config(args) as completed:
-        assert completed == [*args[:-1], str(whole / "checkpoints" / "last.ckpt")]
+        assert completed.args == [*args[:-1], str(whole / "checkpoints" / "last.ckpt")]
