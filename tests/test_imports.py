@@ -22,7 +22,7 @@ RUN = {
 # What each place may import besides itself and what everything may.
 FREE = {
     "checks", "dims", "effective_length", "whole_files", "locks", "library_errors", "terminal",
-    "mistakes", "untrusted", "escaping", "__version__",
+    "mistakes", "strict_json", "untrusted", "escaping", "__version__",
 }  # fmt: skip
 MAY_IMPORT: dict[str, set[str]] = {
     "checks": set(),
@@ -30,6 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "effective_length": set(),
     "whole_files": set(),
     "mistakes": set(),
+    "strict_json": set(),
     "untrusted": set(),
     "escaping": set(),
     "library_errors": set(),

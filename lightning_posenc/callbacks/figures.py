@@ -1,11 +1,11 @@
 """One place to put a figure, whatever the logger."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lightning as L
 
+from lightning_posenc import strict_json
 from lightning_posenc.callbacks.writer import is_writer
 from lightning_posenc.run_directory import FIGURES
 
@@ -37,7 +37,7 @@ def log_figure(trainer: L.Trainer, name: str, figure: "Figure", numbers: dict[st
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)
-    path.with_suffix(".json").write_text(json.dumps(numbers) + "\n")
+    path.with_suffix(".json").write_text(strict_json.text(numbers) + "\n")
     for logger in trainer.loggers:
         # Loggers share no interface for figures: W&B takes image files, TensorBoard figures.
         if hasattr(logger, "log_image"):

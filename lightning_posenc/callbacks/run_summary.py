@@ -1,6 +1,5 @@
 """`summary.json`: what a run measured, and what made it."""
 
-import json
 import os
 import platform
 import subprocess
@@ -16,6 +15,7 @@ import lightning as L
 import torch
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from lightning_posenc import strict_json
 from lightning_posenc.callbacks.step_time import StepTime
 from lightning_posenc.callbacks.writer import is_writer
 from lightning_posenc.run_directory import CONFIG, SUMMARY
@@ -166,7 +166,7 @@ class RunSummary(L.Callback):
             "git": _git_commit(),
         }
         with whole_file(Path(trainer.default_root_dir, SUMMARY)) as file:
-            file.write(json.dumps(summary, indent=2) + "\n")
+            file.write(strict_json.text(summary, indent=2) + "\n")
 
 
 def _earlier(trainer: L.Trainer) -> dict[str, Any]:

@@ -1,14 +1,17 @@
 """The command `report`: from run directories to one page with tables, error bars and plots."""
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lightning_posenc.studies.arguments import Parser
+from lightning_posenc.studies.arguments import USER_ERRORS, Parser, made_directory, one_line
 
 if TYPE_CHECKING:
     from lightning_posenc.studies.report.results import Results
     from lightning_posenc.studies.report.study import Study
+
+__all__ = ["HELP", "USER_ERRORS", "one_line", "run"]
 
 HELP = """usage: python -m lightning_posenc report RUNS… [OPTIONS]
 
@@ -87,6 +90,7 @@ def run(args: list[str]) -> None:
     )
     compared = results.compare(study)
     what = "positional encoding" if not given.by else "setting"
+    made_directory("--out", out)
     paths = writing.write(study, compared, what, out)
     paths += export.export(kinds, study, compared, out)
     _print(study, compared)
@@ -104,7 +108,7 @@ def _parse(args: list[str]) -> argparse.Namespace:
     parser.add_argument("--goal", choices=("max", "min"))
     parser.add_argument("--out", type=Path)
     given = parser.parse_intermixed_args(args)
-    if given.out is not None and given.out.is_file():
+    if given.out is not None and os.path.isfile(given.out):
         raise ValueError(f"--out {given.out} is a file: name a directory")
     return given
 

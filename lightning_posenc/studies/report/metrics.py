@@ -123,17 +123,23 @@ def trained(keys: Mapping[str, Any]) -> tuple[int, int] | None:
     """The same, of a flat config: one length, two in a list, or an object that chooses them."""
     key = "data.train_length"
     value = keys.get(key)
-    weights = [
-        int(k.rpartition(".")[2])
-        for k, weight in keys.items()
-        if k.startswith(f"{key}.weights.") and weight > 0
-    ]
     if isinstance(value, str):
         low, high = keys.get(f"{key}.low"), keys.get(f"{key}.high")
-        value = [low, high] if low and high else weights
-    if isinstance(value, int):
-        return value, value
-    return (min(value), max(value)) if value else None
+        below = (name.removeprefix(f"{key}.weights.") for name in _weighty(keys, key))
+        value = [low, high] if low and high else [int(name) for name in below if name.isdecimal()]
+    lengths = value if isinstance(value, list) else [value]
+    if not lengths or not all(isinstance(length, int) for length in lengths):
+        return None
+    return min(lengths), max(lengths)
+
+
+def _weighty(keys: Mapping[str, Any], key: str) -> list[str]:
+    """Keys of the lengths that are drawn at all."""
+    return [
+        name
+        for name, weight in keys.items()
+        if name.startswith(f"{key}.weights.") and isinstance(weight, int | float) and weight > 0
+    ]
 
 
 def _chosen(lengths: list[int], trained: tuple[int, int] | None, where: str) -> list[int]:

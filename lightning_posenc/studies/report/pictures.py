@@ -1,10 +1,10 @@
 """Panels as PNG files, with their numbers beside them."""
 
-import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lightning_posenc import strict_json
 from lightning_posenc.run_directory import FIGURES
 from lightning_posenc.studies.png import png
 from lightning_posenc.studies.report.panels import Band, Panel
@@ -65,7 +65,7 @@ def draw(panel: Panel, rows: list[str], out: Path) -> bytes:
     path = out / FIGURES / f"{panel.name}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(image)
-    path.with_suffix(".json").write_text(json.dumps(_numbers(panel), indent=1) + "\n")
+    path.with_suffix(".json").write_text(strict_json.text(_numbers(panel), indent=1) + "\n")
     return image
 
 
@@ -108,8 +108,8 @@ def _frame(axes: "Axes", panel: Panel) -> None:
 
 
 def _numbers(panel: Panel) -> dict[str, Any]:
-    def rounded(values: list[float]) -> list[float | None]:
-        return [float(f"{v:.6g}") if math.isfinite(v) else None for v in values]
+    def rounded(values: list[float]) -> list[float]:
+        return [float(f"{v:.6g}") for v in values]
 
     return {
         "title": panel.title,

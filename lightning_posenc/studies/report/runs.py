@@ -1,7 +1,8 @@
 """Run directories, found and read; nothing is judged here but whether a run is whole."""
 
+import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FINISHED = "finished"
+NUMBERS = ("seconds_per_step", "peak_memory_mb", "parameters", "positional_parameters")
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,8 @@ class Run:
     Args:
         path: The directory.
         name: What the report calls it: its path below what all runs have in common.
-        status: "finished"; else "failed", "unfinished", "unreadable" or what its trial says.
+        status: "finished"; else "failed", "unfinished", "unreadable", "diverged" (finished, but a
+            loss is no finite number) or what its trial says.
         why: What is known of why it is not finished.
         config: As `config.yaml` has it.
         summary: As `summary.json` has it.
@@ -56,12 +59,13 @@ class Run:
     def trained(self) -> bool:
         """Whether `fit` made it, and not a later test."""
         command = self.summary.get("command") or ["fit"]
-        return command[0] == "fit"
+        return not isinstance(command, list) or command[0] == "fit"
 
-    @property
+    @cached_property
     def metrics(self) -> dict[str, float]:
-        """The last value of each, by key."""
-        return self.summary.get("metrics") or {}
+        """The last value of each, by key; NaN for null, since JSON has no NaN."""
+        found = self.summary.get("metrics") or {}
+        return {key: math.nan if value is None else value for key, value in found.items()}
 
     @cached_property
     def history(self) -> "pd.DataFrame":
@@ -75,7 +79,9 @@ class Run:
             frame = pd.read_csv(self.path / METRICS, usecols=wanted)
         except (OSError, ValueError):  # pandas' errors of parsing are ValueErrors
             frame = pd.DataFrame()
-        return frame if "step" in frame else pd.DataFrame({"step": []})
+        if "step" not in frame:
+            return pd.DataFrame({"step": []})
+        return frame.apply(pd.to_numeric, errors="coerce").dropna(subset="step")
 
 
 def find(given: Sequence[Path]) -> list[Run]:
@@ -124,19 +130,23 @@ def _walk(root: Path) -> Iterator[Path]:
 
 def _read(path: Path, name: str) -> Run:
     try:
-        trial = _json(path / RECORD) if (path / RECORD).is_file() else {}
+        trial = _mapping(path / RECORD, read_json) if (path / RECORD).is_file() else {}
         if not (path / SUMMARY).is_file():
             status = str(trial.get("status", "unfinished"))
             status = "unfinished" if status in (Status.COMPLETE, Status.RUNNING) else status
-            config = _config(path / CONFIG) if (path / CONFIG).is_file() else {}
+            config = _mapping(path / CONFIG, read_yaml) if (path / CONFIG).is_file() else {}
             why = str(trial.get("error") or f"no {SUMMARY}")
             return Run(path, name, status, why, config=config, trial=trial)
-        summary = _json(path / SUMMARY)
-        config = _config(path / CONFIG)
+        summary = _mapping(path / SUMMARY, read_json)
+        config = _mapping(path / CONFIG, read_yaml)
     except OSError as error:
         return Run(path, name, "unreadable", f"{Path(str(error.filename)).name}: {error.strerror}")
     except ValueError as error:
         return Run(path, name, "unreadable", str(error))
+    try:
+        _check_summary(summary)
+    except ValueError as error:
+        return Run(path, name, "unreadable", f"{SUMMARY}: {error}", config=config)
     status = str(summary.get("status"))
     why = str(summary.get("error") or "")
     # A sweep knows what a run cannot write down itself: that it was killed, or stopped early.
@@ -145,18 +155,40 @@ def _read(path: Path, name: str) -> Run:
         status, why = said, why or str(trial.get("error") or "so says its sweep")
     elif status == "running" or said == Status.RUNNING:
         status, why = "unfinished", "it still runs, or was killed"
+    elif status == FINISHED and (lost := _lost(summary)):
+        # Its accuracy is a number all the same: that of guessing one class.
+        status, why = Status.DIVERGED, f"{lost} ended as no finite number"
     return Run(path, name, status, why, config, summary, trial)
 
 
-def _json(path: Path) -> dict[str, Any]:
-    return _mapping(visible(read_json(path)), path)
+def _lost(summary: dict[str, Any]) -> str | None:
+    """The first loss that is no finite number."""
+    for key, value in (summary.get("metrics") or {}).items():
+        if "loss" in key.split("/") and (value is None or not math.isfinite(value)):
+            return str(key)
+    return None
 
 
-def _config(path: Path) -> dict[str, Any]:
-    return _mapping(visible(read_yaml(path)), path)
+def _check_summary(summary: dict[str, Any]) -> None:
+    """Raise ValueError where something is of another kind than everything here takes it for."""
+    metrics = summary.get("metrics") or {}
+    if not isinstance(metrics, dict):
+        raise ValueError("metrics is no mapping")
+    numbers = {f"metrics.{key}": value for key, value in metrics.items()}
+    numbers |= {key: summary.get(key) for key in NUMBERS}
+    for key, value in numbers.items():
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise ValueError(f"{key} is no number, but {str(value)[:40]!r}")
+    if not isinstance(summary.get("versions", {}), dict):
+        raise ValueError("versions is no mapping")
+    if not isinstance(summary.get("seed"), int | None):
+        raise ValueError(f"seed is no whole number, but {summary['seed']!r}")
+    if not isinstance(summary.get("command"), list | str | None):
+        raise ValueError("command is no list of words")
 
 
-def _mapping(found: Any, path: Path) -> dict[str, Any]:
+def _mapping(path: Path, read: Callable[[Path], Any]) -> dict[str, Any]:
+    found = visible(read(path))
     if not isinstance(found, dict):
         raise ValueError(f"{path.name}: holds no mapping")
     return found

@@ -1,6 +1,7 @@
 """The command `sweep`: run a sweep in W&B's format on this machine, with no server."""
 
 import argparse
+import os
 import signal
 import sys
 from collections import Counter
@@ -9,10 +10,12 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
-from lightning_posenc.studies.arguments import Parser
+from lightning_posenc.studies.arguments import USER_ERRORS, Parser, made_directory, one_line
 
 if TYPE_CHECKING:
     from lightning_posenc.studies.sweep.trial import Trial
+
+__all__ = ["USER_ERRORS", "one_line", "run"]
 
 DESCRIPTION = """Run a sweep in W&B's format on this machine, with no server and no account. Each
 trial keeps its run directory, with trial.json and trial.log, below the sweep's own. A sweep that
@@ -23,7 +26,7 @@ def run(args: list[str]) -> int:
     """Run a sweep.
 
     Returns:
-        Exit status: 0, 1 if a trial failed, 130 after Ctrl-C, 143 after SIGTERM.
+        Exit status: 0, 1 if a trial failed or all diverged, 130 after Ctrl-C, 143 after SIGTERM.
 
     Raises:
         ValueError: What the user can mend.
@@ -48,7 +51,8 @@ def run(args: list[str]) -> int:
             "--run_cap 20"
         )
     jobs = given.jobs or max(1, len(machine.gpus()))
-    home = SweepDirectory(given.sweep_dir or Path("runs", sweep.name))
+    place = given.sweep_dir or Path("runs", sweep.name)
+    home = SweepDirectory(place if os.path.isfile(place) else made_directory("--sweep_dir", place))
     console = Console()
     with home:
         trials = home.take_up(given.file, sweep, chosen)
@@ -116,6 +120,8 @@ def _run_until_told(run: Callable[[], None]) -> int:
 
 
 def _conclude(trials: "Collection[Trial]", missing: str | None, home: Path) -> int:
+    from lightning_posenc.studies.sweep.trial import Status
+
     counts = Counter(str(trial.status) for trial in trials)
     print(f"{', '.join(f'{n} {status}' for status, n in sorted(counts.items()))}: {home}")
     bad = [trial for trial in trials if trial.status.is_bad]
@@ -125,6 +131,14 @@ def _conclude(trials: "Collection[Trial]", missing: str | None, home: Path) -> i
             f"{bad[0].error}; logs: {home}/*/trial.log; again: --retry_failed",
             file=sys.stderr,
         )
+    lost = bool(trials) and counts[Status.DIVERGED] == len(trials)
+    if lost:
+        first = next(iter(trials))
+        print(
+            f"error: every trial diverged, first {first.name}: {first.error}: lower the learning "
+            "rate, or look for parameters out of range",
+            file=sys.stderr,
+        )
     if missing:
         print(f"error: {missing}", file=sys.stderr)
-    return 1 if bad or missing else 0
+    return 1 if bad or missing or lost else 0

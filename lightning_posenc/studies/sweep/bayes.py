@@ -75,15 +75,18 @@ def _told(trial: Trial, space: "dict[str, BaseDistribution]") -> "FrozenTrial":
         Status.RUNNING: TrialState.RUNNING,
         Status.COMPLETE: TrialState.COMPLETE,
         Status.STOPPED: TrialState.PRUNED,
+        Status.DIVERGED: TrialState.PRUNED,  # with no value, worse than all that have one
     }
     state = states.get(trial.status, TrialState.FAIL)
     value = trial.metric
-    if value is None and state is not TrialState.RUNNING:
+    if value is None and state is TrialState.COMPLETE:
         state = TrialState.FAIL
     return create_trial(
         params={name: trial.point[name] for name in space},
         distributions=space,
         state=state,
         value=value if state is TrialState.COMPLETE else None,
-        intermediate_values={0: value} if state is TrialState.PRUNED and value else None,
+        intermediate_values=(
+            {0: value} if state is TrialState.PRUNED and value is not None else None
+        ),
     )

@@ -1,12 +1,12 @@
 """A trial's command line, expanded as W&B's agent expands it."""
 
-import json
 import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lightning_posenc import strict_json
 from lightning_posenc.studies.sweep.names import nearest
 
 DEFAULT_COMMAND = ["${env}", "${interpreter}", "${program}", "${args}"]
@@ -65,7 +65,7 @@ def expand(
         ],
         "args_append_hydra": [f"+{flag}" for flag in flags],
         "args_override_hydra": [f"++{flag}" for flag in flags],
-        "args_json": [json.dumps(parameters)],
+        "args_json": [strict_json.text(parameters)],
         "args_json_file": [str(json_file)],
     }
     words: list[str] = []

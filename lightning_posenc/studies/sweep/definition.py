@@ -4,6 +4,7 @@ Source: https://docs.wandb.ai/models/sweeps/sweep-config-keys, and the search en
 https://github.com/wandb/sweeps.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from lightning_posenc.studies.sweep.names import known, mapping, nearest
 from lightning_posenc.studies.sweep.parameters import Parameter
 from lightning_posenc.untrusted import load_yaml, read_text
 
+LEAST_ETA = 1.1  # brackets nearer together than this are no brackets
 METHODS = ("grid", "random", "bayes")
 KEYS = (
     "program", "command", "method", "metric", "parameters", "early_terminate", "run_cap", "name",
@@ -107,7 +109,7 @@ def load(path: Path) -> Definition:
         if visible(content) != content:
             raise ValueError(f"{path}: holds control characters")
     except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}") from error
+        raise ValueError(f"{path}: {error.strerror}: name a sweep's YAML file") from error
     try:
         return _definition(mapping("the file", content), path.stem)
     except ValueError as error:
@@ -160,7 +162,7 @@ def _metric(given: Any) -> Metric:
     if goal not in ("minimize", "maximize"):
         raise ValueError(f"metric.goal={goal!r}: {nearest(str(goal), ('minimize', 'maximize'))}")
     target = block.get("target")
-    if target is not None and (isinstance(target, bool) or not isinstance(target, int | float)):
+    if target is not None and not _finite(target):
         raise ValueError(f"metric.target={target!r} is not a number")
     return Metric(block["name"], goal, target)
 
@@ -176,8 +178,10 @@ def _hyperband(given: Any) -> Hyperband:
         if key in block and (not _whole(block[key]) or block[key] < 1):
             raise ValueError(f"early_terminate.{key}={block[key]!r}: give a whole number above 0")
     eta, strict = block.get("eta", 3), block.get("strict", False)
-    if isinstance(eta, bool) or not isinstance(eta, int | float) or eta <= 1:
-        raise ValueError(f"early_terminate.eta={eta!r} must be a number above 1")
+    if not _finite(eta) or eta < LEAST_ETA:
+        raise ValueError(
+            f"early_terminate.eta={eta!r} must be a number above 1, at least {LEAST_ETA}"
+        )
     if not isinstance(strict, bool):
         raise ValueError(f"early_terminate.strict={strict!r} must be true or false")
     if "max_iter" in block and block["max_iter"] < eta:
@@ -201,6 +205,10 @@ def _name(given: Any) -> str:
     if not name or "/" in name or name.startswith("."):
         raise ValueError(f"name {name!r} cannot name a directory: use letters, digits, _ and -")
     return name
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _whole(value: Any) -> bool:

@@ -4,7 +4,6 @@ Nothing else is kept: what was done is what lies here, so that a sweep that was 
 nothing but the trials that ran.
 """
 
-import json
 import re
 import shutil
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from lightning_posenc import strict_json
 from lightning_posenc.locks import Lock, Taken
 from lightning_posenc.studies.sweep import definition as definitions
 from lightning_posenc.studies.sweep import trial as records
@@ -178,4 +178,4 @@ class SweepDirectory:
 
 
 def _as_text(parameters: dict[str, Any]) -> str:
-    return json.dumps(parameters, sort_keys=True, default=str)
+    return strict_json.text(parameters, sort_keys=True, default=str)

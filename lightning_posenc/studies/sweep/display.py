@@ -74,7 +74,7 @@ class Display:
         if not self._console.is_terminal:
             line += [self._best_so_far(), self._time_left()]
         text = "  ".join(part for part in line if part)
-        style = "red" if trial.status.is_bad else ""
+        style = "red" if trial.status.is_bad or trial.status is Status.DIVERGED else ""
         self._console.print(Text(text, style=style), soft_wrap=True)
 
     def warn(self, message: str) -> None:
@@ -126,19 +126,22 @@ class Display:
         for column in ("trial", self._metric.name, "parameters"):
             table.add_column(column, overflow="fold")
         for trial in ranked[:BEST_SHOWN]:
-            table.add_row(trial.name, f"{trial.metric:.4f}", self.describe(trial))
+            value = str(trial.status) if trial.metric is None else f"{trial.metric:.4f}"
+            table.add_row(trial.name, value, self.describe(trial))
         return table
 
     def _ranked(self) -> list[Trial]:
+        """Trials that ended with a value, the best first, and those that diverged behind them."""
         done = [t for t in self._trials.values() if t.status is Status.COMPLETE]
         falling = self._metric is not None and self._metric.goal == "maximize"
         found = [(t.metric, t.number) for t in done if t.metric is not None]
         order = sorted(found, key=lambda pair: (-pair[0] if falling else pair[0], pair[1]))
-        return [self._trials[number] for _, number in order]
+        worst = sorted(n for n, t in self._trials.items() if t.status is Status.DIVERGED)
+        return [self._trials[number] for number in [*(number for _, number in order), *worst]]
 
     def _best_so_far(self) -> str:
         ranked = self._ranked()
-        if not ranked:
+        if not ranked or ranked[0].metric is None:
             return ""
         return f"best {ranked[0].metric:.4g} ({ranked[0].number:03d})"
 

@@ -4,12 +4,14 @@ The rule of W&B's server: at brackets, counted in values that a trial has logged
 of all trials that came so far go on. With `min_iter` brackets are min_iter, min_iter·eta, …; with
 `max_iter` and `s` they are the s numbers max_iter/eta, max_iter/eta², …, down to 1. A trial is
 stopped if its best value so far is behind the threshold of the last bracket that it reached;
-`strict` takes its value at the bracket instead.
+`strict` takes its value at the bracket instead. A trial whose last value is no finite number is
+stopped at its first bracket, whatever it was before: the rule of the server lets it run.
 
 Source: https://github.com/wandb/sweeps, hyperband_stopping.py; after Li et al. 2018, "Hyperband: A
 Novel Bandit-Based Approach to Hyperparameter Optimization", arXiv:1603.06560.
 """
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 
 from lightning_posenc.studies.sweep.definition import Hyperband
@@ -26,8 +28,10 @@ def brackets(rule: Hyperband, longest: int) -> list[int]:
         found, band = [], float(rule.max_iter)
         for _ in range(rule.s):
             band /= rule.eta
+            if band < 1:
+                break
             found.append(int(band))
-        return sorted(band for band in found if 1 <= band <= longest)
+        return sorted(band for band in found if band <= longest)
     assert rule.min_iter is not None
     found, band = [], float(rule.min_iter)
     while int(band) <= longest:
@@ -42,7 +46,8 @@ def to_stop(
     """The running trials that are to be stopped.
 
     Args:
-        histories: Finite values that each trial has logged, the lower the better.
+        histories: Values that each trial has logged, the lower the better; infinite where one was
+            no finite number.
         running: Numbers of the trials that run.
         rule: Of the sweep.
     """
@@ -58,6 +63,6 @@ def to_stop(
         rivals = sorted(values[band - 1] for values in histories.values() if len(values) >= band)
         threshold = rivals[int(1 / rule.eta * len(rivals))]
         judged = history[band - 1] if rule.strict else min(history)
-        if judged > threshold:
+        if judged > threshold or history[-1] == math.inf:
             found.add(number)
     return found

@@ -11,19 +11,42 @@ from lightning_posenc.escaping import plain
 from lightning_posenc.run_directory import METRICS, SUMMARY
 from lightning_posenc.untrusted import read_json
 
+DIVERGED = "diverged"  # status of a run that its loss has ended
+
 
 def history(directory: Path, name: str) -> list[float]:
-    """All finite values of a metric so far, in their order."""
-    return [value for row in _rows(directory) if (value := _finite(row.get(name))) is not None]
+    """All values of a metric so far, in their order; NaN for those that are not finite."""
+    return [value for row in _rows(directory) if (value := _number(row.get(name))) is not None]
 
 
 def final(directory: Path, name: str) -> float | None:
-    """The value of a metric that a trial ended with, if it is finite."""
+    """The value of a metric that a trial ended with: NaN if it is not finite, None if the trial
+    has not logged the metric at all.
+    """
     summary = _summary(directory)
     if name in summary:
-        return _finite(summary[name])
+        value = summary[name]
+        return math.nan if value is None else _number(value)  # JSON has no NaN
     values = history(directory, name)
     return values[-1] if values else None
+
+
+def diverged(directory: Path, name: str | None) -> str | None:
+    """Why a trial is to be counted as the worst, in a few words; None if it is not.
+
+    Args:
+        directory: Of the trial.
+        name: Of the sweep's metric, if it has one.
+    """
+    if _read(directory).get("status") == DIVERGED:
+        return error(directory) or "so says its summary"
+    # Accuracies stay finite where all logits are NaN: the losses tell.
+    losses = [key for key in _summary(directory) if "loss" in key.split("/")]
+    for key in ([] if name is None else [name]) + losses:
+        value = final(directory, key)
+        if value is not None and math.isnan(value):
+            return f"{key} ended as no finite number"
+    return None
 
 
 def names(directory: Path) -> set[str]:
@@ -60,11 +83,12 @@ def _read(directory: Path) -> dict[str, object]:
     return content if isinstance(content, dict) else {}
 
 
-def _finite(value: object) -> float | None:
+def _number(value: object) -> float | None:
+    """A number, NaN if it is not finite; None if it is none."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
         number = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
-    return number if math.isfinite(number) else None
+    return number if math.isfinite(number) else math.nan

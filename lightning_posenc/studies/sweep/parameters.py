@@ -4,8 +4,9 @@ import math
 import re
 from abc import ABC, abstractmethod
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
+from sys import float_info
 from typing import Any
 
 from lightning_posenc.studies.sweep.distributions import DISTRIBUTIONS, REQUIRED, index_at
@@ -13,6 +14,7 @@ from lightning_posenc.studies.sweep.names import known, mapping, nearest
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")  # W&B's rule
 _NUMBER = re.compile(r"[-+]?[0-9.]+[eE][-+]?[0-9]+")
+LARGEST = 2**62  # of whole numbers, and of steps from one end of a range to the other
 _CHOSEN = {"categorical", "categorical_w_probabilities"}
 Path = tuple[str, ...]
 
@@ -34,8 +36,8 @@ class Parameter(ABC):
 
     @property
     @abstractmethod
-    def choices(self) -> list[Any] | None:
-        """All its values, or None if a grid cannot hold them."""
+    def choices(self) -> Sequence[Any] | None:
+        """All its values, or None if a grid cannot hold them. There can be billions."""
 
     @abstractmethod
     def quantile(self, u: float) -> Any:
@@ -57,7 +59,7 @@ class Choice(Parameter):
         self.probabilities = probabilities
 
     @property
-    def choices(self) -> list[Any] | None:
+    def choices(self) -> Sequence[Any] | None:
         return self.values if self.probabilities is None else None
 
     def quantile(self, u: float) -> Any:
@@ -83,16 +85,48 @@ class Drawn(Parameter):
         self.fields = fields
 
     @property
-    def choices(self) -> list[Any] | None:
+    def choices(self) -> Sequence[Any] | None:
         if self.distribution == "int_uniform":
-            return list(range(int(self.fields["min"]), int(self.fields["max"]) + 1))
+            low, high = int(self.fields["min"]), int(self.fields["max"])
+            return Steps(low, 1, high - low + 1)
         if self.distribution == "q_uniform":  # max is left out, as W&B's grid does
             low, high, q = (self.fields[key] for key in ("min", "max", "q"))
-            return [low + i * q for i in range(math.ceil((high - low) / q))]
+            return Steps(low, q, math.ceil((high - low) / q))
         return None
 
     def quantile(self, u: float) -> Any:
         return DISTRIBUTIONS[self.distribution].quantile(u, **self.fields)
+
+
+class Steps(Sequence[float]):
+    """n numbers at equal distances, none of which is kept.
+
+    Args:
+        low: The first.
+        step: From one to the next.
+        n: How many there are.
+    """
+
+    def __init__(self, low: float, step: float, n: int) -> None:
+        self.low = low
+        self.step = step
+        self.n = n
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __getitem__(self, index: Any) -> Any:
+        which = range(self.n)[index]
+        if isinstance(which, range):
+            return [self.low + i * self.step for i in which]
+        return self.low + which * self.step
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence) or len(self) != len(other):
+            return False
+        return all(a == b for a, b in zip(self, other, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 def parse(block: Any, where: str = "parameters", path: Path = ()) -> list[Parameter]:
@@ -190,7 +224,29 @@ def _fields(where: str, distribution: str, spec: Mapping[str, Any]) -> dict[str,
             raise ValueError(f"{where}: {key} of {distribution} must be above 0")
     if fields.get("sigma", 0) < 0:
         raise ValueError(f"{where}: sigma of {distribution} must not be negative")
+    if (
+        "q" in fields
+        and "min" in fields
+        and (fields["max"] - fields["min"]) / fields["q"] > LARGEST
+    ):
+        raise ValueError(f"{where}: q of {distribution} is too small for the way from min to max")
+    _check_ends(where, distribution, fields)
     return fields
+
+
+def _check_ends(where: str, distribution: str, fields: dict[str, float]) -> None:
+    """Check that everything that may be drawn is a number that a float can hold."""
+    for u in (0.0, 0.5, 1.0):
+        try:
+            fits = math.isfinite(DISTRIBUTIONS[distribution].quantile(u, **fields))
+        except (ArithmeticError, ValueError):
+            fits = False
+        if not fits:
+            given = ", ".join(f"{key}={value}" for key, value in fields.items())
+            raise ValueError(
+                f"{where}: {distribution} with {given} draws numbers that no float holds (1.8e308 "
+                "is the largest): choose others"
+            )
 
 
 def _number(where: str, key: str, value: Any) -> float:
@@ -202,4 +258,6 @@ def _number(where: str, key: str, value: Any) -> float:
             sign = "" if exponent[0] in "+-" else "+"
             hint = f": YAML reads it as text; write {mantissa}e{sign}{exponent}"
         raise ValueError(f"{where}.{key}={value!r} is not a number{hint}")
+    if not abs(value) <= (LARGEST if isinstance(value, int) else float_info.max):
+        raise ValueError(f"{where}.{key}={value!r} is not finite, or beyond 64 bits")
     return value

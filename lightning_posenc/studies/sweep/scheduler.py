@@ -1,7 +1,7 @@
 """Run the trials of a sweep: begin, watch, stop, record."""
 
 import itertools
-import json
+import math
 import os
 import sys
 import time
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lightning_posenc import strict_json
 from lightning_posenc.run_directory import RUN_DIR, SWEEP, TRIAL
 from lightning_posenc.studies.sweep import command, hyperband, logged, machine, processes
 from lightning_posenc.studies.sweep.definition import Definition
@@ -137,7 +138,7 @@ class Scheduler:
         trial = self._trial(number)
         directory = self.home.clean(trial)
         if "${args_json_file}" in self.definition.command:
-            (directory / _JSON).write_text(json.dumps(trial.parameters, default=str) + "\n")
+            (directory / _JSON).write_text(strict_json.text(trial.parameters, default=str) + "\n")
         variables = machine.environment(slot, self._threads, self._gpus)
         variables |= {SWEEP: self.definition.name, TRIAL: str(number)}
         fit = self._fit(trial)
@@ -171,13 +172,23 @@ class Scheduler:
             trial.status = _status(code, process.stopped)
             if trial.status.is_bad:
                 trial.error = _error(code, directory)
-            if self.definition.metric is not None:
-                trial.metric = logged.final(directory, self.definition.metric.name)
+            self._judge(trial, directory)
             self._histories[trial.number] = self._history(trial)
             trial.save(directory)
             self.display.ended(trial, directory)
             if trial.status is Status.COMPLETE and trial.metric is None:
                 self._say_missing(directory)
+
+    def _judge(self, trial: Trial, directory: Path) -> None:
+        """Note what a trial ended with, or that it diverged."""
+        metric = None if self.definition.metric is None else self.definition.metric.name
+        if trial.status in (Status.COMPLETE, Status.FAILED):
+            why = logged.diverged(directory, metric)
+            if why is not None:
+                trial.status, trial.error = Status.DIVERGED, why[:SHOWN]
+                return
+        value = None if metric is None else logged.final(directory, metric)
+        trial.metric = None if value is None or math.isnan(value) else value
 
     def _say_missing(self, directory: Path) -> None:
         metric = self.definition.metric
@@ -201,12 +212,13 @@ class Scheduler:
             self._running[numbers[number]].stop()
 
     def _history(self, trial: Trial) -> list[float]:
-        """The metric's values so far, the lower the better."""
+        """The metric's values so far, the lower the better; infinite where one is not finite."""
         metric = self.definition.metric
         if metric is None or self.definition.early_terminate is None:
             return []
         values = logged.history(self.home.run_directory(trial), metric.name)
-        return values if metric.goal == "minimize" else [-value for value in values]
+        sign = 1 if metric.goal == "minimize" else -1
+        return [math.inf if math.isnan(value) else sign * value for value in values]
 
     def _latest(self, trial: Trial) -> float | None:
         metric = self.definition.metric

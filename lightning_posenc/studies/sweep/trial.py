@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from lightning_posenc import strict_json
 from lightning_posenc.escaping import visible
 from lightning_posenc.untrusted import read_json
 from lightning_posenc.whole_files import whole_file
@@ -24,10 +25,11 @@ class Status(StrEnum):
     FAILED = "failed"  # it ended with an error of its own
     STOPPED = "stopped"  # by early_terminate
     KILLED = "killed"  # by a signal, such as the kernel's when memory runs out
+    DIVERGED = "diverged"  # its loss or the sweep's metric ended as no finite number: the worst
 
     @property
     def is_bad(self) -> bool:
-        """Whether something went wrong."""
+        """Whether something went wrong that says nothing of the parameters' worth."""
         return self in (Status.FAILED, Status.KILLED)
 
 
@@ -41,7 +43,7 @@ class Trial:
         point: Where the search placed it; see `Search.point`.
         command: As an agent of W&B would run it.
         status: How it stands.
-        metric: What it reached of the sweep's metric, or None.
+        metric: What it ended with of the sweep's metric, or None.
         seconds: That it took, or None.
         error: What went wrong, in one line, or None.
     """
@@ -64,7 +66,7 @@ class Trial:
     def save(self, directory: Path) -> None:
         """Write the record; a reader never meets half of it."""
         with whole_file(directory / RECORD) as file:
-            file.write(json.dumps(asdict(self), indent=2, default=str) + "\n")
+            file.write(strict_json.text(asdict(self), indent=2, default=str) + "\n")
 
 
 def load(directory: Path) -> Trial | None:

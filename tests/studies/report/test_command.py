@@ -191,3 +191,16 @@ def test_help_and_imports_are_light(study_directory: Path, tmp_path: Path) -> No
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert HELP.splitlines()[0] in done.stdout
+
+
+def test_a_place_that_cannot_be_written_is_one_line(
+    study_directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """G11: --out ended in tracebacks."""
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "link").symlink_to(tmp_path / "nothing" / "there")
+    for name in ("file/below", "x" * 300, "link"):
+        assert main(["report", str(study_directory), f"--out={tmp_path / name}"]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("error: --out")
+        assert error.count("\n") == 1

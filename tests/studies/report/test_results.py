@@ -1,5 +1,6 @@
 """What is compared, what is significant, what it cost."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -166,8 +167,24 @@ def test_one_seed_is_not_tested(tmp_path: Path) -> None:
     assert not results.bold("A", "Reverse")
 
 
-def test_a_run_that_diverged_is_said_and_not_averaged(tmp_path: Path) -> None:
-    study = study_of(write_rows(tmp_path, {"NoPE": (0.1, float("nan"), 0.3)}))
+def test_a_run_that_diverged_is_left_out(tmp_path: Path) -> None:
+    """G3: its accuracy is a number all the same, and counted as a result."""
+    write_rows(tmp_path, {"NoPE": (0.1, 0.9, 0.3)})
+    summary = json.loads((tmp_path / "NoPE-1" / "summary.json").read_text())
+    summary["metrics"]["val/loss"] = None
+    (tmp_path / "NoPE-1" / "summary.json").write_text(json.dumps(summary))
+    study = study_of(tmp_path)
+    assert compare(study).cells["NoPE", "Reverse"] == pytest.approx((0.2, 1.2706, 2), rel=1e-3)
+    assert [(run.name, run.status) for run in study.left_out] == [("NoPE-1", "diverged")]
+    assert study.left_out[0].why == "val/loss ended as no finite number"
+
+
+def test_a_number_that_is_none_is_said_and_not_averaged(tmp_path: Path) -> None:
+    write_rows(tmp_path, {"NoPE": (0.1, 0.2, 0.3)})
+    summary = json.loads((tmp_path / "NoPE-1" / "summary.json").read_text())
+    summary["metrics"]["test/acc/len_20"] = None
+    (tmp_path / "NoPE-1" / "summary.json").write_text(json.dumps(summary))
+    study = study_of(tmp_path)
     assert compare(study).cells["NoPE", "Reverse"] == pytest.approx((0.2, 1.2706, 2), rel=1e-3)
     assert any("no finite number in NoPE-1" in notice for notice in study.notices)
 

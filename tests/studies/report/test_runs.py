@@ -109,3 +109,48 @@ def test_names_do_not_depend_on_the_place(tmp_path: Path) -> None:
     shutil.copytree(tmp_path / "here", tmp_path / "there")
     here, there = (runs.find([tmp_path / each]) for each in ("here", "there"))
     assert [run.name for run in here] == [run.name for run in there] == ["x/1", "y/1"]
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"metrics": 3}, "metrics is no mapping"),
+        ({"metrics": {"val/acc": "high"}}, "metrics.val/acc is no number, but 'high'"),
+        ({"metrics": {"val/acc": [1]}}, "metrics.val/acc is no number"),
+        ({"seconds_per_step": "fast"}, "seconds_per_step is no number"),
+        ({"parameters": True}, "parameters is no number"),
+        ({"versions": "2.13"}, "versions is no mapping"),
+        ({"seed": "zero"}, "seed is no whole number"),
+        ({"command": 5}, "command is no list of words"),
+    ],
+)
+def test_an_odd_summary_leaves_one_run_out(tmp_path: Path, change: dict, why: str) -> None:
+    """B25: a null, or anything else of another kind, took the whole report down."""
+    one(tmp_path / "good")
+    one(tmp_path / "odd", **change)
+    good, odd = runs.find([tmp_path])
+    assert (good.status, odd.status) == ("finished", "unreadable")
+    assert why in odd.why
+
+
+@pytest.mark.parametrize("change", [dict.fromkeys(runs.NUMBERS), {"seed": None, "command": None}])
+def test_null_is_a_number_that_nobody_knows(tmp_path: Path, change: dict) -> None:
+    one(tmp_path / "run", **change)
+    (run,) = runs.find([tmp_path])
+    assert run.status == "finished"
+
+
+def test_links_that_lead_up_have_an_end(tmp_path: Path) -> None:
+    """E3: two of them were followed for ever."""
+    one(tmp_path / "run")
+    for name in ("a", "b"):
+        (tmp_path / name).symlink_to(tmp_path)
+    assert [run.name for run in runs.find([tmp_path])] == ["run"]
+
+
+def test_a_history_of_words_is_none(tmp_path: Path) -> None:
+    one(tmp_path / "run")
+    (tmp_path / "run" / "metrics.csv").write_text("step,val/acc\nnine,high\n10,0.5\n20,high\n")
+    (run,) = runs.find([tmp_path])
+    assert run.history["step"].tolist() == [10, 20]
+    assert run.history["val/acc"].count() == 1

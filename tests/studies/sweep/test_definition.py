@@ -1,5 +1,6 @@
 """A sweep's file: what it says, and what is said of a mistake in it."""
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,19 @@ def test_nested_blocks_are_taken_apart_and_put_together() -> None:
         ({"parameters": {"x": {"valuess": [1]}}}, "did you mean values?"),
         ({"parameters": {"x": {"min": 1}}}, "min and max"),
         ({"parameters": {"x": {"min": 2, "max": 1}}}, "min 2 is not below max 1"),
+        ({"parameters": {"x": {"distribution": "log_normal", "sigma": 1e9}}}, "no float holds"),
+        ({"parameters": {"x": {"distribution": "q_log_normal", "sigma": 1e9}}}, "no float holds"),
+        ({"parameters": {"x": {"distribution": "log_uniform", "min": 0, "max": 1e4}}}, "no float"),
+        ({"parameters": {"x": {"distribution": "normal", "mu": 1.7e308, "sigma": 1e308}}}, "no fl"),
+        ({"parameters": {"x": {"min": -1.7e308, "max": 1.7e308}}}, "no float holds"),
+        ({"parameters": {"x": {"min": 0, "max": math.inf}}}, "x.max=inf is not finite"),
+        ({"parameters": {"x": {"min": math.nan, "max": 1.0}}}, "x.min=nan is not finite"),
+        ({"parameters": {"x": {"min": 0, "max": 10**30}}}, "beyond 64 bits"),
+        ({"parameters": {"x": {"distribution": "q_uniform", "min": 0, "max": 1, "q": 1e-300}}},
+         "q of q_uniform is too small"),
+        ({"metric": {"name": "x", "target": math.nan}}, "metric.target=nan is not a number"),
+        ({"early_terminate": {"type": "hyperband", "min_iter": 1, "eta": math.inf}}, "eta=inf"),
+        ({"early_terminate": {"type": "hyperband", "min_iter": 1, "eta": 1.0001}}, "least 1.1"),
         ({"parameters": {"x": {"min": "1e-4", "max": 1.0}}}, "write 1.0e-4"),
         ({"parameters": {"x": {"distribution": "norml"}}}, "did you mean normal?"),
         ({"parameters": {"x": {"distribution": "normal", "mean": 1}}}, "unknown key 'mean'"),
@@ -104,6 +118,24 @@ def test_a_mistake_is_said_in_one_line(tmp_path: Path, changes: dict[str, Any], 
     with pytest.raises(ValueError, match=re.escape(said)) as caught:
         load(tmp_path, **changes)
     assert "search.yaml: " in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "program: p\nmethod: random\nparameters: &a {x: {parameters: *a}}\n",
+        "parameters: " + "[" * 100_000,
+        "run_cap: 2024-13-45\n",
+        "\x00\x01",
+    ],
+    ids=["within itself", "nested", "no date", "binary"],
+)
+def test_odd_files_are_one_line(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "odd.yaml"
+    file.write_text(text)
+    with pytest.raises(ValueError, match=r"odd\.yaml: ") as caught:
+        definition.load(file)
     assert "\n" not in str(caught.value)
 
 

@@ -48,6 +48,16 @@ def test_strict_judges_the_value_at_the_bracket() -> None:
     assert to_stop(histories, {0}, by_min(2, strict=True)) == {0}
 
 
+def test_what_is_no_number_is_stopped() -> None:
+    """B8: a trial that logged NaN was never stopped; it is behind whatever the others have."""
+    inf = float("inf")
+    assert to_stop({0: [inf, inf], 1: [5.0, 4.0]}, {0, 1}, by_min(1)) == {0}
+    assert to_stop({0: [1.0, inf], 1: [5.0, 4.0]}, {0}, by_min(1)) == {0}
+    assert to_stop({0: [inf]}, {0}, by_min(1)) == {0}
+    assert to_stop({0: [inf]}, {0}, by_min(2)) == set()  # before its first bracket
+    assert to_stop({0: [inf, 4.0], 1: [5.0, 4.0]}, {0, 1}, by_min(1)) == set()
+
+
 def test_the_last_bracket_reached_decides() -> None:
     rule = by_max(4, 2, eta=2)
     histories = {0: [3.0, 1.0, 1.0], 1: [2.0, 2.0, 2.0], 2: [1.0]}

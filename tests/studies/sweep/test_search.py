@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 import yaml
+from rich.console import Console
 
 from lightning_posenc.studies.sweep import definition
 from lightning_posenc.studies.sweep.definition import Definition
+from lightning_posenc.studies.sweep.display import Display
 from lightning_posenc.studies.sweep.search import Search, search
 from lightning_posenc.studies.sweep.trial import Status, Trial
 
@@ -106,6 +108,45 @@ def test_bayes_is_told_of_every_kind_of_end(tmp_path: Path) -> None:
         trial.status = status
     trials[0].metric = trials[2].metric = None
     assert bayes.parameters(bayes.point(12, trials))["fixed"] == 1
+
+
+@pytest.mark.parametrize("goal", ["minimize", "maximize"])
+def test_bayes_takes_what_diverged_for_the_worst(tmp_path: Path, goal: str) -> None:
+    """B23: Optuna forgets failed trials, and would draw them again; of pruned ones those without a
+    value are the worst. A value of 0 is one.
+    """
+    bayes = search(load(tmp_path, "bayes", {"x": {"values": ["good", "bad"]}}, goal), seed=0)
+    trials = []
+    for number in range(30):
+        bad = number % 2
+        status = Status.DIVERGED if bad else Status.COMPLETE
+        metric = None if bad else 0.0
+        trials.append(
+            Trial(number, {"x": "bad" if bad else "good"}, {"x": bad}, [], status, metric)
+        )
+    drawn = [bayes.point(30 + n, trials)["x"] for n in range(12)]
+    assert drawn.count(0) >= 10
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [{"min": 0, "max": 2**31 - 1}, {"distribution": "q_uniform", "min": 0, "max": 1e12, "q": 1}],
+    ids=["int_uniform", "q_uniform"],
+)
+@pytest.mark.parametrize("method", ["random", "bayes", "grid"])
+def test_a_range_of_billions_is_no_list(tmp_path: Path, method: str, spec: dict) -> None:
+    """G7: `{min: 0, max: 2147483647}` was kept as a list of all its numbers, 12 GB and no end."""
+    sweep = load(tmp_path, method, {"x": spec}, "minimize")
+    chosen = search(sweep, seed=0)
+    point = chosen.point(0, [])
+    value = chosen.parameters(point)["x"]
+    assert spec["min"] <= value <= spec["max"]
+    display = Display(sweep.parameters, sweep.metric, 1, Console())
+    assert display.describe(Trial(0, chosen.parameters(point), point)).startswith("x=")
+    if method == "grid":
+        assert chosen.size is not None
+        last = chosen.parameters(chosen.point(chosen.size - 1, []))["x"]
+        assert last == spec["max"] - (0 if "q" not in spec else 1)
 
 
 def test_bayes_without_optuna_says_what_to_do(

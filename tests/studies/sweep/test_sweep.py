@@ -1,6 +1,8 @@
 """The command `sweep` on a program that takes tenths of a second: what is done, kept, and said."""
 
+import errno
 import json
+import math
 import os
 import signal
 import subprocess
@@ -14,6 +16,8 @@ import pytest
 import yaml
 
 from lightning_posenc.cli import main
+from lightning_posenc.studies import arguments
+from lightning_posenc.studies.sweep import logged
 from lightning_posenc.studies.sweep.directory import SweepDirectory
 
 TOY = str(Path(__file__).parent / "toy.py")
@@ -259,6 +263,104 @@ def test_what_needs_the_metric_stops_without_it(
     error = capsys.readouterr().err
     assert "no finite metric 'loss_': did you mean loss?" in error
     assert statuses() == ["complete"]
+
+
+def strict(path: Path) -> Any:
+    """JSON, whose numbers are all numbers."""
+
+    def refuse(name: str) -> Any:
+        raise AssertionError(f"{path}: {name} is not JSON")
+
+    return json.loads(path.read_text(), parse_constant=refuse)
+
+
+def test_a_trial_that_ends_as_no_number_is_the_worst(capsys: pytest.CaptureFixture[str]) -> None:
+    """B8: 6, 3, 2, nan is not 2; B23: nor is its metric misspelt; G3: nor does it rank first."""
+    file = write([6, 9, "inf"], parameters={"last": {"values": ["nan", 5]}, "n": {"value": 3}})
+    assert main(["sweep", file]) == 0
+    assert statuses() == ["diverged", "complete"] * 2 + ["diverged", "complete"]
+    assert [trial["metric"] for trial in trials()] == [None, 5.0] * 3
+    assert "loss ended as no finite number" in trials()[0]["error"]
+    for path in Path("runs/s").glob("*/trial.json"):
+        strict(path)
+    captured = capsys.readouterr()
+    assert "did you mean" not in captured.err + captured.out
+    assert "best 5 (001)" in captured.out
+    table = captured.out[captured.out.index("best by loss") :]
+    order = [table.index(f"00{number}-") for number in (1, 3, 5, 0, 2, 4)]
+    assert order == sorted(order)
+    assert main(["sweep", file, "--retry_failed"]) == 0  # another try would end alike
+    assert "6 of 6 trials are done already" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("goal", ["minimize", "maximize"])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"method": "bayes", "run_cap": 4, "parameters": {"n": {"values": [1, 2]}}},
+        {"early_terminate": {"type": "hyperband", "min_iter": 2, "strict": True}},
+    ],
+    ids=["bayes", "hyperband"],
+)
+def test_a_first_trial_without_a_number_ends_no_sweep(more: dict[str, Any], goal: str) -> None:
+    """B23: bayes and early_terminate took it for a metric that nobody logs."""
+    losses = ["nan", 2, "inf"]
+    assert main(["sweep", write(losses, metric={"name": "loss", "goal": goal}, **more)]) == 0
+    assert {"diverged", "complete"} == set(statuses())
+
+
+def test_a_sweep_of_which_nothing_is_left_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sweep", write(["nan", "inf"])]) == 1
+    assert "every trial diverged" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("summary", "why"),
+    [
+        ({"status": "diverged", "error": "loss: nan at step 3"}, "loss: nan at step 3"),
+        ({"status": "finished", "metrics": {"val/acc": 0.9, "train/loss": None}}, "train/loss"),
+        ({"metrics": {"val/acc": 0.9, "test/loss/len_8": math.nan}}, "test/loss/len_8"),
+        ({"metrics": {"val/acc": None}}, "val/acc ended"),
+        ({"metrics": {"val/acc": 0.9, "val/loss": 2.0}}, None),
+        ({"metrics": {"val/loss": 2.0, "lossless": None}}, None),
+    ],
+)
+def test_how_a_trial_is_known_to_have_diverged(
+    tmp_path: Path, summary: dict[str, Any], why: str | None
+) -> None:
+    """G3: an accuracy stays finite where all logits are NaN, and may be the best of the sweep."""
+    (tmp_path / "summary.json").write_text(json.dumps(summary))
+    found = logged.diverged(tmp_path, "val/acc")
+    assert found is None if why is None else why in str(found)
+
+
+def bad_places(tmp_path: Path) -> dict[str, str]:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "link").symlink_to(tmp_path / "nothing" / "there")
+    return {
+        "lies below, a file": str(tmp_path / "file" / "below"),
+        "File name too long": str(tmp_path / ("x" * 300)),
+        "a link to nothing": str(tmp_path / "link"),
+    }
+
+
+def test_a_place_that_cannot_be_written_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """G11: --sweep_dir ended in tracebacks."""
+    file = write([1])
+    for why, place in bad_places(tmp_path).items():
+        assert main(["sweep", file, "--sweep_dir", place]) == 2
+        assert why in (error := capsys.readouterr().err)
+        assert error.startswith("error: --sweep_dir")
+        assert error.count("\n") == 1
+
+    def read_only(**options: Any) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(arguments, "TemporaryFile", read_only)
+    assert main(["sweep", file, "--sweep_dir", "here"]) == 2
+    assert "Read-only file system: name a directory that can be written" in capsys.readouterr().err
 
 
 def test_no_trial_is_begun_past_the_target() -> None:

@@ -1,6 +1,7 @@
 """What the tests sweep over in place of a training: it takes tenths of a second.
 
---loss=raise and --loss=kill end badly; any other loss is logged as loss, loss/2, … loss/n.
+--loss=raise and --loss=kill end badly; any other loss is logged as loss, loss/2, … loss/n, and
+--last after these.
 """
 
 import argparse
@@ -12,6 +13,7 @@ from pathlib import Path
 parser = argparse.ArgumentParser()
 parser.add_argument("--loss")
 parser.add_argument("--n", type=int, default=2)
+parser.add_argument("--last", default=None)
 parser.add_argument("--seconds", type=float, default=0.0)
 parser.add_argument("--done", type=Path, default=None)
 given = parser.parse_args()
@@ -29,6 +31,8 @@ with (here / "metrics.csv").open("w") as file:
         time.sleep(given.seconds)
         file.write(f"{step},{float(given.loss) / (step + 1)},\n")
         file.flush()
+    if given.last is not None:
+        file.write(f"{given.n},{given.last},\n")
 if given.done is not None:
     with given.done.open("a") as file:
         file.write(f"{given.loss}\n")
