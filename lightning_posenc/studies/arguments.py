@@ -6,9 +6,6 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, NoReturn
 
-USER_ERRORS = (ValueError, OSError)
-"""What a person can mend: an argument, a file, a place that cannot be written."""
-
 
 class Parser(argparse.ArgumentParser):
     """A parser that raises what is wrong with the arguments, and guesses none from its beginning.
@@ -25,13 +22,6 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise ValueError."""
         raise ValueError(f"{self.study}: {message}: see --help")
-
-
-def one_line(error: BaseException) -> str:
-    """What went wrong, in one line; of an OSError the file and the reason, without its number."""
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return str(error)
 
 
 def made_directory(option: str, path: Path) -> Path:

@@ -5,13 +5,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lightning_posenc.studies.arguments import USER_ERRORS, Parser, made_directory, one_line
+from lightning_posenc.studies.arguments import Parser, made_directory
 
 if TYPE_CHECKING:
     from lightning_posenc.studies.report.results import Results
     from lightning_posenc.studies.report.study import Study
-
-__all__ = ["HELP", "USER_ERRORS", "one_line", "run"]
 
 HELP = """usage: python -m lightning_posenc report RUNS… [OPTIONS]
 

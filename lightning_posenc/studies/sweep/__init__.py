@@ -10,12 +10,10 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
-from lightning_posenc.studies.arguments import USER_ERRORS, Parser, made_directory, one_line
+from lightning_posenc.studies.arguments import Parser, made_directory
 
 if TYPE_CHECKING:
     from lightning_posenc.studies.sweep.trial import Trial
-
-__all__ = ["USER_ERRORS", "one_line", "run"]
 
 DESCRIPTION = """Run a sweep in W&B's format on this machine, with no server and no account. Each
 trial keeps its run directory, with trial.json and trial.log, below the sweep's own. A sweep that

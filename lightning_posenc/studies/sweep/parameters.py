@@ -87,8 +87,8 @@ class Drawn(Parameter):
     @property
     def choices(self) -> Sequence[Any] | None:
         if self.distribution == "int_uniform":
-            low, high = int(self.fields["min"]), int(self.fields["max"])
-            return Steps(low, 1, high - low + 1)
+            first, last = int(self.fields["min"]), int(self.fields["max"])
+            return Steps(first, 1, last - first + 1)
         if self.distribution == "q_uniform":  # max is left out, as W&B's grid does
             low, high, q = (self.fields[key] for key in ("min", "max", "q"))
             return Steps(low, q, math.ceil((high - low) / q))
