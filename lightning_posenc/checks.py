@@ -16,6 +16,8 @@ MOST = 2**24
 
 Up to here float32 tells neighbours apart; no table, length or count is meant to be longer.
 """
+MOST_WIDTH = 2**16
+"""The most channels of a layer."""
 LARGEST = 1e6
 """The largest number, of either sign, that an argument may be unless it says otherwise.
 
@@ -104,3 +106,14 @@ def several(owner: object, name: str, value: Any, n: int | None = None) -> tuple
     if not value:
         raise wrong(owner, name, value, "name at least one")
     return tuple(value)
+
+
+def is_a(owner: object, name: str, value: Any, kind: Any) -> Any:
+    """`value`, checked to be an instance of a class, or to be callable where that is `Callable`.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    if not isinstance(value, kind):
+        raise wrong(owner, name, value, f"be a {kind.__name__}")
+    return value

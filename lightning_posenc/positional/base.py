@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from torch import Tensor, nn
 
+from lightning_posenc.checks import is_a
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.by_distance import ByDistance
 
@@ -64,7 +65,7 @@ class PositionalEncoding(nn.Module):
 
     def __init__(self, dims: Dims) -> None:
         super().__init__()
-        self.dims = dims
+        self.dims = is_a(self, "dims", dims, Dims)
 
     def check(self, positions: Tensor) -> None:
         """Refuse positions that the encoding cannot serve: those on other than `axes` axes.

@@ -16,14 +16,3 @@ def roughness(rows: Tensor) -> Tensor:
     """
     steps = rows.float().diff(dim=-2)
     return steps.square().sum(-1).mean() if steps.numel() else steps.sum()
-
-
-def checked_smoothness(of: object, smoothness: float) -> float:
-    """Give the weight back.
-
-    Raises:
-        ValueError: If it is negative.
-    """
-    if smoothness < 0:
-        raise ValueError(f"{type(of).__name__}: smoothness={smoothness} must not be negative")
-    return smoothness

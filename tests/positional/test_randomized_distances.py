@@ -146,7 +146,7 @@ def test_kernels_agree_and_gradients_arrive(encoding: Factory, oracle: Oracle) -
 def test_refusals() -> None:
     with pytest.raises(ValueError, match="RoPE computes nothing from distances alone"):
         RandomizedDistances(dims(causal=True), RoPE)
-    with pytest.raises(ValueError, match="max_distance=0 must be positive"):
+    with pytest.raises(ValueError, match="max_distance=0 must be at least 1"):
         RandomizedDistances(dims(causal=True), ALiBi, 0)
     model = Encoder(dims(causal=True), RandomizedDistances.of(ALiBi, T - 2))
     x = torch.randn(1, T, D_MODEL)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from torch import Tensor
 from torch.nn import functional as F
 
+from lightning_posenc.checks import number, several, whole
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import PositionalEncoding
 
@@ -27,16 +28,10 @@ class Absolute(PositionalEncoding, ABC):
 
     def __init__(self, dims: Dims, layers: Sequence[int] = (0,), dropout: float = 0.0) -> None:
         super().__init__(dims)
-        missing = [layer for layer in layers if not 0 <= layer < dims.n_layers]
-        if missing or not layers:
-            raise ValueError(
-                f"{type(self).__name__}: layers={list(layers)} must name some of the model's "
-                f"{dims.n_layers} layers, counted from 0"
-            )
-        if not 0 <= dropout < 1:
-            raise ValueError(f"{type(self).__name__}: dropout={dropout} must lie in [0, 1)")
-        self.layers = frozenset(layers)
-        self.dropout = dropout
+        last = dims.n_layers - 1
+        several(self, "layers", layers)
+        self.layers = frozenset(whole(self, "layers", layer, 0, last) for layer in layers)
+        self.dropout = number(self, "dropout", dropout, 0, below=1)
 
     @abstractmethod
     def vectors(self, positions: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ class ComplexEmbedding(Absolute):
 
     Args:
         dims: Sizes of the model; d_model must be even.
-        base: Ratio between the longest wavelength and 2·pi, at initialisation.
+        base: Ratio between the longest wavelength and 2·pi, at initialisation; in (1, 1e30].
         layers: Before which blocks to turn, counted from 0.
         dropout: Probability, in training, of a token not being turned, in [0, 1); the change that
             the others undergo grows by 1 / (1 - dropout).

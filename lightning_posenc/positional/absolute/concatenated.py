@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lightning_posenc.checks import is_a
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.absolute.base import Absolute
 from lightning_posenc.positional.absolute.sinusoidal import Sinusoidal
@@ -40,7 +41,7 @@ class Concatenated(Absolute):
     ) -> None:
         super().__init__(dims, layers, dropout)
         width = dims.d_model
-        self.encoding = encoding(dims)
+        self.encoding = is_a(self, "encoding", encoding, Callable)(dims)
         if not isinstance(self.encoding, Absolute):
             raise ValueError(
                 f"Concatenated: {type(self.encoding).__name__} has no vectors to concatenate; "

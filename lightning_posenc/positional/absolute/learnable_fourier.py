@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lightning_posenc.checks import MOST_WIDTH, number, whole, wrong
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.absolute.base import Absolute
 
@@ -24,10 +25,11 @@ class LearnableFourier(Absolute):
 
     Args:
         dims: Sizes of the model.
-        axes: Numbers in a position: 1 for sequences, 2 for images, 3 for videos.
+        axes: Numbers in a position, at most 64: 1 for sequences, 2 for images, 3 for videos.
         n_features: F, cosines and sines together, even; None takes the even number at d_model.
-        d_hidden: Width of the MLP.
-        gamma: Frequencies start at N(0, 1/gamma²): positions about gamma apart differ well.
+        d_hidden: Width of the MLP, at least 1.
+        gamma: Frequencies start at N(0, 1/gamma²): positions about gamma apart differ well; in
+            [1e-6, 1e6].
         layers: Before which blocks to add, counted from 0.
         dropout: Probability, in training, of a token getting no position at all, in [0, 1).
 
@@ -49,12 +51,11 @@ class LearnableFourier(Absolute):
     ) -> None:
         super().__init__(dims, layers, dropout)
         n_features = max(dims.d_model // 2 * 2, 2) if n_features is None else n_features
-        if min(axes, n_features, d_hidden) < 1 or gamma <= 0 or n_features % 2:
-            raise ValueError(
-                f"LearnableFourier: axes={axes}, n_features={n_features}, d_hidden={d_hidden} and "
-                f"gamma={gamma} must be positive, and n_features even: cosines and sines in pairs"
-            )
-        self.axes = axes
+        self.axes = whole(self, "axes", axes, most=64)
+        whole(self, "d_hidden", d_hidden, most=MOST_WIDTH)
+        number(self, "gamma", gamma, 1e-6)
+        if whole(self, "n_features", n_features, 2, MOST_WIDTH) % 2:
+            raise wrong(self, "n_features", n_features, "be even: cosines and sines in pairs")
         self.freq = nn.Parameter(torch.randn(n_features // 2, axes) / gamma)
         # |r|² = 1/2, so that the hidden layer starts at unit variance.
         self.hidden_weight = nn.Parameter(torch.randn(d_hidden, n_features) * math.sqrt(2))

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from lightning_posenc.checks import number, wrong
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.absolute.base import Absolute
+from lightning_posenc.positional.scaling import checked_base
 
 
 class LearnableFrequencies(Absolute):
@@ -24,7 +26,7 @@ class LearnableFrequencies(Absolute):
 
     Args:
         dims: Sizes of the model; d_model must be even.
-        base: Ratio between the longest wavelength and 2·pi, at initialisation.
+        base: Ratio between the longest wavelength and 2·pi, at initialisation; in (1, 1e30].
         layers: Before which blocks to add, counted from 0.
         scale: Amplitude; None takes `dims.embed_std`.
         dropout: Probability, in training, of a token getting no position at all, in [0, 1).
@@ -42,7 +44,7 @@ class LearnableFrequencies(Absolute):
         dropout: float = 0.0,
     ) -> None:
         super().__init__(dims, layers, dropout)
-        self.scale = dims.embed_std if scale is None else scale
+        self.scale = number(self, "scale", dims.embed_std if scale is None else scale)
         self.log_freq = nn.Parameter(log_frequencies(self, dims.d_model, base))
 
     def vectors(self, positions: Tensor) -> Tensor:
@@ -56,9 +58,6 @@ def log_frequencies(of: object, width: int, base: float) -> Tensor:
     Raises:
         ValueError: If the width is odd or the base not positive.
     """
-    name = type(of).__name__
     if width % 2:
-        raise ValueError(f"{name}: takes channels in pairs, so d_model={width} must be even")
-    if base <= 0:
-        raise ValueError(f"{name}: base={base} must be positive")
-    return -math.log(base) * torch.arange(0, width, 2) / width
+        raise wrong(of, "d_model", width, "be even: channels are taken in pairs")
+    return -math.log(checked_base(of, base)) * torch.arange(0, width, 2) / width

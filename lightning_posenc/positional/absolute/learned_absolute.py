@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lightning_posenc.checks import number, whole
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.absolute.base import Absolute
-from lightning_posenc.positional.regularisers import checked_smoothness, roughness
+from lightning_posenc.positional.regularisers import roughness
 from lightning_posenc.positional.resampling import resample_entry
 
 
@@ -22,13 +23,14 @@ class LearnedAbsolute(Absolute):
 
     Args:
         dims: Sizes of the model.
-        max_length: Rows of the table: a hard maximum. Rows beyond the trained length are served,
-            but nothing was learned there.
+        max_length: Rows of the table, at least 1: a hard maximum. Rows beyond the trained length
+            are served, but nothing was learned there.
         layers: Before which blocks to add, counted from 0: the same vectors before each.
         std: Standard deviation at initialisation; None takes `dims.embed_std`, the token
-            embeddings' own, since a table far below theirs hardly trains.
+            embeddings' own, since a table far below theirs hardly trains; at least 0.
         dropout: Probability, in training, of a token getting no position at all, in [0, 1).
-        smoothness: Weight of a penalty on differences of neighbouring rows, mean squared norm.
+        smoothness: Weight of a penalty on differences of neighbouring rows, mean squared norm;
+            not negative.
 
     Raises:
         ValueError: On a position beyond the table.
@@ -44,12 +46,12 @@ class LearnedAbsolute(Absolute):
         smoothness: float = 0.0,
     ) -> None:
         super().__init__(dims, layers, dropout)
-        if max_length < 1:
-            raise ValueError(f"LearnedAbsolute: max_length must be positive, got {max_length}")
-        self.max_length = max_length
-        self.smoothness = checked_smoothness(self, smoothness)
+        self.max_length = whole(self, "max_length", max_length)
+        self.smoothness = number(self, "smoothness", smoothness, 0)
         self.table = nn.Parameter(torch.empty(max_length, dims.d_model))
-        nn.init.normal_(self.table, std=dims.embed_std if std is None else std)
+        nn.init.normal_(
+            self.table, std=number(self, "std", dims.embed_std if std is None else std, 0)
+        )
 
     def check(self, positions: Tensor) -> None:
         super().check(positions)

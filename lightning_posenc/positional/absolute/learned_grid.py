@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lightning_posenc.checks import number, whole
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.absolute.base import Absolute
-from lightning_posenc.positional.regularisers import checked_smoothness, roughness
+from lightning_posenc.positional.regularisers import roughness
 from lightning_posenc.positional.resampling import resample_entry
 
 
@@ -22,14 +23,14 @@ class LearnedGrid(Absolute):
 
     Args:
         dims: Sizes of the model.
-        height: Rows of the grid: positions (r, c) have 0 <= r < height.
-        width: Columns of the grid.
+        height: Rows of the grid, 1 to 4096: positions (r, c) have 0 <= r < height.
+        width: Columns of the grid, likewise.
         layers: Before which blocks to add, counted from 0: the same vectors before each.
         std: Standard deviation at initialisation; None takes `dims.embed_std`, the token
-            embeddings' own, since a table far below theirs hardly trains.
+            embeddings' own, since a table far below theirs hardly trains; at least 0.
         dropout: Probability, in training, of a token getting no position at all, in [0, 1).
         smoothness: Weight of a penalty on differences of neighbours: mean squared norm down the
-            columns plus that along the rows.
+            columns plus that along the rows; not negative.
 
     Raises:
         ValueError: On positions that are not (row, column), or beyond the table.
@@ -48,12 +49,13 @@ class LearnedGrid(Absolute):
         smoothness: float = 0.0,
     ) -> None:
         super().__init__(dims, layers, dropout)
-        if min(height, width) < 1:
-            raise ValueError(f"LearnedGrid: height={height} and width={width} must be positive")
-        self.height, self.width = height, width
-        self.smoothness = checked_smoothness(self, smoothness)
+        self.height = whole(self, "height", height, most=4096)
+        self.width = whole(self, "width", width, most=4096)
+        self.smoothness = number(self, "smoothness", smoothness, 0)
         self.table = nn.Parameter(torch.empty(height, width, dims.d_model))
-        nn.init.normal_(self.table, std=dims.embed_std if std is None else std)
+        nn.init.normal_(
+            self.table, std=number(self, "std", dims.embed_std if std is None else std, 0)
+        )
 
     def check(self, positions: Tensor) -> None:
         super().check(positions)

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from lightning_posenc.checks import number, wrong
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.absolute.base import Absolute
-from lightning_posenc.positional.scaling import geometric
+from lightning_posenc.positional.scaling import checked_base, geometric
 
 
 class Sinusoidal(Absolute):
@@ -18,7 +19,7 @@ class Sinusoidal(Absolute):
 
     Args:
         dims: Sizes of the model; d_model must be even.
-        base: Ratio between the longest wavelength and 2·pi.
+        base: Ratio between the longest wavelength and 2·pi; in (1, 1e30].
         layers: Before which blocks to add, counted from 0.
         scale: Amplitude; None takes `dims.embed_std`.
         dropout: Probability, in training, of a token getting no position at all, in [0, 1).
@@ -37,11 +38,9 @@ class Sinusoidal(Absolute):
     ) -> None:
         super().__init__(dims, layers, dropout)
         if dims.d_model % 2:
-            raise ValueError(
-                f"Sinusoidal: pairs a sine with a cosine, so d_model={dims.d_model} must be even"
-            )
-        self.base = base
-        self.scale = dims.embed_std if scale is None else scale
+            raise wrong(self, "d_model", dims.d_model, "be even: a sine goes with a cosine")
+        self.base = checked_base(self, base)
+        self.scale = number(self, "scale", dims.embed_std if scale is None else scale)
 
     def vectors(self, positions: Tensor) -> Tensor:
         inv_freq = geometric(self.base, self.dims.d_model, positions.device)

@@ -6,6 +6,7 @@ Shapes: B sequences, T queries, S keys, H heads, K channels of a head, D = H·K,
 import torch
 from torch import Tensor, nn
 
+from lightning_posenc.checks import number, whole
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import PositionalEncoding, Site, offsets
 from lightning_posenc.positional.bias.lookup import look_up
@@ -26,12 +27,13 @@ class DeBERTa(PositionalEncoding):
 
     Args:
         dims: Sizes of the model.
-        max_distance: Offsets beyond it share the last embedding; the paper's models have 512.
-        position_buckets: Number of buckets of a side, as in version 2 (256): offsets below half
-            of them have their own embedding, larger ones share more and more, up to max_distance.
-            None gives every offset its own.
+        max_distance: Offsets beyond it share the last embedding; at least 1; the paper's models
+            have 512.
+        position_buckets: Number of buckets of a side, as in version 2 (256), at least 4 and below
+            max_distance: offsets below half of them have their own embedding, larger ones share
+            more and more, up to max_distance. None gives every offset its own.
         std: Standard deviation of the relative embeddings at initialisation; None takes
-            `dims.embed_std`.
+            `dims.embed_std`; at least 0.
 
     Raises:
         ValueError: If there are no distances, or fewer distances than buckets.
@@ -45,14 +47,9 @@ class DeBERTa(PositionalEncoding):
         std: float | None = None,
     ) -> None:
         super().__init__(dims)
-        if max_distance < 1:
-            raise ValueError(f"DeBERTa: max_distance must be >= 1, got {max_distance}")
-        if position_buckets is not None and not 4 <= position_buckets < max_distance:
-            raise ValueError(
-                f"DeBERTa: position_buckets={position_buckets} must be at least 4 and below "
-                f"max_distance={max_distance}; None gives every offset its own embedding"
-            )
-        self.max_distance = max_distance
+        self.max_distance = whole(self, "max_distance", max_distance)
+        if position_buckets is not None:  # one at least for the farthest, which has the last
+            whole(self, "position_buckets", position_buckets, 4, max_distance - 1)
         self.position_buckets = position_buckets
         self.side = position_buckets or max_distance
         width, shape = dims.d_model, (dims.n_layers, dims.d_model, dims.d_model)
@@ -60,7 +57,9 @@ class DeBERTa(PositionalEncoding):
         self.key_projection = nn.Parameter(torch.empty(shape))
         self.query_projection = nn.Parameter(torch.empty(shape))
         self.query_bias = nn.Parameter(torch.zeros(dims.n_layers, width))
-        nn.init.normal_(self.table, std=dims.embed_std if std is None else std)
+        nn.init.normal_(
+            self.table, std=number(self, "std", dims.embed_std if std is None else std, 0)
+        )
         for projection in (self.key_projection, self.query_projection):
             nn.init.normal_(projection, std=width**-0.5)
 

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lightning_posenc.checks import MOST_WIDTH, whole
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.bias.base import RelativeBias
 from lightning_posenc.positional.bias.mlp import ScalarMLP
@@ -19,8 +20,8 @@ class DynamicBias(RelativeBias):
 
     Args:
         dims: Sizes of the model.
-        width: Of the hidden layers; None takes d_model / 4, at least 1.
-        depth: Number of hidden layers.
+        width: Of the hidden layers, at least 1; None takes d_model / 4, at least 1.
+        depth: Number of hidden layers, 1 to 1000.
         log_distance: Feed the signed logarithm of the distance.
         norm: Layer norm before each activation.
         shared: One network for all layers.
@@ -40,8 +41,8 @@ class DynamicBias(RelativeBias):
     ) -> None:
         super().__init__(dims)
         width = max(dims.d_model // 4, 1) if width is None else width
-        if min(width, depth) < 1:
-            raise ValueError(f"DynamicBias: width={width} and depth={depth} must be positive")
+        whole(self, "width", width, most=MOST_WIDTH)
+        whole(self, "depth", depth, most=1000)
         self.log_distance = log_distance
         self.shared = shared
         self.mlps = nn.ModuleList(

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lightning_posenc.checks import MOST_WIDTH, number, whole
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import PositionalEncoding, Site, offsets
 from lightning_posenc.positional.bias.mlp import ScalarMLP
@@ -26,13 +27,13 @@ class FIRE(PositionalEncoding):
 
     Args:
         dims: Sizes of the model.
-        width: Of the hidden layer.
-        c: Where c starts.
-        threshold: Where L starts: L is this times a learned factor.
+        width: Of the hidden layer, at least 1.
+        c: Where c starts, in [1e-6, 1e6].
+        threshold: Where L starts, at least 1: L is this times a learned factor.
         shared: One f, c and L for all layers.
 
     Raises:
-        ValueError: If an argument is not positive.
+        ValueError: If an argument is out of range.
     """
 
     def __init__(
@@ -44,14 +45,12 @@ class FIRE(PositionalEncoding):
         shared: bool = False,
     ) -> None:
         super().__init__(dims)
-        if min(width, c, threshold) <= 0:
-            raise ValueError(
-                f"FIRE: width={width}, c={c} and threshold={threshold} must be positive"
-            )
+        whole(self, "width", width, most=MOST_WIDTH)
+        number(self, "c", c, 1e-6)
         n = 1 if shared else dims.n_layers
-        self.threshold = threshold
+        self.threshold = number(self, "threshold", threshold, 1)
         self.mlps = nn.ModuleList(ScalarMLP([width], dims.n_heads, F.relu) for _ in range(n))
-        self.c = nn.Parameter(torch.full((n,), c))
+        self.c = nn.Parameter(torch.full((n,), float(c)))
         self.factor = nn.Parameter(torch.ones(n))
 
     def prepare(self, q_pos: Tensor, k_pos: Tensor) -> list[Tensor]:

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from lightning_posenc.checks import number, whole
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import PositionalEncoding, Site
 from lightning_posenc.positional.by_distance import gather
@@ -20,9 +21,9 @@ class GraphDistanceBias(PositionalEncoding):
 
     Args:
         dims: Sizes of the model.
-        max_distance: Distances from here on share the entry.
+        max_distance: Distances from here on, at least 1, share the entry.
         shared: One table for all layers, as in the paper.
-        std: Standard deviation of the table at initialisation, in logits.
+        std: Standard deviation of the table at initialisation, in logits; at least 0.
 
     Raises:
         ValueError: If positions are not rows of distances.
@@ -32,12 +33,10 @@ class GraphDistanceBias(PositionalEncoding):
         self, dims: Dims, max_distance: int = 16, shared: bool = True, std: float = 1.0
     ) -> None:
         super().__init__(dims)
-        if max_distance < 1:
-            raise ValueError(f"GraphDistanceBias: max_distance must be >= 1, got {max_distance}")
-        self.max_distance = max_distance
+        self.max_distance = whole(self, "max_distance", max_distance)
         layers = 1 if shared else dims.n_layers
         self.table = nn.Parameter(torch.empty(layers, dims.n_heads, max_distance + 2))
-        nn.init.normal_(self.table, std=std)
+        nn.init.normal_(self.table, std=number(self, "std", std, 0))
 
     def check(self, positions: Tensor) -> None:
         if positions.dim() != 3 or positions.shape[-1] < positions.shape[1]:

@@ -94,7 +94,7 @@ class PerHead(nn.Module):
         below: float = math.inf,
     ) -> None:
         super().__init__()
-        sides = 2 if chosen_form(form, dims) == "two_sided" else 1
+        sides = 2 if chosen_form("KERPLE", form, dims) == "two_sided" else 1
         layers = () if shared else (dims.n_layers,)
         wanted = LEAST + torch.rand(*layers, sides, dims.n_heads) * (start - 2 * LEAST)
         self.below = below

@@ -3,9 +3,10 @@
 import torch
 from torch import Tensor, nn
 
+from lightning_posenc.checks import number, whole
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.bias.base import RelativeBias
-from lightning_posenc.positional.regularisers import checked_smoothness, roughness
+from lightning_posenc.positional.regularisers import roughness
 
 
 class LearnedRelativeBias(RelativeBias):
@@ -19,11 +20,12 @@ class LearnedRelativeBias(RelativeBias):
 
     Args:
         dims: Sizes of the model.
-        max_distance: Offsets beyond it share the last entry, so that longer sequences work.
+        max_distance: Offsets beyond it, at least 1, share the last entry, so that longer sequences
+            work.
         shared: One table for all layers instead of one for each.
-        std: Standard deviation of the table at initialisation, in logits.
+        std: Standard deviation of the table at initialisation, in logits; at least 0.
         smoothness: Weight of a penalty on the difference between neighbouring distances: its
-            square, summed over heads, averaged over distances and layers.
+            square, summed over heads, averaged over distances and layers; not negative.
     """
 
     def __init__(
@@ -35,13 +37,11 @@ class LearnedRelativeBias(RelativeBias):
         smoothness: float = 0.0,
     ) -> None:
         super().__init__(dims)
-        if max_distance < 1:
-            raise ValueError(f"LearnedRelativeBias: max_distance must be >= 1, got {max_distance}")
-        self.max_distance = max_distance
-        self.smoothness = checked_smoothness(self, smoothness)
+        self.max_distance = whole(self, "max_distance", max_distance)
+        self.smoothness = number(self, "smoothness", smoothness, 0)
         layers = () if shared else (dims.n_layers,)
         self.table = nn.Parameter(torch.empty(*layers, dims.n_heads, 2 * max_distance + 1))
-        nn.init.normal_(self.table, std=std)
+        nn.init.normal_(self.table, std=number(self, "std", std, 0))
 
     def bias_at(self, delta: Tensor) -> Tensor:
         clipped = delta.round().clamp(-self.max_distance, self.max_distance).long()

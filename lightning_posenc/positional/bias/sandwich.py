@@ -3,10 +3,11 @@
 import torch
 from torch import Tensor
 
+from lightning_posenc.checks import MOST_WIDTH, whole, wrong
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.bias.base import RelativeBias
 from lightning_posenc.positional.bias.sides import Form, mirrored_form
-from lightning_posenc.positional.scaling import geometric
+from lightning_posenc.positional.scaling import checked_base, geometric
 
 
 class Sandwich(RelativeBias):
@@ -23,8 +24,9 @@ class Sandwich(RelativeBias):
 
     Args:
         dims: Sizes of the model.
-        width: d, even, a choice apart from the model's sizes: the smaller, the faster the decay.
-        base: Ratio between the longest wavelength and 2·pi.
+        width: d, even, at least 2, a choice apart from the model's sizes: the smaller, the faster
+            the decay.
+        base: Ratio between the longest wavelength and 2·pi; in (1, 1e30].
         form: "symmetric" (in a causal model: the paper's) or "two_sided". None takes "symmetric"
             for a causal model and "two_sided" for a bidirectional one.
 
@@ -40,10 +42,10 @@ class Sandwich(RelativeBias):
         form: Form | None = None,
     ) -> None:
         super().__init__(dims)
-        if width < 2 or width % 2:
-            raise ValueError(f"Sandwich: width={width} must be even and positive, as in 128")
-        self.width = width
-        self.base = base
+        self.width = whole(self, "width", width, 2, MOST_WIDTH)
+        if width % 2:
+            raise wrong(self, "width", width, "be even, as 128 is")
+        self.base = checked_base(self, base)
         self.form = mirrored_form(self, form, dims)
 
     def bias_at(self, delta: Tensor) -> Tensor:

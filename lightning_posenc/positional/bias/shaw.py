@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from lightning_posenc.checks import number, whole
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import PositionalEncoding, Site, offsets
 from lightning_posenc.positional.bias.lookup import look_up
@@ -17,10 +18,11 @@ class ShawRelative(PositionalEncoding):
 
     Args:
         dims: Sizes of the model.
-        max_distance: Offsets beyond it share the last vector, so that longer sequences work.
+        max_distance: Offsets beyond it, at least 1, share the last vector, so that longer sequences
+            work.
         shared: One table for all layers instead of one for each.
         std: Standard deviation of the vectors; None takes 1 / sqrt(K), the scale at which their
-            part of the logits matches a unit key's.
+            part of the logits matches a unit key's; at least 0.
     """
 
     def __init__(
@@ -31,12 +33,12 @@ class ShawRelative(PositionalEncoding):
         std: float | None = None,
     ) -> None:
         super().__init__(dims)
-        if max_distance < 1:
-            raise ValueError(f"ShawRelative: max_distance must be >= 1, got {max_distance}")
-        self.max_distance = max_distance
+        self.max_distance = whole(self, "max_distance", max_distance)
         layers = 1 if shared else dims.n_layers
         self.table = nn.Parameter(torch.empty(layers, 2 * max_distance + 1, dims.d_head))
-        nn.init.normal_(self.table, std=dims.d_head**-0.5 if std is None else std)
+        nn.init.normal_(
+            self.table, std=number(self, "std", dims.d_head**-0.5 if std is None else std, 0)
+        )
 
     def prepare(self, q_pos: Tensor, k_pos: Tensor) -> Tensor:
         """(B|1, T, S) row of the table that serves each pair."""

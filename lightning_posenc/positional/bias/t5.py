@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from lightning_posenc.checks import number, whole, wrong
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.bias.base import RelativeBias
 
@@ -24,7 +25,7 @@ class T5Bias(RelativeBias):
         n_buckets: Number of buckets, even, at least 4 (8 when bidirectional).
         max_distance: Start of the last bucket; greater than half the buckets of a side.
         shared: One table for all layers, as in the paper.
-        std: Standard deviation of the table at initialisation, in logits.
+        std: Standard deviation of the table at initialisation, in logits; at least 0.
     """
 
     def __init__(
@@ -36,17 +37,15 @@ class T5Bias(RelativeBias):
         std: float = 1.0,
     ) -> None:
         super().__init__(dims)
+        self.n_buckets = whole(self, "n_buckets", n_buckets, 4 if dims.causal else 8)
+        if n_buckets % 2:
+            raise wrong(self, "n_buckets", n_buckets, "be even")
         side = n_buckets if dims.causal else n_buckets // 2
-        if n_buckets % 2 or side < 4 or max_distance <= side // 2:
-            raise ValueError(
-                f"T5Bias: n_buckets={n_buckets}, max_distance={max_distance}: buckets must be "
-                f"even, at least 4 a side, and half a side ({side // 2}) below max_distance"
-            )
-        self.n_buckets = n_buckets
-        self.max_distance = max_distance
+        # Above half a side, whose distances have a bucket each.
+        self.max_distance = whole(self, "max_distance", max_distance, side // 2 + 1)
         layers = () if shared else (dims.n_layers,)
         self.table = nn.Parameter(torch.empty(*layers, dims.n_heads, n_buckets))
-        nn.init.normal_(self.table, std=std)
+        nn.init.normal_(self.table, std=number(self, "std", std, 0))
 
     def bias_at(self, delta: Tensor) -> Tensor:
         return self.table.float()[..., self.bucket(delta)]

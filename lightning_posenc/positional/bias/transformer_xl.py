@@ -9,11 +9,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from lightning_posenc.checks import number, wrong
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import Site
 from lightning_posenc.positional.bias.base import OfDistance
 from lightning_posenc.positional.bias.lookup import look_up
-from lightning_posenc.positional.scaling import geometric
+from lightning_posenc.positional.scaling import checked_base, geometric
 
 
 class Distances(NamedTuple):
@@ -43,10 +44,10 @@ class TransformerXL(OfDistance):
 
     Args:
         dims: Sizes of the model; d_model must be even.
-        base: Ratio between the longest wavelength and 2·pi.
+        base: Ratio between the longest wavelength and 2·pi; in (1, 1e30].
         shared: One u and one v for all layers instead of one for each.
         std: Standard deviation of u and v at initialisation. The vectors R start with entries of
-            about 1, so that v · R_d / sqrt(K) starts at this size, in logits.
+            about 1, so that v · R_d / sqrt(K) starts at this size, in logits; at least 0.
 
     Raises:
         ValueError: If d_model is odd.
@@ -57,10 +58,8 @@ class TransformerXL(OfDistance):
     ) -> None:
         super().__init__(dims)
         if dims.d_model % 2:
-            raise ValueError(
-                f"TransformerXL: pairs a sine with a cosine, so d_model={dims.d_model} must be even"
-            )
-        self.base = base
+            raise wrong(self, "d_model", dims.d_model, "be even: a sine goes with a cosine")
+        self.base = checked_base(self, base)
         width = dims.d_model
         self.projection = nn.Parameter(torch.empty(dims.n_layers, dims.n_heads, dims.d_head, width))
         nn.init.normal_(self.projection, std=(2 / width) ** 0.5)
@@ -68,7 +67,7 @@ class TransformerXL(OfDistance):
         self.u = nn.Parameter(torch.empty(layers, dims.n_heads, dims.d_head))
         self.v = nn.Parameter(torch.empty(layers, dims.n_heads, dims.d_head))
         for vectors in (self.u, self.v):
-            nn.init.normal_(vectors, std=std)
+            nn.init.normal_(vectors, std=number(self, "std", std, 0))
 
     def prepare(self, q_pos: Tensor, k_pos: Tensor) -> Distances:
         distances, place = self.occurring(q_pos, k_pos)

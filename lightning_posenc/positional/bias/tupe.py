@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from lightning_posenc.checks import number, whole
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.absolute.learned_absolute import LearnedAbsolute
 from lightning_posenc.positional.base import PositionalEncoding, Site
@@ -29,7 +30,7 @@ class TUPE(PositionalEncoding):
         n_buckets: Of b; see `T5Bias`.
         max_distance: Of b.
         std: Standard deviation of U_Q and U_K at initialisation; None takes 1 / sqrt(D), with
-            which the positional logits start at about 0.7.
+            which the positional logits start at about 0.7; at least 0.
 
     Raises:
         ValueError: On a position beyond the table.
@@ -46,13 +47,16 @@ class TUPE(PositionalEncoding):
         std: float | None = None,
     ) -> None:
         super().__init__(dims)
+        std = number(self, "std", dims.d_model**-0.5 if std is None else std, 0)
+        whole(self, "n_buckets", n_buckets, 4)
+        whole(self, "max_distance", max_distance)
         self.absolute = LearnedAbsolute(dims, max_length)
         self.norm = nn.LayerNorm(dims.d_model)
         self.query = nn.Linear(dims.d_model, dims.d_model)
         self.key = nn.Linear(dims.d_model, dims.d_model, bias=False)
         nn.init.zeros_(self.query.bias)
         for linear in (self.query, self.key):
-            nn.init.normal_(linear.weight, std=dims.d_model**-0.5 if std is None else std)
+            nn.init.normal_(linear.weight, std=std)
         self.relative = T5Bias(dims, n_buckets, max_distance) if relative else None
         self.theta = nn.Parameter(torch.randn(dims.n_heads)) if untie_first else None
 

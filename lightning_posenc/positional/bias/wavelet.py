@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from lightning_posenc.checks import whole, wrong
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import Site
 from lightning_posenc.positional.bias.base import OfDistance
@@ -47,11 +48,9 @@ class WaveletBias(OfDistance):
         width = dims.d_head
         if n_scales is None:
             n_scales = max(n for n in range(1, width + 1) if width % n == 0 and n * n <= width)
-        if n_scales < 1 or width % n_scales:
-            raise ValueError(
-                f"WaveletBias: n_scales={n_scales} must divide the head size {width}, so that "
-                "every scale gets as many shifts"
-            )
+        if width % whole(self, "n_scales", n_scales):
+            allowed = f"divide the head size {width}, so that every scale gets as many shifts"
+            raise wrong(self, "n_scales", n_scales, allowed)
         if n_scales == width and not dims.causal:
             raise ValueError(
                 f"WaveletBias: n_scales={n_scales} leaves a head of size {width} the shift 0 "

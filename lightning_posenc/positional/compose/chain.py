@@ -1,11 +1,12 @@
 """Several encodings at once."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from itertools import pairwise
 
 from torch import Tensor
 
+from lightning_posenc.checks import is_a, several
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import Factory, PositionalEncoding, Site
 from lightning_posenc.positional.by_distance import ByDistance, written_out
@@ -28,8 +29,8 @@ class Chain(Composite):
     """
 
     def __init__(self, dims: Dims, parts: Sequence[Factory]) -> None:
-        if not parts:
-            raise ValueError("Chain: name at least one encoding in parts")
+        for part in several(self, "parts", parts):
+            is_a(self, "parts", part, Callable)
         super().__init__(dims, (part(dims) for part in parts))
         for layer in range(dims.n_layers):
             self._check_planes(layer)

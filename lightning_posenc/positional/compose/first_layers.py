@@ -1,8 +1,10 @@
 """An encoding in the first layers only."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+from lightning_posenc.checks import is_a, whole
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import Factory
 from lightning_posenc.positional.compose.base import Switch
@@ -24,8 +26,8 @@ class FirstLayers(Switch):
     """
 
     def __init__(self, dims: Dims, encoding: Factory, n: int = 1) -> None:
-        if not 1 <= n <= dims.n_layers:
-            raise ValueError(f"FirstLayers: n={n} must lie between 1 and {dims.n_layers} layers")
+        is_a(self, "encoding", encoding, Callable)
+        whole(self, "n", n, most=is_a(self, "dims", dims, Dims).n_layers)
         super().__init__(dims, [encoding(replace(dims, n_layers=n))])
         self.n = n
 

@@ -1,9 +1,10 @@
 """Another encoding in every layer."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
+from lightning_posenc.checks import is_a, several
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import Factory
 from lightning_posenc.positional.compose.base import Switch
@@ -25,7 +26,10 @@ class PerLayer(Switch):
     """
 
     def __init__(self, dims: Dims, pattern: Sequence[Factory]) -> None:
+        for part in several(self, "pattern", pattern):
+            is_a(self, "pattern", part, Callable)
         n = len(pattern)
+        is_a(self, "dims", dims, Dims)
         if not 1 <= n <= dims.n_layers:
             raise ValueError(
                 f"PerLayer: a pattern of {n} entries does not fit {dims.n_layers} "

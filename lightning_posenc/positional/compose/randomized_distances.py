@@ -1,10 +1,12 @@
 """An encoding of distance that meets random distances."""
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
 from torch import Tensor
 
+from lightning_posenc.checks import is_a, whole
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import Factory
 from lightning_posenc.positional.bias.base import OfDistance
@@ -37,9 +39,8 @@ class RandomizedDistances(Switch):
     """
 
     def __init__(self, dims: Dims, encoding: Factory, max_distance: int = 2047) -> None:
-        if max_distance < 1:
-            raise ValueError(f"RandomizedDistances: max_distance={max_distance} must be positive")
-        part = encoding(dims)
+        whole(self, "max_distance", max_distance)
+        part = is_a(self, "encoding", encoding, Callable)(dims)
         if not isinstance(part, OfDistance):
             raise ValueError(
                 f"RandomizedDistances: {type(part).__name__} computes nothing from distances alone;"

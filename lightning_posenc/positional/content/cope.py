@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lightning_posenc.checks import number, whole
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import PositionalEncoding, Site
 
@@ -23,9 +24,9 @@ class CoPE(PositionalEncoding):
 
     Args:
         dims: Sizes of the model, which must be causal.
-        max_position: The largest position, which all farther ones share; the table has one row
-            more, as 0 is a position.
-        std: Standard deviation of the vectors e; None takes 1 / sqrt(K).
+        max_position: The largest position, at least 1, which all farther ones share; the table has
+            one row more, as 0 is a position.
+        std: Standard deviation of the vectors e; None takes 1 / sqrt(K); at least 0.
 
     Raises:
         ValueError: In a bidirectional model, or if there are no positions.
@@ -40,11 +41,11 @@ class CoPE(PositionalEncoding):
                 "CoPE: counts from a query back over the tokens that it sees; with the future in "
                 "sight the count has no start: use a causal model"
             )
-        if max_position < 1:
-            raise ValueError(f"CoPE: max_position must be >= 1, got {max_position}")
-        self.max_position = max_position
+        self.max_position = whole(self, "max_position", max_position)
         self.table = nn.Parameter(torch.empty(dims.n_layers, max_position + 1, dims.d_head))
-        nn.init.normal_(self.table, std=dims.d_head**-0.5 if std is None else std)
+        nn.init.normal_(
+            self.table, std=number(self, "std", dims.d_head**-0.5 if std is None else std, 0)
+        )
 
     def rescore(self, logits: Tensor, site: Site) -> Tensor:
         position = _suffix_sums(logits.float().sigmoid()).clamp(max=self.max_position)

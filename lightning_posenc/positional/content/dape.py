@@ -3,12 +3,13 @@
 Shapes: B sequences, T queries, S keys, H heads, M hidden channels.
 """
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lightning_posenc.checks import MOST_WIDTH, is_a, whole
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import Factory, Site
 from lightning_posenc.positional.bias.kerple import KERPLELog
@@ -28,7 +29,7 @@ class DAPE(Composite):
     Args:
         dims: Sizes of the model.
         encoding: Makes the encoding whose bias is adapted.
-        width: M, hidden channels of the MLP.
+        width: M, hidden channels of the MLP, at least 1.
 
     Raises:
         ValueError: If there are no hidden channels, or the encoding has no bias or changes the
@@ -36,9 +37,8 @@ class DAPE(Composite):
     """
 
     def __init__(self, dims: Dims, encoding: Factory = KERPLELog, width: int = 32) -> None:
-        super().__init__(dims, [encoding(dims)])
-        if width < 1:
-            raise ValueError(f"DAPE: width must be >= 1, got {width}")
+        super().__init__(dims, [is_a(self, "encoding", encoding, Callable)(dims)])
+        whole(self, "width", width, most=MOST_WIDTH)
         if any(self.encodings[0].rescores(layer) for layer in range(dims.n_layers)):
             raise ValueError(
                 f"DAPE: {self._name} maps the logits itself; give an encoding with a bias "

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lightning_posenc.checks import number
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import PositionalEncoding, Site
 
@@ -25,7 +26,7 @@ class FoX(PositionalEncoding):
         gate_bias: b at initialisation: 0 as in the authors' code (f about 1/2); larger forgets
             less (x-transformers: 5, f about 0.993).
         std: Standard deviation of w at initialisation; None takes 1 / sqrt(D), so that heads
-            differ from the start.
+            differ from the start; at least 0.
 
     Raises:
         ValueError: In a bidirectional model.
@@ -41,8 +42,11 @@ class FoX(PositionalEncoding):
                 "future: use a causal model"
             )
         self.weight = nn.Parameter(torch.empty(dims.n_layers, dims.n_heads, dims.d_model))
+        gate_bias = float(number(self, "gate_bias", gate_bias))
         self.gate_bias = nn.Parameter(torch.full((dims.n_layers, dims.n_heads), gate_bias))
-        nn.init.normal_(self.weight, std=dims.d_model**-0.5 if std is None else std)
+        nn.init.normal_(
+            self.weight, std=number(self, "std", dims.d_model**-0.5 if std is None else std, 0)
+        )
 
     def bias(self, site: Site) -> Tensor:
         weight, offset = (x[site.layer].float() for x in (self.weight, self.gate_bias))

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lightning_posenc.checks import MOST_WIDTH, whole
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import PositionalEncoding, Site
 from lightning_posenc.positional.content.convolution import short_convolution
@@ -29,8 +30,9 @@ class PaTH(PositionalEncoding):
 
     Args:
         dims: Sizes of the model, which must be causal.
-        rank: Of the map to w.
-        kernel_size: Tokens that the convolution mixes. It stops where positions restart.
+        rank: Of the map to w, at least 1.
+        kernel_size: Tokens that the convolution mixes, at least 1. It stops where positions
+            restart.
 
     Raises:
         ValueError: In a bidirectional model, or if a size is not positive.
@@ -45,8 +47,8 @@ class PaTH(PositionalEncoding):
                 "PaTH: multiplies along the path from a key to a later query, and has none from "
                 "the future: use a causal model"
             )
-        if min(rank, kernel_size) < 1:
-            raise ValueError(f"PaTH: rank={rank}, kernel_size={kernel_size} must be positive")
+        whole(self, "rank", rank, most=MOST_WIDTH)
+        whole(self, "kernel_size", kernel_size, most=MOST_WIDTH)
         layers, width, heads = dims.n_layers, dims.d_model, dims.n_heads
         self.down = nn.Parameter(torch.empty(layers, rank, width))
         self.up = nn.Parameter(torch.empty(layers, width, rank))

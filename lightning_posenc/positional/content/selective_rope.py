@@ -4,16 +4,18 @@ Shapes: B sequences, T queries, S keys, H heads, K channels of a head, n = K/2 p
 """
 
 from collections.abc import Hashable
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lightning_posenc.checks import MOST_WIDTH, one_of, whole
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import PositionalEncoding, Site
 from lightning_posenc.positional.content.convolution import short_convolution
 from lightning_posenc.positional.rotary.base import Layout, rotate, rotation
-from lightning_posenc.positional.scaling import geometric
+from lightning_posenc.positional.scaling import checked_base, geometric
 
 
 class SelectiveRoPE(PositionalEncoding):
@@ -30,10 +32,11 @@ class SelectiveRoPE(PositionalEncoding):
 
     Args:
         dims: Sizes of the model; the head size must be even.
-        base: Ratio between the longest wavelength and 2·pi, for steps of 1.
+        base: Ratio between the longest wavelength and 2·pi, for steps of 1; in (1, 1e30].
         layout: Which channels make a pair: "half" or "interleaved", as in `Rotary`.
-        rank: Of the map to φ.
-        kernel_size: Tokens that the convolution mixes. It stops where positions restart.
+        rank: Of the map to φ, at least 1.
+        kernel_size: Tokens that the convolution mixes, at least 1. It stops where positions
+            restart.
         bias: Whether every step has a learned positive part, which starts at 1.
         gate: Whether a gate per head and token scales the steps.
 
@@ -59,12 +62,10 @@ class SelectiveRoPE(PositionalEncoding):
                 f"SelectiveRoPE: turns pairs of channels, so the head size {dims.d_head} must be "
                 "even: change d_model or n_heads"
             )
-        if min(rank, kernel_size) < 1:
-            raise ValueError(
-                f"SelectiveRoPE: rank={rank}, kernel_size={kernel_size} must be positive"
-            )
-        self.base = base
-        self.layout = layout
+        whole(self, "rank", rank, most=MOST_WIDTH)
+        whole(self, "kernel_size", kernel_size, most=MOST_WIDTH)
+        self.base = checked_base(self, base)
+        self.layout = one_of(self, "layout", layout, get_args(Layout))
         layers, width, heads = dims.n_layers, dims.d_model, dims.n_heads
         self.down = nn.Parameter(torch.empty(layers, rank, width))
         self.up = nn.Parameter(torch.empty(layers, width // 2, rank))

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from lightning_posenc.checks import whole, wrong
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.rotary.base import Layout, by_sections
 from lightning_posenc.positional.rotary.rope import RoPE
@@ -18,8 +19,9 @@ class AxialRoPE(RoPE):
 
     Args:
         dims: Sizes of the model; a head needs two channels for each axis.
-        axes: A, how many numbers a position has: 2 for images, 3 for video.
-        base: Ratio between the longest wavelength and 2·pi; vision models take 100 to 10000.
+        axes: A, how many numbers a position has, at least 1: 2 for images, 3 for video.
+        base: Ratio between the longest wavelength and 2·pi; vision models take 100 to 10000; in (1,
+            1e30].
         layout: Which channels make a pair: "half" or "interleaved", as in `Rotary`.
         scaling: Extends a trained model past its length.
 
@@ -38,12 +40,10 @@ class AxialRoPE(RoPE):
         scaling: Scaling | None = None,
     ) -> None:
         super().__init__(dims, base, layout, scaling)
-        if axes < 1 or dims.d_head < 2 * axes:
-            raise ValueError(
-                f"AxialRoPE: axes={axes} must be at least 1 and need two channels each of the "
-                f"{dims.d_head} of a head: change axes, d_model or n_heads"
-            )
-        self.axes = axes
+        self.axes = whole(self, "axes", axes)
+        if dims.d_head < 2 * axes:
+            allowed = f"have two channels each of the {dims.d_head} of a head: change d_model or it"
+            raise wrong(self, "axes", axes, allowed)
 
     @property
     def width(self) -> int:

@@ -3,13 +3,15 @@
 Shapes: B sequences, T tokens, A axes, H heads, K channels of a head, n <= K/2 pairs, L layers.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 import torch
 from torch import Tensor
 
+from lightning_posenc.checks import one_of
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import PositionalEncoding, Site
 from lightning_posenc.positional.scaling import Spectrum
@@ -66,7 +68,7 @@ class Rotary(PositionalEncoding, ABC):
                 f"{type(self).__name__}: turns pairs of channels, so the head size must be even, "
                 f"got {dims.d_model} / {dims.n_heads} = {dims.d_head}: change d_model or n_heads"
             )
-        self.layout = layout
+        self.layout = one_of(self, "layout", layout, get_args(Layout))
 
     @abstractmethod
     def spectrum(self, positions: Tensor) -> Spectrum:
@@ -103,6 +105,14 @@ class Rotary(PositionalEncoding, ABC):
     def _rotation(self, positions: Tensor, inv_freq: Tensor) -> Rotation:
         angles = self.angles(positions, inv_freq)
         return rotation(angles.cos(), angles.sin(), self.layout)
+
+
+def part_of(fraction: float, n: int) -> int:
+    """How many of `n` a fraction makes, in whole numbers.
+
+    Rounded before it is cut: 0.7 · 180 is 125.99… in floating point, and meant as 126.
+    """
+    return math.floor(round(fraction * n, 6))
 
 
 def by_sections(positions: Tensor, sections: Sequence[int]) -> Tensor:

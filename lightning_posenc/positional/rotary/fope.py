@@ -8,9 +8,10 @@ import math
 import torch
 from torch import Tensor, nn
 
+from lightning_posenc.checks import number, whole
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.rotary.base import Layout, Rotary, Rotation, rotation
-from lightning_posenc.positional.scaling import Spectrum, geometric
+from lightning_posenc.positional.scaling import Spectrum, checked_base, geometric
 
 
 class FoPE(Rotary):
@@ -28,14 +29,15 @@ class FoPE(Rotary):
 
     Args:
         dims: Sizes of the model; the head size must be even.
-        base: Ratio between RoPE's longest wavelength and 2·pi.
-        trained_length: N, the longest sequence of the training.
-        gain: Size of the random coefficients: their standard deviation is gain / sqrt(n).
+        base: Ratio between RoPE's longest wavelength and 2·pi; in (1, 1e30].
+        trained_length: N, the longest sequence of the training, at least 7.
+        gain: Size of the random coefficients, not negative: their standard deviation is
+            gain / sqrt(n).
         learned: Whether the coefficients are trained.
         layout: Which channels make a pair: "half" or "interleaved", as in `Rotary`.
 
     Raises:
-        ValueError: If the head size is odd or no frequency completes a turn.
+        ValueError: If the head size is odd or `trained_length` too short for a turn.
     """
 
     cos_coefficients: Tensor
@@ -51,15 +53,12 @@ class FoPE(Rotary):
         layout: Layout = "half",
     ) -> None:
         super().__init__(dims, layout)
-        self.base = base
-        floor = 2 * math.pi / trained_length if trained_length > 0 else math.inf
+        self.base = checked_base(self, base)
+        # From 7 tokens on the fastest frequency, 1, completes a turn.
+        floor = 2 * math.pi / whole(self, "trained_length", trained_length, 7)
         width = dims.d_head
         self.n_kept = sum(base ** (-i / width) >= floor for i in range(0, width, 2))
-        if self.n_kept < 1:
-            raise ValueError(
-                f"FoPE: no frequency completes a turn within trained_length={trained_length}; it "
-                "must be at least 7"
-            )
+        gain = number(self, "gain", gain, 0)
         shape = (dims.n_layers, dims.n_heads, self.n_kept, self.n_kept)
         for name in ("cos_coefficients", "sin_coefficients"):
             start = torch.eye(self.n_kept) + gain * self.n_kept**-0.5 * torch.randn(shape)

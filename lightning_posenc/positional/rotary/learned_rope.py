@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.rotary.base import Layout, Rotary
-from lightning_posenc.positional.scaling import Spectrum, geometric
+from lightning_posenc.positional.scaling import Spectrum, checked_base, geometric
 
 
 class LearnedRoPE(Rotary):
@@ -21,7 +21,7 @@ class LearnedRoPE(Rotary):
 
     Args:
         dims: Sizes of the model; the head size must be even.
-        base: Of the frequencies at initialisation.
+        base: Of the frequencies at initialisation; in (1, 1e30].
         per_head: Frequencies of its own for each head.
         shared: The same for all layers instead of some for each.
         layout: Which channels make a pair: "half" or "interleaved", as in `Rotary`.
@@ -40,7 +40,7 @@ class LearnedRoPE(Rotary):
     ) -> None:
         super().__init__(dims, layout)
         layers, heads = 1 if shared else dims.n_layers, dims.n_heads if per_head else 1
-        start = geometric(base, dims.d_head, torch.device("cpu"))
+        start = geometric(checked_base(self, base), dims.d_head, torch.device("cpu"))
         self.inv_freq = nn.Parameter(start.repeat(layers, heads, 1))
         self.shared = shared
 

@@ -9,8 +9,10 @@ import math
 import torch
 from torch import Tensor, nn
 
+from lightning_posenc.checks import whole, wrong
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import PositionalEncoding, Site
+from lightning_posenc.positional.scaling import checked_base
 
 
 class LieRE(PositionalEncoding):
@@ -25,9 +27,10 @@ class LieRE(PositionalEncoding):
 
     Args:
         dims: Sizes of the model; `block` must divide the head size.
-        axes: A, how many numbers a position has.
-        block: b, how many channels turn together; 2 is RoPE with learned frequencies.
-        base: Ratio between the frequencies of the first block and (nearly) the last one's.
+        axes: A, how many numbers a position has, 1 to 64.
+        block: b, how many channels turn together, at least 2; 2 is RoPE with learned frequencies.
+        base: Ratio between the frequencies of the first block and (nearly) the last one's; in (1,
+            1e30].
         per_head: Generators of its own for each head.
         per_layer: Generators of its own for each layer.
 
@@ -47,18 +50,14 @@ class LieRE(PositionalEncoding):
         per_layer: bool = False,
     ) -> None:
         super().__init__(dims)
-        if block < 2 or dims.d_head % block:
-            raise ValueError(
-                f"LieRE: block={block} must be at least 2 and divide the head size "
-                f"{dims.d_head}: change block, d_model or n_heads"
-            )
-        if axes < 1:
-            raise ValueError(f"LieRE: axes must be at least 1, got {axes}")
-        self.axes = axes
-        self.block = block
+        self.axes = whole(self, "axes", axes, most=64)
+        self.block = whole(self, "block", block, 2)
+        if dims.d_head % block:
+            allowed = f"divide the head size {dims.d_head}: change block, d_model or n_heads"
+            raise wrong(self, "block", block, allowed)
         layers, heads = dims.n_layers if per_layer else 1, dims.n_heads if per_head else 1
         blocks = dims.d_head // block
-        scale = block**-0.5 * base ** (-torch.arange(blocks) / blocks)
+        scale = block**-0.5 * checked_base(self, base) ** (-torch.arange(blocks) / blocks)
         # The entries above the diagonals.
         start = torch.randn(layers, axes, heads, blocks, block * (block - 1) // 2)
         self.generators = nn.Parameter(start * scale[:, None])

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from lightning_posenc.checks import several, whole, wrong
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.rotary.base import Layout, by_sections
 from lightning_posenc.positional.rotary.rope import RoPE
@@ -21,7 +22,7 @@ class MRoPE(RoPE):
         dims: Sizes of the model; the head size must be even.
         sections: How many pairs turn by time, height and width, in the order of falling
             frequency; None takes 1/4, 3/8 and 3/8 of the pairs, as Qwen2-VL.
-        base: Ratio between the longest wavelength and 2·pi.
+        base: Ratio between the longest wavelength and 2·pi; in (1, 1e30].
         layout: Which channels make a pair: "half" or "interleaved", as in `Rotary`.
         scaling: Extends a trained model past its length.
 
@@ -41,12 +42,11 @@ class MRoPE(RoPE):
         pairs = dims.d_head // 2
         if sections is None:
             sections = (pairs - 2 * (3 * pairs // 8), 3 * pairs // 8, 3 * pairs // 8)
-        if len(sections) != 3 or min(sections) < 0 or sum(sections) != pairs:
-            raise ValueError(
-                f"MRoPE: sections={list(sections)} must be three numbers >= 0 that add up to the "
-                f"{pairs} pairs of channels of a head"
-            )
-        self.sections = tuple(sections)
+        several(self, "sections", sections, 3)
+        self.sections = tuple(whole(self, "sections", each, 0) for each in sections)
+        if sum(sections) != pairs:
+            allowed = f"add up to the {pairs} pairs of channels of a head"
+            raise wrong(self, "sections", sections, allowed)
 
     def check(self, positions: Tensor) -> None:
         if positions.dim() == 3 and positions.shape[-1] != 3:

@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor
 
+from lightning_posenc.checks import number, wrong
 from lightning_posenc.dims import Dims
-from lightning_posenc.positional.rotary.base import Layout
+from lightning_posenc.positional.rotary.base import Layout, part_of
 from lightning_posenc.positional.rotary.rope import RoPE
 from lightning_posenc.positional.scaling import Scaling, Spectrum
 
@@ -19,7 +20,7 @@ class PRoPE(RoPE):
     Args:
         dims: Sizes of the model; the head size must be even.
         fraction: p, part of the pairs that turns, in (0, 1].
-        base: Ratio between RoPE's longest wavelength and 2·pi.
+        base: Ratio between RoPE's longest wavelength and 2·pi; in (1, 1e30].
         layout: Which channels make a pair: "half" or "interleaved", as in `Rotary`.
         scaling: Extends a trained model past its length.
 
@@ -36,12 +37,10 @@ class PRoPE(RoPE):
         scaling: Scaling | None = None,
     ) -> None:
         super().__init__(dims, base, layout, scaling)
-        self.n_turning = int(fraction * dims.d_head // 2)
-        if not 0 < fraction <= 1 or self.n_turning < 1:
-            raise ValueError(
-                f"PRoPE: fraction={fraction} of {dims.d_head // 2} pairs of channels leaves none "
-                "that turn: choose a larger one in (0, 1]"
-            )
+        pairs = dims.d_head // 2
+        self.n_turning = part_of(number(self, "fraction", fraction, above=0, most=1), pairs)
+        if self.n_turning < 1:
+            raise wrong(self, "fraction", fraction, f"leave one of {pairs} pairs that turns")
 
     def spectrum(self, positions: Tensor) -> Spectrum:
         inv_freq, temperature = super().spectrum(positions)

@@ -1,7 +1,8 @@
 """Rotary position embedding on a part of the channels."""
 
+from lightning_posenc.checks import number, wrong
 from lightning_posenc.dims import Dims
-from lightning_posenc.positional.rotary.base import Layout
+from lightning_posenc.positional.rotary.base import Layout, part_of
 from lightning_posenc.positional.rotary.rope import RoPE
 from lightning_posenc.positional.scaling import Scaling
 
@@ -17,7 +18,7 @@ class PartialRoPE(RoPE):
     Args:
         dims: Sizes of the model.
         fraction: Part of the channels of a head that turns, in (0, 1]; an even number of them.
-        base: Ratio between the longest wavelength and 2·pi.
+        base: Ratio between the longest wavelength and 2·pi; in (1, 1e30].
         layout: Which channels make a pair: "half" or "interleaved", as in `Rotary`.
         scaling: Extends a trained model past its length.
 
@@ -34,13 +35,15 @@ class PartialRoPE(RoPE):
         scaling: Scaling | None = None,
     ) -> None:
         super().__init__(dims, base, layout, scaling)
-        self.fraction = fraction
-        if not 0 < fraction <= 1 or self.width < 2 or self.width % 2:
-            raise ValueError(
-                f"PartialRoPE: fraction={fraction} of {dims.d_head} channels are {self.width}, but "
-                "an even number from 2 on can turn: choose another fraction in (0, 1]"
+        self.fraction = number(self, "fraction", fraction, above=0, most=1)
+        if self.width < 2 or self.width % 2:
+            raise wrong(
+                self,
+                "fraction",
+                fraction,
+                f"make an even number of the {dims.d_head} channels, at least 2, not {self.width}",
             )
 
     @property
     def width(self) -> int:
-        return int(self.dims.d_head * self.fraction)
+        return part_of(self.fraction, self.dims.d_head)

@@ -10,8 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lightning_posenc.checks import one_of
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import PositionalEncoding, Site
+from lightning_posenc.positional.scaling import checked_base
 
 
 class PoPE(PositionalEncoding):
@@ -26,7 +28,7 @@ class PoPE(PositionalEncoding):
 
     Args:
         dims: Sizes of the model.
-        base: Ratio between the longest wavelength and 2·pi, nearly.
+        base: Ratio between the longest wavelength and 2·pi, nearly; in (1, 1e30].
         phases: δ at initialisation: zeros, which extrapolates better, or uniform in [-2·pi, 0].
             None takes zeros in a causal model, uniform in a bidirectional one, for with zeros the
             past looks like the future.
@@ -41,9 +43,10 @@ class PoPE(PositionalEncoding):
         shared: bool = False,
     ) -> None:
         super().__init__(dims)
-        self.base = base
+        self.base = checked_base(self, base)
         layers = 1 if shared else dims.n_layers
         self.phase = nn.Parameter(torch.zeros(layers, dims.n_heads, dims.d_head))
+        one_of(self, "phases", phases, ("zeros", "uniform", None))
         if phases == "uniform" or (phases is None and not dims.causal):
             nn.init.uniform_(self.phase, -2 * math.pi, 0)
 

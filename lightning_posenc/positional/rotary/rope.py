@@ -2,9 +2,16 @@
 
 from torch import Tensor
 
+from lightning_posenc.checks import is_a
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.rotary.base import Layout, Rotary
-from lightning_posenc.positional.scaling import Scaling, Spectrum, current_length, geometric
+from lightning_posenc.positional.scaling import (
+    Scaling,
+    Spectrum,
+    checked_base,
+    current_length,
+    geometric,
+)
 
 
 class RoPE(Rotary):
@@ -14,7 +21,7 @@ class RoPE(Rotary):
 
     Args:
         dims: Sizes of the model; the head size must be even.
-        base: Ratio between the longest wavelength and 2·pi.
+        base: Ratio between the longest wavelength and 2·pi; in (1, 1e30].
         layout: Which channels make a pair: "half" or "interleaved", as in `Rotary`.
         scaling: Extends a trained model past its length (`positional.scaling`): PI, YaRN, …
 
@@ -30,8 +37,8 @@ class RoPE(Rotary):
         scaling: Scaling | None = None,
     ) -> None:
         super().__init__(dims, layout)
-        self.base = base
-        self.scaling = scaling
+        self.base = checked_base(self, base)
+        self.scaling = None if scaling is None else is_a(self, "scaling", scaling, Scaling)
 
     def check_cache(self, positions: Tensor) -> None:
         scaling = self.scaling

@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from lightning_posenc.checks import number
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import Site
 from lightning_posenc.positional.rotary.base import Layout, Rotation, Turn, rotation
@@ -22,13 +23,13 @@ class XPos(RoPE):
 
     Args:
         dims: Sizes of a causal model; the head size must be even.
-        base: Ratio between the longest wavelength and 2·pi.
-        gamma: γ, the larger the slower the decay; positive.
-        scale_base: The 512 above: distance over which pair i decays by ζ_i.
+        base: Ratio between the longest wavelength and 2·pi; in (1, 1e30].
+        gamma: γ, the larger the slower the decay; in [1e-6, 1e6].
+        scale_base: The 512 above, at least 1: distance over which pair i decays by ζ_i.
         layout: Which channels make a pair: "half" or "interleaved", as in `Rotary`.
 
     Raises:
-        ValueError: If the head size is odd, a number is not positive or the model bidirectional;
+        ValueError: If the head size is odd, a number is out of range or the model bidirectional;
             on positions so far apart that the powers overflow.
     """
 
@@ -46,12 +47,8 @@ class XPos(RoPE):
                 "XPos: decays towards the past and so grows towards the future, which a "
                 "bidirectional model sees: choose RoPE or a causal model"
             )
-        if gamma <= 0 or scale_base <= 0:
-            raise ValueError(
-                f"XPos: gamma and scale_base must be positive, got {gamma} and {scale_base}"
-            )
-        self.gamma = gamma
-        self.scale_base = scale_base
+        self.gamma = number(self, "gamma", gamma, 1e-6)
+        self.scale_base = number(self, "scale_base", scale_base, 1)
 
     def check(self, positions: Tensor) -> None:
         super().check(positions)

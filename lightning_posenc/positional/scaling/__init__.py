@@ -1,6 +1,12 @@
 """Extending a trained RoPE past its length: new frequencies, and a temperature of the softmax."""
 
-from lightning_posenc.positional.scaling.base import Scaling, Spectrum, current_length, geometric
+from lightning_posenc.positional.scaling.base import (
+    Scaling,
+    Spectrum,
+    checked_base,
+    current_length,
+    geometric,
+)
 from lightning_posenc.positional.scaling.by_parts import Llama3, NTKByParts, YaRN
 from lightning_posenc.positional.scaling.linear import LinearScaling
 from lightning_posenc.positional.scaling.longrope import LongRoPE
@@ -16,6 +22,7 @@ __all__ = [
     "Scaling",
     "Spectrum",
     "YaRN",
+    "checked_base",
     "current_length",
     "geometric",
 ]

@@ -3,12 +3,13 @@
 Shapes: B sequences, S keys, A axes, n pairs of channels.
 """
 
-import math
 from abc import ABC, abstractmethod
 from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
+
+from lightning_posenc.checks import number, whole
 
 
 class Spectrum(NamedTuple):
@@ -28,8 +29,8 @@ class Scaling(ABC):
     """Maps the geometric frequencies base^(-2i/width) of a trained model to others.
 
     Args:
-        factor: How many times longer than the trained length sequences may become, at least 1.
-        trained_length: Longest sequence of the training.
+        factor: How many times longer than the trained length sequences may become, in [1, 1e6].
+        trained_length: Longest sequence of the training, at least 2.
 
     Raises:
         ValueError: If one of them makes no sense.
@@ -38,13 +39,8 @@ class Scaling(ABC):
     dynamic: ClassVar[bool] = False  # whether beyond the trained length it reads the current one
 
     def __init__(self, factor: float, trained_length: int = 2048) -> None:
-        name = type(self).__name__
-        if not (math.isfinite(factor) and factor >= 1):
-            raise ValueError(f"{name}: factor must be a number >= 1, got {factor}")
-        if trained_length < 2:
-            raise ValueError(f"{name}: trained_length must be at least 2, got {trained_length}")
-        self.factor = factor
-        self.trained_length = trained_length
+        self.factor = number(self, "factor", factor, 1)
+        self.trained_length = whole(self, "trained_length", trained_length, 2)
 
     @abstractmethod
     def __call__(self, base: float, width: int, positions: Tensor) -> Spectrum:
@@ -56,6 +52,15 @@ class Scaling(ABC):
             positions: (B|1, S), or (B|1, S, A), of all keys: a dynamic method reads the length off
                 them.
         """
+
+
+def checked_base(owner: object, base: float) -> float:
+    """`base`, checked to lie in (1, 1e30]: the ratio between the longest and shortest wavelength.
+
+    Raises:
+        ValueError: if it is another, or no number.
+    """
+    return number(owner, "base", base, above=1, most=1e30)
 
 
 def geometric(base: float, width: int, device: torch.device) -> Tensor:

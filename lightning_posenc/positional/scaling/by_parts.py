@@ -1,11 +1,12 @@
 """Interpolation of low frequencies only, with a ramp to the high ones."""
 
 import math
-from typing import ClassVar, Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias, get_args
 
 import torch
 from torch import Tensor
 
+from lightning_posenc.checks import number, one_of
 from lightning_posenc.positional.scaling.base import Scaling, Spectrum, geometric
 
 Ramp: TypeAlias = Literal["dimension", "rotations"]
@@ -23,9 +24,9 @@ class NTKByParts(Scaling):
     Args:
         factor: s, how many times longer sequences become, at least 1.
         trained_length: L, the longest sequence of the training.
-        beta_fast: Turns over L from which on a frequency stays (the paper's β).
-        beta_slow: Turns over L up to which a frequency is interpolated (the paper's α).
-        ramp: What γ is linear in.
+        beta_fast: Turns over L from which on a frequency stays (the paper's β), above beta_slow.
+        beta_slow: Turns over L up to which a frequency is interpolated (the paper's α), positive.
+        ramp: What γ is linear in, "dimension" or "rotations".
         truncate: Round the ends of the ramp "dimension" outwards to whole pairs.
 
     Raises:
@@ -44,14 +45,10 @@ class NTKByParts(Scaling):
         truncate: bool = True,
     ) -> None:
         super().__init__(factor, trained_length)
-        if not 0 < beta_slow < beta_fast:
-            raise ValueError(
-                f"{type(self).__name__}: wants 0 < {' < '.join(self.bounds)}, got {beta_slow} and "
-                f"{beta_fast}"
-            )
-        self.beta_fast = beta_fast
-        self.beta_slow = beta_slow
-        self.ramp = ramp
+        slow, fast = self.bounds
+        self.beta_slow = number(self, slow, beta_slow, 1e-6)
+        self.beta_fast = number(self, fast, beta_fast, above=beta_slow)
+        self.ramp = one_of(self, "ramp", ramp, get_args(Ramp))
         self.truncate = truncate
 
     @property
@@ -93,12 +90,13 @@ class YaRN(NTKByParts):
     Args:
         factor: s, how many times longer sequences become, at least 1.
         trained_length: L, the longest sequence of the training.
-        beta_fast: Turns over L from which on a frequency stays (the paper's β).
-        beta_slow: Turns over L up to which a frequency is interpolated (the paper's α).
-        ramp: What γ is linear in.
+        beta_fast: Turns over L from which on a frequency stays (the paper's β), above beta_slow.
+        beta_slow: Turns over L up to which a frequency is interpolated (the paper's α), positive.
+        ramp: What γ is linear in, "dimension" or "rotations".
         truncate: Round the ends of the ramp "dimension" outwards to whole pairs.
-        mscale: m in t = (0.1·m·ln(factor) + 1) / (0.1·m'·ln(factor) + 1), as in DeepSeek-V2.
-        mscale_all_dim: m' therein.
+        mscale: m in t = (0.1·m·ln(factor) + 1) / (0.1·m'·ln(factor) + 1), as in DeepSeek-V2;
+            not negative.
+        mscale_all_dim: m' therein, not negative.
 
     Raises:
         ValueError: If one of them makes no sense.
@@ -116,13 +114,8 @@ class YaRN(NTKByParts):
         mscale_all_dim: float = 0.0,
     ) -> None:
         super().__init__(factor, trained_length, beta_fast, beta_slow, ramp, truncate)
-        if min(mscale, mscale_all_dim) < 0:
-            raise ValueError(
-                f"YaRN: mscale and mscale_all_dim must not be negative, got {mscale} and "
-                f"{mscale_all_dim}"
-            )
-        self.mscale = mscale
-        self.mscale_all_dim = mscale_all_dim
+        self.mscale = number(self, "mscale", mscale, 0)
+        self.mscale_all_dim = number(self, "mscale_all_dim", mscale_all_dim, 0)
 
     @property
     def temperature(self) -> float:
@@ -140,8 +133,8 @@ class Llama3(NTKByParts):
     Args:
         factor: s, how many times longer sequences become, at least 1; 8 in Llama 3.1.
         trained_length: L, the longest sequence of the training.
-        low_freq_factor: Turns over L up to which a frequency is interpolated.
-        high_freq_factor: Turns over L from which on a frequency stays.
+        low_freq_factor: Turns over L up to which a frequency is interpolated, positive.
+        high_freq_factor: Turns over L from which on a frequency stays, above low_freq_factor.
 
     Raises:
         ValueError: If one of them makes no sense.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from lightning_posenc.checks import number, several, wrong
 from lightning_posenc.positional.scaling.base import Scaling, Spectrum, current_length, geometric
 
 
@@ -23,8 +24,8 @@ class LongRoPE(Scaling):
     Args:
         factor: s, how many times longer sequences become, at least 1.
         trained_length: L, the longest sequence of the training.
-        short_factors: λ_i within L, one for each pair; None takes 1 for all.
-        long_factors: λ_i beyond L, one for each pair; None takes `factor` for all.
+        short_factors: λ_i within L, positive, one for each pair; None takes 1 for all.
+        long_factors: λ_i beyond L, positive, one for each pair; None takes `factor` for all.
 
     Raises:
         ValueError: If one of them makes no sense, or their number is not that of the pairs.
@@ -41,8 +42,8 @@ class LongRoPE(Scaling):
     ) -> None:
         super().__init__(factor, trained_length)
         for name, factors in (("short_factors", short_factors), ("long_factors", long_factors)):
-            if factors is not None and not all(0 < each < math.inf for each in factors):
-                raise ValueError(f"LongRoPE: {name} must be positive numbers, got {factors}")
+            for each in () if factors is None else several(self, name, factors):
+                number(self, name, each, 1e-6)
         self.short_factors = short_factors
         self.long_factors = long_factors
 
@@ -53,19 +54,16 @@ class LongRoPE(Scaling):
 
     def __call__(self, base: float, width: int, positions: Tensor) -> Spectrum:
         inv_freq = geometric(base, width, positions.device)
-        short = self._divisors(self.short_factors, 1.0, inv_freq)
-        long = self._divisors(self.long_factors, self.factor, inv_freq)
+        short = self._divisors("short_factors", 1.0, inv_freq)
+        long = self._divisors("long_factors", self.factor, inv_freq)
         is_long = current_length(positions) > self.trained_length
         return Spectrum(inv_freq / torch.where(is_long, long, short), self.temperature)
 
-    def _divisors(
-        self, factors: Sequence[float] | None, default: float, inv_freq: Tensor
-    ) -> Tensor:
+    def _divisors(self, name: str, default: float, inv_freq: Tensor) -> Tensor:
+        factors: Sequence[float] | None = getattr(self, name)
         if factors is None:
             return torch.full_like(inv_freq, default)
         if len(factors) != len(inv_freq):
-            raise ValueError(
-                f"LongRoPE: {len(factors)} factors do not fit {len(inv_freq)} pairs of channels; "
-                "give one for each pair"
-            )
+            allowed = f"name one for each of the {len(inv_freq)} pairs of channels"
+            raise wrong(self, name, factors, allowed)
         return torch.tensor(factors, device=inv_freq.device)
