@@ -115,5 +115,5 @@ def is_a(owner: object, name: str, value: Any, kind: Any) -> Any:
         ValueError: if it is none.
     """
     if not isinstance(value, kind):
-        raise wrong(owner, name, value, f"be a {kind.__name__}")
+        raise wrong(owner, name, value, f"be a {getattr(kind, '__name__', kind)}")
     return value

@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 
+from lightning_posenc.checks import whole
+
 
 class Mask(ABC):
     """A predicate on (sequence, query, key)."""
@@ -99,8 +101,7 @@ class Window(Mask):
     size: int
 
     def __post_init__(self) -> None:
-        if self.size < 1:
-            raise ValueError(f"Window: size must be at least 1, got {self.size}")
+        whole(self, "size", self.size)
 
     def __call__(self, b: Tensor, q: Tensor, k: Tensor) -> Tensor:
         return (q - k).abs() < self.size

@@ -80,7 +80,7 @@ def test_compose_skips_what_is_not_given() -> None:
 
 @pytest.mark.parametrize("size", [0, -1])
 def test_window_must_hold_the_token_itself(size: int) -> None:
-    with pytest.raises(ValueError, match=f"at least 1, got {size}"):
+    with pytest.raises(ValueError, match=f"size={size} must be at least 1"):
         Window(size)
 
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
+from lightning_posenc.checks import is_a, whole, wrong
 from lightning_posenc.dims import Dims
 from lightning_posenc.masks import Visibility
 from lightning_posenc.model.cache import Cache
@@ -46,10 +47,10 @@ class Attention(nn.Module):
 
     Args:
         dims: Sizes of the model.
-        layer: Index of the layer, which the hooks are told.
+        layer: Index of the layer, from 0, which the hooks are told.
         n_kv_heads: G, heads of keys and values, each serving H/G query heads; None for H.
         bias: Whether the projections have a bias.
-        dropout: Probability of dropping an attention weight.
+        dropout: Probability of dropping an attention weight, in [0, 1).
         kernel: How attention is computed, from its dropout.
         qk_norm: Makes a norm of K channels, for the queries and for the keys; None for none. The
             hooks of the encoding and the cache see queries and keys after it.
@@ -70,16 +71,20 @@ class Attention(nn.Module):
         qk_norm: Callable[[int], nn.Module] | None = None,
     ) -> None:
         super().__init__()
+        is_a(self, "dims", dims, Dims)
         n_kv_heads = dims.n_heads if n_kv_heads is None else n_kv_heads
-        if n_kv_heads < 1 or dims.n_heads % n_kv_heads:
-            raise ValueError(f"n_kv_heads={n_kv_heads} must divide n_heads={dims.n_heads}")
+        if dims.n_heads % whole(self, "n_kv_heads", n_kv_heads):
+            raise wrong(self, "n_kv_heads", n_kv_heads, f"divide n_heads={dims.n_heads}")
+        whole(self, "layer", layer, 0, dims.n_layers - 1)
         self.dims = dims
         self.layer = layer
         width = n_kv_heads * dims.d_head
         self.qkv = Stacked(dims.d_model, {"q": dims.d_model, "k": width, "v": width}, bias=bias)
+        if qk_norm is not None:
+            is_a(self, "qk_norm", qk_norm, Callable)
         self.qk_norm = None if qk_norm is None else QKNorm(dims.d_head, qk_norm)
         self.out = nn.Linear(dims.d_model, dims.d_model, bias=bias)
-        self.kernel = kernel(dropout)
+        self.kernel = is_a(self, "kernel", kernel, Callable)(dropout)
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
         """Attend: (B, T, D) -> (B, T, D)."""

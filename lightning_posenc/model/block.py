@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from lightning_posenc.checks import is_a, number
 from lightning_posenc.dims import Dims
 from lightning_posenc.model.attention import Attention, Context
 from lightning_posenc.model.feed_forward import FeedForward
@@ -21,7 +22,7 @@ class DropPath(nn.Module):
 
     def __init__(self, p: float) -> None:
         super().__init__()
-        self.p = p
+        self.p = number(self, "p", p, 0, below=1)
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p == 0:
@@ -43,8 +44,8 @@ class Block(nn.Module):
         norm: Makes a norm for a width.
         residual: Makes what joins a branch to the stream.
         pre_norm: Norm before each branch instead of after each sum.
-        dropout: Probability of dropping a channel of a branch's output.
-        drop_path: Probability of dropping a branch.
+        dropout: Probability of dropping a channel of a branch's output, in [0, 1).
+        drop_path: Probability of dropping a branch, in [0, 1).
 
     Raises:
         ValueError: If the residual does not go with where the norms are.
@@ -63,8 +64,13 @@ class Block(nn.Module):
         drop_path: float = 0.0,
     ) -> None:
         super().__init__()
-        self.attention = attention
-        self.feed_forward = feed_forward
+        is_a(self, "dims", dims, Dims)
+        is_a(self, "norm", norm, Callable)
+        is_a(self, "residual", residual, Callable)
+        number(self, "dropout", dropout, 0, below=1)
+        number(self, "drop_path", drop_path, 0, below=1)
+        self.attention = is_a(self, "attention", attention, nn.Module)
+        self.feed_forward = is_a(self, "feed_forward", feed_forward, nn.Module)
         self.norm_attention = norm(dims.d_model)
         self.norm_feed_forward = norm(dims.d_model)
         self.residual_attention = residual(dims)

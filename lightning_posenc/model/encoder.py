@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from lightning_posenc.checks import is_a, number
 from lightning_posenc.dims import Dims
 from lightning_posenc.masks import Causal, Documents, Mask, Padding, Visibility, compose
 from lightning_posenc.model.attention import Attention, Context
@@ -37,7 +38,8 @@ class Encoder(nn.Module):
         positions: Where tokens are; None counts 0, 1, 2, …
         mask: A pattern of attention besides causality, padding and documents, such as Window(256);
             or a list of them, one a layer, repeated to the model's depth.
-        n_kv_heads: Heads of keys and values (grouped queries); None for as many as queries.
+        n_kv_heads: Heads of keys and values (grouped queries), a divisor of `n_heads`; None for as
+            many as queries.
         feed_forward: Makes the feed-forward of a width: MLP or SwiGLU; None for MLP.
         norm: Makes a norm of a width: torch.nn.LayerNorm or torch.nn.RMSNorm; None for LayerNorm.
         pre_norm: Norm before each branch, and after the last block; otherwise after each sum.
@@ -51,11 +53,11 @@ class Encoder(nn.Module):
         bias: Whether the projections of attention have a bias.
         dropout: Probability of dropping a channel of a branch's output, in [0, 1).
         attention_dropout: Probability of dropping an attention weight, in [0, 1).
-        drop_path: Probability of dropping a branch of the last block; earlier blocks drop
-            proportionally less (stochastic depth).
+        drop_path: Probability of dropping a branch of the last block, in [0, 1); earlier blocks
+            drop proportionally less (stochastic depth).
         kernel: How attention is computed: SDPA, Eager or Flex.
         checkpoint_activations: Recompute blocks in the backward pass instead of storing them.
-        init_std: Standard deviation of projections at initialisation.
+        init_std: Standard deviation of projections at initialisation, not negative.
     """
 
     def __init__(
@@ -81,9 +83,13 @@ class Encoder(nn.Module):
         init_std: float = 0.02,
     ) -> None:
         super().__init__()
-        self.dims = dims
-        self.positions = Consecutive() if positions is None else positions
+        self.dims = is_a(self, "dims", dims, Dims)
+        self.positions: Positions = Consecutive()
+        if positions is not None:
+            self.positions = is_a(self, "positions", positions, Positions)
         patterns = mask if isinstance(mask, Sequence) else [mask]
+        for pattern in patterns:
+            is_a(self, "mask", pattern, Mask | None)
         if not 1 <= len(patterns) <= dims.n_layers:
             raise ValueError(
                 f"mask: {len(patterns)} entries do not fit {dims.n_layers} layers; give between "
@@ -95,6 +101,13 @@ class Encoder(nn.Module):
         # a config names instead, MLP's bias to SwiGLU and LayerNorm's eps to RMSNorm.
         feed_forward = MLP if feed_forward is None else feed_forward
         norm = nn.LayerNorm if norm is None else norm
+        makers = {"feed_forward": feed_forward, "norm": norm, "residual": residual}
+        for name, make in {"positional": positional, "kernel": kernel, **makers}.items():
+            is_a(self, name, make, Callable)
+        number(self, "dropout", dropout, 0, below=1)
+        number(self, "attention_dropout", attention_dropout, 0, below=1)
+        number(self, "drop_path", drop_path, 0, below=1)
+        number(self, "init_std", init_std, 0)
         self.positional = positional(dims)
         self.blocks = nn.ModuleList(
             Block(

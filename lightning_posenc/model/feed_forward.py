@@ -9,6 +9,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lightning_posenc.checks import MOST_WIDTH, is_a, whole
 from lightning_posenc.model.linear import Stacked
 
 
@@ -27,7 +28,7 @@ class MLP(FeedForward):
 
     Args:
         d_model: D.
-        d_ff: F; None for 4·D.
+        d_ff: F, at least 1; None for 4·D.
         activation: torch.nn.GELU, torch.nn.ReLU, …
         bias: Whether the projections have a bias.
     """
@@ -40,9 +41,10 @@ class MLP(FeedForward):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        d_ff = 4 * d_model if d_ff is None else d_ff
+        whole(self, "d_model", d_model, most=MOST_WIDTH)
+        d_ff = 4 * d_model if d_ff is None else whole(self, "d_ff", d_ff, most=4 * MOST_WIDTH)
         self.up = nn.Linear(d_model, d_ff, bias=bias)
-        self.activation = activation()
+        self.activation = is_a(self, "activation", activation, Callable)()
         self.out = nn.Linear(d_ff, d_model, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -54,13 +56,15 @@ class SwiGLU(FeedForward):
 
     Args:
         d_model: D.
-        d_ff: F; None for 8/3·D, which has as many parameters as an MLP of 4·D.
+        d_ff: F, at least 1; None for 8/3·D, which has as many parameters as an MLP of 4·D.
         bias: Whether the projections have a bias.
     """
 
     def __init__(self, d_model: int, d_ff: int | None = None, bias: bool = False) -> None:
         super().__init__()
-        d_ff = 8 * d_model // 3 if d_ff is None else d_ff
+        whole(self, "d_model", d_model, most=MOST_WIDTH)
+        d_ff = max(8 * d_model // 3, 1) if d_ff is None else d_ff
+        whole(self, "d_ff", d_ff, most=4 * MOST_WIDTH)
         self.gate_and_up = Stacked(d_model, {"gate": d_ff, "up": d_ff}, bias=bias)
         self.out = nn.Linear(d_ff, d_model, bias=bias)
 

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from torch.nn.attention.flex_attention import flex_attention
 from torch.utils.checkpoint import checkpoint
 
+from lightning_posenc.checks import number
 from lightning_posenc.masks import Visibility
 from lightning_posenc.positional.by_distance import ByDistance, written_out
 
@@ -83,9 +84,7 @@ class Kernel(nn.Module, ABC):
 
     def __init__(self, dropout: float = 0.0) -> None:
         super().__init__()
-        if not 0 <= dropout < 1:
-            raise ValueError(f"attention dropout must lie in [0, 1), got {dropout}")
-        self.dropout = dropout
+        self.dropout = number(self, "dropout", dropout, 0, below=1)
 
     @abstractmethod
     def forward(self, operands: Operands) -> Tensor:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from lightning_posenc.checks import MOST_WIDTH, is_a, whole
+
 
 class QKNorm(nn.Module):
     """A norm over the K channels of every query and one over those of every key.
@@ -24,6 +26,8 @@ class QKNorm(nn.Module):
 
     def __init__(self, d_head: int, norm: Callable[[int], nn.Module]) -> None:
         super().__init__()
+        whole(self, "d_head", d_head, most=MOST_WIDTH)
+        is_a(self, "norm", norm, Callable)
         self.q = norm(d_head)
         self.k = norm(d_head)
 

@@ -10,6 +10,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
+from lightning_posenc.checks import is_a, number
 from lightning_posenc.dims import Dims
 from lightning_posenc.model.linear import matrices
 
@@ -23,7 +24,7 @@ class Residual(nn.Module, ABC):
 
     def __init__(self, dims: Dims) -> None:
         super().__init__()
-        self.dims = dims
+        self.dims = is_a(self, "dims", dims, Dims)
 
     @abstractmethod
     def forward(self, x: Tensor, branch: Tensor) -> Tensor:
@@ -77,8 +78,8 @@ class LayerScale(Residual):
 
     def __init__(self, dims: Dims, init: float | None = None) -> None:
         super().__init__(dims)
-        init = self._of_depth(dims.n_layers) if init is None else init
-        self.gain = nn.Parameter(torch.full((dims.d_model,), init))
+        init = self._of_depth(dims.n_layers) if init is None else number(self, "init", init)
+        self.gain = nn.Parameter(torch.full((dims.d_model,), float(init)))
 
     @staticmethod
     def _of_depth(n_layers: int) -> float:
@@ -105,7 +106,7 @@ class ReZero(Residual):
 
     def __init__(self, dims: Dims, init: float = 0.0) -> None:
         super().__init__(dims)
-        self.gain = nn.Parameter(torch.full((1,), init))
+        self.gain = nn.Parameter(torch.full((1,), float(number(self, "init", init))))
 
     def forward(self, x: Tensor, branch: Tensor) -> Tensor:
         return torch.addcmul(x, self.gain.to(x.dtype), branch.to(x.dtype))

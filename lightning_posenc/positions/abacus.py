@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from lightning_posenc.checks import whole
 from lightning_posenc.positions.base import Positions
-from lightning_posenc.positions.digits import digit_mask, place_in_run
+from lightning_posenc.positions.digits import checked_ids, digit_mask, place_in_run
 
 
 class Abacus(Positions):
@@ -21,8 +22,8 @@ class Abacus(Positions):
     arXiv:2405.17399.
 
     Args:
-        digits: Ids of the tokens that are digits.
-        max_offset: Largest offset. The paper has 99.
+        digits: Ids of the tokens that are digits, at least one.
+        max_offset: Largest offset, not negative. The paper has 99.
         per_sequence: Draw anew for every sequence; otherwise one offset serves the batch, as in
             the paper's code.
 
@@ -39,13 +40,8 @@ class Abacus(Positions):
         per_sequence: bool = False,
     ) -> None:
         super().__init__()
-        if not digits or max_offset < 0:
-            raise ValueError(
-                f"Abacus: digits={list(digits)} must name some token, and max_offset={max_offset} "
-                "must not be negative"
-            )
-        self.digits = tuple(digits)
-        self.max_offset = max_offset
+        self.digits = checked_ids(self, "digits", digits)
+        self.max_offset = whole(self, "max_offset", max_offset, 0)
         self.per_sequence = per_sequence
 
     def forward(

@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
+from lightning_posenc.checks import is_a
 from lightning_posenc.positions.base import Positions
 from lightning_posenc.positions.consecutive import Consecutive
 
@@ -18,7 +19,7 @@ class Derived(Positions, ABC):
 
     def __init__(self, of: Positions | None = None) -> None:
         super().__init__()
-        self.of = Consecutive() if of is None else of
+        self.of: Positions = Consecutive() if of is None else is_a(self, "of", of, Positions)
         self.reads_tokens = self.of.reads_tokens
 
     @abstractmethod

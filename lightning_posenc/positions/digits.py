@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from lightning_posenc.checks import several, whole
+
 
 def digit_mask(of: object, tokens: Tensor | None, digits: Sequence[int]) -> Tensor:
     """Which tokens (B, T) are digits.
@@ -39,3 +41,12 @@ def place_in_run(mask: Tensor, documents: Tensor | None = None) -> tuple[Tensor,
     last = torch.where(torch.cat((cut, edge), dim=1), index, mask.shape[1])
     last = last.flip(1).cummin(dim=1).values.flip(1)
     return index - first, last - index
+
+
+def checked_ids(owner: object, name: str, ids: Sequence[int]) -> tuple[int, ...]:
+    """Ids of tokens, checked to be whole numbers from 0 on, and at least one.
+
+    Raises:
+        ValueError: if they are not.
+    """
+    return tuple(whole(owner, name, each, 0) for each in several(owner, name, ids))

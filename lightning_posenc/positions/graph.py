@@ -5,7 +5,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from lightning_posenc.checks import is_a, several, whole, wrong
 from lightning_posenc.positions.base import Positions
+
+MOST_NODES = 4096  # whose paths are found in memory of n² and time of n³ log n
 
 
 class Graph(Positions):
@@ -16,7 +19,7 @@ class Graph(Positions):
 
     Args:
         edges: Pairs of nodes, counted from 0, walked both ways.
-        n_nodes: Number of nodes; None takes the last node that an edge names.
+        n_nodes: Number of nodes, 1 to 4096; None takes the last node that an edge names.
         directed: Walk edges from the first node to the second only.
 
     Raises:
@@ -27,16 +30,17 @@ class Graph(Positions):
         self, edges: Sequence[Sequence[int]], n_nodes: int | None = None, directed: bool = False
     ) -> None:
         super().__init__()
-        nodes = [node for edge in edges for node in edge]
-        n_nodes = max(nodes, default=-1) + 1 if n_nodes is None else n_nodes
-        wrong = [
-            edge for edge in edges if len(edge) != 2 or not 0 <= min(edge) <= max(edge) < n_nodes
+        nodes = [
+            whole(self, "edges", node, 0, MOST_NODES - 1)
+            for edge in is_a(self, "edges", edges, Sequence)
+            for node in several(self, "edges", edge, 2)
         ]
-        if wrong or n_nodes < 1:
-            raise ValueError(
-                f"Graph: with {n_nodes} nodes, edges must be pairs of 0..{n_nodes - 1}, got "
-                f"{list(wrong[0]) if wrong else 'none'}"
-            )
+        last = max(nodes, default=0)
+        if n_nodes is None and not nodes:
+            raise wrong(self, "edges", edges, "name some nodes, or n_nodes be given")
+        n_nodes = last + 1 if n_nodes is None else n_nodes
+        if last >= whole(self, "n_nodes", n_nodes, 1, MOST_NODES):
+            raise wrong(self, "edges", edges, f"name nodes below n_nodes={n_nodes}")
         adjacency = torch.zeros(1, n_nodes, n_nodes, dtype=torch.bool)
         for start, end in edges:
             adjacency[0, start, end] = True

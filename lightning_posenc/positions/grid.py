@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from lightning_posenc.checks import MOST, several, whole, wrong
 from lightning_posenc.positions.base import Positions
 
 
@@ -26,7 +27,7 @@ class Grid(Positions):
 
     def __init__(self, shape: Sequence[int] = (-1, 16)) -> None:
         super().__init__()
-        self.shape = tuple(shape)
+        self.shape = tuple(whole(self, "shape", n, -1) for n in several(self, "shape", shape))
         sizes = [size for size in self.shape if size != -1]
         if len(self.shape) < 2 or len(self.shape) - len(sizes) > 1 or min(sizes) < 1:
             raise ValueError(
@@ -34,6 +35,8 @@ class Grid(Positions):
                 "may be -1, to be found from the length"
             )
         self.known = math.prod(sizes)
+        if self.known > MOST:
+            raise wrong(self, "shape", shape, f"have at most {MOST} places")
 
     def forward(
         self,

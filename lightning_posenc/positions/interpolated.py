@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from lightning_posenc.checks import whole
 from lightning_posenc.positions.base import Positions
 from lightning_posenc.positions.derived import Derived
 
@@ -18,7 +19,7 @@ class Interpolated(Derived):
     Interpolation", arXiv:2306.15595.
 
     Args:
-        trained_length: L, tokens of the longest sequence in training.
+        trained_length: L, tokens of the longest sequence in training, at least 1.
         of: Where tokens are before; None counts 0, 1, 2, …
 
     Raises:
@@ -27,9 +28,7 @@ class Interpolated(Derived):
 
     def __init__(self, trained_length: int = 512, of: Positions | None = None) -> None:
         super().__init__(of)
-        if trained_length < 1:
-            raise ValueError(f"Interpolated: trained_length must be positive, got {trained_length}")
-        self.trained_length = trained_length
+        self.trained_length = whole(self, "trained_length", trained_length)
 
     def change(self, positions: Tensor, n_sequences: int) -> Tensor:
         if positions.dim() != 2:

@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from lightning_posenc.checks import number
 from lightning_posenc.positions.base import Positions
 from lightning_posenc.positions.derived import Derived, one_each
 
@@ -23,8 +24,8 @@ class Jittered(Derived):
     `max_global_shift` and the others are in that unit. Padding counts in the mean.
 
     Args:
-        max_global_shift: Largest Δ, in tokens.
-        max_local_shift: Largest ε, in tokens: up to 0.5 neighbours keep their order.
+        max_global_shift: Largest Δ, in tokens, not negative.
+        max_local_shift: Largest ε, in tokens, not negative: up to 0.5 neighbours keep their order.
         max_global_scaling: Largest λ, at least 1.
         mean_normalize: Subtract the sequence's mean position first, also outside of training: for
             sequences of like extent and unlike density, such as speech.
@@ -43,15 +44,9 @@ class Jittered(Derived):
         of: Positions | None = None,
     ) -> None:
         super().__init__(of)
-        if min(max_global_shift, max_local_shift) < 0 or max_global_scaling < 1:
-            raise ValueError(
-                f"Jittered: max_global_shift={max_global_shift} and max_local_shift="
-                f"{max_local_shift} must not be negative, and max_global_scaling="
-                f"{max_global_scaling} not less than 1"
-            )
-        self.max_global_shift = max_global_shift
-        self.max_local_shift = max_local_shift
-        self.max_global_scaling = max_global_scaling
+        self.max_global_shift = number(self, "max_global_shift", max_global_shift, 0)
+        self.max_local_shift = number(self, "max_local_shift", max_local_shift, 0)
+        self.max_global_scaling = number(self, "max_global_scaling", max_global_scaling, 1)
         self.mean_normalize = mean_normalize
 
     def change(self, positions: Tensor, n_sequences: int) -> Tensor:

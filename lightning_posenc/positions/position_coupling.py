@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from lightning_posenc.checks import whole
 from lightning_posenc.positions.base import Positions
-from lightning_posenc.positions.digits import digit_mask, place_in_run
+from lightning_posenc.positions.digits import checked_ids, digit_mask, place_in_run
 
 
 class PositionCoupling(Positions):
@@ -31,7 +32,7 @@ class PositionCoupling(Positions):
         reversed_operands: Whether operands are written with the least significant digit first.
         reversed_result: Whether results are. If not, a digit's position tells how many follow,
             which a model that writes the result cannot know.
-        max_position: The largest position: a table needs one more row.
+        max_position: The largest position, at least 1: a table needs one more row.
 
     Raises:
         ValueError: If ids overlap; when called without tokens; on a number too long.
@@ -49,18 +50,18 @@ class PositionCoupling(Positions):
         max_position: int = 100,
     ) -> None:
         super().__init__()
+        self.digits = checked_ids(self, "digits", digits)
+        self.separators = checked_ids(self, "separators", separators)
+        self.equals = whole(self, "equals", equals, 0)
         ids = [*digits, *separators, equals]
-        if not digits or len(set(ids)) < len(ids):
+        if len(set(ids)) < len(ids):
             raise ValueError(
                 f"PositionCoupling: digits={list(digits)}, separators={list(separators)} and "
                 f"equals={equals} must be different tokens"
             )
-        self.digits = tuple(digits)
-        self.separators = tuple(separators)
-        self.equals = equals
         self.reversed_operands = reversed_operands
         self.reversed_result = reversed_result
-        self.max_position = max_position
+        self.max_position = whole(self, "max_position", max_position)
 
     def forward(
         self,

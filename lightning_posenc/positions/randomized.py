@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from lightning_posenc.checks import whole
 from lightning_posenc.positions.base import Positions
 
 
@@ -17,10 +18,10 @@ class Randomized(Positions):
     Transformers", arXiv:2305.16843, section 3.
 
     Args:
-        max_position: L, the largest length that the model shall ever see.
+        max_position: L, the largest length that the model shall ever see, at least 1.
         per_sequence: Draw anew for every sequence; otherwise one draw serves the batch, as in
             the paper's code.
-        seed: Draw from a generator of its own instead of torch's global one.
+        seed: From 0 to 2^63 - 1: draw from a generator of its own instead of torch's global one.
 
     Raises:
         ValueError: On a sequence longer than `max_position`.
@@ -30,9 +31,9 @@ class Randomized(Positions):
         self, max_position: int = 2048, per_sequence: bool = False, seed: int | None = None
     ) -> None:
         super().__init__()
-        if max_position < 1:
-            raise ValueError(f"Randomized: max_position must be positive, got {max_position}")
-        self.max_position = max_position
+        self.max_position = whole(self, "max_position", max_position)
+        if seed is not None:
+            whole(self, "seed", seed, 0, 2**63 - 1)
         self.per_sequence = per_sequence
         self.generator = None if seed is None else torch.Generator().manual_seed(seed)
 

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from lightning_posenc.checks import whole
 from lightning_posenc.positions.base import Positions
 from lightning_posenc.positions.derived import Derived, one_each
 
@@ -17,7 +18,7 @@ class Shifted(Derived):
     arXiv:2109.05644.
 
     Args:
-        max_shift: K, the largest shift.
+        max_shift: K, the largest shift, not negative.
         per_sequence: Draw anew for every sequence, as in the paper; otherwise one shift serves
             the batch.
         of: Where tokens are before the shift; None counts 0, 1, 2, …
@@ -30,9 +31,7 @@ class Shifted(Derived):
         self, max_shift: int = 100, per_sequence: bool = True, of: Positions | None = None
     ) -> None:
         super().__init__(of)
-        if max_shift < 0:
-            raise ValueError(f"Shifted: max_shift={max_shift} must not be negative")
-        self.max_shift = max_shift
+        self.max_shift = whole(self, "max_shift", max_shift, 0)
         self.per_sequence = per_sequence
 
     def change(self, positions: Tensor, n_sequences: int) -> Tensor:

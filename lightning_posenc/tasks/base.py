@@ -6,9 +6,13 @@ from typing import ClassVar, Literal, NamedTuple
 
 from torch import Tensor
 
+from lightning_posenc.checks import whole
 from lightning_posenc.tasks.draws import Draws
 
 IGNORE = -100  # the target of a place that is not scored; cross_entropy's default ignore_index
+
+
+LONGEST = 2**20  # of all problems: samples are made whole, in memory
 
 
 class Sample(NamedTuple):
@@ -90,8 +94,10 @@ class Task(ABC):
         """Refuse a length that this task cannot make.
 
         Raises:
-            ValueError: naming the task, the length and the shortest length that works.
+            ValueError: naming the task, the length and the shortest length that works, or the
+                longest, 2^20.
         """
+        whole(self, "length", length, min(0, length), LONGEST)
         if length < self.min_length:
             raise ValueError(
                 f"{type(self).__name__} cannot make sequences of length {length}: "
@@ -113,17 +119,6 @@ def generate(task: Task, seed: int, split: str, index: Tensor, length: int) -> S
         ValueError: if the task cannot make that length.
     """
     return task.sample(Draws(seed, split, index), length)
-
-
-def at_least(task: Task, name: str, value: int, low: int) -> int:
-    """`value`, checked: a constructor's argument that has a lowest sensible value.
-
-    Raises:
-        ValueError: naming the task, the argument, its value and the lowest one that works.
-    """
-    if value < low:
-        raise ValueError(f"{type(task).__name__}: {name} must be at least {low}, not {value}")
-    return value
 
 
 def place(tokens: Tensor, positions: Tensor, token: int) -> Tensor:

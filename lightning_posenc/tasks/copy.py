@@ -4,8 +4,9 @@ from typing import ClassVar, Literal
 
 import torch
 
+from lightning_posenc.checks import whole
 from lightning_posenc.tasks.bag import expected_mode
-from lightning_posenc.tasks.base import IGNORE, Sample, Task, at_least
+from lightning_posenc.tasks.base import IGNORE, Sample, Task
 from lightning_posenc.tasks.draws import Draws
 
 
@@ -26,7 +27,7 @@ class Copy(Task):
     min_length = 3
 
     def __init__(self, n_symbols: int = 16) -> None:
-        self.n_classes = at_least(self, "n_symbols", n_symbols, 2)
+        self.n_classes = whole(self, "n_symbols", n_symbols, 2)
         self.vocab_size = n_symbols + 2
 
     def sample(self, draws: Draws, length: int) -> Sample:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from lightning_posenc.checks import is_a, number, several, wrong
 from lightning_posenc.tasks.base import IGNORE, Sample, Task, generate
 from lightning_posenc.tasks.draws import Draws
 
@@ -17,24 +18,25 @@ class Mixture(Task):
 
     Args:
         tasks: At least two, all asking for one answer a sequence, or all for one a token.
-        weights: How likely each task is; None makes all alike.
+        weights: How likely each task is, not negative; None makes all alike.
 
     Raises:
         ValueError: If the tasks do not go together, or the weights do not fit them.
     """
 
     def __init__(self, tasks: Sequence[Task], weights: Sequence[float] | None = None) -> None:
+        for task in several(self, "tasks", tasks):
+            is_a(self, "tasks", task, Task)
         if len(tasks) < 2 or len({task.kind for task in tasks}) > 1:
             kinds = ", ".join(f"{type(task).__name__}: {task.kind}" for task in tasks)
             raise ValueError(
                 f"Mixture: give at least two tasks of one kind, sequence or token, not [{kinds}]"
             )
-        weights = [1.0] * len(tasks) if weights is None else list(weights)
-        if len(weights) != len(tasks) or min(weights) < 0 or sum(weights) <= 0:
-            raise ValueError(
-                f"Mixture: weights={weights} must be {len(tasks)} numbers that are not negative, "
-                "nor all of them zero"
-            )
+        weights = [1.0] * len(tasks) if weights is None else weights
+        for weight in several(self, "weights", weights, len(tasks)):
+            number(self, "weights", weight, 0)
+        if sum(weights) <= 0:
+            raise wrong(self, "weights", weights, "not all be zero")
         self.tasks = list(tasks)
         self.kind = tasks[0].kind  # type: ignore[misc]
         self.share = torch.tensor(weights, dtype=torch.float64) / sum(weights)
@@ -55,8 +57,8 @@ class Mixture(Task):
         per_token = self.kind == "token"
         targets = torch.full((n, width) if per_token else (n,), IGNORE)
         lengths = torch.zeros(n, dtype=torch.int64)
-        for number, task in enumerate(self.tasks):
-            rows = (which == number).nonzero()[:, 0]
+        for place, task in enumerate(self.tasks):
+            rows = (which == place).nonzero()[:, 0]
             sample = task.sample(draws.of(rows), length)
             if sample.positions is not None:
                 raise ValueError(f"Mixture: {type(task).__name__} has positions of its own")

@@ -2,7 +2,8 @@
 
 from typing import ClassVar, Literal
 
-from lightning_posenc.tasks.base import Sample, Task, at_least, place
+from lightning_posenc.checks import whole
+from lightning_posenc.tasks.base import Sample, Task, place
 from lightning_posenc.tasks.draws import Draws
 
 
@@ -23,7 +24,7 @@ class Order(Task):
     min_length = 2
 
     def __init__(self, n_symbols: int = 16) -> None:
-        self.n_symbols = at_least(self, "n_symbols", n_symbols, 1)
+        self.n_symbols = whole(self, "n_symbols", n_symbols, 1)
         self.vocab_size = n_symbols + 2
 
     def sample(self, draws: Draws, length: int) -> Sample:

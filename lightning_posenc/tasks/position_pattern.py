@@ -4,7 +4,8 @@ from typing import ClassVar, Literal
 
 import torch
 
-from lightning_posenc.tasks.base import Sample, Task, at_least, place
+from lightning_posenc.checks import whole
+from lightning_posenc.tasks.base import Sample, Task, place
 from lightning_posenc.tasks.draws import Draws
 
 
@@ -25,8 +26,8 @@ class PositionPattern(Task):
     kind: ClassVar[Literal["sequence", "token"]] = "sequence"
 
     def __init__(self, n_symbols: int = 16, n_parts: int = 4) -> None:
-        self.n_symbols = at_least(self, "n_symbols", n_symbols, 1)
-        self.n_parts = at_least(self, "n_parts", n_parts, 2)
+        self.n_symbols = whole(self, "n_symbols", n_symbols, 1)
+        self.n_parts = whole(self, "n_parts", n_parts, 2)
         self.vocab_size = n_symbols + 1
         self.n_classes = n_parts
         self.min_length = n_parts

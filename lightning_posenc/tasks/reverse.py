@@ -2,8 +2,9 @@
 
 from typing import ClassVar, Literal
 
+from lightning_posenc.checks import whole
 from lightning_posenc.tasks.bag import expected_mode, guess_another
-from lightning_posenc.tasks.base import Sample, Task, at_least
+from lightning_posenc.tasks.base import Sample, Task
 from lightning_posenc.tasks.draws import Draws
 
 
@@ -21,7 +22,7 @@ class Reverse(Task):
     min_length = 2
 
     def __init__(self, n_symbols: int = 16) -> None:
-        self.vocab_size = self.n_classes = at_least(self, "n_symbols", n_symbols, 2)
+        self.vocab_size = self.n_classes = whole(self, "n_symbols", n_symbols, 2)
 
     def sample(self, draws: Draws, length: int) -> Sample:
         self.check_length(length)

@@ -4,8 +4,9 @@ from typing import ClassVar, Literal
 
 import torch
 
+from lightning_posenc.checks import whole
 from lightning_posenc.tasks.bag import guess_another
-from lightning_posenc.tasks.base import IGNORE, Sample, Task, at_least
+from lightning_posenc.tasks.base import IGNORE, Sample, Task
 from lightning_posenc.tasks.draws import Draws
 
 
@@ -23,8 +24,8 @@ class Shift(Task):
     kind: ClassVar[Literal["sequence", "token"]] = "token"
 
     def __init__(self, k: int = 1, n_symbols: int = 16) -> None:
-        self.k = at_least(self, "k", k, 1)
-        self.vocab_size = self.n_classes = at_least(self, "n_symbols", n_symbols, 2)
+        self.k = whole(self, "k", k, 1)
+        self.vocab_size = self.n_classes = whole(self, "n_symbols", n_symbols, 2)
         self.min_length = k + 1
 
     def sample(self, draws: Draws, length: int) -> Sample:

@@ -228,7 +228,7 @@ def test_dropout_keeps_the_expectation(kernel: type[Kernel]) -> None:
 
 @pytest.mark.parametrize("dropout", [-0.1, 1.0])
 def test_dropout_out_of_range(dropout: float) -> None:
-    with pytest.raises(ValueError, match=f"got {dropout}"):
+    with pytest.raises(ValueError, match=f"SDPA: dropout={dropout} must be"):
         SDPA(dropout)
 
 

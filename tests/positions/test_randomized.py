@@ -77,5 +77,5 @@ def test_randomized_stream_survives_copies() -> None:
 def test_errors_name_the_limit() -> None:
     with pytest.raises(ValueError, match="max_position=8"):
         Randomized(8)(1, 9, CPU)
-    with pytest.raises(ValueError, match="must be positive, got 0"):
+    with pytest.raises(ValueError, match="max_position=0 must be at least 1"):
         Randomized(0)

@@ -96,10 +96,10 @@ def test_composes_with_restarts_at_documents(make: type[Shifted]) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Shifted(-1), "max_shift=-1 must not be negative"),
-        (lambda: Jittered(max_local_shift=-1.0), "max_local_shift=-1.0 must not be negative"),
-        (lambda: Jittered(max_global_scaling=0.5), "max_global_scaling=0.5 not less than 1"),
-        (lambda: Interpolated(0), "trained_length must be positive, got 0"),
+        (lambda: Shifted(-1), "max_shift=-1 must be at least 0"),
+        (lambda: Jittered(max_local_shift=-1.0), "max_local_shift=-1.0 must be a number"),
+        (lambda: Jittered(max_global_scaling=0.5), "max_global_scaling=0.5 must be a number"),
+        (lambda: Interpolated(0), "trained_length=0 must be at least 1"),
         (lambda: Interpolated(4, of=Grid())(1, 16, CPU), "Grid gives positions on axes"),
         (lambda: Grid((4,)), "two positive sizes or more"),
         (lambda: Grid((-1, -1)), "one may be -1"),
@@ -107,8 +107,8 @@ def test_composes_with_restarts_at_documents(make: type[Shifted]) -> None:
         (lambda: Grid((2, 4))(1, 9, CPU), r"9 tokens do not fill a grid of shape=\[2, 4\]; give 8"),
         (lambda: Grid((2, 4))(1, 16, CPU), "give 8 tokens"),
         (lambda: Grid((-1, 4))(1, 9, CPU), "give a multiple of 4 tokens"),
-        (lambda: Abacus(()), "must name some token"),
-        (lambda: Abacus(max_offset=-1), "max_offset=-1 must not be negative"),
+        (lambda: Abacus(()), "must name at least one"),
+        (lambda: Abacus(max_offset=-1), "max_offset=-1 must be at least 0"),
         (lambda: PositionCoupling(equals=10), "must be different tokens"),
         (
             lambda: PositionCoupling(max_position=3)(1, 3, CPU, tokens=ids("123")),

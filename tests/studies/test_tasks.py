@@ -44,7 +44,7 @@ def test_every_task_shows_samples(name: str, capsys: pytest.CaptureFixture[str])
         (["Revers"], "no task 'Revers': did you mean Reverse?"),
         (["Copy", "--length=2"], "choose a length of at least 3"),
         (["Copy", "--width=2"], "unknown option width"),
-        (["Copy", "--n_symbols=1"], "n_symbols must be at least 2"),
+        (["Copy", "--n_symbols=1"], "n_symbols=1 must be at least 2"),
         (["--n=3"], "give the name of a task first"),
     ],
 )

@@ -145,7 +145,7 @@ def test_prompt_and_answer():
 def test_other_arguments_out_of_range():
     with pytest.raises(ValueError, match="nothing, reverse or copy, not twice"):
         ReverseWords(then="twice")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="at most 9, not 10"):
+    with pytest.raises(ValueError, match="max_digits=10 must be at most 9"):
         SortNumbers(10)
     with pytest.raises(ValueError, match="at most 26, or n_variables=27"):
         generate(LEGO(), 0, "train", torch.arange(2), 27)

@@ -254,7 +254,7 @@ def test_arguments_too_small(name):
     for argument, low in lowest.items():
         kind(**{argument: low})
         for value in {0, low - 1}:
-            remedy = f"^{name}: {argument} must be at least {low}, not {value}$"
+            remedy = f"^{name}: {argument}={value} must be at least {low}$"
             with pytest.raises(ValueError, match=remedy):
                 kind(**{argument: value})
 

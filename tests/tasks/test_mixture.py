@@ -63,7 +63,7 @@ def test_mistakes() -> None:
         Mixture([Reverse(), Order()])
     with pytest.raises(ValueError, match="at least two"):
         Mixture([Reverse()])
-    with pytest.raises(ValueError, match="must be 2 numbers"):
+    with pytest.raises(ValueError, match="must be a list of 2 values"):
         Mixture([Reverse(), Shift()], weights=[1])
     with pytest.raises(ValueError, match="Shift"):
         generate(Mixture([Reverse(), Shift(6)]), 0, "train", torch.arange(2), 4)

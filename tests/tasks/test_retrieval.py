@@ -91,7 +91,7 @@ def test_too_long():
 
 
 def test_depth_out_of_range():
-    with pytest.raises(ValueError, match=r"^Passkey: depth must be null or in 0\.\.1, not 1\.5$"):
+    with pytest.raises(ValueError, match=r"^Passkey: depth=1\.5 must be a number in \[0, 1\]$"):
         Passkey(depth=1.5)
 
 

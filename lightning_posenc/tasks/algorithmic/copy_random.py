@@ -2,8 +2,9 @@
 
 import torch
 
+from lightning_posenc.checks import whole
 from lightning_posenc.tasks.algorithmic.remaining import guesses_of_remaining
-from lightning_posenc.tasks.base import Sample, at_least
+from lightning_posenc.tasks.base import Sample
 from lightning_posenc.tasks.decoder import DecoderTask, prompt_and_answer
 from lightning_posenc.tasks.draws import Draws
 
@@ -29,7 +30,7 @@ class CopyRandom(DecoderTask):
     min_length = 1
 
     def __init__(self, n_symbols: int = 100, twice: bool = False) -> None:
-        self.n_symbols = at_least(self, "n_symbols", n_symbols, 2)
+        self.n_symbols = whole(self, "n_symbols", n_symbols, 2)
         self.twice = twice
         more = [";"] if twice else []
         super().__init__([*(f"s{i}" for i in range(n_symbols)), "=", *more])

@@ -2,7 +2,8 @@
 
 import torch
 
-from lightning_posenc.tasks.base import Sample, at_least
+from lightning_posenc.checks import whole
+from lightning_posenc.tasks.base import Sample
 from lightning_posenc.tasks.decoder import DecoderTask, prompt_and_answer
 from lightning_posenc.tasks.draws import Draws
 
@@ -29,8 +30,8 @@ class CopyRepeated(DecoderTask):
     min_length = 1
 
     def __init__(self, n_symbols: int = 100, times: int = 1) -> None:
-        self.n_symbols = at_least(self, "n_symbols", n_symbols, 2)
-        self.times = at_least(self, "times", times, 1)
+        self.n_symbols = whole(self, "n_symbols", n_symbols, 2)
+        self.times = whole(self, "times", times, 1)
         super().__init__([*(f"s{i}" for i in range(n_symbols)), "="])
 
     def width(self, length: int) -> int:

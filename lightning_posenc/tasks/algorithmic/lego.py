@@ -6,7 +6,8 @@ import string
 
 import torch
 
-from lightning_posenc.tasks.base import Sample, at_least
+from lightning_posenc.checks import whole
+from lightning_posenc.tasks.base import Sample
 from lightning_posenc.tasks.decoder import DecoderTask, prompt_and_answer
 from lightning_posenc.tasks.draws import Draws
 
@@ -36,7 +37,7 @@ class LEGO(DecoderTask):
     min_length = 2
 
     def __init__(self, n_variables: int = 26, shuffle: bool = False) -> None:
-        self.n_variables = at_least(self, "n_variables", n_variables, 2)
+        self.n_variables = whole(self, "n_variables", n_variables, 2)
         self.shuffle = shuffle
         letters = string.ascii_lowercase[:n_variables]
         names = [*letters, *(f"v{i}" for i in range(len(letters), n_variables))]

@@ -4,8 +4,9 @@ from typing import Literal
 
 import torch
 
+from lightning_posenc.checks import one_of, whole
 from lightning_posenc.tasks.algorithmic.remaining import guesses_of_remaining
-from lightning_posenc.tasks.base import Sample, at_least
+from lightning_posenc.tasks.base import Sample
 from lightning_posenc.tasks.decoder import DecoderTask, prompt_and_answer
 from lightning_posenc.tasks.draws import Draws
 
@@ -34,10 +35,8 @@ class ReverseWords(DecoderTask):
     def __init__(
         self, n_symbols: int = 100, then: Literal["nothing", "reverse", "copy"] = "nothing"
     ) -> None:
-        self.n_symbols = at_least(self, "n_symbols", n_symbols, 2)
-        if then not in ("nothing", "reverse", "copy"):
-            raise ValueError(f"ReverseWords: then must be nothing, reverse or copy, not {then}")
-        self.then = then
+        self.n_symbols = whole(self, "n_symbols", n_symbols, 2)
+        self.then = one_of(self, "then", then, ("nothing", "reverse", "copy"))
         more = [] if then == "nothing" else [";"]
         super().__init__([*(f"s{i}" for i in range(n_symbols)), "=", *more])
 

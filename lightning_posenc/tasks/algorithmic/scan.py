@@ -7,7 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lightning_posenc.tasks.base import IGNORE, Sample, at_least
+from lightning_posenc.checks import is_a, whole
+from lightning_posenc.tasks.base import IGNORE, Sample
 from lightning_posenc.tasks.decoder import DecoderTask, prompt_and_answer
 from lightning_posenc.tasks.draws import Draws
 
@@ -55,8 +56,8 @@ class SCAN(DecoderTask):
     min_length = 1
 
     def __init__(self, path: str | None = None, longest_train: int = 22) -> None:
-        self.path = path
-        self.longest_train = at_least(self, "longest_train", longest_train, 1)
+        self.path = None if path is None else is_a(self, "path", path, str | Path)
+        self.longest_train = whole(self, "longest_train", longest_train, 1)
         super().__init__([*WORDS, "=", *ACTIONS])
 
     @cached_property

@@ -5,9 +5,10 @@ import math
 import torch
 from torch import Tensor
 
+from lightning_posenc.checks import whole
 from lightning_posenc.tasks.algorithmic.compact import compact
 from lightning_posenc.tasks.algorithmic.remaining import guesses_of_remaining
-from lightning_posenc.tasks.base import Sample, at_least
+from lightning_posenc.tasks.base import Sample
 from lightning_posenc.tasks.decoder import DecoderTask, prompt_and_answer
 from lightning_posenc.tasks.draws import Draws
 
@@ -35,9 +36,7 @@ class SortNumbers(DecoderTask):
     min_length = 1
 
     def __init__(self, max_digits: int = 4) -> None:
-        self.max_digits = at_least(self, "max_digits", max_digits, 2)
-        if max_digits > 9:
-            raise ValueError(f"SortNumbers: max_digits must be at most 9, not {max_digits}")
+        self.max_digits = whole(self, "max_digits", max_digits, 2, 9)
         super().__init__([*"0123456789", ",", "="])
 
     def width(self, length: int) -> int:

@@ -6,8 +6,9 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from lightning_posenc.checks import whole
 from lightning_posenc.tasks.bag import expected_mode
-from lightning_posenc.tasks.base import IGNORE, Sample, Task, at_least, generate
+from lightning_posenc.tasks.base import IGNORE, Sample, Task, generate
 
 _N_ESTIMATE = 1024  # samples behind an estimated bound
 
@@ -101,7 +102,7 @@ class StringTask(FormalTask):
     """
 
     def __init__(self, n_symbols: int) -> None:
-        at_least(self, "n_symbols", n_symbols, 2)
+        whole(self, "n_symbols", n_symbols, 2)
         digits = [str(i) for i in range(n_symbols)]
         super().__init__(digits, digits)
 

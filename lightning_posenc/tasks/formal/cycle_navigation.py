@@ -1,6 +1,7 @@
 """Where does a walk on a circle end?"""
 
-from lightning_posenc.tasks.base import Sample, at_least
+from lightning_posenc.checks import whole
+from lightning_posenc.tasks.base import Sample
 from lightning_posenc.tasks.draws import Draws
 from lightning_posenc.tasks.formal.base import FormalTask
 
@@ -22,7 +23,7 @@ class CycleNavigation(FormalTask):
     """
 
     def __init__(self, n_places: int = 5) -> None:
-        at_least(self, "n_places", n_places, 2)
+        whole(self, "n_places", n_places, 2)
         super().__init__(("-1", "0", "+1"), [str(i) for i in range(n_places)])
 
     def sample(self, draws: Draws, length: int) -> Sample:

@@ -1,6 +1,7 @@
 """What is the value of a nested expression?"""
 
-from lightning_posenc.tasks.base import Sample, at_least
+from lightning_posenc.checks import whole
+from lightning_posenc.tasks.base import Sample
 from lightning_posenc.tasks.draws import Draws
 from lightning_posenc.tasks.formal.base import FormalTask
 from lightning_posenc.tasks.formal.expressions import draw_expressions
@@ -28,7 +29,7 @@ class ModularArithmeticBrackets(FormalTask):
     """
 
     def __init__(self, modulus: int = 5, multiply: bool = True) -> None:
-        self.modulus = at_least(self, "modulus", modulus, 2)
+        self.modulus = whole(self, "modulus", modulus, 2)
         self.multiply = multiply
         digits = [str(i) for i in range(modulus)]
         super().__init__((*digits, *("+-*()" if multiply else "+-()")), digits)

@@ -2,7 +2,8 @@
 
 import torch
 
-from lightning_posenc.tasks.base import Sample, at_least
+from lightning_posenc.checks import whole
+from lightning_posenc.tasks.base import Sample
 from lightning_posenc.tasks.draws import Draws
 from lightning_posenc.tasks.formal.base import FormalTask
 from lightning_posenc.tasks.formal.expressions import draw_expressions
@@ -31,7 +32,7 @@ class SolveEquation(FormalTask):
     """
 
     def __init__(self, modulus: int = 5) -> None:
-        self.modulus = at_least(self, "modulus", modulus, 2)
+        self.modulus = whole(self, "modulus", modulus, 2)
         digits = [str(i) for i in range(modulus)]
         super().__init__((*digits, "+", "-", "(", ")", "x", "="), digits)
 

@@ -5,7 +5,8 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from lightning_posenc.tasks.base import IGNORE, Sample, Task, at_least
+from lightning_posenc.checks import number, whole
+from lightning_posenc.tasks.base import IGNORE, Sample, Task
 from lightning_posenc.tasks.draws import Draws
 
 
@@ -31,7 +32,7 @@ class AssociativeRecall(Task):
         n_keys: number of different keys, at least n_pairs.
         n_values: number of different values, at least n_pairs and 2; they are the first tokens,
             then come the keys.
-        power: exponent of the law of gaps, plus 1; 1 draws slots uniformly.
+        power: exponent of the law of gaps, plus 1, in [-10, 10]; 1 draws slots uniformly.
         random_filler: fill with any keys and values instead of blanks (which are then the last
             token), so that a key may also stand where nothing is asked.
 
@@ -49,10 +50,10 @@ class AssociativeRecall(Task):
         power: float = 0.01,
         random_filler: bool = True,
     ) -> None:
-        self.n_pairs = at_least(self, "n_pairs", n_pairs, 1)
-        self.n_keys = at_least(self, "n_keys", n_keys, n_pairs)
-        self.n_classes = at_least(self, "n_values", n_values, max(2, n_pairs))
-        self.power = power
+        self.n_pairs = whole(self, "n_pairs", n_pairs, 1)
+        self.n_keys = whole(self, "n_keys", n_keys, n_pairs)
+        self.n_classes = whole(self, "n_values", n_values, max(2, n_pairs))
+        self.power = number(self, "power", power, -10, 10)
         self.random_filler = random_filler
         self.min_length = 4 * n_pairs
         self.symbols = [f"v{i}" for i in range(n_values)] + [f"k{i}" for i in range(n_keys)]

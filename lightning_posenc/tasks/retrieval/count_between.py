@@ -4,7 +4,8 @@ from typing import ClassVar, Literal
 
 import torch
 
-from lightning_posenc.tasks.base import Sample, Task, at_least
+from lightning_posenc.checks import whole
+from lightning_posenc.tasks.base import Sample, Task
 from lightning_posenc.tasks.draws import Draws
 
 
@@ -33,8 +34,8 @@ class CountBetween(Task):
     kind: ClassVar[Literal["sequence", "token"]] = "sequence"
 
     def __init__(self, max_count: int = 4, n_symbols: int = 16) -> None:
-        self.max_count = at_least(self, "max_count", max_count, 1)
-        self.n_symbols = at_least(self, "n_symbols", n_symbols, 1)
+        self.max_count = whole(self, "max_count", max_count, 1)
+        self.n_symbols = whole(self, "n_symbols", n_symbols, 1)
         self.n_classes = max_count + 1
         self.min_length = 2 * max_count + 2
         self.vocab_size = n_symbols + 3

@@ -4,8 +4,9 @@ from typing import ClassVar, Literal
 
 import torch
 
+from lightning_posenc.checks import whole
 from lightning_posenc.tasks.bag import expected_mode
-from lightning_posenc.tasks.base import IGNORE, Sample, Task, at_least
+from lightning_posenc.tasks.base import IGNORE, Sample, Task
 from lightning_posenc.tasks.draws import Draws
 
 BASE = 10
@@ -38,9 +39,9 @@ class IndexLookup(Task):
     min_length = 1
 
     def __init__(self, n_queries: int = 1, n_digits: int = 3, n_symbols: int = 16) -> None:
-        self.n_queries = at_least(self, "n_queries", n_queries, 1)
-        self.n_digits = at_least(self, "n_digits", n_digits, 1)
-        self.n_classes = at_least(self, "n_symbols", n_symbols, 2)
+        self.n_queries = whole(self, "n_queries", n_queries, 1)
+        self.n_digits = whole(self, "n_digits", n_digits, 1, 18)  # int64 holds 18 digits
+        self.n_classes = whole(self, "n_symbols", n_symbols, 2)
         self.vocab_size = n_symbols + BASE + 1
         self.symbols = [f"s{i}" for i in range(n_symbols)] + [*map(str, range(BASE)), "?"]
 

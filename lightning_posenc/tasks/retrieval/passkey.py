@@ -4,8 +4,9 @@ from typing import ClassVar, Literal
 
 import torch
 
+from lightning_posenc.checks import number, whole
 from lightning_posenc.tasks.bag import expected_mode
-from lightning_posenc.tasks.base import IGNORE, Sample, Task, at_least
+from lightning_posenc.tasks.base import IGNORE, Sample, Task
 from lightning_posenc.tasks.draws import Draws
 
 DIGITS = 10
@@ -41,11 +42,9 @@ class Passkey(Task):
     n_classes = DIGITS
 
     def __init__(self, depth: float | None = None, n_digits: int = 5, n_filler: int = 24) -> None:
-        if depth is not None and not 0 <= depth <= 1:
-            raise ValueError(f"Passkey: depth must be null or in 0..1, not {depth}")
-        self.depth = depth
-        self.n_digits = at_least(self, "n_digits", n_digits, 1)
-        self.n_filler = at_least(self, "n_filler", n_filler, 1)
+        self.depth = None if depth is None else number(self, "depth", depth, 0, 1)
+        self.n_digits = whole(self, "n_digits", n_digits, 1, 1000)
+        self.n_filler = whole(self, "n_filler", n_filler, 1)
         self.min_length = 1 + 2 * n_digits
         filler = [f"w{i}" for i in range(n_filler)]
         self.symbols = [*map(str, range(DIGITS)), *filler, "KEY", "?"]

@@ -5,8 +5,9 @@ from typing import ClassVar, Literal
 
 import torch
 
+from lightning_posenc.checks import whole
 from lightning_posenc.tasks.bag import guess_another
-from lightning_posenc.tasks.base import IGNORE, Sample, Task, at_least
+from lightning_posenc.tasks.base import IGNORE, Sample, Task
 from lightning_posenc.tasks.draws import Draws
 
 
@@ -32,8 +33,8 @@ class RelativeLookup(Task):
     kind: ClassVar[Literal["sequence", "token"]] = "token"
 
     def __init__(self, max_offset: int = 8, n_symbols: int = 8) -> None:
-        self.max_offset = at_least(self, "max_offset", max_offset, 1)
-        self.n_classes = at_least(self, "n_symbols", n_symbols, 2)
+        self.max_offset = whole(self, "max_offset", max_offset, 1)
+        self.n_classes = whole(self, "n_symbols", n_symbols, 2)
         self.vocab_size = n_symbols * max_offset
         self.min_length = max_offset + 1  # so that the last token is always scored
         self.symbols = [f"{s},{r}" for s in range(n_symbols) for r in range(1, max_offset + 1)]

@@ -4,8 +4,9 @@ from typing import ClassVar, Literal
 
 import torch
 
+from lightning_posenc.checks import whole
 from lightning_posenc.tasks.bag import expected_mode
-from lightning_posenc.tasks.base import IGNORE, Sample, Task, at_least
+from lightning_posenc.tasks.base import IGNORE, Sample, Task
 from lightning_posenc.tasks.draws import Draws
 
 
@@ -34,8 +35,8 @@ class SelectiveCopy(Task):
     kind: ClassVar[Literal["sequence", "token"]] = "token"
 
     def __init__(self, n_copied: int = 16, n_symbols: int = 14) -> None:
-        self.n_copied = self.min_length = at_least(self, "n_copied", n_copied, 1)
-        self.n_classes = at_least(self, "n_symbols", n_symbols, 2)
+        self.n_copied = self.min_length = whole(self, "n_copied", n_copied, 1)
+        self.n_classes = whole(self, "n_symbols", n_symbols, 2)
         self.vocab_size = n_symbols + 2
         self.symbols = [*map(str, range(n_symbols)), "_", "?"]
 

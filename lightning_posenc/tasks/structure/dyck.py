@@ -5,8 +5,9 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from lightning_posenc.checks import whole
 from lightning_posenc.tasks.bag import expected_mode, guess_another
-from lightning_posenc.tasks.base import IGNORE, Sample, Task, at_least
+from lightning_posenc.tasks.base import IGNORE, Sample, Task
 from lightning_posenc.tasks.draws import Draws
 
 
@@ -41,8 +42,8 @@ class Dyck(Task):
     min_length = 3
 
     def __init__(self, n_types: int = 8, max_depth: int = 3) -> None:
-        self.n_types = self.n_classes = at_least(self, "n_types", n_types, 2)
-        self.max_depth = at_least(self, "max_depth", max_depth, 2)
+        self.n_types = self.n_classes = whole(self, "n_types", n_types, 2)
+        self.max_depth = whole(self, "max_depth", max_depth, 2)
         self.vocab_size = 2 * n_types
         self.symbols = [f"{i})" for i in range(n_types)] + [f"({i}" for i in range(n_types)]
 

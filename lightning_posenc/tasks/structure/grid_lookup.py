@@ -4,8 +4,9 @@ from typing import ClassVar, Literal
 
 import torch
 
+from lightning_posenc.checks import whole
 from lightning_posenc.tasks.bag import guess_another
-from lightning_posenc.tasks.base import IGNORE, Sample, Task, at_least
+from lightning_posenc.tasks.base import IGNORE, Sample, Task
 from lightning_posenc.tasks.draws import Draws
 from lightning_posenc.tasks.structure.raster import draw_raster, largest_width
 
@@ -39,9 +40,9 @@ class GridLookup(Task):
     kind: ClassVar[Literal["sequence", "token"]] = "token"
 
     def __init__(self, rows: int = 1, columns: int = 1, n_symbols: int = 16) -> None:
-        self.rows = at_least(self, "rows", rows, 1)
-        self.columns = at_least(self, "columns", columns, 1)
-        self.vocab_size = self.n_classes = at_least(self, "n_symbols", n_symbols, 2)
+        self.rows = whole(self, "rows", rows, 1)
+        self.columns = whole(self, "columns", columns, 1)
+        self.vocab_size = self.n_classes = whole(self, "n_symbols", n_symbols, 2)
         self.min_length = (rows + 1) * (columns + 1)
 
     def sample(self, draws: Draws, length: int) -> Sample:

@@ -4,8 +4,9 @@ from typing import ClassVar, Literal
 
 import torch
 
+from lightning_posenc.checks import whole
 from lightning_posenc.tasks.bag import guess_another
-from lightning_posenc.tasks.base import IGNORE, Sample, Task, at_least
+from lightning_posenc.tasks.base import IGNORE, Sample, Task
 from lightning_posenc.tasks.draws import Draws
 from lightning_posenc.tasks.structure.raster import draw_raster, largest_width
 
@@ -38,7 +39,7 @@ class GridReflection(Task):
     min_length = 4
 
     def __init__(self, n_symbols: int = 16) -> None:
-        self.vocab_size = self.n_classes = at_least(self, "n_symbols", n_symbols, 2)
+        self.vocab_size = self.n_classes = whole(self, "n_symbols", n_symbols, 2)
 
     def sample(self, draws: Draws, length: int) -> Sample:
         self.check_length(length)

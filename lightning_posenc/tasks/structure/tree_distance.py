@@ -5,7 +5,8 @@ from typing import ClassVar, Literal
 
 import torch
 
-from lightning_posenc.tasks.base import Sample, Task, at_least
+from lightning_posenc.checks import whole
+from lightning_posenc.tasks.base import Sample, Task
 from lightning_posenc.tasks.draws import Draws
 
 
@@ -37,7 +38,7 @@ class TreeDistance(Task):
     symbols = ("o", "x")
 
     def __init__(self, max_distance: int = 16) -> None:
-        self.max_distance = at_least(self, "max_distance", max_distance, 2)
+        self.max_distance = whole(self, "max_distance", max_distance, 2)
         self.n_classes = max_distance + 1
 
     def sample(self, draws: Draws, length: int) -> Sample:
