@@ -45,7 +45,8 @@ def choose(given: Path | None, name: str, resumes: bool) -> Path:
         resumes: Whether the run goes on from a checkpoint, and so may go on in a used directory.
 
     Raises:
-        ValueError: If the directory holds another run, is a file, or another process works there.
+        ValueError: If the directory holds another run, is a file, or another process works there;
+            or the name leads out of `runs/`.
         OSError: If it cannot be made.
     """
     global _told
@@ -64,6 +65,8 @@ def choose(given: Path | None, name: str, resumes: bool) -> Path:
         _take(given)
         directory = given
     else:
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise ValueError(f"name={name} leads out of runs/: use letters, digits, _ and -")
         directory = _take_first_free(Path("runs", name))
     if not told:
         os.environ[RUN_DIR] = str(directory.absolute())

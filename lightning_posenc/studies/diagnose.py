@@ -77,7 +77,7 @@ def _patient(given: argparse.Namespace, rest: list[str]) -> "tuple[Patient, Path
     if given.hf is not None:
         if rest:
             raise ValueError(f"diagnose --hf takes no {rest[0]}: see --help")
-        from lightning_posenc.studies.doctor.admission import admit_folder
+        from lightning_posenc.studies.doctor.hugging_face import admit_folder
 
         return admit_folder(given.hf, given.text), None
     if given.text is not None:

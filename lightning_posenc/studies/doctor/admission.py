@@ -1,17 +1,13 @@
-"""Where patients come from: a module and its data, or a folder of Hugging Face's."""
+"""Where patients come from: a module and its data."""
 
 import copy
-from pathlib import Path
 from typing import Any
-
-import torch
 
 from lightning_posenc.data import Batch
 from lightning_posenc.modules import EncoderModule
-from lightning_posenc.studies.doctor.patient import N_SCORED, N_SEQUENCES, OtherPatient, OwnPatient
+from lightning_posenc.studies.doctor.patient import N_SCORED, OwnPatient
 
 LONGER = (2, 4)  # times the trained length, tried even if no config asks for it
-HF_LENGTH = 64  # tokens of the sequences that a Hugging Face model is examined on
 MOST_TOKENS = 4096  # of a longer sequence
 
 
@@ -65,54 +61,3 @@ def _trained_length(data: Any, batches: list[Batch]) -> int:
     if lengths is not None:
         return lengths if isinstance(lengths, int) else lengths.high
     return getattr(data, "train_length", batches[0].tokens.shape[1])
-
-
-def admit_folder(folder: Path, text: Path | None = None) -> OtherPatient:
-    """Take in a Hugging Face model from a local folder; nothing is fetched.
-
-    Args:
-        folder: Holds `config.json` and weights.
-        text: A file whose first tokens are the sequences, if the folder holds a tokenizer too;
-            None for tokens drawn at random.
-
-    Raises:
-        ValueError: If the folder holds no model, or the text is too short.
-    """
-    if not (folder / "config.json").is_file():
-        raise ValueError(f"--hf {folder}: no config.json there: name a folder of save_pretrained")
-    import transformers
-
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    try:
-        model = transformers.AutoModel.from_pretrained(
-            folder, local_files_only=True, attn_implementation="eager"
-        ).eval()
-    except (OSError, ValueError, KeyError) as error:
-        raise ValueError(f"--hf {folder}: not a model that can be loaded ({error})") from error
-    model = getattr(model, "encoder", model) if model.config.is_encoder_decoder else model
-    limit = getattr(model.config, "max_position_embeddings", None)
-    n_tokens = min(HF_LENGTH, limit or HF_LENGTH)
-    if text is None:
-        generator = torch.Generator().manual_seed(0)
-        shape = (N_SEQUENCES, n_tokens)
-        tokens = torch.randint(model.config.vocab_size, shape, generator=generator)
-    else:
-        tokens = _tokenised(folder, text, n_tokens)
-    return OtherPatient(model, Batch(tokens, tokens), str(folder), limit)
-
-
-def _tokenised(folder: Path, text: Path, n_tokens: int) -> torch.Tensor:
-    import transformers
-
-    if not text.is_file():
-        raise ValueError(f"--text {text}: no such file")
-    try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise ValueError(f"--text: {folder} holds no tokenizer: leave --text out") from error
-    ids = tokenizer(text.read_text("utf-8"), add_special_tokens=False)["input_ids"]
-    n = min(len(ids) // n_tokens, N_SEQUENCES)
-    if n < 2:
-        raise ValueError(f"--text {text}: {len(ids)} tokens are too few: give 2 x {n_tokens}")
-    return torch.tensor(ids[: n * n_tokens]).view(n, n_tokens)
