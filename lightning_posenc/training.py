@@ -43,6 +43,7 @@ from lightning_posenc.checkpoint_io import WholeCheckpointIO, newest, read, remo
 from lightning_posenc.messages import explain
 from lightning_posenc.metrics_csv import MetricsCSV
 from lightning_posenc.mistakes import in_one_line
+from lightning_posenc.modules.resumption import Resumption
 from lightning_posenc.trainer_options import check_trainer
 from lightning_posenc.trust import OPTION
 
@@ -59,6 +60,7 @@ set_loader("yaml", untrusted.bounded(get_loader("yaml")), (yaml.YAMLError,))
 USER_ERRORS = (argparse.ArgumentError, ValueError, FileNotFoundError, MisconfigurationException)
 
 _EVERY_RUN = (
+    Resumption,
     callbacks.RandomState,
     callbacks.ResultsTable,
     callbacks.AccuracyByPosition,

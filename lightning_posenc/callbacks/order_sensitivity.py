@@ -4,10 +4,10 @@ import math
 from typing import Any
 
 import lightning as L
-import torch
 from torch import Tensor
 
 from lightning_posenc.callbacks.figures import log_figure, new_figure
+from lightning_posenc.callbacks.generators import random_state, set_random_state
 from lightning_posenc.callbacks.probing import Measured, Probing
 from lightning_posenc.diagnostics.failed_pass import forget
 from lightning_posenc.diagnostics.order_sensitivity import OrderSensitivity as Changes
@@ -42,10 +42,10 @@ class OrderSensitivity(Probing):
             documents=None if batch.documents is None else batch.documents[:, :n_tokens],
             positions=None if batch.positions is None else batch.positions[:, :n_tokens],
         )
-        state = torch.get_rng_state()
+        state = random_state(module)
 
         def forward(tokens: Tensor, positions: Tensor | None) -> Tensor:
-            torch.set_rng_state(state)  # positions that are drawn are drawn the same each time
+            set_random_state(module, state)  # positions that are drawn are drawn the same each time
             positions = cut.positions if positions is None else positions
             try:
                 return module.logits(cut._replace(tokens=tokens, positions=positions))

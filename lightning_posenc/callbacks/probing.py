@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from lightning_posenc.callbacks.gathering import gathered
+from lightning_posenc.callbacks.generators import random_state, set_random_state
 from lightning_posenc.callbacks.history import History
 
 Measured = Mapping[str, float | Tensor]
@@ -115,20 +116,20 @@ class Probing(L.Callback, ABC):
 
 @contextmanager
 def isolated(trainer: L.Trainer, module: L.LightningModule) -> Iterator[None]:
-    """Evaluation mode, no compilation and the trainer's precision inside; modes and torch's random
-    numbers afterwards as before.
+    """Evaluation mode, no compilation and the trainer's precision inside; modes and random numbers
+    afterwards as before.
     """
     modes = [(part, part.training) for part in module.modules()]
-    devices = [module.device] if module.device.type == "cuda" else []
+    state = random_state(module)
     module.eval()
     try:
         with (
-            torch.random.fork_rng(devices),
             torch.compiler.set_stance("force_eager"),
             trainer.precision_plugin.forward_context(),
         ):
             yield
     finally:
+        set_random_state(module, state)
         for part, mode in modes:
             part.training = mode
 

@@ -3,17 +3,19 @@
 from typing import Any
 
 import lightning as L
-import torch
 from torch import distributed
+
+from lightning_posenc.callbacks.generators import State, random_state, set_random_state
 
 
 class RandomState(L.Callback):
     """Makes dropout, masking and randomised positions go on as if the run had not stopped.
 
-    Each training batch begins with torch's random state as the batch before it left it, and so does
-    an evaluation: what comes in between, such as a validation or the making of a data loader, draws
-    numbers that a resumed run draws at other places. A checkpoint holds the state after the last
-    batch; Lightning restores everything else.
+    Each training batch begins with the random state as the batch before it left it, and so does an
+    evaluation: what comes in between, such as a validation or the making of a data loader, draws
+    numbers that a resumed run draws at other places. That is torch's state and that of every
+    generator that a module of the model has (`Randomized(seed=…)`). A checkpoint holds the state
+    after the last batch; Lightning restores everything else.
 
     All ranks begin a run with the same random numbers, so that what is drawn once for a batch, such
     as positions, is the same over all of it. They part where their batches have other shapes; a
@@ -22,11 +24,17 @@ class RandomState(L.Callback):
     """
 
     def __init__(self) -> None:
-        self._state: dict[str, Any] | None = None  # of this rank
-        self._loaded: list[dict[str, Any]] | None = None  # of all ranks, from a checkpoint
+        self._module: L.LightningModule | None = None
+        self._state: State | None = None  # of this rank
+        self._loaded: list[State] | None = None  # of all ranks, from a checkpoint
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        self._module = pl_module
 
     def state_dict(self) -> dict[str, Any]:
-        state = _now() if self._state is None else self._state
+        state = self._state
+        if state is None and self._module is not None:
+            state = random_state(self._module)
         if not distributed.is_available() or not distributed.is_initialized():
             return {"ranks": [state]}
         states: list[Any] = [None] * distributed.get_world_size()
@@ -49,7 +57,7 @@ class RandomState(L.Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        self._state = _now(pl_module.device)
+        self._state = random_state(pl_module)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._go_on(trainer, pl_module)
@@ -65,16 +73,5 @@ class RandomState(L.Callback):
             rank = trainer.global_rank
             self._state = self._loaded[rank if rank < len(self._loaded) else 0]
             self._loaded = None
-        if self._state is None:
-            return
-        torch.set_rng_state(self._state["cpu"].cpu())
-        device = self._state["device"]
-        if device is not None and module.device.type == "cuda":
-            torch.cuda.set_rng_state(device.cpu(), module.device)
-
-
-def _now(device: torch.device | None = None) -> dict[str, Any]:
-    """Torch's random state, and that of this rank's GPU."""
-    on_gpu = device is not None and device.type == "cuda"
-    of_device = torch.cuda.get_rng_state(device) if on_gpu else None  # type: ignore[arg-type]
-    return {"cpu": torch.get_rng_state(), "device": of_device}
+        if self._state is not None:
+            set_random_state(module, self._state)

@@ -3,7 +3,6 @@
 Shapes: B sequences, T tokens, D = d_model.
 """
 
-import math
 import warnings
 from abc import abstractmethod
 from typing import Any, Literal
@@ -12,7 +11,7 @@ import lightning as L
 import torch
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from torch import Tensor, nn
-from torch.optim import AdamW, Optimizer
+from torch.optim import AdamW, Optimizer, SparseAdam
 from torchmetrics import MeanMetric, Metric
 
 from lightning_posenc.data.batch import Batch
@@ -20,12 +19,14 @@ from lightning_posenc.model.door import check_tokens
 from lightning_posenc.model.encoder import EncoderSpec
 from lightning_posenc.modules import sharding
 from lightning_posenc.modules.global_mean import weighted
-from lightning_posenc.modules.optim import (
-    GroupWarmup,
-    OptimizerFactory,
+from lightning_posenc.modules.optim import OptimizerFactory, WarmupCosine, parameter_groups
+from lightning_posenc.modules.resumption import Resumption
+from lightning_posenc.modules.scheduling import (
     ScheduleFactory,
-    WarmupCosine,
-    parameter_groups,
+    check_multiplier,
+    held_back,
+    make_schedule,
+    stepped,
 )
 from lightning_posenc.positional import NoPE
 from lightning_posenc.positional.base import Factory, PositionalEncoding
@@ -51,8 +52,10 @@ class EncoderModule(L.LightningModule):
         positions: Where tokens are; None counts 0, 1, 2, …
         optimizer: Makes the optimizer from parameter groups; None makes torch's AdamW. Not AdamW
             itself: its weight decay would pass to whatever optimizer a config names instead.
-        schedule: Makes the schedule from the optimizer and the run's total steps; it is stepped
-            once per optimizer step.
+        schedule: Makes the schedule from the optimizer and, by the name that it has there
+            (total_steps, T_max, total_iters), the run's total steps. It is stepped once per
+            optimizer step; ReduceLROnPlateau once per epoch, by val/loss. None for a constant
+            rate.
         positional_lr_multiplier: Learning rate of the positional parameters over the others'; 0
             keeps them as they are.
         positional_weight_decay: Weight decay of the positional parameters.
@@ -75,7 +78,7 @@ class EncoderModule(L.LightningModule):
         positional: Factory = NoPE,
         positions: Positions | None = None,
         optimizer: OptimizerFactory | None = None,
-        schedule: ScheduleFactory = WarmupCosine,
+        schedule: ScheduleFactory | None = WarmupCosine,
         positional_lr_multiplier: float = 1.0,
         positional_weight_decay: float = 0.0,
         positional_warmup_steps: int = 0,
@@ -95,7 +98,7 @@ class EncoderModule(L.LightningModule):
         self.embedding = nn.Embedding(vocab_size, self.encoder.dims.d_model)
         nn.init.normal_(self.embedding.weight, std=self.encoder.dims.embed_std)
         self.make_optimizer = AdamW if optimizer is None else optimizer
-        self.make_schedule = schedule
+        self.schedule = schedule
         self.positional_lr_multiplier = positional_lr_multiplier
         self.positional_weight_decay = positional_weight_decay
         self.positional_warmup_steps = positional_warmup_steps
@@ -205,22 +208,23 @@ class EncoderModule(L.LightningModule):
     def configure_optimizers(self) -> Any:
         groups = parameter_groups(self, self.positional, self.positional_weight_decay)
         optimizer = self.make_optimizer(groups)
+        if isinstance(optimizer, SparseAdam):
+            raise ValueError("optimizer=SparseAdam takes sparse gradients, which no part has: Adam")
         for group in optimizer.param_groups:
             if group.get("name") == "positional":
                 group["lr"] = group["lr"] * self.positional_lr_multiplier
         total = self.trainer.estimated_stepping_batches
-        if math.isinf(total):
-            raise ValueError(
-                "the schedule needs an end: set trainer.max_steps or trainer.max_epochs"
-            )
-        schedule = self.make_schedule(optimizer, int(total))
-        waits = (self.positional_warmup_steps, self.positional_frozen_steps)
-        if any(waits):
-            schedule = GroupWarmup(schedule, "positional", *waits)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
+        schedule = make_schedule(self.schedule, optimizer, total)
+        check_multiplier(optimizer, "positional", self.positional_lr_multiplier)
+        schedule = held_back(
+            schedule, "positional", self.positional_warmup_steps, self.positional_frozen_steps
+        )
+        return {"optimizer": optimizer, "lr_scheduler": stepped(schedule, self.trainer)}
+
+    def configure_callbacks(self) -> list[L.Callback]:
+        """What a resumed run needs; the command line brings it for every module."""
+        there = any(isinstance(callback, Resumption) for callback in self.trainer.callbacks)  # type: ignore[attr-defined]
+        return [] if there else [Resumption()]
 
     def _evaluate(self, group: str, batch: Batch, batch_idx: int) -> Tensor:
         loss, logits, targets = self.score(batch, batch_idx)

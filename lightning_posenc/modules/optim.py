@@ -9,7 +9,6 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 OptimizerFactory: TypeAlias = Callable[[Iterable], Optimizer]
-ScheduleFactory: TypeAlias = Callable[[Optimizer, int], LRScheduler]
 
 
 class WarmupCosine(LambdaLR):
@@ -29,15 +28,19 @@ class WarmupCosine(LambdaLR):
         warmup_steps: int = 100,
         final_ratio: float = 0.1,
     ) -> None:
-        decay_steps = max(total_steps - warmup_steps, 1)
+        # Attributes, so that its state tells how it was configured.
+        self.total_steps = total_steps
+        self.warmup_steps = warmup_steps
+        self.final_ratio = final_ratio
+        super().__init__(optimizer, lambda step: self.factor(step))
 
-        def factor(step: int) -> float:
-            if step < warmup_steps:
-                return (step + 1) / (warmup_steps + 1)
-            progress = min((step - warmup_steps) / decay_steps, 1.0)
-            return final_ratio + (1 - final_ratio) * (1 + math.cos(math.pi * progress)) / 2
-
-        super().__init__(optimizer, factor)
+    def factor(self, step: int) -> float:
+        """The rate over its peak, in [0, 1]."""
+        if step < self.warmup_steps:
+            return (step + 1) / (self.warmup_steps + 1)
+        decay_steps = max(self.total_steps - self.warmup_steps, 1)
+        progress = min((step - self.warmup_steps) / decay_steps, 1.0)
+        return self.final_ratio + (1 - self.final_ratio) * (1 + math.cos(math.pi * progress)) / 2
 
 
 class GroupWarmup(LRScheduler):

@@ -1,20 +1,24 @@
 """A learned table made longer or shorter, so that a trained model serves another size.
 
-`LearnedAbsolute` and `LearnedGrid` resample by themselves the table of a checkpoint of another
-size. What was learned is stretched: the model sees positions denser than in training.
+`LearnedAbsolute` and `LearnedGrid` fit by themselves the table of a checkpoint of another size, in
+one of two ways. Resampling stretches what was learned over the new size: for sequences that are
+longer because they are sampled more densely, such as images of a higher resolution. Extension
+leaves every row where it is and adds untrained ones: for sequences that simply go on, or a model
+that is trained further. Resampled, a model is another one at the lengths that it was trained on.
 
 Shapes: N rows, H and W rows and columns of a grid, D channels.
 """
 
 import logging
-from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 log = logging.getLogger("lightning_posenc")
+
+Resize: TypeAlias = Literal["resample", "extend"]
 
 
 def resampled(table: Tensor, length: int) -> Tensor:
@@ -62,20 +66,72 @@ def resampled_grid(table: Tensor, height: int, width: int) -> Tensor:
     return image.squeeze(0).permute(1, 2, 0).contiguous().to(table.dtype)
 
 
-def resample_entry(
-    owner: object, state: MutableMapping[str, Any], key: str, size: tuple[int, ...]
-) -> None:
-    """Resample a checkpoint's table in place where its size, not its width, is another.
+def extended(table: Tensor, fresh: Tensor) -> Tensor:
+    """Put a table over the beginning of another, or as much of it as has room there.
 
     Args:
-        owner: Whose table it is, for the log.
-        state: The checkpoint.
-        key: Where the table stands in it.
-        size: Rows (N,) or rows and columns (H, W) that are wanted.
+        table: (N, D) or (H, W, D).
+        fresh: What to cover, with as many axes.
+
+    Returns:
+        Of the shape of `fresh`, in the table's dtype.
     """
-    table = state.get(key)
-    if table is None or table.dim() != len(size) + 1 or tuple(table.shape[:-1]) == size:
-        return  # what else is wrong with it, load_state_dict says
-    state[key] = resampled(table, *size) if len(size) == 1 else resampled_grid(table, *size)
-    was, now = (" x ".join(map(str, each)) for each in (table.shape[:-1], size))
-    log.warning("%s: %s resampled from %s to %s rows", type(owner).__name__, key, was, now)
+    made = fresh.detach().to(table).clone()
+    common = tuple(slice(min(a, b)) for a, b in zip(table.shape, fresh.shape, strict=True))
+    made[common] = table[common]
+    return made
+
+
+class ResizedTable(nn.Module):
+    """A module that fits a checkpoint's `table` of another size to its own.
+
+    What else is wrong with a table, its width or its kind, `load_state_dict` says.
+    """
+
+    table: nn.Parameter  # (N, D) or (H, W, D)
+    resize: Resize
+
+    def resized(self, table: Tensor) -> Tensor:
+        """A table of another size, resampled, or extended by the rows that are here now."""
+        if self.resize == "extend":
+            return extended(table, self.table)
+        return self._resampled(table)
+
+    def resized_moments(self, moments: Tensor) -> Tensor:
+        """What an optimizer remembers of each entry of a table, made to go with it.
+
+        Untrained rows have none. Resampled ones stay within the range of what was there: a mean of
+        squares must not become negative.
+        """
+        if self.resize == "extend":
+            return extended(moments, torch.zeros_like(self.table))
+        return self._resampled(moments).clamp(moments.amin(), moments.amax())
+
+    def _resampled(self, table: Tensor) -> Tensor:
+        size = self.table.shape[:-1]
+        return resampled(table, *size) if len(size) == 1 else resampled_grid(table, *size)
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
+        table = state_dict.get(f"{prefix}table")
+        if table is not None and self._resizes(table):
+            state_dict[f"{prefix}table"] = self.resized(table)
+            self._say(f"{prefix}table", table)
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+    def _resizes(self, table: Tensor) -> bool:
+        """Whether a table differs from the own one in its size, and in nothing else."""
+        same_kind = table.dim() == self.table.dim() and table.shape[-1] == self.table.shape[-1]
+        return same_kind and table.shape != self.table.shape
+
+    def _say(self, key: str, table: Tensor) -> None:
+        was, now = (" x ".join(map(str, each.shape[:-1])) for each in (table, self.table))
+        if self.resize == "extend":
+            how = "extended", "rows beyond were not trained, rows cut off are gone"
+        else:
+            how = (
+                "resampled",
+                "stretched over the new size, so at lengths that it was trained on the model is "
+                "another one; resize=extend leaves the rows in place",
+            )
+        owner = type(self).__name__
+        log.warning("%s: %s %s from %s to %s rows: %s", owner, key, how[0], was, now, how[1])

@@ -92,7 +92,7 @@ def fit(
     steps = 3 if ckpt is None else 6
     runner = trainer(root, with_options, world_size, [noted], max_steps=steps, max_epochs=100)
     # One whose rates do not depend on how many steps there will be.
-    module.make_schedule = lambda optimizer, _: LambdaLR(optimizer, lambda step: 0.9**step)
+    module.schedule = lambda optimizer, _: LambdaLR(optimizer, lambda step: 0.9**step)
     runner.fit(module, data(), ckpt_path=ckpt, weights_only=False)
     groups = {group["name"]: group["lr"] for group in runner.optimizers[0].param_groups}
     assert groups["positional"] == pytest.approx(3 * groups["decay"])

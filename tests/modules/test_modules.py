@@ -30,7 +30,7 @@ from lightning_posenc.modules import (
     WarmupCosine,
     parameter_groups,
 )
-from lightning_posenc.modules.optim import ScheduleFactory
+from lightning_posenc.modules.scheduling import ScheduleFactory
 from lightning_posenc.positional import LearnedAbsolute, NoPE, RoPE, T5Bias
 from lightning_posenc.tasks import IGNORE
 

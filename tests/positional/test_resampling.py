@@ -14,7 +14,14 @@ from transformers import ViTConfig
 from transformers.models.vit.modeling_vit import ViTEmbeddings
 
 from lightning_posenc import Dims, Encoder
-from lightning_posenc.positional import Chain, Concatenated, Factory, LearnedAbsolute, LearnedGrid
+from lightning_posenc.positional import (
+    TUPE,
+    Chain,
+    Concatenated,
+    Factory,
+    LearnedAbsolute,
+    LearnedGrid,
+)
 from lightning_posenc.positional.resampling import resampled, resampled_grid
 
 sizes = st.integers(1, 12)
@@ -147,12 +154,50 @@ def test_a_checkpoint_of_another_size_is_resampled(
         longer.load_state_dict(state)
     table = longer.positional.get_parameter(name)
     torch.testing.assert_close(table, expected(trained.positional.get_parameter(name)))
-    assert [(record.name, record.getMessage()) for record in caplog.records] == [
-        ("lightning_posenc", line)
-    ]
+    (record,) = caplog.records
+    assert record.name == "lightning_posenc"
+    assert record.getMessage().startswith(f"{line}: stretched")
+    assert "resize=extend" in record.getMessage()
     assert all(torch.equal(state[key], before[key]) for key in before)  # the caller's own is left
     for key, value in longer.state_dict().items():
         assert key == f"positional.{name}" or torch.equal(value, before[key])
+
+
+@pytest.mark.parametrize(
+    ("was", "now"),
+    [
+        (absolute(6), partial(absolute(11), resize="extend")),
+        (absolute(6), partial(absolute(4), resize="extend")),
+        (grid(4, 6), partial(grid(8, 3), resize="extend")),
+        (partial(TUPE, max_length=6), partial(TUPE, max_length=9, resize="extend")),
+    ],
+)
+def test_an_extended_table_keeps_every_row_in_its_place(
+    was: Factory, now: Factory, caplog: pytest.LogCaptureFixture
+) -> None:
+    """F-G: rows beyond are as they began; the model at the trained length is the same."""
+    trained, longer = model(was), model(now)
+    (name,) = (name for name, _ in trained.named_parameters() if name.endswith("table"))
+    table, fresh = trained.get_parameter(name), longer.get_parameter(name).clone()
+    longer.load_state_dict(trained.state_dict())
+    made = longer.get_parameter(name)
+    common = tuple(slice(min(sizes)) for sizes in zip(table.shape, fresh.shape, strict=True))
+    assert torch.equal(made[common], table[common])
+    untouched = torch.ones(fresh.shape, dtype=torch.bool)
+    untouched[common] = False
+    assert torch.equal(made[untouched], fresh[untouched])
+    assert "extended from" in caplog.records[0].getMessage()
+
+
+def test_moments_of_a_resampled_table_stay_in_their_range() -> None:
+    """F1: a bicubic overshoot would make a mean of squares negative, its root NaN."""
+    positional = LearnedGrid(Dims(8, 2, 1), 9, 9)
+    squares = torch.zeros(3, 3, 8)
+    squares[1, 1] = 1.0
+    assert resampled_grid(squares, 9, 9).amin() < 0
+    moments = positional.resized_moments(squares)
+    assert moments.shape == positional.table.shape
+    assert moments.amin() >= 0
 
 
 def test_the_same_size_says_nothing(caplog: pytest.LogCaptureFixture) -> None:

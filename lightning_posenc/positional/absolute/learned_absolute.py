@@ -1,25 +1,24 @@
 """A learned vector per position."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_posenc.checks import number, whole
+from lightning_posenc.checks import number, one_of, whole
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.absolute.base import Absolute
 from lightning_posenc.positional.regularisers import roughness
-from lightning_posenc.positional.resampling import resample_entry
+from lightning_posenc.positional.resampling import Resize, ResizedTable
 
 
-class LearnedAbsolute(Absolute):
+class LearnedAbsolute(ResizedTable, Absolute):
     """x_p + E[p], with a learned table E.
 
     Source: Gehring et al. 2017, "Convolutional Sequence to Sequence Learning", arXiv:1705.03122,
     section 3.1; Devlin et al. 2019, arXiv:1810.04805. Between whole positions the two neighbouring
-    rows are interpolated. A checkpoint's table of another length is resampled when it is loaded.
+    rows are interpolated. A checkpoint's table of another length is fitted when it is loaded.
 
     Args:
         dims: Sizes of the model.
@@ -31,6 +30,8 @@ class LearnedAbsolute(Absolute):
         dropout: Probability, in training, of a token getting no position at all, in [0, 1).
         smoothness: Weight of a penalty on differences of neighbouring rows, mean squared norm;
             not negative.
+        resize: What to do with a checkpoint's table of another length: "resample" stretches it
+            (linearly), "extend" keeps its rows in place, with untrained ones beyond.
 
     Raises:
         ValueError: On a position beyond the table.
@@ -44,10 +45,12 @@ class LearnedAbsolute(Absolute):
         std: float | None = None,
         dropout: float = 0.0,
         smoothness: float = 0.0,
+        resize: Resize = "resample",
     ) -> None:
         super().__init__(dims, layers, dropout)
         self.max_length = whole(self, "max_length", max_length)
         self.smoothness = number(self, "smoothness", smoothness, 0)
+        self.resize = one_of(self, "resize", resize, ("resample", "extend"))
         self.table = nn.Parameter(torch.empty(max_length, dims.d_model))
         nn.init.normal_(
             self.table, std=number(self, "std", dims.embed_std if std is None else std, 0)
@@ -68,10 +71,6 @@ class LearnedAbsolute(Absolute):
 
     def penalty(self) -> Tensor | None:
         return self.smoothness * roughness(self.table) if self.smoothness else None
-
-    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
-        resample_entry(self, state_dict, prefix + "table", (self.max_length,))
-        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     @torch.compiler.disable
     def _check_rows(self, positions: Tensor) -> None:

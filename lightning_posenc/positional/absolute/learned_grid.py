@@ -1,25 +1,24 @@
 """A learned vector per place of a 2-D grid."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_posenc.checks import number, whole
+from lightning_posenc.checks import number, one_of, whole
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.absolute.base import Absolute
 from lightning_posenc.positional.regularisers import roughness
-from lightning_posenc.positional.resampling import resample_entry
+from lightning_posenc.positional.resampling import Resize, ResizedTable
 
 
-class LearnedGrid(Absolute):
+class LearnedGrid(ResizedTable, Absolute):
     """x_(r, c) + E[r, c], with a learned table E of `height` rows and `width` columns.
 
     Source: Dosovitskiy et al. 2021, "An Image is Worth 16x16 Words", arXiv:2010.11929, equation 1
     and appendix D.4. Between whole positions the four neighbouring vectors are interpolated
-    bilinearly. A checkpoint's table of another size is resampled bicubically when it is loaded.
+    bilinearly. A checkpoint's table of another size is fitted when it is loaded.
 
     Args:
         dims: Sizes of the model.
@@ -31,6 +30,8 @@ class LearnedGrid(Absolute):
         dropout: Probability, in training, of a token getting no position at all, in [0, 1).
         smoothness: Weight of a penalty on differences of neighbours: mean squared norm down the
             columns plus that along the rows; not negative.
+        resize: What to do with a checkpoint's table of another size: "resample" stretches it
+            (bicubically), "extend" keeps its entries in place, with untrained ones beyond.
 
     Raises:
         ValueError: On positions that are not (row, column), or beyond the table.
@@ -47,11 +48,13 @@ class LearnedGrid(Absolute):
         std: float | None = None,
         dropout: float = 0.0,
         smoothness: float = 0.0,
+        resize: Resize = "resample",
     ) -> None:
         super().__init__(dims, layers, dropout)
         self.height = whole(self, "height", height, most=4096)
         self.width = whole(self, "width", width, most=4096)
         self.smoothness = number(self, "smoothness", smoothness, 0)
+        self.resize = one_of(self, "resize", resize, ("resample", "extend"))
         self.table = nn.Parameter(torch.empty(height, width, dims.d_model))
         nn.init.normal_(
             self.table, std=number(self, "std", dims.embed_std if std is None else std, 0)
@@ -82,10 +85,6 @@ class LearnedGrid(Absolute):
         row, column = places.unbind(-1)
         index = row.clamp(max=self.height - 1) * self.width + column.clamp(max=self.width - 1)
         return F.embedding(index, self.table.flatten(0, 1))
-
-    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
-        resample_entry(self, state_dict, prefix + "table", (self.height, self.width))
-        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     @torch.compiler.disable
     def _check_places(self, positions: Tensor) -> None:

@@ -9,6 +9,7 @@ from lightning_posenc.positional.absolute.learned_absolute import LearnedAbsolut
 from lightning_posenc.positional.base import PositionalEncoding, Site
 from lightning_posenc.positional.bias.mlp import in_float32
 from lightning_posenc.positional.bias.t5 import T5Bias
+from lightning_posenc.positional.resampling import Resize
 
 
 class TUPE(PositionalEncoding):
@@ -31,6 +32,7 @@ class TUPE(PositionalEncoding):
         max_distance: Of b.
         std: Standard deviation of U_Q and U_K at initialisation; None takes 1 / sqrt(D), with
             which the positional logits start at about 0.7; at least 0.
+        resize: What to do with a checkpoint's vectors for another length; see `LearnedAbsolute`.
 
     Raises:
         ValueError: On a position beyond the table.
@@ -45,12 +47,13 @@ class TUPE(PositionalEncoding):
         n_buckets: int = 32,
         max_distance: int = 128,
         std: float | None = None,
+        resize: Resize = "resample",
     ) -> None:
         super().__init__(dims)
         std = number(self, "std", dims.d_model**-0.5 if std is None else std, 0)
         whole(self, "n_buckets", n_buckets, 4)
         whole(self, "max_distance", max_distance)
-        self.absolute = LearnedAbsolute(dims, max_length)
+        self.absolute = LearnedAbsolute(dims, max_length, resize=resize)
         self.norm = nn.LayerNorm(dims.d_model)
         self.query = nn.Linear(dims.d_model, dims.d_model)
         self.key = nn.Linear(dims.d_model, dims.d_model, bias=False)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from lightning_posenc.callbacks.generators import random_state, set_random_state
 from lightning_posenc.diagnostics.observation import observe
 from lightning_posenc.studies.doctor.patient import Patient
 
@@ -36,10 +37,10 @@ def measure_order(patient: Patient) -> Order:
     shuffled = batch._replace(tokens=batch.tokens.gather(1, order))
     # The same random positions for both, where the sampler draws some.
     with torch.random.fork_rng(devices=()), observe(patient.observed) as seen:
-        state = torch.get_rng_state()
+        state = random_state(patient.observed)
         before = patient.outputs(batch)
         hidden = list(seen.hidden)
-        torch.set_rng_state(state)
+        set_random_state(patient.observed, state)
         after = patient.outputs(shuffled)
         pairs = list(zip(hidden, seen.hidden, strict=True))
     return Order(
