@@ -279,9 +279,12 @@ def _changes(then: Record, now: Record) -> Iterator[str]:
         of_name = {group.get("name", n): group for n, group in enumerate(was["groups"])}
         for n, group in enumerate(new["groups"]):
             name = group.get("name", n)
+            old = of_name.get(name, {})
             for key, value in group.items():
-                if (old := of_name.get(name, {}).get(key)) != value and key != "initial_lr":
-                    yield f"{key} of the group {name} {old} → {value}"
+                # What a schedule makes of its peak says nothing.
+                if old.get(key) != value and not (key == "lr" and "initial_lr" in group):
+                    key_said = "lr" if key == "initial_lr" else key
+                    yield f"{key_said} of the group {name} {old.get(key)} → {value}"
     for was, new in zip(then["schedules"], now["schedules"], strict=False):
         if was["class"] != new["class"]:
             yield f"{new['class']}, not {was['class']}"
