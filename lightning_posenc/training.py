@@ -61,6 +61,7 @@ USER_ERRORS = (argparse.ArgumentError, ValueError, FileNotFoundError, Misconfigu
 
 _EVERY_RUN = (
     Resumption,
+    callbacks.Divergence,
     callbacks.RandomState,
     callbacks.ResultsTable,
     callbacks.AccuracyByPosition,

@@ -4,6 +4,7 @@ from lightning_posenc.callbacks.accuracy_by_position import AccuracyByPosition
 from lightning_posenc.callbacks.attention_maps import AttentionMaps
 from lightning_posenc.callbacks.attention_statistics import AttentionStatistics
 from lightning_posenc.callbacks.best_score import BestScore
+from lightning_posenc.callbacks.divergence import Diverged, Divergence
 from lightning_posenc.callbacks.drop_positions import DropPositions
 from lightning_posenc.callbacks.figures import log_figure
 from lightning_posenc.callbacks.length_generalization import LengthGeneralization
@@ -23,6 +24,8 @@ __all__ = [
     "AttentionMaps",
     "AttentionStatistics",
     "BestScore",
+    "Diverged",
+    "Divergence",
     "DropPositions",
     "LengthGeneralization",
     "OrderSensitivity",

@@ -16,6 +16,7 @@ import torch
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from lightning_posenc import strict_json
+from lightning_posenc.callbacks.divergence import Diverged
 from lightning_posenc.callbacks.step_time import StepTime
 from lightning_posenc.callbacks.writer import is_writer
 from lightning_posenc.run_directory import CONFIG, SUMMARY
@@ -32,7 +33,7 @@ class RunSummary(L.Callback):
 
     `{"status": …, "command": […], "metrics": {…}, "seconds": …, "seed": …, "parameters": …,
     "versions": {…}, "git": …}`, where the status is "running", "finished", "interrupted" by a
-    signal or "failed" (these two with "error"). What an earlier part of the run said stands until
+    signal, "diverged" or "failed" (these three with "error"). What an earlier part of the run said stands until
     this one has made a step: an attempt that fails before leaves a finished run finished. A run
     that trained says too what that cost: "seconds_per_step", the median over its
     last steps without validation, and "peak_memory_mb", whose "peak_memory_of" is "cuda" (the most
@@ -133,11 +134,15 @@ class RunSummary(L.Callback):
         self._failed = True
         if self._earlier.get("status") == "finished":
             return
-        stopped = isinstance(exception, KeyboardInterrupt | SIGTERMException)
+        status = "failed"
+        if isinstance(exception, KeyboardInterrupt | SIGTERMException):
+            status = "interrupted"
+        elif isinstance(exception, Diverged):
+            status = "diverged"
         error = f"{type(exception).__name__}: {exception}"
         # A full disk, which may be what went wrong, must not hide it.
         with suppress(OSError):
-            self._write(trainer, "interrupted" if stopped else "failed", error=error)
+            self._write(trainer, status, error=error)
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         # A finished run that had nothing to train waits for its test, whose scores it lacks now.

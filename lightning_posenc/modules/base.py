@@ -141,8 +141,11 @@ class EncoderModule(L.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         loss, _, targets = self.score(batch, batch_idx)
+        n_scored = _n_scored(targets)
         if self.trainer.world_size > 1:
-            loss = weighted(loss, _n_scored(targets), self.trainer.world_size)
+            loss = weighted(loss, n_scored, self.trainer.world_size)
+        else:
+            loss = torch.where(n_scored > 0, loss, 0.0)  # a mean over nothing is NaN
         penalty = self.positional.penalty()
         # Only on the steps that loggers hear of: on others the call costs time and tells nobody.
         every: int = getattr(self.trainer, "log_every_n_steps")  # noqa: B009 (set at run time)
