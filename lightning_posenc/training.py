@@ -217,7 +217,8 @@ def run(args: list[str]) -> int:
             raise
         raise KeyboardInterrupt from None  # as it was, before Lightning made it an exit
     except Exception as error:
-        if in_one_line(error, USER_ERRORS) is not None:
+        diverged = isinstance(error, callbacks.Diverged)  # which is a result
+        if not diverged and in_one_line(error, USER_ERRORS) is not None:
             run_directory.forget()
         raise
     finally:

@@ -33,9 +33,9 @@ class RunSummary(L.Callback):
 
     `{"status": …, "command": […], "metrics": {…}, "seconds": …, "seed": …, "parameters": …,
     "versions": {…}, "git": …}`, where the status is "running", "finished", "interrupted" by a
-    signal, "diverged" or "failed" (these three with "error"). What an earlier part of the run said stands until
-    this one has made a step: an attempt that fails before leaves a finished run finished. A run
-    that trained says too what that cost: "seconds_per_step", the median over its
+    signal, "diverged" or "failed" (these three with "error"). What an earlier part of the run said
+    stands until this one has made a step: an attempt that fails before leaves a finished run
+    finished. A run that trained says too what that cost: "seconds_per_step", the median over its
     last steps without validation, and "peak_memory_mb", whose "peak_memory_of" is "cuda" (the most
     that tensors took on this rank's GPU) or "process" (the largest resident set of the process
     since it started, Python and its libraries included).
