@@ -2,7 +2,8 @@
 
 softmax(scale · q·k + bias, hidden keys at -inf) · v. `Eager` materialises it and is the oracle;
 `SDPA` is the default; `Flex` runs FlexAttention on CUDA. What the positional hooks returned decides
-the path within a kernel: a rescore needs the logits, so everything hands over to `Eager` there.
+the path within a kernel: a rescore needs the logits, so everything hands over to `Eager` there; and
+so it does where forward-mode differentiation passes through, which no fused kernel knows.
 
 A kernel is a submodule of the attention, so that a forward hook sees its operands.
 
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.forward_ad import unpack_dual
 from torch.nn import functional as F
 from torch.nn.attention.flex_attention import flex_attention
 from torch.utils.checkpoint import checkpoint
@@ -52,7 +54,7 @@ class Operands(NamedTuple):
     @property
     def is_grouped(self) -> bool:
         """Whether several query heads share a key-value head."""
-        return self.k.shape[1] != self.q.shape[1]
+        return bool(self.k.shape[1] != self.q.shape[1])  # torch.jit.trace has sizes as tensors
 
     def repeated(self, x: Tensor) -> Tensor:
         """Keys or values (B, G, S, K), one for each query head: (B, H, S, K)."""
@@ -64,7 +66,8 @@ def attention_weights(operands: Operands) -> Tensor:
     """The weights A (B, H, T, S), in float32 (float64 if q is)."""
     q, k, _, bias, visibility, rescore, scale = operands
     scale = q.shape[-1] ** -0.5 if scale is None else scale
-    logits = q @ operands.repeated(k).transpose(-2, -1) * scale
+    # Scaled first: the products of float16 end at 65504, far below what softmax can bear.
+    logits = (q * scale) @ operands.repeated(k).transpose(-2, -1)
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     if bias is not None:
         logits = logits + written_out(bias)
@@ -73,6 +76,14 @@ def attention_weights(operands: Operands) -> Tensor:
     if rescore is not None:
         logits = rescore(logits)
     return logits.softmax(dim=-1)
+
+
+def has_tangent(operands: Operands) -> bool:
+    """Whether forward-mode differentiation passes through: no fused kernel of torch's has it."""
+    if torch.compiler.is_compiling():
+        return False
+    tensors = [x for x in operands[:4] if isinstance(x, Tensor)]
+    return any(unpack_dual(x).tangent is not None for x in tensors)
 
 
 class Kernel(nn.Module, ABC):
@@ -105,7 +116,7 @@ class SDPA(Eager):
 
     def forward(self, operands: Operands) -> Tensor:
         q, k, v, bias, visibility, rescore, scale = operands
-        if rescore is not None:
+        if rescore is not None or has_tangent(operands):
             return super().forward(operands)
         if isinstance(bias, ByDistance):
             return self._by_rows(operands, bias)
@@ -174,7 +185,8 @@ class Flex(SDPA):
     def forward(self, operands: Operands) -> Tensor:
         learned = operands.bias is not None and operands.bias.requires_grad
         drops = self.training and self.dropout > 0
-        if not operands.q.is_cuda or operands.rescore is not None or learned or drops:
+        tangent = has_tangent(operands)
+        if not operands.q.is_cuda or operands.rescore is not None or learned or drops or tangent:
             return super().forward(operands)
         attend: Callable[..., Any] = flex_attention
         if not torch.compiler.is_compiling():  # else it is compiled with the rest of the model

@@ -54,9 +54,9 @@ class Abacus(Positions):
     ) -> Tensor:
         mask = digit_mask(self, tokens, self.digits)
         before, _ = place_in_run(mask, documents)
-        start = torch.ones(1, 1, dtype=torch.long)
+        start = torch.ones(1, 1, dtype=torch.long, device="cpu")
         if self.training:
             # Drawn on the CPU, so that a seed means the same positions on every device.
             rows = n_sequences if self.per_sequence else 1
-            start = start + torch.randint(self.max_offset + 1, (rows, 1))
+            start = start + torch.randint(self.max_offset + 1, (rows, 1), device="cpu")
         return torch.where(mask, before + start.to(mask.device), 0)

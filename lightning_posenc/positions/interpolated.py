@@ -39,4 +39,4 @@ class Interpolated(Derived):
         length = positions.shape[1]
         if length <= self.trained_length:
             return positions
-        return positions * (self.trained_length / length)
+        return positions.float() * (self.trained_length / length)

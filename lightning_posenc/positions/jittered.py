@@ -66,4 +66,4 @@ class Jittered(Derived):
 
 def uniform(shape: tuple[int, ...], bound: float) -> Tensor:
     """Uniform in ±bound."""
-    return (2 * torch.rand(shape) - 1) * bound
+    return (2 * torch.rand(shape, dtype=torch.float32, device="cpu") - 1) * bound

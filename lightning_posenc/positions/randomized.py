@@ -71,5 +71,5 @@ def random_subset(
         (rows, size), each row sorted and without repetition.
     """
     # The largest `size` of n independent keys stand at a uniform random subset of places.
-    keys = torch.rand(rows, n, generator=generator)
+    keys = torch.rand(rows, n, generator=generator, dtype=torch.float32, device="cpu")
     return keys.topk(size, dim=1, sorted=False).indices.sort(dim=1).values

@@ -39,4 +39,5 @@ class Shifted(Derived):
             return positions
         shape = one_each(positions, n_sequences if self.per_sequence else 1)
         # Drawn on the CPU, so that a seed means the same positions on every device.
-        return positions + torch.randint(self.max_shift + 1, shape).to(positions.device)
+        shift = torch.randint(self.max_shift + 1, shape, device="cpu")
+        return positions + shift.to(positions.device)

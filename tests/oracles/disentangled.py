@@ -60,7 +60,7 @@ def deberta(given: Given, max_distance: int, position_buckets: int | None = None
 
 def deberta_bucket(offset: int, n_buckets: int, max_distance: int) -> int:
     """The authors' code: half of a side's buckets are exact; ceil of a logarithm beyond."""
-    exact, distance = n_buckets // 2, abs(offset)
+    exact, distance = n_buckets // 2, min(abs(offset), max_distance - 1)
     if distance <= exact:
         return offset
     ratio = math.log(distance / exact) / math.log((max_distance - 1) / exact)

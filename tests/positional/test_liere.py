@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from lightning_posenc.positional.rotary.liere import exponential
+from lightning_posenc.positional.rotary.exponential import exponential
 
 
 def skew(*shape: int) -> Tensor:

@@ -11,6 +11,7 @@ from lightning_posenc.dims import Dims
 from lightning_posenc.positional.absolute.base import Absolute
 from lightning_posenc.positional.regularisers import roughness
 from lightning_posenc.positional.resampling import Resize, ResizedTable
+from lightning_posenc.positions.recording import is_recorded
 
 
 class LearnedGrid(ResizedTable, Absolute):
@@ -62,7 +63,8 @@ class LearnedGrid(ResizedTable, Absolute):
 
     def check(self, positions: Tensor) -> None:
         super().check(positions)
-        self._check_places(positions)
+        if not is_recorded():
+            self._check_places(positions)
 
     def vectors(self, positions: Tensor) -> Tensor:
         if not positions.is_floating_point():

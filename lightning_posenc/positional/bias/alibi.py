@@ -35,7 +35,7 @@ class ALiBi(RelativeBias):
         self.form = mirrored_form(self, form, dims)
 
     def bias_at(self, delta: Tensor) -> Tensor:
-        past = torch.tensor(slopes(self.dims.n_heads), device=delta.device)
+        past = torch.tensor(slopes(self.dims.n_heads), dtype=torch.float32, device=delta.device)
         past = past.view(-1, *[1] * delta.dim())
         if self.form == "symmetric":
             return -past * delta.abs()

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lightning_posenc.positional.base import PositionalEncoding, Site, offsets
 from lightning_posenc.positional.by_distance import ByDistance
+from lightning_posenc.positions.recording import is_recorded
 
 Stretch: TypeAlias = Callable[[Tensor], Tensor]
 """Maps whole distances to those that they count as, of the same shape."""
@@ -38,9 +39,9 @@ class OfDistance(PositionalEncoding):
 
         Returns:
             What they count as, (N,), and the least of them. None where every pair is to be computed
-            by itself: with float positions, or a few drawn from a wide range.
+            by itself: with float positions, a few drawn from a wide range, or in a recorded pass.
         """
-        if q_pos.is_floating_point() or k_pos.is_floating_point():
+        if q_pos.is_floating_point() or k_pos.is_floating_point() or is_recorded():
             return None
         low = int((q_pos.amin(1) - k_pos.amax(1)).amin())
         high = int((q_pos.amax(1) - k_pos.amin(1)).amax())
@@ -86,9 +87,12 @@ class RelativeBias(OfDistance, ABC):
             (H, *delta.shape), or (L, H, *delta.shape) if layers differ.
         """
 
+    def prepare(self, q_pos: Tensor, k_pos: Tensor) -> Tensor | ByDistance:
+        return (self._at_pairs if is_recorded() else self._tabled)(q_pos, k_pos)
+
     # The table's size is read from the positions: here, once, a compiled model leaves its graph.
     @torch.compiler.disable
-    def prepare(self, q_pos: Tensor, k_pos: Tensor) -> Tensor | ByDistance:
+    def _tabled(self, q_pos: Tensor, k_pos: Tensor) -> Tensor | ByDistance:
         if (found := self.consecutive(q_pos, k_pos)) is None:
             return self._at_pairs(q_pos, k_pos)
         counted, low = found

@@ -20,7 +20,9 @@ class DeBERTa(PositionalEncoding):
     the lattice are rounded.
 
     Source: He et al. 2021, "DeBERTa: Decoding-enhanced BERT with Disentangled Attention",
-    arXiv:2006.03654, equations 2-4; the buckets: the authors' code of version 2. Deviation: the
+    arXiv:2006.03654, equations 2-4; the buckets: the authors' code of version 2, where offsets
+    beyond ±(max_distance - 1) count as that (Hugging Face's lets keys so far to the right read row
+    0, which nothing else reads; within max_distance tokens both are the same). Deviation: the
     third term reads row δ(i, j), as the authors' code and so every checkpoint does, where
     equation 4 writes δ(j, i). No enhanced mask decoder, and no sharing of W_q and W_k with the
     projections of content, which an encoding does not see.
@@ -73,9 +75,10 @@ class DeBERTa(PositionalEncoding):
         """Signed number of the bucket of whole offsets; itself where every offset has its own."""
         if self.position_buckets is None:
             return delta
-        exact, distance = self.position_buckets // 2, delta.abs()
-        ratio, last = distance.clamp(min=exact) / exact, (self.max_distance - 1) / exact
-        ratio = ratio.log() / delta.new_tensor(last, dtype=ratio.dtype).log()  # 1 at the last
+        exact, last = self.position_buckets // 2, self.max_distance - 1
+        distance = delta.abs().clamp(max=last)
+        ratio = distance.clamp(min=exact).float() / exact
+        ratio = ratio.log() / ratio.new_tensor(last / exact).log()  # 1 at the last
         far = (ratio * (exact - 1)).ceil().long() + exact
         return torch.where(distance <= exact, delta, far * delta.sign())
 
@@ -86,7 +89,8 @@ class DeBERTa(PositionalEncoding):
         return site.q * 3**-0.5, site.k
 
     def bias(self, site: Site) -> Tensor:
-        q, dtype = site.q, site.q.dtype
+        scale, dtype = (3 * self.dims.d_head) ** -0.5, site.q.dtype
+        q, k = site.q * scale, site.k * scale
         table = self.table.to(dtype)
         as_keys = table @ self.key_projection[site.layer].to(dtype).t()
         as_queries = table @ self.query_projection[site.layer].to(dtype).t()
@@ -94,9 +98,7 @@ class DeBERTa(PositionalEncoding):
         as_keys, as_queries = (  # (H, K, N)
             x.unflatten(-1, (self.dims.n_heads, -1)).permute(1, 2, 0) for x in (as_keys, as_queries)
         )
-        k = site.k.repeat_interleave(q.shape[1] // site.k.shape[1], dim=1)
+        k = k.repeat_interleave(q.shape[1] // k.shape[1], dim=1)
         content_to_position = look_up(q @ as_keys, site.prepared)
         position_to_content = look_up(k @ as_queries, site.prepared.transpose(1, 2))
-        return (content_to_position + position_to_content.transpose(-2, -1)) * (
-            3 * self.dims.d_head
-        ) ** -0.5
+        return content_to_position + position_to_content.transpose(-2, -1)

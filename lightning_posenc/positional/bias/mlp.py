@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import cast
 
 from torch import Tensor, nn
-from torch.func import functional_call
+from torch.nn import functional as F
 
 
 class ScalarMLP(nn.Module):
@@ -36,15 +37,17 @@ class ScalarMLP(nn.Module):
         """Map float32 numbers of any shape to (H, *x.shape)."""
         x = x.unsqueeze(-1)
         for index, linear in enumerate(self.linears):
-            x = in_float32(linear, x)
+            x = in_float32(cast(nn.Linear, linear), x)
             if self.norms:
-                x = in_float32(self.norms[index], x)
+                x = in_float32(cast(nn.LayerNorm, self.norms[index]), x)
             x = self.activation(x)
         return in_float32(self.out, x).movedim(-1, 0)
 
 
-def in_float32(module: nn.Module, x: Tensor) -> Tensor:
+def in_float32(module: nn.Linear | nn.LayerNorm, x: Tensor) -> Tensor:
     """Apply a module with its parameters as float32 numbers, whatever they are stored as."""
-    parameters = {name: value.float() for name, value in module.named_parameters()}
-    result: Tensor = functional_call(module, parameters, (x,))
-    return result
+    weight, bias = module.weight.float(), module.bias
+    bias = None if bias is None else bias.float()
+    if isinstance(module, nn.Linear):
+        return F.linear(x, weight, bias)
+    return F.layer_norm(x, module.normalized_shape, weight, bias, module.eps)

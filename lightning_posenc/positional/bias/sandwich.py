@@ -52,7 +52,7 @@ class Sandwich(RelativeBias):
         inv_freq = geometric(self.base, self.width, delta.device)
         # 1 - cos(a) = 2 sin(a/2)^2, which does not cancel
         total = -2 * (delta.unsqueeze(-1) * inv_freq / 2).sin().square().sum(-1)
-        heads = torch.arange(1, self.dims.n_heads + 1, device=delta.device)
+        heads = torch.arange(1, self.dims.n_heads + 1, device=delta.device).float()
         past = (self.dims.n_heads / (8 * heads)).view(-1, *[1] * delta.dim())
         if self.form == "symmetric":
             return past * total

@@ -48,5 +48,5 @@ class ShawRelative(PositionalEncoding):
 
     def bias(self, site: Site) -> Tensor:
         table = self.table[site.layer % len(self.table)].to(site.q.dtype)
-        scores = site.q @ table.t() * site.q.shape[-1] ** -0.5  # (B, H, T, 2·max_distance + 1)
+        scores = (site.q * self.dims.d_head**-0.5) @ table.t()  # (B, H, T, 2·max_distance + 1)
         return look_up(scores, site.prepared)

@@ -79,17 +79,18 @@ class TransformerXL(OfDistance):
         return torch.cat((angles.sin(), angles.cos()), dim=-1)
 
     def bias(self, site: Site) -> Tensor:
-        q, scale = site.q, self.dims.d_head**-0.5
+        scale = self.dims.d_head**-0.5
+        q = site.q * scale
         k = site.k.repeat_interleave(q.shape[1] // site.k.shape[1], dim=1)
-        u = self.u[site.layer % len(self.u)].float().unsqueeze(1)  # (H, 1, K)
+        u = self.u[site.layer % len(self.u)].float().unsqueeze(1) * scale  # (H, 1, K)
         with torch.autocast(q.device.type, enabled=False):
             of_key = u @ k.float().transpose(-2, -1)  # (B, H, 1, S)
-            return (of_key + self.of_distance(q, site.prepared, site.layer)) * scale
+            return of_key + self.of_distance(q, site.prepared, site.layer)
 
     def of_distance(self, q: Tensor, distances: Distances, layer: int) -> Tensor:
-        """(q_i + v) · R_{i-j}: what does not read the queries in float32."""
+        """(q_i + v) · R_{i-j} / sqrt(K), of scaled queries: what does not read them in float32."""
         waves, place = distances
-        v = self.v[layer % len(self.v)].float().unsqueeze(1)  # (H, 1, K)
+        v = self.v[layer % len(self.v)].float().unsqueeze(1) * self.dims.d_head**-0.5  # (H, 1, K)
         projection = self.projection[layer].float()  # (H, K, D)
         if place is None:
             read, of_v = q @ projection.to(q.dtype), (v @ projection).squeeze(1)

@@ -9,6 +9,7 @@ from lightning_posenc.positional.absolute.learned_absolute import LearnedAbsolut
 from lightning_posenc.positional.base import PositionalEncoding, Site
 from lightning_posenc.positional.bias.mlp import in_float32
 from lightning_posenc.positional.bias.t5 import T5Bias
+from lightning_posenc.positional.by_distance import written_out
 from lightning_posenc.positional.resampling import Resize
 
 
@@ -19,8 +20,10 @@ class TUPE(PositionalEncoding):
     each head. The positional terms are the same in all layers.
 
     Source: Ke, He, Liu 2021, "Rethinking Positional Encoding in Language Pre-training",
-    arXiv:2006.15595, and the authors' code. Deviation: parameters that change no weight are left
-    out: the bias of U_K, and the constant that the paper's theta_1 adds to the first token's row.
+    arXiv:2006.15595, and the authors' code. Deviation: left out are the constant that the paper's
+    theta_1 gives to the first token's row, which changes no weight, and the bias of U_K, which
+    changes none without `untie_first`: it adds the same to all keys of a query. With `untie_first`
+    the authors' bias counts, as theta_2 stands in its place at the first key.
 
     Args:
         dims: Sizes of the model.
@@ -71,7 +74,7 @@ class TUPE(PositionalEncoding):
         q, k = self._projected(q_pos, self.query), self._projected(k_pos, self.key)
         bias = q @ k.transpose(-2, -1) * (2 * self.dims.d_head) ** -0.5
         if self.relative is not None:
-            bias = bias + self.relative.prepare(q_pos, k_pos)
+            bias = bias + written_out(self.relative.prepare(q_pos, k_pos))
         if self.theta is None:
             return bias
         from_first, to_first = q_pos[:, None, :, None] == 0, k_pos[:, None, None, :] == 0

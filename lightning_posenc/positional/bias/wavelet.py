@@ -72,12 +72,9 @@ class WaveletBias(OfDistance):
 
     def bias(self, site: Site) -> Tensor:
         values, place = site.prepared
-        values = values.to(site.q.dtype)
-        scale = site.q.shape[-1] ** -0.5
+        q = site.q * self.dims.d_head**-0.5
+        values = values.to(q.dtype)
         if place is None:
-            return (
-                torch.einsum("bhtk,btsk->bhts", site.q, values.expand(len(site.q), -1, -1, -1))
-                * scale
-            )
-        scores = site.q @ values.t() * scale  # (B, H, T, N)
+            return torch.einsum("bhtk,btsk->bhts", q, values.expand(len(q), -1, -1, -1))
+        scores = q @ values.t()  # (B, H, T, N)
         return scores.gather(-1, place.unsqueeze(1).expand(*scores.shape[:3], -1))

@@ -12,6 +12,7 @@ from lightning_posenc.positional.base import Factory
 from lightning_posenc.positional.bias.base import OfDistance
 from lightning_posenc.positional.compose.base import Switch
 from lightning_posenc.positions.randomized import random_subset
+from lightning_posenc.positions.recording import is_recorded
 
 
 class RandomizedDistances(Switch):
@@ -24,8 +25,10 @@ class RandomizedDistances(Switch):
     distances stay the same everywhere in the sequence.
 
     Source: Ruoss et al. 2023, "Randomized Positional Encodings Boost Length Generalization of
-    Transformers", arXiv:2305.16843, as their published code does it for relative encodings and
-    ALiBi. Deviation: one draw serves all layers; `PerLayer` of several draws for each.
+    Transformers", arXiv:2305.16843, for relative encodings and ALiBi. Deviations: one draw serves
+    all layers; `PerLayer` of several draws for each. In a bidirectional model the authors' code
+    clamps an index, so that distance 0 and all of the future share one row; here, as in the paper,
+    a distance to the future is its own.
 
     Args:
         dims: Sizes of the model.
@@ -76,6 +79,11 @@ class _Drawn:
             raise ValueError(
                 "RandomizedDistances: wants whole positions, and got some between them; choose "
                 "positions such as Consecutive"
+            )
+        if is_recorded():
+            raise ValueError(
+                "RandomizedDistances: draws as many distances as occur, anew in every forward, "
+                "which no exported or traced program can: export the encoding by itself"
             )
         longest = int(delta.abs().amax())
         if longest > self.max_distance:

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from lightning_posenc.checks import number, whole
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import PositionalEncoding, Site
+from lightning_posenc.positions.recording import is_recorded
 
 
 class CoPE(PositionalEncoding):
@@ -60,17 +61,29 @@ class CoPE(PositionalEncoding):
 class _SuffixSums(torch.autograd.Function):
     """Torch's own gradient of the same turns the axis four times more."""
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
+    def forward(x: Tensor) -> Tensor:
         return x.flip(-1).cumsum(-1).flip(-1)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        """Nothing is kept: the map is linear."""
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         return grad.cumsum(-1)
 
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor) -> Tensor:
+        return tangent.flip(-1).cumsum(-1).flip(-1)
+
 
 @torch.compiler.allow_in_graph
 def _suffix_sums(x: Tensor) -> Tensor:
     """y_j = Σ_{k>=j} x_k over the last axis."""
+    if is_recorded():  # a program knows no function of Python
+        return x.flip(-1).cumsum(-1).flip(-1)
     result: Tensor = _SuffixSums.apply(x)
     return result

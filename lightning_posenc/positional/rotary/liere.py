@@ -4,14 +4,13 @@ Shapes: B sequences, T tokens, A axes, H heads, K channels of a head, C = K/b bl
 L layers.
 """
 
-import math
-
 import torch
 from torch import Tensor, nn
 
 from lightning_posenc.checks import whole, wrong
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import PositionalEncoding, Site
+from lightning_posenc.positional.rotary.exponential import exponential
 from lightning_posenc.positional.scaling import checked_base
 
 
@@ -86,30 +85,6 @@ class LieRE(PositionalEncoding):
             along = torch.einsum("lahcij,bta->lbhtcij", skew, positions)
             times = along.new_ones(())
         return exponential(along, times).float()
-
-
-def exponential(generators: Tensor, times: Tensor) -> Tensor:
-    """exp(t·G) of skew matrices G (…, b, b) and numbers t (…), which broadcast with each other.
-
-    With the eigenvalues of i·G, a real vector λ, exp(t·G) = V·exp(-i·t·λ)·V*: exact for any t, and
-    many times faster than `torch.matrix_exp`. The gradient divides by no difference of eigenvalues,
-    as that of `torch.linalg.eigh` does, but takes the limit where they coincide (Daleckii, Krein).
-    """
-    values, vectors = torch.linalg.eigh(1j * generators.detach())
-    half = times.detach()[..., None] * values / 2
-    result = (vectors * torch.exp(-2j * half)[..., None, :]) @ vectors.mH
-    # Each gradient comes from a term that is zero.
-    if times.requires_grad:
-        slope = generators.detach() @ result.real.detach()
-        result = result + (times - times.detach())[..., None, None] * slope
-    if generators.requires_grad:
-        mean = half[..., :, None] + half[..., None, :]
-        difference = half[..., :, None] - half[..., None, :]
-        slopes = torch.sinc(difference / math.pi) * torch.exp(-1j * mean)
-        nought = (generators - generators.detach()).to(vectors.dtype)
-        inner = vectors.mH @ nought @ vectors * times.detach()[..., None, None]
-        result = result + vectors @ (inner * slopes) @ vectors.mH
-    return result.real
 
 
 def turned(x: Tensor, by: Tensor) -> Tensor:

@@ -64,7 +64,7 @@ class NTKByParts(Scaling):
             kept = ((turns - low) / (high - low)).clamp(0, 1)
         else:
             low, high = self._ends(base, width)
-            index = torch.arange(len(inv_freq), device=inv_freq.device)
+            index = torch.arange(len(inv_freq), device=inv_freq.device).float()
             kept = 1 - ((index - low) / (high - low)).clamp(0, 1)
         blended = inv_freq * kept + inv_freq / self.factor * (1 - kept)
         return Spectrum(blended, self.temperature)

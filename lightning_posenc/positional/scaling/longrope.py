@@ -66,4 +66,4 @@ class LongRoPE(Scaling):
         if len(factors) != len(inv_freq):
             allowed = f"name one for each of the {len(inv_freq)} pairs of channels"
             raise wrong(self, name, factors, allowed)
-        return torch.tensor(factors, device=inv_freq.device)
+        return inv_freq.new_tensor(factors)

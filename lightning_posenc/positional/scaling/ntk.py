@@ -21,9 +21,9 @@ class NTKAware(Scaling):
     """
 
     def __call__(self, base: float, width: int, positions: Tensor) -> Spectrum:
-        device = positions.device
-        factor = torch.tensor(self.factor, device=device)
-        return Spectrum(geometric(base, width, device) * stretched(self, factor, width))
+        inv_freq = geometric(base, width, positions.device)
+        factor = inv_freq.new_tensor(self.factor)
+        return Spectrum(inv_freq * stretched(self, factor, width))
 
 
 class DynamicNTK(Scaling):
