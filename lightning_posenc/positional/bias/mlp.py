@@ -46,8 +46,7 @@ class ScalarMLP(nn.Module):
 
 def in_float32(module: nn.Linear | nn.LayerNorm, x: Tensor) -> Tensor:
     """Apply a module with its parameters as float32 numbers, whatever they are stored as."""
-    weight, bias = module.weight.float(), module.bias
-    bias = None if bias is None else bias.float()
+    weight, bias = module.weight.float(), None if module.bias is None else module.bias.float()
     if isinstance(module, nn.Linear):
         return F.linear(x, weight, bias)
     return F.layer_norm(x, module.normalized_shape, weight, bias, module.eps)
