@@ -45,7 +45,7 @@ class AccuracyByPosition(L.Callback):
         if outputs.shape != batch.targets.shape or getattr(pl_module, "objective", "") == "masked":
             return
         scored = batch.targets != IGNORE
-        counts = self._counts.setdefault(length, torch.zeros(2, width, device=where.device))
+        counts = self._counts.setdefault(length, where.new_zeros(2, width))
         for row, hit in enumerate((scored & (outputs == batch.targets), scored)):
             counts[row].index_add_(0, where.flatten(), hit.flatten().to(counts.dtype))
 
@@ -53,7 +53,8 @@ class AccuracyByPosition(L.Callback):
         if not self._counts:
             return
         sums = {
-            T: trainer.strategy.reduce(c, reduce_op="sum").cpu() for T, c in self._counts.items()
+            T: trainer.strategy.reduce(c, reduce_op="sum").cpu().double()
+            for T, c in self._counts.items()
         }
         by_position = {T: (right / total) for T, (right, total) in sorted(sums.items())}
         overall = {

@@ -73,7 +73,12 @@ def draw_panel(left: "Axes", right: "Axes", panel: Panel, history: History) -> N
     n_steps = len(history.steps)
     ticks = range(0, n_steps, -(-n_steps // TICKS))
     left.set_xticks(ticks, [str(history.steps[tick]) for tick in ticks])
-    columns = torch.linspace(0, n_steps - 1, min(n_steps, SHOWN_STEPS)).round().long().tolist()
+    columns = (
+        torch.linspace(0, n_steps - 1, min(n_steps, SHOWN_STEPS), dtype=torch.float64)
+        .round()
+        .long()
+        .tolist()
+    )
     height = range(len(layers))
     for column in columns:
         age = (column + 1) / n_steps
@@ -108,7 +113,8 @@ def draw_last(trainer: L.Trainer, name: str, title: str, keys: str, history: His
         return
     rows = [[column[-1] for column in columns.values()] for columns in layers.values()]
     n_columns = max(map(len, rows))
-    values = torch.tensor([row + [math.nan] * (n_columns - len(row)) for row in rows])
+    padded = [row + [math.nan] * (n_columns - len(row)) for row in rows]
+    values = torch.tensor(padded, dtype=torch.float32)
     figure = new_figure(figsize=(2.5 + 0.6 * n_columns, 1.6 + 0.5 * len(rows)))
     ax = figure.subplots()
     image = ax.imshow(values.numpy(), aspect="auto", origin="lower", cmap="viridis", vmin=0)

@@ -45,8 +45,9 @@ class History:
 
     def by_layer(self, pattern: str) -> Tensor:
         """The same as (layers, steps), averaged within layers."""
-        layers = self.layers(pattern).values()
-        return torch.stack([torch.tensor(list(columns.values())).mean(dim=0) for columns in layers])
+        layers = [list(columns.values()) for columns in self.layers(pattern).values()]
+        wide = [torch.tensor(columns, dtype=torch.float32) for columns in layers]
+        return torch.stack([columns.mean(dim=0) for columns in wide])
 
     def as_json(self) -> dict[str, Any]:
         """Everything, as JSON knows it: NaN is null."""

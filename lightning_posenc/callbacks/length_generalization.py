@@ -80,7 +80,7 @@ class LengthGeneralization(AccuracyByPosition):
         ax.legend(fontsize=8, loc="lower left")
         if by_position:
             widest = max(map(len, by_position.values()))
-            grid = torch.full((len(by_position), widest), torch.nan)
+            grid = torch.full((len(by_position), widest), torch.nan, dtype=torch.float32)
             for row, values in enumerate(by_position.values()):
                 grid[row, : len(values)] = torch.tensor(
                     [torch.nan if value is None else value for value in values]

@@ -69,7 +69,7 @@ class _Sums:
         self.means = torch.zeros(4, n_heads, dtype=torch.float64, device=device)
         self.rows = self.means.new_zeros(2, n_heads)  # that see > 0, > 1 keys
         self.squares = self.means.new_zeros(n_heads)
-        self.top = torch.full((n_heads,), -torch.inf, device=device)
+        self.top = torch.full((n_heads,), -torch.inf, dtype=torch.float32, device=device)
         self.of_offset = self.means.new_zeros(n_heads, n_offsets)  # from -(S - 1) on, as ids
         self.pairs = self.means.new_zeros(n_heads, n_offsets)
 
@@ -87,7 +87,7 @@ class _Sums:
         weights = softmax_(logits)
         weights.mul_((n_seen > 0).unsqueeze(-1))
         entropy = attention_entropy(weights)
-        share = entropy / n_seen.clamp(min=2).log()
+        share = entropy / n_seen.clamp(min=2).to(entropy.dtype).log()
         distance = (self.queries[queries, None] - self.keys).abs().to(weights.dtype)
         for index, values in enumerate(
             (

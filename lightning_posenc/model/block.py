@@ -27,7 +27,8 @@ class DropPath(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p == 0:
             return x
-        keep = torch.empty(len(x), *[1] * (x.dim() - 1), device=x.device).bernoulli_(1 - self.p)
+        rows = x.new_empty(len(x), *[1] * (x.dim() - 1), dtype=torch.float32)
+        keep = rows.bernoulli_(1 - self.p)
         return x * (keep / (1 - self.p)).to(x.dtype)
 
 

@@ -5,7 +5,7 @@ Shapes: B sequences, T tokens, D = d_model.
 
 import warnings
 from abc import abstractmethod
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import lightning as L
 import torch
@@ -19,6 +19,7 @@ from lightning_posenc.model.door import check_tokens
 from lightning_posenc.model.encoder import EncoderSpec
 from lightning_posenc.modules import sharding
 from lightning_posenc.modules.global_mean import weighted
+from lightning_posenc.modules.metrics import WideMetrics, wide_by_default
 from lightning_posenc.modules.optim import OptimizerFactory, WarmupCosine, parameter_groups
 from lightning_posenc.modules.resumption import Resumption
 from lightning_posenc.modules.scheduling import (
@@ -105,7 +106,7 @@ class EncoderModule(L.LightningModule):
         self.positional_frozen_steps = positional_frozen_steps
         self.compile_options = {} if compile is True else compile  # False: not compiled
         self._is_compiled = False
-        self.metrics = nn.ModuleDict()  # "val" and "test/len_<T>" -> name -> Metric
+        self.metrics = nn.ModuleDict()  # "val" and "test/len_<T>" -> WideMetrics
 
     @property
     def positional(self) -> PositionalEncoding:
@@ -232,31 +233,30 @@ class EncoderModule(L.LightningModule):
     def _evaluate(self, group: str, batch: Batch, batch_idx: int) -> Tensor:
         loss, logits, targets = self.score(batch, batch_idx)
         if group not in self.metrics:
-            made = nn.ModuleDict({"loss": MeanMetric(), **self.new_metrics()})
-            self.metrics[group] = made.to(self.device)
-        metrics: Any = self.metrics[group]
+            self.metrics[group] = WideMetrics(self._new_metrics, self.device)
         predictions = logits.argmax(dim=-1)
-        for name, metric in metrics.items():
-            if name == "loss":
-                n_scored = _n_scored(targets)
-                # The mean over no targets is NaN, which a weight of 0 would not take away.
-                metric.update(torch.where(n_scored > 0, loss, 0.0), weight=n_scored)
-            else:
-                metric.update(predictions, targets)
+        with wide_by_default():
+            for name, metric in cast(WideMetrics, self.metrics[group]).named():
+                if name == "loss":
+                    n_scored = _n_scored(targets)
+                    # The mean over no targets is NaN, which a weight of 0 would not take away.
+                    metric.update(torch.where(n_scored > 0, loss, 0.0), weight=n_scored)
+                else:
+                    metric.update(predictions, targets)
         return predictions
 
+    def _new_metrics(self) -> dict[str, Metric]:
+        return {"loss": MeanMetric(), **self.new_metrics()}
+
     def _log_metrics(self, stage: Stage) -> None:
-        for group, metrics in self.metrics.items():
+        for group, made in self.metrics.items():
             if group.split("/")[0] != stage:
                 continue
-            suffix = group.removeprefix(stage)
-            # torchmetrics reduces over ranks in compute().
-            values = {name: metric.compute() for name, metric in metrics.items()}  # type: ignore[operator]
-            for name, value in self.with_derived(values).items():
+            suffix, metrics = group.removeprefix(stage), cast(WideMetrics, made)
+            for name, value in self.with_derived(metrics.compute()).items():
                 # Said to Lightning, which warns: every rank has the same value already.
                 self.log(f"{stage}/{name}{suffix}", value, sync_dist=True)
-            for metric in metrics.values():  # type: ignore[operator]
-                metric.reset()
+            metrics.reset()
 
 
 def _n_scored(targets: Tensor) -> Tensor:

@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
 
@@ -16,6 +15,7 @@ from lightning_posenc.data.batch import Batch
 from lightning_posenc.model.encoder import EncoderSpec
 from lightning_posenc.modules.base import HEAD_STD, EncoderModule
 from lightning_posenc.modules.exact_match import ExactMatch
+from lightning_posenc.modules.loss import cross_entropy
 from lightning_posenc.tasks import IGNORE
 
 
@@ -48,8 +48,7 @@ class Classifier(EncoderModule):
 
     def score(self, batch: Batch, batch_idx: int) -> tuple[Tensor, Tensor, Tensor]:
         logits = self.logits(batch)
-        loss = F.cross_entropy(logits.flatten(0, -2), batch.targets.flatten(), ignore_index=IGNORE)
-        return loss, logits, batch.targets
+        return cross_entropy(logits, batch.targets), logits, batch.targets
 
     def new_metrics(self) -> dict[str, Metric]:
         return {"acc": MulticlassAccuracy(self.n_classes, average="micro", ignore_index=IGNORE)}
@@ -91,7 +90,8 @@ class SequenceClassifier(Classifier):
             "first": (index == 0).expand(len(h), -1),
             "last": index == ends[:, None] - 1,
         }[self.pooling]
-        share = (chosen / chosen.sum(dim=1, keepdim=True).clamp(min=1)).to(h.dtype)
+        n_chosen = chosen.sum(dim=1, keepdim=True).clamp(min=1)
+        share = (chosen.float() / n_chosen).to(h.dtype)
         return self.head(torch.einsum("bt,btd->bd", share, h))
 
 

@@ -31,4 +31,4 @@ class ExactMatch(Metric):
 
     def compute(self) -> Tensor:
         """The share, NaN if no sequence counts."""
-        return self.right / self.total
+        return self.right.float() / self.total

@@ -18,5 +18,5 @@ def weighted(loss: Tensor, n_scored: Tensor, world_size: int) -> Tensor:
     """
     total = n_scored.clone()
     all_reduce(total)
-    weight = n_scored * world_size / total.clamp(min=1)
+    weight = (n_scored * world_size).float() / total.clamp(min=1)
     return torch.where(n_scored > 0, loss, 0.0) * weight

@@ -14,6 +14,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from lightning_posenc.data.batch import Batch
 from lightning_posenc.model.encoder import EncoderSpec
 from lightning_posenc.modules.base import HEAD_STD, EncoderModule
+from lightning_posenc.modules.loss import cross_entropy
 from lightning_posenc.tasks import IGNORE
 
 
@@ -65,8 +66,7 @@ class LanguageModel(EncoderModule):
         if self.objective == "masked":
             tokens, targets = self._hide(tokens, batch_idx)
         logits = self._logits(tokens, batch)
-        loss = F.cross_entropy(logits.flatten(0, -2), targets.flatten(), ignore_index=IGNORE)
-        return loss, logits, targets
+        return cross_entropy(logits, targets), logits, targets
 
     def new_metrics(self) -> dict[str, Metric]:
         return {"acc": MulticlassAccuracy(self.vocab_size, average="micro", ignore_index=IGNORE)}
@@ -88,5 +88,6 @@ class LanguageModel(EncoderModule):
     def _hide(self, tokens: Tensor, batch_idx: int) -> tuple[Tensor, Tensor]:
         """Mask tokens (B, T); the targets are what was hidden, IGNORE elsewhere."""
         generator = None if self.training else torch.Generator().manual_seed(batch_idx)
-        hidden = torch.rand(tokens.shape, generator=generator).to(tokens.device) < self.mask_share
+        share = torch.rand(tokens.shape, generator=generator, dtype=torch.float32, device="cpu")
+        hidden = share.to(tokens.device) < self.mask_share
         return tokens.masked_fill(hidden, self.vocab_size), tokens.masked_fill(~hidden, IGNORE)

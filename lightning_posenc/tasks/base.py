@@ -2,8 +2,10 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import ClassVar, Literal, NamedTuple
 
+import torch
 from torch import Tensor
 
 from lightning_posenc.checks import whole
@@ -118,7 +120,10 @@ def generate(task: Task, seed: int, split: str, index: Tensor, length: int) -> S
     Raises:
         ValueError: if the task cannot make that length.
     """
-    return task.sample(Draws(seed, split, index), length)
+    # Of NumPy's numbers, so on the CPU, also where torch.set_default_device says otherwise.
+    elsewhere = torch.get_default_device().type != "cpu"
+    with torch.device("cpu") if elsewhere else nullcontext():
+        return task.sample(Draws(seed, split, index), length)
 
 
 def place(tokens: Tensor, positions: Tensor, token: int) -> Tensor:

@@ -83,9 +83,9 @@ class Mixture(Task):
     def bag_of_tokens_bound(self, length: int) -> float:
         """The tasks' bounds, each weighted by how many scored answers it brings."""
         counts = torch.stack([self._scored(task, length) for task in self.tasks])
-        bounds = torch.tensor([task.bag_of_tokens_bound(length) for task in self.tasks])
+        bounds = [task.bag_of_tokens_bound(length) for task in self.tasks]
         answers = self.share * counts
-        return float((answers * bounds).sum() / answers.sum())
+        return float((answers * answers.new_tensor(bounds)).sum() / answers.sum())
 
     @staticmethod
     def _scored(task: Task, length: int) -> Tensor:

@@ -65,7 +65,7 @@ class WaveletBias(OfDistance):
     def at(self, delta: Tensor) -> Tensor:
         """The wavelets at float32 distances of any shape: (*delta.shape, K)."""
         n_shifts = self.dims.d_head // self.n_scales
-        scales = 2.0 ** torch.arange(self.n_scales, device=delta.device)
+        scales = 2 ** torch.arange(self.n_scales, device=delta.device).float()
         shifts = torch.arange(n_shifts, device=delta.device)
         u = (delta[..., None, None] - shifts) / scales[:, None]
         return ((1 - u.square()) * torch.exp(-u.square() / 2)).flatten(-2)

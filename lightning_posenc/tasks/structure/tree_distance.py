@@ -48,7 +48,7 @@ class TreeDistance(Task):
         mark = draws.integers(0, length)[:, None]
         rows = torch.arange(len(mark))
         # 1 at each node's ancestors and itself: those of its parent, and the node.
-        lineage = torch.eye(length).repeat(len(mark), 1, 1)
+        lineage = torch.eye(length, dtype=torch.float32).repeat(len(mark), 1, 1)
         flat = lineage.view(-1, length)
         for node, parent in enumerate((parents + length * rows[:, None]).unbind(1), start=1):
             lineage[:, node] += flat.index_select(0, parent)
