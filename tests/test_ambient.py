@@ -190,9 +190,7 @@ def test_half_and_double_precision_stay_near_float32(case: Case, precision: str)
     with plugin.module_init_context():
         model = encoder(case, causal=True)
     dtypes = {parameter.dtype for parameter in model.parameters()}
-    assert dtypes == {plugin.convert_input(torch.ones(1)).dtype}, (
-        "parameters have the default dtype"
-    )
+    assert dtypes <= {plugin.convert_input(torch.ones(1)).dtype}  # as torch's own modules
     model = plugin.convert_module(model)
     exact = encoder(case, causal=True)
     exact.load_state_dict(model.state_dict())

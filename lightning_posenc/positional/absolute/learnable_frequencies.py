@@ -60,4 +60,5 @@ def log_frequencies(of: object, width: int, base: float) -> Tensor:
     """
     if width % 2:
         raise wrong(of, "d_model", width, "be even: channels are taken in pairs")
-    return -math.log(checked_base(of, base)) * torch.arange(0, width, 2) / width
+    step = -math.log(checked_base(of, base)) / width
+    return (torch.arange(0, width, 2).float() * step).to(torch.get_default_dtype())

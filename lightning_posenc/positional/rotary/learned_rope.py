@@ -40,8 +40,9 @@ class LearnedRoPE(Rotary):
     ) -> None:
         super().__init__(dims, layout)
         layers, heads = 1 if shared else dims.n_layers, dims.n_heads if per_head else 1
-        start = geometric(checked_base(self, base), dims.d_head, torch.device("cpu"))
-        self.inv_freq = nn.Parameter(start.repeat(layers, heads, 1))
+        start = geometric(checked_base(self, base), dims.d_head, torch.get_default_device())
+        start = start.repeat(layers, heads, 1).to(torch.get_default_dtype())
+        self.inv_freq = nn.Parameter(start)
         self.shared = shared
 
     def spectrum(self, positions: Tensor) -> Spectrum:

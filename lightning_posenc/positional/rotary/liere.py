@@ -56,10 +56,11 @@ class LieRE(PositionalEncoding):
             raise wrong(self, "block", block, allowed)
         layers, heads = dims.n_layers if per_layer else 1, dims.n_heads if per_head else 1
         blocks = dims.d_head // block
-        scale = block**-0.5 * checked_base(self, base) ** (-torch.arange(blocks) / blocks)
+        share = torch.arange(blocks).float() / blocks
+        scale = block**-0.5 * checked_base(self, base) ** -share
         # The entries above the diagonals.
         start = torch.randn(layers, axes, heads, blocks, block * (block - 1) // 2)
-        self.generators = nn.Parameter(start * scale[:, None])
+        self.generators = nn.Parameter(start * scale[:, None].to(start.dtype))
 
     def prepare(self, q_pos: Tensor, k_pos: Tensor) -> tuple[Tensor, Tensor]:
         """Rotations (L|1, B|1, H|1, T, C, b, b) of queries and of keys."""
