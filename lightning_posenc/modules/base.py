@@ -246,7 +246,8 @@ class EncoderModule(L.LightningModule):
         return predictions
 
     def _new_metrics(self) -> dict[str, Metric]:
-        return {"loss": MeanMetric(), **self.new_metrics()}
+        # A loss that is not a number shall be seen: torchmetrics would leave it out of the mean.
+        return {"loss": MeanMetric(nan_strategy="disable"), **self.new_metrics()}
 
     def _log_metrics(self, stage: Stage) -> None:
         for group, made in self.metrics.items():

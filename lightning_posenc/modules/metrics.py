@@ -38,7 +38,7 @@ class WideMetrics(nn.ModuleDict):
     """
 
     def __init__(self, make: Callable[[], Mapping[str, Metric]], device: torch.device) -> None:
-        with wide_by_default():
+        with wide_by_default(), torch.inference_mode(False):
             super().__init__({name: metric.to(device) for name, metric in make().items()})
         for name, metric in self.named():
             for state, value in metric.metric_state.items():
@@ -60,8 +60,10 @@ class WideMetrics(nn.ModuleDict):
 
     def reset(self) -> None:
         """Start counting anew."""
-        for _, metric in self.named():
-            metric.reset()
+        # Lightning validates in inference mode, but not within a fit: states serve in both.
+        with torch.inference_mode(False):
+            for _, metric in self.named():
+                metric.reset()
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
         # What .to(), .bfloat16(), .cuda() … call: torchmetrics lets .to(dtype) through.
