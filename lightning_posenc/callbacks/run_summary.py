@@ -23,7 +23,7 @@ from lightning_posenc.run_directory import CONFIG, SUMMARY
 from lightning_posenc.untrusted import read_json
 from lightning_posenc.whole_files import whole_file
 
-_METRICS = "lightning_posenc_metrics"
+METRICS = "lightning_posenc_metrics"
 _COST = ("seconds_per_step", "peak_memory_mb", "peak_memory_of", "device")
 PACKAGES = ("lightning_posenc", "torch", "lightning", "torchmetrics", "datasets")
 
@@ -104,13 +104,13 @@ class RunSummary(L.Callback):
     ) -> None:
         self._times.pause()
         self._collect(trainer)
-        checkpoint[_METRICS] = dict(self._metrics)
+        checkpoint[METRICS] = dict(self._metrics)
 
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         if self._fits:  # a run that was stopped after its last step will not train again
-            self._metrics = dict(checkpoint.get(_METRICS, {}))
+            self._metrics = dict(checkpoint.get(METRICS, {}))
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         memory, of = _peak_memory(pl_module.device)

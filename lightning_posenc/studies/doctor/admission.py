@@ -3,15 +3,22 @@
 import copy
 from typing import Any
 
-from lightning_posenc.data import Batch
+from lightning_posenc.data import Batch, SyntheticData
 from lightning_posenc.modules import EncoderModule
-from lightning_posenc.studies.doctor.patient import N_SCORED, OwnPatient
+from lightning_posenc.studies.doctor.patient import N_SCORED, OwnPatient, Recorded
 
 LONGER = (2, 4)  # times the trained length, tried even if no config asks for it
 MOST_TOKENS = 4096  # of a longer sequence
 
 
-def admit(module: EncoderModule, data: Any, name: str, steps: int | None) -> OwnPatient:
+def admit(
+    module: EncoderModule,
+    data: Any,
+    name: str,
+    steps: int | None,
+    recorded: Recorded | None = None,
+    rate: float | None = None,
+) -> OwnPatient:
     """Take in a model of this package and the first sequences of its data.
 
     Args:
@@ -19,6 +26,8 @@ def admit(module: EncoderModule, data: Any, name: str, steps: int | None) -> Own
         data: Its datamodule, prepared and set up.
         name: What the page calls it.
         steps: Optimizer steps that it was trained for; None if nobody knows.
+        recorded: What the last validation said while it was trained; None if nobody knows.
+        rate: Learning rate that it was trained at, before its schedule; None if nobody knows.
     """
     module.eval()
     batches = _taken(data.val_dataloader())
@@ -32,7 +41,21 @@ def admit(module: EncoderModule, data: Any, name: str, steps: int | None) -> Own
             if found:
                 others[length] = found
     bounds: dict[int, float] = getattr(data, "bag_of_tokens_bounds", dict)()
-    return OwnPatient(module, batches, name, steps, others, asked, trained, bounds.get(trained))
+    return OwnPatient(
+        module,
+        batches,
+        name,
+        steps,
+        others,
+        asked,
+        trained,
+        bounds.get(trained),
+        training=data.train_dataloader,
+        validation=data.val_dataloader,
+        endless=isinstance(data, SyntheticData),
+        recorded=recorded,
+        rate=rate,
+    )
 
 
 def _taken(loader: Any) -> list[Batch]:

@@ -6,8 +6,9 @@ from typing import Any
 import torch
 
 from lightning_posenc import checkpoint_io, run_directory
+from lightning_posenc.callbacks.run_summary import METRICS
 from lightning_posenc.studies.doctor.admission import admit
-from lightning_posenc.studies.doctor.patient import OwnPatient
+from lightning_posenc.studies.doctor.patient import OwnPatient, Recorded
 from lightning_posenc.training import OPTIONS, TrainingCLI
 
 
@@ -36,6 +37,7 @@ def build(args: list[str]) -> tuple[OwnPatient, Path | None]:
     cli = Builder(save_config_callback=None, args=["test", *args], **OPTIONS)
     ckpt_path = cli.given.get("ckpt_path")
     steps, name, directory = 0, "an untrained model", None
+    recorded, rate = None, None
     if files := [Path(str(path)).stem for path in cli.given.get("config") or ()]:
         name = f"{files[0]}, untrained"
     if ckpt_path:
@@ -44,10 +46,25 @@ def build(args: list[str]) -> tuple[OwnPatient, Path | None]:
             raise ValueError(f"{ckpt_path} is sharded: diagnose a checkpoint that is one file")
         _load(cli.model, checkpoint["state_dict"], str(ckpt_path))
         steps, name = checkpoint["global_step"], str(ckpt_path)
+        recorded, rate = _recorded(checkpoint), _rate(checkpoint)
         directory = run_directory.resume_directory(Path(ckpt_path))
     cli.datamodule.prepare_data()
     cli.datamodule.setup("test")
-    return admit(cli.model, cli.datamodule, name, steps), directory
+    return admit(cli.model, cli.datamodule, name, steps, recorded, rate), directory
+
+
+def _recorded(checkpoint: dict[str, Any]) -> Recorded | None:
+    """What the last validation before the checkpoint said."""
+    metrics = checkpoint.get(METRICS)
+    found = [metrics.get(f"val/{name}") for name in ("acc", "loss")] if metrics else [None]
+    return Recorded(*found) if all(isinstance(each, float) for each in found) else None
+
+
+def _rate(checkpoint: dict[str, Any]) -> float | None:
+    """The greatest learning rate of the schedule; None if the checkpoint holds no optimizer."""
+    states = checkpoint.get("optimizer_states") or []
+    groups = [group for state in states for group in state["param_groups"]]
+    return max((float(group.get("initial_lr", group["lr"])) for group in groups), default=None)
 
 
 def _load(model: torch.nn.Module, state: dict[str, Any], name: str) -> None:

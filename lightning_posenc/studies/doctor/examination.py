@@ -20,7 +20,9 @@ from lightning_posenc.diagnostics.statistics import summarise
 from lightning_posenc.positional import PositionalEncoding
 from lightning_posenc.studies.catalogue import HOOKS
 from lightning_posenc.studies.doctor.costs import Cost, measure_cost
+from lightning_posenc.studies.doctor.evaluation import Evaluation, measure_evaluation
 from lightning_posenc.studies.doctor.gradients import Gradients, measure_gradients
+from lightning_posenc.studies.doctor.leaks import Leaks, measure_leaks
 from lightning_posenc.studies.doctor.lengths import Lengths, measure_lengths
 from lightning_posenc.studies.doctor.order import Order, measure_order
 from lightning_posenc.studies.doctor.patient import OwnPatient, Patient
@@ -73,6 +75,9 @@ class Examination(NamedTuple):
         pre_norm: Whether norms come before the branches; None if nobody knows.
         options: Arguments that the encoding's constructor takes, and their defaults.
         hooks: Hooks that the encoding overrides.
+        evaluation: Scores at the trained length, as it is and under treatments.
+        leaks: Whether tokens read what they must not.
+        rate: Learning rate that it was trained at; None if nobody knows.
     """
 
     name: str
@@ -96,6 +101,9 @@ class Examination(NamedTuple):
     lengths: Lengths
     precision: Precision | None
     cost: Cost
+    evaluation: Evaluation | None = None
+    leaks: Leaks | None = None
+    rate: float | None = None
 
 
 def examine(patient: Patient) -> Examination:
@@ -138,6 +146,9 @@ def examine(patient: Patient) -> Examination:
             lengths=measure_lengths(patient),
             precision=measure_precision(own) if own else None,
             cost=measure_cost(patient, seen.attention),
+            evaluation=measure_evaluation(own) if own and finite else None,
+            leaks=measure_leaks(own) if own and finite else None,
+            rate=own.rate if own else None,
         )
 
 

@@ -38,8 +38,8 @@ class Gradients(NamedTuple):
         agreement: ‖mean gradient‖² / mean ‖gradient‖² over N_BATCHES batches for the positional
             parameters: 1 if all agree, 1/N_BATCHES if it is noise. None if there are none.
         strength: What the encoding adds, by channel and layer: `embed` relative to the size of the
-            stream, the others in logits. Standard deviation over the keys of a query, root mean
-            square over queries.
+            stream, `transform` relative to the spread of the logits without it, the others in
+            logits. Standard deviation over the keys of a query, root mean square over queries.
     """
 
     loss: float
@@ -133,8 +133,9 @@ def _embed(
 def _transform(causal: bool, note: Note, original: Any, site: Site) -> Any:
     q, k = original(site)
     if q is not site.q or k is not site.k:
-        change = _logits(q, k) - _logits(site.q, site.k)
-        note(site.layer, _spread(change * site.q.shape[-1] ** -0.5, causal))
+        plain = _logits(site.q, site.k)
+        size, change = _spread(plain, causal), _spread(_logits(q, k) - plain, causal)
+        note(site.layer, change / size if size else math.inf)
     return q, k
 
 

@@ -2,12 +2,10 @@
 
 from typing import NamedTuple
 
-import torch
-
-from lightning_posenc.data import Batch
 from lightning_posenc.positional import PositionalEncoding
 from lightning_posenc.studies.catalogue import FAR, example_positions
 from lightning_posenc.studies.doctor.patient import OtherPatient, OwnPatient, Patient
+from lightning_posenc.studies.doctor.scores import answers, score
 
 
 class Lengths(NamedTuple):
@@ -17,7 +15,8 @@ class Lengths(NamedTuple):
         trained: Longest length of training, or of what was examined.
         limit: Most tokens that the model serves; None for any number.
         bound: Best accuracy without order at the trained length; None if nobody knows.
-        accuracy: Share of scored targets that are right, by length; empty without targets.
+        accuracy: Share of scored targets that are right, by length; without those lengths at which
+            none is scored.
         refused: Lengths that the model refused.
         asked: Lengths that the data is configured to test.
         tokens: Tokens of a sequence of each length.
@@ -42,9 +41,12 @@ def measure_lengths(patient: Patient) -> Lengths:
     batches = {patient.trained_length: list(patient.batches), **patient.others}
     for length, of_length in sorted(batches.items()):
         try:
-            accuracy[length] = _accuracy(patient, of_length)
+            found = score(answers(patient.module, of_length))
         except ValueError:
             refused.append(length)
+            continue
+        if found is not None:
+            accuracy[length] = found.accuracy
     return Lengths(
         patient.trained_length,
         longest(patient.module.positional),
@@ -73,14 +75,3 @@ def longest(encoding: PositionalEncoding) -> int | None:
         middle = (low + high) // 2
         low, high = (middle, high) if serves(middle) else (low, middle)
     return low
-
-
-@torch.no_grad()
-def _accuracy(patient: OwnPatient, batches: list[Batch]) -> float:
-    right, scored = 0, 0
-    for index, batch in enumerate(batches):
-        _, logits, targets = patient.module.score(batch, index)
-        real = targets >= 0
-        right += int((logits.argmax(dim=-1) == targets)[real].sum())
-        scored += int(real.sum())
-    return right / scored

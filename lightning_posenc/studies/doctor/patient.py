@@ -4,9 +4,9 @@ Shapes: B sequences, T tokens, D = d_model.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
@@ -16,6 +16,13 @@ from lightning_posenc.modules import EncoderModule
 
 N_SEQUENCES = 32  # looked at by layer
 N_SCORED = 256  # of which the accuracy at a length is a mean
+
+
+class Recorded(NamedTuple):
+    """What a checkpoint says of its last validation: accuracy in [0, 1], loss in nats."""
+
+    accuracy: float
+    loss: float
 
 
 class Patient(ABC):
@@ -61,6 +68,11 @@ class OwnPatient(Patient):
         asked: Which of those lengths the data is configured to test.
         trained_length: Longest length of training in the data's unit.
         bound: Best accuracy without order at the trained length; None if nobody knows.
+        training: Gives batches to train on, in the order of training.
+        validation: Gives all batches of the validation data.
+        endless: Whether the training data never repeat.
+        recorded: What the last validation said while it was trained; None if nobody knows.
+        rate: Learning rate that it was trained at, before its schedule; None if nobody knows.
     """
 
     module: EncoderModule
@@ -71,6 +83,11 @@ class OwnPatient(Patient):
     asked: tuple[int, ...] = ()
     trained_length: int = 0
     bound: float | None = None
+    training: Callable[[], Iterable[Batch]] = tuple
+    validation: Callable[[], Iterable[Batch]] = tuple
+    endless: bool = False
+    recorded: Recorded | None = None
+    rate: float | None = None
 
     def __post_init__(self) -> None:
         self.observed = self.module

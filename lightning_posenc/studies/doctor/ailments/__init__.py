@@ -1,9 +1,10 @@
-"""The thirteen ailments, and what the doctor says about each."""
+"""The sixteen ailments, and what the doctor says about each."""
 
 from lightning_posenc.studies.doctor.ailments.attention import ALIKE, ENTROPY
 from lightning_posenc.studies.doctor.ailments.base import Ailment, Finding, Remedy, Verdict
 from lightning_posenc.studies.doctor.ailments.depth import RANK, UNSTABLE
 from lightning_posenc.studies.doctor.ailments.engineering import COST, PRECISION
+from lightning_posenc.studies.doctor.ailments.evaluation import EVALUATION, LEAKS, NOT_LEARNED
 from lightning_posenc.studies.doctor.ailments.gradient import GRADIENT
 from lightning_posenc.studies.doctor.ailments.length import (
     FAILS_LONGER,
@@ -14,6 +15,7 @@ from lightning_posenc.studies.doctor.ailments.signal import CANNOT_ADAPT, FADES,
 from lightning_posenc.studies.doctor.examination import Examination
 
 AILMENTS = (
+    EVALUATION, LEAKS, NOT_LEARNED,  # first: what they find puts all else into doubt
     FADES, CANNOT_ADAPT, ALIKE, UNTRAINED_ROWS_USED, HARD_MAXIMUM, GRADIENT, ENTROPY, RANK,
     UNSTABLE, IGNORES_ORDER, FAILS_LONGER, PRECISION, COST,
 )  # fmt: skip

@@ -7,14 +7,19 @@ from lightning_posenc.studies.doctor.ailments.base import (
     Finding,
     Remedy,
     at_bound,
+    fallen,
+    healing,
     healthy,
     ill,
     is_trained,
+    learned,
+    may_blame,
     not_applicable,
     not_judged,
     watch,
 )
 from lightning_posenc.studies.doctor.examination import Examination
+from lightning_posenc.studies.doctor.treatments import LOGITS
 
 ALIKE_WATCH = 0.95  # similarity of neighbouring layers, everywhere
 ALIKE_ILL = 0.99
@@ -22,6 +27,7 @@ UNIFORM = 0.98  # normalised entropy
 COLLAPSED = 0.1
 LOGIT_WATCH = 60.0  # largest logit
 LOGIT_ILL = 100.0
+MANY = 0.25  # of the heads of a layer: one of four
 
 _QK_NORM = Remedy("--model.encoder.qk_norm=true", "logits stay bounded")
 _SIGMA = Remedy("--model.encoder.sigma_reparam=true", "weights of a learned spectral norm")
@@ -55,6 +61,10 @@ def _alike(e: Examination) -> Finding:
     )
     if is_trained(e) is False:
         return healthy(f"{said}; untrained, they may be", **shown)
+    if learned(e) and not fallen(e):
+        return healthy(f"{said}, and the task is learned all the same", **shown)
+    if not may_blame(e):
+        return not_judged(f"{said}; it has learned nothing yet: see 16", **shown)
     if least >= ALIKE_ILL and e.n_layers > 2 and is_trained(e):
         return ill(said, *remedies, **shown)
     if least >= ALIKE_WATCH and e.n_layers > 2:
@@ -65,20 +75,39 @@ def _alike(e: Examination) -> Finding:
 def _entropy(e: Examination) -> Finding:
     if e.attention is None:
         return not_judged("attention was not seen")
-    entropy = [mean(heads) for heads in e.attention.normalised_entropy]
-    logits = [max(heads) for heads in e.attention.max_logit]
-    shown = {"normalised_entropy": entropy, "largest_logit": logits}
+    by_head, logits = e.attention.normalised_entropy, e.attention.max_logit
+    entropy = [value for heads in by_head for value in heads]
+    largest = max(value for heads in logits for value in heads)
+    collapsed = [
+        [share < COLLAPSED and top > LOGIT_ILL for share, top in zip(*heads, strict=True)]
+        for heads in zip(by_head, logits, strict=True)
+    ]
+    shown = {
+        "normalised_entropy": [mean(heads) for heads in by_head],
+        "least_of_a_head": [min(heads) for heads in by_head],
+        "largest_logit": [max(heads) for heads in logits],
+        "collapsed_heads": [float(sum(heads)) for heads in collapsed],
+    }
     said = (
-        f"attention's entropy is {min(entropy):.2f}–{max(entropy):.2f} of the greatest possible, "
-        f"the largest logit {max(logits):.3g}"
+        f"the entropy of a head's attention is {min(entropy):.2f}–{max(entropy):.2f} of the "
+        f"greatest possible, the largest logit {largest:.3g}"
     )
-    collapsed = [h < COLLAPSED and top > LOGIT_ILL for h, top in zip(entropy, logits, strict=True)]
-    if any(collapsed):
-        return ill(f"collapsed: {said}", _QK_NORM, _SIGMA, **shown)
-    if max(logits) > LOGIT_WATCH:
+    n = sum(map(sum, collapsed))
+    if n and max(sum(heads) / len(heads) for heads in collapsed) >= MANY:
+        said = f"{n} of {len(entropy)} heads are collapsed: {said}"
+        return ill(said, _QK_NORM, _SIGMA, **shown)
+    best = healing(e)
+    if best is not None and best.fault == LOGITS:
+        return ill(
+            f"logits are of a wrong size: with {best.name} the accuracy is "
+            f"{best.score.accuracy:.3f}; {said}",
+            _QK_NORM,
+            **shown,
+        )
+    if largest > LOGIT_WATCH:
         return watch(said, _QK_NORM, _SIGMA, **shown)
     if min(entropy) >= UNIFORM and is_trained(e):
-        found = ill if at_bound(e) else watch
+        found = ill if at_bound(e) and may_blame(e) else watch
         return found(f"uniform: {said}", _QK_NORM, **shown)
     return healthy(said, **shown)
 

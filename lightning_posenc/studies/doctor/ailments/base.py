@@ -5,10 +5,17 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
+from lightning_posenc.studies.doctor.evaluation import Treated
 from lightning_posenc.studies.doctor.examination import Examination
 
 TRAINED = 100  # optimizer steps from which on a model is judged as a trained one
 AT_BOUND = 0.15  # of the way from the bound without order to 1: no better than blind to order
+MOVED = 0.02  # by how much training moves known entries; docs/diagnose.md says where it is from
+LEARNED = 0.9  # loss over that of the best single answer
+HEALED = 0.5  # of the way to 1 that a treatment by degrees takes the accuracy
+CERTAIN = 5  # standard errors
+FALLEN = 0.1  # of the accuracy, since the last validation
+FALLEN_SHARE = 0.15  # of what it was above a guess
 
 
 class Verdict(StrEnum):
@@ -89,15 +96,18 @@ def _named(by_layer: dict[str, list[float]]) -> dict[str, list[float]]:
     return {name.replace("_", " "): values for name, values in by_layer.items()}
 
 
-def is_trained(examination: Examination) -> bool | None:
-    """Whether the model was trained for long enough to be judged as such; None: nobody knows."""
-    return None if examination.steps is None else examination.steps >= TRAINED
-
-
 def accuracy(examination: Examination) -> float | None:
     """At the trained length; None if there are no targets."""
     lengths = examination.lengths
     return lengths.accuracy.get(lengths.trained)
+
+
+def floor(examination: Examination) -> float | None:
+    """Accuracy that needs no order: the bound; or, if nobody knows it or it is 1, a guess's."""
+    bound = examination.lengths.bound
+    if bound is not None and bound < 1:
+        return bound
+    return examination.evaluation.guess.accuracy if examination.evaluation else None
 
 
 def at_bound(examination: Examination) -> bool:
@@ -106,3 +116,86 @@ def at_bound(examination: Examination) -> bool:
     if not is_trained(examination) or bound is None or reached is None:
         return False
     return bound < 1 and reached < bound + AT_BOUND * (1 - bound)
+
+
+def above_guess(examination: Examination) -> bool:
+    """Whether the accuracy is clearly above that of the best single answer."""
+    found = examination.evaluation
+    return found is not None and (
+        found.score.accuracy > found.guess.accuracy + CERTAIN * found.score.error
+    )
+
+
+def learned(examination: Examination) -> bool:
+    """Whether the score itself shows that the model was trained and works."""
+    found, bound = examination.evaluation, examination.lengths.bound
+    if found is None:
+        return False
+    if bound is not None and bound < 1:
+        return found.score.accuracy >= bound + AT_BOUND * (1 - bound)
+    return found.score.loss < LEARNED * found.guess.loss and above_guess(examination)
+
+
+def knows_something(examination: Examination) -> bool:
+    """Whether the loss is below that of the best single answer, by order or without."""
+    found = examination.evaluation
+    return found is not None and found.score.loss < LEARNED * found.guess.loss
+
+
+def fallen(examination: Examination) -> bool:
+    """Whether the score is far below what the last validation said."""
+    found = examination.evaluation
+    if found is None or found.recorded is None or found.confirmed is None:
+        return False
+    now, then = found.confirmed, found.recorded.accuracy
+    least = max(FALLEN, FALLEN_SHARE * (then - found.guess.accuracy), CERTAIN * now.error)
+    return then - now.accuracy > least
+
+
+def healing(examination: Examination) -> Treated | None:
+    """The treatment that makes the score right again, if there is one."""
+    found = examination.evaluation
+    if found is None or found.before is None or not found.treated:
+        return None
+    before, guess = found.before, found.guess
+    best = max(found.treated, key=lambda each: each.score.accuracy - each.score.loss * 1e-3)
+    after = best.score
+    gained = after.accuracy - before.accuracy
+    least = max(FALLEN, FALLEN_SHARE * (after.accuracy - guess.accuracy))
+    if gained < max(least, CERTAIN * max(before.error, after.error)) or after.loss >= before.loss:
+        return None
+    if not best.gradual or gained >= HEALED * (1 - before.accuracy):
+        return best
+    awakens = before.loss > guess.loss and after.loss < LEARNED * guess.loss
+    return best if awakens else None
+
+
+def moved_enough(examination: Examination) -> bool:
+    """Whether training moved the weights as far as learning does."""
+    found, steps = examination.evaluation, examination.steps
+    if steps is None or steps < TRAINED:
+        return False
+    return found is None or found.moved is None or found.moved >= MOVED
+
+
+def is_trained(examination: Examination) -> bool | None:
+    """Whether the model was trained for long enough to be judged as such; None: nobody knows."""
+    if examination.steps is None:
+        return None
+    if examination.steps and (learned(examination) or fallen(examination)):
+        return True
+    return moved_enough(examination)
+
+
+def may_blame(examination: Examination) -> bool:
+    """Whether data, labels and steps are cleared, so that a part of the model can be at fault.
+
+    They are where the model has learned something, be it without order, or a small fresh model
+    learns from the same data at once.
+    """
+    found = examination.evaluation
+    if found is None:
+        return True
+    if learned(examination) or knows_something(examination) or fallen(examination):
+        return True
+    return found.trial is not None and found.trial.learned

@@ -22,6 +22,7 @@ GROWTH_WATCH = 30.0  # from the first block to the last
 GROWTH_ILL = 100.0
 GRADIENT_WATCH = 1e3  # of the greatest gradient by depth over the least
 GRADIENT_ILL = 1e5
+SMALL = 1.0  # a stream that starts smaller may grow to this: embeddings of std 0.02 are usual
 
 
 def _rank(e: Examination) -> Finding:
@@ -35,8 +36,8 @@ def _rank(e: Examination) -> Finding:
     }
     least = min(ratio[:-1])  # what a block reads; after the last one, a pooled model needs no more
     said = (
-        f"before the blocks, tokens differ by {least:.3f} of their size at least (1: they have "
-        "nothing in common, 0: they are the same)"
+        f"of what a block reads, at least {least:.3f} is a token's own and not common to all "
+        "tokens (0: all tokens are the same)"
     )
     remedies = (
         Remedy("--model.encoder.residual=LayerScale", "the stream stays ahead of what mixes it"),
@@ -66,15 +67,21 @@ def _unstable(e: Examination) -> Finding:
     if e.stream is None:
         return not_judged("the residual stream was not seen")
     size = e.stream.size
-    steps = [b / max(a, 1e-12) for a, b in itertools.pairwise(size)]
-    growth = size[-1] / max(size[0], 1e-12)
+    # Another package's models are taken as they are: nobody knows the size that they want.
+    least = SMALL if e.positional is not None else 1e-12
+    steps = [b / max(a, least) for a, b in itertools.pairwise(size)]
+    growth = size[-1] / max(size[0], least)
     gradient = e.gradients.residual if e.gradients else []
     seen = [g for g in gradient if g > 0 and math.isfinite(g)]
     spread = max(seen) / min(seen) if seen else 1.0
     shown = {"size_of_the_stream": size, "gradient": gradient} if gradient else {"size": size}
     said = (
         f"the stream grows {growth:.3g} times over all, {max(steps):.3g} times in one block at "
-        f"most; gradients by depth differ {spread:.3g} times"
+        "most; "
+    ) + (
+        f"the largest gradient of a layer is {spread:.3g} times the smallest"
+        if seen
+        else "no gradient was taken"
     )
     if max(steps) > STEP_ILL or growth > GROWTH_ILL or spread > GRADIENT_ILL:
         return ill(said, *remedies, **shown)

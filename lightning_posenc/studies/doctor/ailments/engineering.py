@@ -22,7 +22,9 @@ MEMORY_ILL = 8 * GIGABYTE
 def _precision(e: Examination) -> Finding:
     found = e.precision
     if found is None:
-        return not_judged("positions are not handed about in the open in this model")
+        return not_judged(
+            "this model computes its positions inside: their precision cannot be seen"
+        )
     said = f"positions are {found.dtype}: {found.distinct:.0%} of {found.tokens} stay distinct"
     if found.error is not None:
         cast = "by rounded weights" if found.half_weights else "if cast to bfloat16"

@@ -10,6 +10,7 @@ from lightning_posenc.studies.doctor.ailments.base import (
     healthy,
     ill,
     is_trained,
+    may_blame,
     not_applicable,
     not_judged,
     watch,
@@ -51,7 +52,7 @@ def _gradient(e: Examination) -> Finding:
     if ratio < DEAD:
         return ill(f"dead: {said}", *_stronger(e), **shown)
     starved = too_weak(e) and e.order.outputs < ORDER_ILL
-    if starved and is_trained(e) and (at_bound(e) or e.lengths.bound is None):
+    if starved and is_trained(e) and may_blame(e) and (at_bound(e) or e.lengths.bound is None):
         most = max(value for layers in found.strength.values() for value in layers.values())
         return ill(
             f"starved: after {e.steps} steps the encoding adds {most:.2g} at most, too little to "

@@ -5,10 +5,10 @@ from lightning_posenc.studies.doctor.ailments.base import (
     Finding,
     Remedy,
     accuracy,
-    at_bound,
     healthy,
     ill,
     is_trained,
+    learned,
     not_applicable,
     not_judged,
     watch,
@@ -50,7 +50,9 @@ def _untrained_rows(e: Examination) -> Finding:
             *remedies,
         )
     if tables.idle > IDLE:
-        return watch(f"{said}: a longer sequence would be served, by noise", *remedies)
+        return watch(
+            f"{said}: a longer sequence would read numbers that nothing trained", *remedies
+        )
     return healthy(said)
 
 
@@ -62,7 +64,10 @@ def _hard_maximum(e: Examination) -> Finding:
         if not e.tables.entries:
             return healthy(f"its config names {limit} tokens, but no table of positions ends there")
         return watch(f"its table of positions ends at {limit} tokens", *_any_length(e))
-    said = f"at most {limit} tokens are served, {limit / max(e.length, 1):.3g} times the trained"
+    said = (
+        f"sequences of up to {limit} tokens are served, {limit / max(e.length, 1):.3g} times as "
+        f"long as those of training ({e.length})"
+    )
     if any(length in lengths.asked for length in lengths.refused):
         refused = ", ".join(map(str, lengths.refused))
         return ill(f"{said}; length {refused} was refused", *_any_length(e))
@@ -74,11 +79,11 @@ def _hard_maximum(e: Examination) -> Finding:
 def _fails_longer(e: Examination) -> Finding:
     lengths, reached = e.lengths, accuracy(e)
     if reached is None:
-        return not_judged("there are no targets to score" if e.positional is None else "no score")
+        return not_judged("there are no targets to score")
     if is_trained(e) is False:
         return not_judged("untrained: there is no score to hold")
-    if at_bound(e):
-        return not_judged(f"the score at the trained length is that of chance, {reached:.2f}")
+    if not learned(e) and e.evaluation is not None:
+        return not_judged(f"there is no score to hold at the trained length, {reached:.2f}: see 16")
     longer = {n: score for n, score in lengths.accuracy.items() if n > lengths.trained}
     if not longer:
         return not_judged("the data gave no longer sequences")

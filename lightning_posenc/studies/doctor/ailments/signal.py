@@ -6,9 +6,12 @@ from lightning_posenc.studies.doctor.ailments.base import (
     Remedy,
     accuracy,
     at_bound,
+    fallen,
+    healing,
     healthy,
     ill,
     is_trained,
+    may_blame,
     not_applicable,
     not_judged,
     watch,
@@ -25,8 +28,9 @@ BLIND = 2e-6  # no more than rounding, which makes 2e-7; RoPE at initialisation 
 ORDER_ILL = 0.05
 ORDER_WATCH = 0.3
 
-# What an encoding adds: to the stream, over the stream's size; to logits, in logits.
-WEAK = {"embed": 0.05, "transform": 0.15, "bias": 0.3, "rescore": 0.15}
+# What an encoding adds: to the stream, over the stream's size; by turning, over the logits' spread;
+# to logits, in logits.
+WEAK = {"embed": 0.05, "transform": 0.05, "bias": 0.3, "rescore": 0.15}
 
 
 def too_weak(examination: Examination) -> bool:
@@ -111,7 +115,7 @@ def _cannot_adapt(e: Examination) -> Finding:
             *remedies,
             **shown,
         )
-    if at_bound(e):
+    if at_bound(e) and may_blame(e) and not fallen(e) and healing(e) is None:
         return watch(
             f"the encoding is {what}, and the accuracy of {accuracy(e):.2f} is no better than "
             f"without order ({e.lengths.bound:.2f}): this encoding may not suit the data",
@@ -135,6 +139,8 @@ def _ignores_order(e: Examination) -> Finding:
         return ill(f"{said}: the model is blind to order", *remedies, **shown)
     if is_trained(e) is False:
         return healthy(f"{said}; untrained, it need not be more", **shown)
+    if not may_blame(e):
+        return not_judged(f"{said}; it has learned nothing yet: see 16", **shown)
     if change < ORDER_ILL and is_trained(e):
         return ill(said, *remedies, **shown)
     if change < ORDER_WATCH:
