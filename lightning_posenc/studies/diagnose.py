@@ -15,7 +15,7 @@ HELP = """usage: python -m lightning_posenc diagnose --ckpt_path FILE [--out DIR
        python -m lightning_posenc diagnose --config FILE [--out DIR] [OPTIONS of test]
        python -m lightning_posenc diagnose --hf FOLDER [--text FILE] [--out DIR]
 
-Examine a trained or untrained model, and judge it on thirteen ailments of deep stacks: what was
+Examine a trained or untrained model, and judge it on sixteen ailments of deep stacks: what was
 measured by layer, a verdict (healthy, watch, ill, not applicable, not judged), and what helps, as
 an argument of fit. Thresholds and their origin: docs/diagnose.md.
 

@@ -45,7 +45,7 @@ def test_the_living_case_is_named_from_a_checkpoint(
     assert "`--model.positional_lr_multiplier=10`" in page
     html = (home / "diagnosis.html").read_text("utf-8")
     assert html.count("data:image/png;base64,") == 4
-    assert html.count("<article") == 13
+    assert html.count("<article") == 16
 
 
 def test_the_page_needs_nothing_from_elsewhere(checkpoint: Path, tmp_path: Path) -> None:
@@ -88,6 +88,7 @@ def test_a_hugging_face_folder_is_examined(family: str, tmp_path: Path) -> None:
     page = (tmp_path / "diagnosis.md").read_text("utf-8")
     assert "2 layers" in page
     assert "rank collapse | ✔ healthy" in page
+    assert "no gradient was taken" in page  # F-F: none was, and so none differs
     assert "hard maximum length | ! watch" in page if family == "gpt2" else True
 
 

@@ -1,6 +1,8 @@
 """Where patients come from: a module and its data."""
 
 import copy
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from lightning_posenc.data import Batch, SyntheticData
@@ -50,7 +52,7 @@ def admit(
         asked,
         trained,
         bounds.get(trained),
-        training=data.train_dataloader,
+        training=partial(_training, data),
         validation=data.val_dataloader,
         endless=isinstance(data, SyntheticData),
         recorded=recorded,
@@ -66,6 +68,14 @@ def _taken(loader: Any) -> list[Batch]:
         if sum(len(each.tokens) for each in batches) >= N_SCORED:
             break
     return batches
+
+
+def _training(data: Any) -> Iterator[Batch]:
+    """Batches to train on; none where there is only text to be tested."""
+    try:
+        yield from data.train_dataloader()
+    except (ValueError, KeyError):
+        return
 
 
 def _of_length(data: Any, length: int) -> list[Batch]:

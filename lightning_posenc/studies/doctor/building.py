@@ -55,9 +55,11 @@ def build(args: list[str]) -> tuple[OwnPatient, Path | None]:
 
 def _recorded(checkpoint: dict[str, Any]) -> Recorded | None:
     """What the last validation before the checkpoint said."""
-    metrics = checkpoint.get(METRICS)
-    found = [metrics.get(f"val/{name}") for name in ("acc", "loss")] if metrics else [None]
-    return Recorded(*found) if all(isinstance(each, float) for each in found) else None
+    metrics = checkpoint.get(METRICS) or {}
+    accuracy, loss = (metrics.get(f"val/{name}") for name in ("acc", "loss"))
+    if not isinstance(accuracy, float) or not isinstance(loss, float):
+        return None
+    return Recorded(accuracy, loss)
 
 
 def _rate(checkpoint: dict[str, Any]) -> float | None:

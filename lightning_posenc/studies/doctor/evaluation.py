@@ -123,7 +123,7 @@ def _treated(patient: OwnPatient) -> tuple[Score | None, tuple[Treated, ...]]:
             continue
         if after is not None:
             found.append(Treated(treatment.name, treatment.fault, after, treatment.gradual))
-    for name, fault, other in _relabelled(given):
+    for name, fault, other in _relabelled(given, batches):
         if (after := score(other)) is not None:
             found.append(Treated(name, fault, after))
     return before, tuple(found)
@@ -140,12 +140,16 @@ def _few(batches: Sequence[Batch], n: int) -> list[Batch]:
     return taken
 
 
-def _relabelled(given: Answers) -> Iterable[tuple[str, str, Answers]]:
-    """The same answers under other labels."""
+def _relabelled(given: Answers, batches: list[Batch]) -> Iterable[tuple[str, str, Answers]]:
+    """The same answers under other labels; not those that a model gives which repeats its input."""
     logits, targets = given
     if logits[0].dim() == 3:
         for by in (-1, 1):
             moved = [_along(each, by) for each in targets]
+            if all(
+                torch.equal(x[:, 1:], b.tokens[:, 1:]) for x, b in zip(moved, batches, strict=True)
+            ):
+                continue
             yield (
                 f"targets moved by {by:+d}",
                 "targets belong to other tokens",

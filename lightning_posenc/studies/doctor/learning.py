@@ -144,7 +144,7 @@ def _train(module: EncoderModule, batches: Iterable[Batch], guess: float) -> Tri
             nn.utils.clip_grad_norm_(module.parameters(), 1.0)
             optimizer.step()
             schedule.step()
-            losses.append(float(loss))
+            losses.append(float(loss.detach()))
             recent = sum(losses[-RECENT:]) / RECENT
             if len(losses) >= RECENT and recent < ENOUGH * guess:
                 return Trial(len(losses), recent, True)

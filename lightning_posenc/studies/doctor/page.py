@@ -11,7 +11,8 @@ from rich.markup import escape as escape_markup
 from rich.table import Table
 
 from lightning_posenc import escaping
-from lightning_posenc.studies.doctor.ailments import Ailment, Finding, Verdict
+from lightning_posenc.studies.doctor.ailments import NOT_LEARNED, Ailment, Finding, Verdict
+from lightning_posenc.studies.doctor.blind_spots import blind_spots
 from lightning_posenc.studies.doctor.examination import Examination
 
 STYLES = {
@@ -30,6 +31,8 @@ SIGNS = {
 }
 ORDER = list(STYLES)  # the worst first
 FORM = (Path(__file__).parent / "page.css").read_text("utf-8")
+
+UNSEEN = "What the doctor cannot see"
 
 Diagnosis = Sequence[tuple[Ailment, Finding]]
 
@@ -52,11 +55,14 @@ def summary(examination: Examination, diagnosis: Diagnosis) -> Summary:
         (each for each in (Verdict.ILL, Verdict.WATCH) if by_verdict[each]), Verdict.HEALTHY
     )
     names = ", ".join(by_verdict[verdict])
+    if verdict == Verdict.WATCH and NOT_LEARNED.name in by_verdict[verdict]:
+        names += " (steps, rate, labels or difficulty: no part of the model is blamed)"
     line = {
         Verdict.ILL: f"Ill: {names}.",
         Verdict.WATCH: f"Not ill. To watch: {names}.",
         Verdict.HEALTHY: "Healthy: nothing found.",
     }[verdict]
+    line += f" {UNSEEN} is said at the end."
     e = examination
     about = (
         f"{e.name}: {e.encoding}, {e.n_layers} layers, {e.parameters:,} parameters, examined at "
@@ -66,8 +72,8 @@ def summary(examination: Examination, diagnosis: Diagnosis) -> Summary:
 
 
 def worst_first(diagnosis: Diagnosis) -> list[tuple[Ailment, Finding]]:
-    """Sorted by verdict, then by number."""
-    return sorted(diagnosis, key=lambda pair: (ORDER.index(pair[1].verdict), pair[0].number))
+    """Sorted by verdict; within one, in the order in which they were judged."""
+    return sorted(diagnosis, key=lambda pair: ORDER.index(pair[1].verdict))
 
 
 def rich_escape(text: str) -> str:
@@ -93,8 +99,12 @@ def print_page(console: Console, examination: Examination, diagnosis: Diagnosis)
             console.print(f"[{style}]{ailment.number} {ailment.name}[/], what helps:")
             for remedy in found.remedies:
                 # Never wrapped: it is to be pasted.
-                console.print(f"  [cyan]{rich_escape(remedy.line)}[/]", soft_wrap=True)
+                if remedy.line:
+                    console.print(f"  [cyan]{rich_escape(remedy.line)}[/]", soft_wrap=True)
                 console.print(f"      {rich_escape(remedy.why)}", style="dim")
+    console.print(f"{UNSEEN}:")
+    for sentence in blind_spots(examination):
+        console.print(f"  {rich_escape(sentence)}", style="dim")
 
 
 def markdown(examination: Examination, diagnosis: Diagnosis) -> str:
@@ -111,13 +121,15 @@ def markdown(examination: Examination, diagnosis: Diagnosis) -> str:
             continue
         lines += ["", f"## {ailment.number}. {ailment.name}: {found.verdict}", "", ailment.meaning]
         if found.remedies:
-            lines += ["", "What helps, as an argument of `fit`:", ""]
+            lines += ["", "What helps:", ""]
             lines += [
-                f"- `{escaping.code(remedy.line)}`: {escaping.markdown(remedy.why)}"
+                (f"- `{escaping.code(remedy.line)}`: " if remedy.line else "- ")
+                + escaping.markdown(remedy.why)
                 for remedy in found.remedies
             ]
         if found.by_layer:
             lines += ["", *_markdown_layers(found.by_layer)]
+    lines += ["", f"## {UNSEEN}", "", *(f"- {sentence}" for sentence in blind_spots(examination))]
     return "\n".join(lines) + "\n"
 
 
@@ -151,7 +163,9 @@ def html(examination: Examination, diagnosis: Diagnosis, pictures: dict[str, str
         f"<title>Diagnosis</title><style>{FORM}</style></head><body>"
         f'<header class="{_class(head.verdict)}"><h1>{escape(head.line)}</h1>'
         f"<p>{escape(head.about)}</p></header>"
-        f"<main>{cards}</main><section>{figures}</section></body></html>\n"
+        f"<main>{cards}</main><section>{figures}</section><footer><h2>{UNSEEN}</h2><ul>"
+        + "".join(f"<li>{escape(sentence)}</li>" for sentence in blind_spots(examination))
+        + "</ul></footer></body></html>\n"
     )
 
 
@@ -164,7 +178,7 @@ def _card(ailment: Ailment, found: Finding) -> str:
     ]
     if found.remedies:
         lines = "".join(
-            f"<li><code>{escape(remedy.line)}</code> <span>{escape(remedy.why)}</span></li>"
+            f"<li>{_code(remedy.line)}<span>{escape(remedy.why)}</span></li>"
             for remedy in found.remedies
         )
         parts.append(f'<p class="meaning">{escape(ailment.meaning)}</p><ul>{lines}</ul>')
@@ -174,6 +188,10 @@ def _card(ailment: Ailment, found: Finding) -> str:
             "<details><summary>by layer</summary><div><table>" + rows + "</table></div></details>"
         )
     return "".join([*parts, "</article>"])
+
+
+def _code(line: str) -> str:
+    return f"<code>{escape(line)}</code> " if line else ""
 
 
 def _row(name: str, values: list[float]) -> str:

@@ -24,7 +24,7 @@ from lightning_posenc.studies.doctor.patient import OwnPatient
 from lightning_posenc.tasks import IGNORE
 
 SHIFTS = (-2, -1, 1, 2)
-STRETCHES = (0.25, 0.5, 2.0, 4.0)
+STRETCHES = (0.25, 0.5, 2, 4)
 FACTORS = (0.01, 0.1, 10.0, 100.0)
 STRENGTHS = (0.1, 10.0)
 
@@ -62,22 +62,16 @@ def treatments(patient: OwnPatient, limit: int | None) -> Iterator[Treatment]:
 
         return Treatment(name, fault, change)
 
-    for by in SHIFTS:
-        yield at(f"positions moved by {by:+d}", "positions are off", lambda p, by=by: p + by)
-    for by in STRETCHES:
+    for shift in SHIFTS:
+        yield at(f"positions moved by {shift:+d}", "positions are off", partial(_plus, shift))
+    for times in STRETCHES:
         yield at(
-            f"positions {by:g} times as far apart",
+            f"positions {times:g} times as far apart",
             "positions have another scale",
-            lambda p, by=by: p * by if by < 1 else p * int(by),
+            partial(_times, times),
         )
     yield at("positions in the opposite order", "positions run backwards", lambda p: p.flip(1))
-    yield at(
-        "positions 0, 1, 2, …",
-        "positions are not those of training",
-        lambda p: (
-            torch.arange(p.shape[1], device=p.device).view(1, -1, *[1] * (p.dim() - 2)).expand_as(p)
-        ),
-    )
+    yield at("positions 0, 1, 2, …", "positions are not those of training", _counted)
     yield Treatment(
         "padding moved from the left to the right",
         "padding stands on the left, and positions count it",
@@ -119,6 +113,19 @@ def treatments(patient: OwnPatient, limit: int | None) -> Iterator[Treatment]:
 
 
 LOGITS = "attention's logits have another scale"
+
+
+def _plus(shift: int, positions: Tensor) -> Tensor:
+    return positions + shift
+
+
+def _times(factor: float, positions: Tensor) -> Tensor:
+    return positions * factor
+
+
+def _counted(positions: Tensor) -> Tensor:
+    places = torch.arange(positions.shape[1], device=positions.device)
+    return places.view(1, -1, *[1] * (positions.dim() - 2)).expand_as(positions)
 
 
 def _same(batch: Batch) -> Batch:

@@ -26,4 +26,4 @@ def diagnose(examination: Examination) -> list[tuple[Ailment, Finding]]:
     return [(ailment, ailment.judge(examination)) for ailment in AILMENTS]
 
 
-__all__ = ["AILMENTS", "Ailment", "Finding", "Remedy", "Verdict", "diagnose"]
+__all__ = ["AILMENTS", "NOT_LEARNED", "Ailment", "Finding", "Remedy", "Verdict", "diagnose"]

@@ -157,6 +157,8 @@ def healing(examination: Examination) -> Treated | None:
     found = examination.evaluation
     if found is None or found.before is None or not found.treated:
         return None
+    if found.moved is not None and found.moved < MOVED:  # it has nothing to come back to
+        return None
     before, guess = found.before, found.guess
     best = max(found.treated, key=lambda each: each.score.accuracy - each.score.loss * 1e-3)
     after = best.score

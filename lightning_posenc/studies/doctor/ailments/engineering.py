@@ -13,7 +13,6 @@ from lightning_posenc.studies.doctor.examination import Examination
 
 ERROR_WATCH = 0.1  # change in bfloat16 over what the encoding adds
 ERROR_ILL = 0.3
-HALF = ("bfloat16", "float16")
 GIGABYTE = 2**30
 MEMORY_WATCH = 1 * GIGABYTE
 MEMORY_ILL = 8 * GIGABYTE
@@ -33,8 +32,6 @@ def _precision(e: Examination) -> Finding:
         Remedy("--model.positions=Consecutive", "positions are whole numbers"),
         Remedy("--trainer.precision=bf16-mixed", "weights stay in float32"),
     )
-    if found.dtype in HALF:
-        return ill(said, *remedies)
     error = found.error or 0.0
     if found.half_weights and error > ERROR_ILL:
         return ill(said, *remedies)

@@ -32,6 +32,8 @@ def _gradient(e: Examination) -> Finding:
     found = e.gradients
     if e.positional is None:
         return not_judged("which parameters are positional is not known of this model")
+    if not e.finite:
+        return not_judged("the states hold numbers that are not finite: see 9")
     if found is None:
         return ill("the loss is not a finite number", *_calmer())
     if found.positional_rms is None:

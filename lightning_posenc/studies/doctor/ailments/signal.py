@@ -135,6 +135,8 @@ def _ignores_order(e: Examination) -> Finding:
     )
     if e.lengths.bound is not None and e.lengths.bound >= 1:
         return not_applicable("the data can be solved without order")
+    if not e.finite:
+        return not_judged("the states hold numbers that are not finite: see 9")
     if max([change, *states]) < BLIND:
         return ill(f"{said}: the model is blind to order", *remedies, **shown)
     if is_trained(e) is False:
