@@ -2,7 +2,7 @@
 
 import pytest
 
-from lightning_posenc.effective_length import effective_length
+from lightning_posenc.effective_length import effective_length, learned
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,23 @@ def test_effective_length(
     length, wanted = effective_length(scores, trained)
     assert length == expected[0]
     assert wanted == (None if expected[1] is None else pytest.approx(expected[1]))
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "bounds", "has"),
+    [
+        ({16: 1.0, 32: 0.3}, {16: 0.2, 32: 0.1}, True),
+        ({16: 0.21, 32: 0.20}, {16: 0.2, 32: 0.1}, False),  # at the bound, and no better beyond
+        ({16: 0.27, 32: 0.27}, {16: 0.2, 32: 0.1}, False),  # less than a tenth of the way
+        ({16: 0.29, 32: 0.1}, {16: 0.2, 32: 0.1}, True),
+        ({8: 0.2, 16: 0.2}, {8: 0.2, 16: 0.2, 99: 0.0}, False),
+        ({16: 0.1}, {}, True),  # nobody knows
+        ({16: 0.1}, {32: 0.5}, True),
+        ({16: 1.0}, {16: 1.0}, True),  # nothing to be learned
+    ],
+)
+def test_who_has_learned_nothing(
+    accuracy: dict[int, float], bounds: dict[int, float], has: bool
+) -> None:
+    """F-H: ALiBi near the bound had the effective length "≥ 32", the solved table 16."""
+    assert learned(accuracy, (16, 16), bounds) is has

@@ -1,14 +1,15 @@
 """Up to which length does the model do what it learned?"""
 
+import math
 from typing import Any
 
 import lightning as L
 import torch
 
 from lightning_posenc.callbacks.accuracy_by_position import AccuracyByPosition
-from lightning_posenc.callbacks.bounds import bag_of_tokens_bounds
+from lightning_posenc.callbacks.bounds import MAJORITY, bag_of_tokens_bounds
 from lightning_posenc.callbacks.figures import log_figure, new_figure
-from lightning_posenc.effective_length import effective_length
+from lightning_posenc.effective_length import effective_length, learned
 
 MAX_NAMED = 12  # lengths named along the picture's side
 
@@ -19,33 +20,45 @@ class LengthGeneralization(AccuracyByPosition):
 
     The effective length is the largest one tested with at least 0.9 of the in-distribution score,
     the mean over the lengths tested that were trained. Test some that were trained
-    (`data.eval_lengths`), and some longer ones.
+    (`data.eval_lengths`), and some longer ones. It is NaN (null in `summary.json`) of a model whose
+    accuracy at trained lengths is no better than what is reached without order, or by always saying
+    the most frequent class: such a model keeps its score at any length.
 
     Args:
-        metric: Which of the model's test metrics, the higher the better: "acc" or, where every
-            token is classified, "exact".
+        metric: Which of the model's test metrics, the higher the better: "acc", "f1_macro" or,
+            where every token is classified, "exact".
     """
 
     def __init__(self, metric: str = "acc") -> None:
         super().__init__()
         self.metric = metric
         self._scores: dict[int, float] = {}
+        self._bounds: dict[int, float] = {}
+        self._learned = True
 
     def on_test_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        found = {}
+        found: dict[int, dict[str, float]] = {}
         for group, metrics in pl_module.metrics.items():
             if group.startswith("test/len_"):
-                if self.metric not in metrics:
+                values = {name: metric.compute() for name, metric in metrics.items()}
+                values = pl_module.with_derived(values)
+                if self.metric not in values:
                     raise ValueError(
                         f"LengthGeneralization: metric={self.metric}: {type(pl_module).__name__} "
-                        f"has {', '.join(metrics)}"
+                        f"has {', '.join(values)}"
                     )
-                found[int(group.removeprefix("test/len_"))] = float(metrics[self.metric].compute())
-        self._scores = dict(sorted(found.items()))
+                length = int(group.removeprefix("test/len_"))
+                found[length] = {name: float(value) for name, value in values.items()}
+        self._scores = {length: found[length][self.metric] for length in sorted(found)}
+        self._bounds = bag_of_tokens_bounds(trainer)
         if (trained := _trained_lengths(trainer)) is not None:
             effective, _ = effective_length(self._scores, trained)
+            common = {T: each[MAJORITY] for T, each in found.items() if MAJORITY in each}
+            accuracy = {T: each["acc"] for T, each in found.items() if "acc" in each}
+            self._learned = learned(accuracy, trained, common | self._bounds)
             if effective is not None:
-                pl_module.log("test/effective_length", float(effective), sync_dist=True)
+                value = float(effective) if self._learned else math.nan
+                pl_module.log("test/effective_length", value, sync_dist=True)
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not self._scores:
@@ -63,7 +76,9 @@ class LengthGeneralization(AccuracyByPosition):
         effective, wanted = (
             (None, None) if trained is None else effective_length(self._scores, trained)
         )
-        bounds = bag_of_tokens_bounds(trainer)
+        if not self._learned:
+            effective = None
+        bounds = self._bounds
         figure = new_figure(figsize=(10, 3.6) if by_position else (5, 3.6))
         axes = figure.subplots(1, 2 if by_position else 1, squeeze=False)[0]
         ax = axes[0]
@@ -76,7 +91,8 @@ class LengthGeneralization(AccuracyByPosition):
         ax.plot(list(self._scores), list(self._scores.values()), "o-", color="C0")
         ax.set(xlabel="test length", ylabel=f"test {self.metric}", ylim=(-0.03, 1.03))
         ax.set_xlim(0, 1.05 * max(self._scores))
-        ax.set_title("effective length: " + ("none" if effective is None else str(effective)))
+        said = "none" if effective is None else str(effective)
+        ax.set_title("effective length: " + (said if self._learned else "nothing was learned"))
         ax.legend(fontsize=8, loc="lower left")
         if by_position:
             widest = max(map(len, by_position.values()))
@@ -102,6 +118,7 @@ class LengthGeneralization(AccuracyByPosition):
             "trained_lengths": trained,
             "wanted_score": wanted,
             "effective_length": effective,
+            "learned": self._learned,
             "accuracy_by_position": by_position,
             "bag_of_tokens_bound": bounds,
         }

@@ -113,6 +113,11 @@ class EncoderModule(L.LightningModule):
         """The encoding, whose parameters are exactly the positional ones."""
         return self.encoder.positional
 
+    @property
+    def datamodule(self) -> Any:
+        """The trainer's data module; None without one."""
+        return getattr(self._trainer, "datamodule", None)
+
     @abstractmethod
     def logits(self, batch: Batch) -> Tensor:
         """Class scores, (B, C) or (B, T, C)."""

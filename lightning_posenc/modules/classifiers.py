@@ -9,11 +9,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
-from torchmetrics.classification import MulticlassAccuracy
+from torchmetrics.classification import MulticlassAccuracy, MulticlassStatScores
 
 from lightning_posenc.data.batch import Batch
 from lightning_posenc.model.encoder import EncoderSpec
 from lightning_posenc.modules.base import HEAD_STD, EncoderModule
+from lightning_posenc.modules.class_scores import COUNTS, class_scores
+from lightning_posenc.modules.entity_f1 import EntityF1, are_entities
 from lightning_posenc.modules.exact_match import ExactMatch
 from lightning_posenc.modules.loss import cross_entropy
 from lightning_posenc.tasks import IGNORE
@@ -51,7 +53,16 @@ class Classifier(EncoderModule):
         return cross_entropy(logits, batch.targets), logits, batch.targets
 
     def new_metrics(self) -> dict[str, Metric]:
-        return {"acc": MulticlassAccuracy(self.n_classes, average="micro", ignore_index=IGNORE)}
+        """Accuracy, and the counts that `class_scores` are made of."""
+        return {
+            "acc": MulticlassAccuracy(self.n_classes, average="micro", ignore_index=IGNORE),
+            COUNTS: MulticlassStatScores(self.n_classes, average=None, ignore_index=IGNORE),
+        }
+
+    def with_derived(self, values: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Replace the counts by `class_scores`."""
+        others = {name: value for name, value in values.items() if name != COUNTS}
+        return others | class_scores(values[COUNTS])
 
 
 class SequenceClassifier(Classifier):
@@ -114,5 +125,9 @@ class TokenClassifier(Classifier):
         return self.head(states)
 
     def new_metrics(self) -> dict[str, Metric]:
-        """Accuracy of tokens, and the share of sequences whose every scored token is right."""
-        return {**super().new_metrics(), "exact": ExactMatch()}
+        """Accuracy of tokens, and the share of sequences whose every scored token is right; the F1
+        of entities too, if the data's classes are tags such as B-PER.
+        """
+        found = {**super().new_metrics(), "exact": ExactMatch()}
+        names = getattr(self.datamodule, "class_names", None)
+        return found | ({"entity_f1": EntityF1(names)} if are_entities(names) else {})

@@ -3,6 +3,7 @@
 Shapes: B sequences, T tokens, V = vocab_size.
 """
 
+import math
 from typing import Any, Literal
 
 import torch
@@ -12,9 +13,11 @@ from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
 
 from lightning_posenc.data.batch import Batch
+from lightning_posenc.data.token_bytes import token_bytes
 from lightning_posenc.model.encoder import EncoderSpec
 from lightning_posenc.modules.base import HEAD_STD, EncoderModule
 from lightning_posenc.modules.loss import cross_entropy
+from lightning_posenc.modules.target_bytes import BYTES, TargetBytes
 from lightning_posenc.tasks import IGNORE
 
 
@@ -69,11 +72,23 @@ class LanguageModel(EncoderModule):
         return cross_entropy(logits, targets), logits, targets
 
     def new_metrics(self) -> dict[str, Metric]:
-        return {"acc": MulticlassAccuracy(self.vocab_size, average="micro", ignore_index=IGNORE)}
+        """Accuracy; and of a causal model the bytes of its targets, where the data's vocabulary
+        tells what a token stands for.
+        """
+        acc = MulticlassAccuracy(self.vocab_size, average="micro", ignore_index=IGNORE)
+        sizes = token_bytes(getattr(self.datamodule, "vocabulary", None))
+        if sizes is None or self.objective == "masked":
+            return {"acc": acc}
+        return {"acc": acc, BYTES: TargetBytes(sizes)}
 
     def with_derived(self, values: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Add the perplexity, exp(loss)."""
-        return {**values, "perplexity": values["loss"].exp()}
+        """Add the perplexity, exp(loss), and `bits_per_byte`, which does not depend on how the text
+        is cut into tokens: loss · tokens / bytes / ln 2.
+        """
+        found = {name: value for name, value in values.items() if name != BYTES}
+        if BYTES in values:
+            found["bits_per_byte"] = values["loss"] / values[BYTES] / math.log(2)
+        return {**found, "perplexity": values["loss"].exp()}
 
     def scores(self, states: Tensor) -> Tensor:
         """Map (…, D) to (…, V)."""

@@ -7,6 +7,7 @@ from lightning_posenc import escaping
 from lightning_posenc.studies.report import lengths
 from lightning_posenc.studies.report.costs import QUANTITIES
 from lightning_posenc.studies.report.findings import results_section
+from lightning_posenc.studies.report.lengths import NOTHING
 from lightning_posenc.studies.report.metrics import Metric
 from lightning_posenc.studies.report.panels import last_by_layer
 from lightning_posenc.studies.report.results import Results
@@ -88,6 +89,6 @@ def _numbers(run: Run, score: Metric | None) -> dict[str, float]:
             found[quantity.key] = float(value)
     for diagnostic, layers in last_by_layer(run).items():
         found |= {f"{diagnostic}/layer_{layer:02d}": value for layer, value in layers.items()}
-    if score is not None and (length := lengths.of_run(run, score)) is not None:
+    if score is not None and (length := lengths.of_run(run, score)) not in (None, NOTHING):
         found[f"effective_length/{score.name}"] = float(length)
     return dict(sorted(found.items()))

@@ -1,5 +1,6 @@
 """What the table of results says: a sentence for each column, the table, the tests behind it."""
 
+from lightning_posenc.studies.report import baselines
 from lightning_posenc.studies.report.page import Cell, Section, Table, many
 from lightning_posenc.studies.report.results import Leader, Results
 from lightning_posenc.studies.report.statistics import MIN_PAIRS, Estimate, Paired, needed
@@ -78,6 +79,8 @@ def _results_caption(study: Study, results: Results) -> str:
     tested = sum(each.p is not None for each in results.comparisons)
     better = "higher" if study.metric.higher else "lower"
     said = [f"{_metric(study)}; {better} is better."]
+    if baseline := baselines.said(study):
+        said.append(baseline)
     if counts[-1] < 2:
         said.append(
             "One seed each: no interval and no test, so differences may be noise; a test needs "

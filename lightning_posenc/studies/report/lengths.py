@@ -3,17 +3,21 @@
 import statistics
 from typing import NamedTuple
 
-from lightning_posenc.effective_length import effective_length
+from lightning_posenc.effective_length import effective_length, learned
+from lightning_posenc.studies.report.baselines import bounds
 from lightning_posenc.studies.report.metrics import Metric, by_length, trained_lengths
 from lightning_posenc.studies.report.runs import Run
 from lightning_posenc.studies.report.study import Study
+
+NOTHING = -1  # below any length, and below none
 
 
 class Reach(NamedTuple):
     """Effective lengths of a row's seeds in a column.
 
     Args:
-        lengths: One a seed, ascending; 0 where no length was done.
+        lengths: One a seed, ascending; 0 where no length was done, NOTHING where nothing was
+            learned.
         longest: The longest that was tested: whoever did it might do longer ones.
     """
 
@@ -27,19 +31,22 @@ class Reach(NamedTuple):
         return said if low == high else f"{said} ({self._one(low)} to {self._one(high)})"
 
     def _one(self, length: int) -> str:
-        if length == 0:
-            return "none"
+        if length <= 0:
+            return "none" if length == 0 else "nothing learned"
         return f"≥ {length}" if length == self.longest else str(length)
 
 
 def of_run(run: Run, metric: Metric) -> int | None:
-    """A run's effective length, 0 if it did none; None if that cannot be said.
+    """A run's effective length, 0 if it did none, NOTHING if it does no more at trained lengths
+    than can be done without order; None if that cannot be said.
 
     It needs a metric of which more is better, trained lengths, and two tested ones.
     """
     scores, trained = by_length(run, str(metric.name)), trained_lengths(run)
     if trained is None or len(scores) < 2 or not metric.higher:
         return None
+    if not learned(by_length(run, "acc"), trained, bounds(run)):
+        return NOTHING
     length, wanted = effective_length(scores, trained)
     return None if wanted is None else length or 0
 

@@ -11,8 +11,12 @@ from lightning_posenc.studies.report.runs import Run
 _BY_LENGTH = re.compile(r"test/(?P<name>.+)/len_(?P<length>\d+|trained|longest|beyond)")
 PREFERRED = ("perplexity", "acc", "exact")  # before others, in this order; the loss last
 _LOWER = re.compile(r"loss|perplexity|ppl|bpc|bits|error|mae|mse|penalty|seconds|memory")
-_HIGHER = re.compile(r"acc|exact|f1|r2|auc|bleu|precision|recall|effective_length")
+_HIGHER = re.compile(r"acc|exact|f1|majority|r2|auc|bleu|precision|recall|effective_length")
 
+BASELINES = {  # metrics by length that are no run's own
+    "acc_without_order": "without order, at best",
+    "majority": "always the most frequent class",
+}
 WHERE = {
     "trained": "at the longest trained length that was tested",
     "longest": "at the longest length that was tested",
@@ -157,6 +161,8 @@ def _chosen(lengths: list[int], trained: tuple[int, int] | None, where: str) -> 
 
 def _sensible(runs: Sequence[Run]) -> str:
     tested = Counter(name for run in runs for name in _tested(run))
+    if tested["bits_per_byte"] == len(runs) and _vocabularies(runs) > 1:
+        return "test/bits_per_byte/len_trained"
     if tested:
         return f"test/{_preferred(tested)}/len_trained"
     for stage in ("test/", "val/", ""):
@@ -164,7 +170,9 @@ def _sensible(runs: Sequence[Run]) -> str:
             key.removeprefix(stage)
             for run in runs
             for key in run.metrics
-            if key.startswith(stage) and "/layer_" not in key
+            if key.startswith(stage)
+            and "/layer_" not in key
+            and key.rpartition("/")[2] not in BASELINES
         )
         if names:
             return stage + _preferred(names)
@@ -173,7 +181,13 @@ def _sensible(runs: Sequence[Run]) -> str:
 
 def _tested(run: Run) -> set[str]:
     """Names of the test metrics that a run has by length."""
-    return {match["name"] for key in run.metrics if (match := _BY_LENGTH.fullmatch(key))}
+    found = {match["name"] for key in run.metrics if (match := _BY_LENGTH.fullmatch(key))}
+    return found - BASELINES.keys()
+
+
+def _vocabularies(runs: Sequence[Run]) -> int:
+    keys = ("data.vocabulary", "data.vocabulary_size")
+    return len({tuple(str(run.keys.get(key)) for key in keys) for run in runs})
 
 
 def _preferred(names: Counter[str]) -> str:

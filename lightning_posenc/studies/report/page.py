@@ -139,7 +139,8 @@ def lengths_section(
     caption += (
         " The table: effective length, the largest tested one with at least 0.9 of the score on "
         "trained lengths; median over seeds (lowest to highest seed). ≥: the longest that was "
-        "tested."
+        "tested. Nothing learned: at trained lengths no better than without order or than the most "
+        "frequent class."
     )
     return Section(
         f"{name} by length, effective length", caption, Table(["", *study.columns], rows), pictures

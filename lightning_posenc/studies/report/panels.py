@@ -4,7 +4,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from lightning_posenc.studies.report.metrics import by_length, trained_lengths
+from lightning_posenc.studies.report.baselines import mean_bounds
+from lightning_posenc.studies.report.metrics import BASELINES, by_length, trained_lengths
 from lightning_posenc.studies.report.runs import Run
 from lightning_posenc.studies.report.study import Study
 
@@ -59,6 +60,7 @@ class Panel(NamedTuple):
         trained: Lengths to shade, if x is a length.
         unit: Whether the numbers lie in [0, 1].
         log: Whether they are shown on a logarithmic scale.
+        bounds: What is reached without order, or without looking, by name and x.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Panel(NamedTuple):
     trained: tuple[int, int] | None = None
     unit: bool = False
     log: bool = False
+    bounds: Mapping[str, Mapping[int, float]] = {}
 
 
 def by_test_length(study: Study, name: str) -> list[Panel]:
@@ -87,9 +90,16 @@ def by_test_length(study: Study, name: str) -> list[Panel]:
                     bands,
                     lengths,
                     unit,
+                    bounds=_bounds(study, column) if name == "acc" else {},
                 )
             )
     return panels
+
+
+def _bounds(study: Study, column: str) -> dict[str, dict[int, float]]:
+    runs = [run for row in study.rows for run in study.at(row, column)]
+    found = {title: mean_bounds(runs, name) for name, title in BASELINES.items()}
+    return {title: values for title, values in found.items() if values}
 
 
 def learning(study: Study, key: str) -> list[Panel]:

@@ -35,8 +35,8 @@ def draw(panel: Panel, rows: list[str], out: Path) -> bytes:
     from matplotlib.figure import Figure
 
     shown = [row for row in rows if row in panel.bands]
-    ncols = max(1, min(4, ROOM // (max(map(len, shown)) + 7)))
-    legend = LINE * math.ceil(len(shown) / ncols) + 0.05
+    ncols = max(1, min(4, ROOM // (max(map(len, [*shown, *panel.bounds])) + 7)))
+    legend = LINE * math.ceil((len(shown) + len(panel.bounds)) / ncols) + 0.05
     height = ABOVE + HEIGHT + BELOW + legend
     # Places of its own: matplotlib's layouts draw everything twice.
     figure = Figure(figsize=(WIDTH, height))
@@ -51,6 +51,8 @@ def draw(panel: Panel, rows: list[str], out: Path) -> bytes:
             (low + high) / 2, 1.01, "trained", transform=axes.get_xaxis_transform(), fontsize=7,
             color="0.45", ha="center",
         )  # fmt: skip
+    for line, (name, values) in zip((":", "--"), panel.bounds.items(), strict=False):
+        axes.plot(list(values), list(values.values()), "k" + line, linewidth=1, label=name)
     for row in shown:
         _curve(axes, row, panel.bands[row], rows.index(row), panel)
     _frame(axes, panel)
@@ -116,6 +118,7 @@ def _numbers(panel: Panel) -> dict[str, Any]:
         "x": panel.x,
         "y": panel.y,
         "trained_lengths": panel.trained,
+        "bounds": {name: dict(values) for name, values in panel.bounds.items()},
         "rows": {
             row: {
                 "x": rounded(band.x),

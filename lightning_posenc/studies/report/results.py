@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from lightning_posenc.studies.report.baselines import different_vocabularies
 from lightning_posenc.studies.report.statistics import (
     LEVEL,
     Estimate,
@@ -95,12 +96,18 @@ class Results:
 
 
 def compare(study: Study) -> Results:
-    """Every row with the baseline, and the best of every column with the second best."""
+    """Every row with the baseline, and the best of every column with the second best.
+
+    Nothing is compared where the numbers count tokens of different vocabularies.
+    """
     frame = study.tidy(lambda run: getattr(study.metric.of(run), "value", None))
     values: dict[tuple[str, str], dict[str, float]] = {
         (str(row), str(column)): dict(zip(group["seed"], group["value"], strict=True))
         for (row, column), group in frame.groupby(["row", "column"], sort=False)
     }
+    if different_vocabularies(study):
+        cells = {place: estimate(list(seeds.values())) for place, seeds in values.items()}
+        return Results(cells, [], {}, study.metric.higher)
     return results_of(values, study.rows, study.columns, study.metric.higher)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lightning_posenc.studies.report import grouping, selection
+from lightning_posenc.studies.report import baselines, grouping, selection
 from lightning_posenc.studies.report.grouping import Alternatives, natural
 from lightning_posenc.studies.report.keys import near
 from lightning_posenc.studies.report.metrics import Metric, choose
@@ -125,7 +125,10 @@ def arrange(
         left_out=list(left_out),
         notices=notices,
     )
-    notices += [*_mixed(study), *_silent(study), *_origins(study.runs)]
+    incomparable = baselines.different_vocabularies(study)
+    notices += [incomparable] if incomparable else []
+    notices += [*_mixed(study), *_silent(study), *baselines.unbalanced(study)]
+    notices += _origins(study.runs)
     return study
 
 
