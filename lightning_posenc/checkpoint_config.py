@@ -15,6 +15,7 @@ from lightning_posenc import checkpoint_io, given, run_directory, trust, untrust
 from lightning_posenc.loggers import log_config
 from lightning_posenc.run_directory import CONFIG
 from lightning_posenc.taken_over import taken_over
+from lightning_posenc.whole_files import whole_file
 
 _KEY = "lightning_posenc_config"
 # Not to be taken over by another run.
@@ -23,20 +24,35 @@ LAST = "last"  # instead of a path: wherever the run has got to
 
 
 class SaveRunConfig(SaveConfigCallback):
-    """Writes `config.yaml`, tells every logger, and keeps the config in each checkpoint."""
+    """Writes `config.yaml`, tells every logger, and keeps the config in each checkpoint.
+
+    The config of a run that goes on stays as it was until a batch has been trained: an attempt that
+    fails before changes nothing.
+    """
 
     _dumped: str | None = None
+    _waiting: Path | None = None  # where the config is to be written
 
     def save_config(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         path = Path(trainer.default_root_dir, CONFIG)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(self._yaml())
+        self._waiting = path
+        if not path.exists():
+            self._write()
         for logger in trainer.loggers:
             log_config(logger, yaml.safe_load(self._yaml()))
         # They are in the config: Lightning would hand them on a second time, without their place.
         for part in (pl_module, getattr(trainer, "datamodule", None)):
             if part is not None:
                 part._log_hyperparams = False
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self._write()
+
+    def _write(self) -> None:
+        if self._waiting is not None:
+            with whole_file(self._waiting) as file:
+                file.write(self._yaml())
+            self._waiting = None
 
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]

@@ -35,36 +35,56 @@ class MetricsCSV(CSVLogger):
     @property
     def experiment(self) -> FabricWriter:
         if self._experiment is None:
-            Path(self.log_dir).mkdir(parents=True, exist_ok=True)
-            _forget(Path(self.log_dir, ExperimentWriter.NAME_METRICS_FILE), self._first_step)
-            self._experiment = _ContinuedWriter(self.log_dir, self._first_step)
-            if self._last_row is not None:
-                self.log_metrics(self._last_row, self._first_step - 1)
+            self._experiment = _ContinuedWriter(self.log_dir, self._first_step, self._last_row)
         return self._experiment
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        if status == "success" and isinstance(self._experiment, _ContinuedWriter):
+            self._experiment.begin()
+        super().finalize(status)
 
     def log_hyperparams(self, params: object = None) -> None:
         """Nothing: `config.yaml` beside the metrics holds the whole config."""
 
 
 class _ContinuedWriter(ExperimentWriter):
-    def __init__(self, log_dir: str, first_step: int) -> None:
+    """Touches the file with the first row that it is given: an attempt to go on with a run may
+    fail before.
+    """
+
+    def __init__(self, log_dir: str, first_step: int, last_row: dict[str, Any] | None) -> None:
         self._first_step = first_step
+        self._last_row = last_row
+        self._begun = False
         self._known: list[set[str]] = []  # columns of the rows of the last step before the first
         super().__init__(log_dir)
 
-    def log_metrics(self, metrics_dict: dict[str, Any], step: int | None = None) -> None:
-        # A checkpoint is written between the rows of a step: some of them come a second time.
-        if step != self._first_step - 1 or set(metrics_dict) not in self._known:
-            super().log_metrics(metrics_dict, step)
-
-    def _check_log_dir_exists(self) -> None:
-        """Take up what an earlier part of the run wrote, where Lightning deletes the file."""
+    def begin(self) -> None:
+        """Forget what will be logged again, and add what an earlier part of the run had not."""
+        if self._begun:
+            return
+        self._begun = True
         path = Path(self.metrics_file_path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _forget(path, self._first_step)
         if path.is_file():
             self.metrics_keys, rows = _read(path)
             for row in rows:
                 if row["step"] == str(self._first_step - 1):
                     self._known.append({key for key, value in row.items() if value} - {"step"})
+        if self._last_row is not None:
+            self.log_metrics(self._last_row, self._first_step - 1)
+            self.save()
+
+    def log_metrics(self, metrics_dict: dict[str, Any], step: int | None = None) -> None:
+        self.begin()
+        # A checkpoint is written between the rows of a step: some of them come a second time.
+        if step != self._first_step - 1 or set(metrics_dict) not in self._known:
+            super().log_metrics(metrics_dict, step)
+
+    def _check_log_dir_exists(self) -> None:
+        """Nothing: `begin` takes up an earlier part's file, which Lightning deletes."""
 
     def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
         path = Path(self.metrics_file_path)

@@ -144,8 +144,8 @@ def _take(directory: Path) -> None:
         return
     made = _missing(directory)
     _began = not (directory / CONFIG).exists()
-    directory.mkdir(parents=True, exist_ok=True)
     try:
+        directory.mkdir(parents=True, exist_ok=True)
         _lock = Lock(directory / _LOCK)
     except Taken:
         raise ValueError(
@@ -154,7 +154,8 @@ def _take(directory: Path) -> None:
         ) from None
     except BaseException:
         for each in reversed(made):
-            each.rmdir()
+            with suppress(OSError):  # it was not reached
+                each.rmdir()
         raise
     _made = made
 

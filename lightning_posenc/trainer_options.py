@@ -1,4 +1,4 @@
-"""Trainer options that mean nothing, refused before anything is made."""
+"""Options of a run that mean nothing, refused before anything is made."""
 
 import math
 from typing import Any
@@ -22,6 +22,7 @@ _SHARES = (
     "overfit_batches", "limit_train_batches", "limit_val_batches", "limit_test_batches",
     "limit_predict_batches", "val_check_interval",
 )  # fmt: skip
+LINKED = ("vocab_size", "n_classes")  # arguments of a model that its data knows
 _TUNERS = ("BatchSizeFinder", "LearningRateFinder")
 
 
@@ -58,6 +59,21 @@ def check_trainer(options: Any) -> None:
                 f"trainer.callbacks: {kind} changes the experiment while it runs, and leaves no "
                 "trace in the config: try the values one by one, with --trainer.max_steps or sweep"
             )
+
+
+def check_linked(model: Any) -> None:
+    """Check that nobody gives a model what it is told by its data.
+
+    Args:
+        model: Its config: `class_path` and `init_args`.
+
+    Raises:
+        ValueError: If somebody does, to no effect.
+    """
+    arguments = _get(model, "init_args")
+    for name in LINKED:
+        if arguments is not None and _get(arguments, name) is not None:
+            raise ValueError(f"model.{name} is what the data says it is: leave it out")
 
 
 def _check_share(name: str, value: Any) -> None:

@@ -1,6 +1,9 @@
 """The commands that run a Lightning Trainer: fit, validate, test, predict."""
 
 import argparse
+import ast
+import json
+import logging
 import signal
 import sys
 import warnings
@@ -8,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import torch
 import yaml
 from jsonargparse import Namespace, get_loader, set_loader, set_parsing_settings
+from jsonargparse.typing import register_type
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.plugins.io import CheckpointIO
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only
 
 # Imported whole, so that a config can name any of their classes without a path.
 from lightning_posenc import (  # noqa: F401
@@ -44,7 +49,7 @@ from lightning_posenc.messages import explain
 from lightning_posenc.metrics_csv import MetricsCSV
 from lightning_posenc.mistakes import in_one_line
 from lightning_posenc.modules.resumption import Resumption
-from lightning_posenc.trainer_options import check_trainer
+from lightning_posenc.trainer_options import LINKED, check_linked, check_trainer
 from lightning_posenc.trust import OPTION
 
 # A value is a value: nothing is fetched for it, called in it without a type that says so, or
@@ -56,6 +61,9 @@ set_parsing_settings(
     import_path_denylist=[],  # enforces jsonargparse's own
 )
 set_loader("yaml", untrusted.bounded(get_loader("yaml")), (yaml.YAMLError,))
+
+# A device in a callback's options, which jsonargparse would write down as a complaint.
+register_type(torch.device, str, torch.device, fail_already_registered=False)
 
 USER_ERRORS = (argparse.ArgumentError, ValueError, FileNotFoundError, MisconfigurationException)
 
@@ -69,6 +77,28 @@ _EVERY_RUN = (
     callbacks.Predictions,
     callbacks.BestScore,
 )
+
+
+class Parser(LightningArgumentParser):
+    """A parser that knows null within a class's options.
+
+    jsonargparse hands an option of a class on to the class's own parser as Python writes it: None.
+    """
+
+    def parse_args(self, args: Any = None, *more: Any, **options: Any) -> Any:
+        if "defaults" in options and args is not None:  # jsonargparse's own call, of one option
+            args = [_as_json(arg) for arg in args]
+        return super().parse_args(args, *more, **options)
+
+
+def _as_json(arg: str) -> str:
+    name, equals, text = arg.partition("=")
+    if not text.startswith(("None", "[", "{")):
+        return arg
+    try:
+        return f"{name}{equals}{json.dumps(ast.literal_eval(text))}"
+    except (ValueError, SyntaxError, TypeError):  # it is YAML, and no value of Python's
+        return arg
 
 
 class TrainingCLI(LightningCLI):
@@ -98,7 +128,7 @@ class TrainingCLI(LightningCLI):
         parser.add_argument(
             "--test_after_fit", type=bool, default=True, help="Whether fit ends with a test."
         )
-        for size in ("vocab_size", "n_classes"):
+        for size in LINKED:
             parser.link_arguments(f"data.{size}", f"model.init_args.{size}", apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
@@ -111,6 +141,7 @@ class TrainingCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         config = self.config[self.subcommand]
         check_trainer(config.trainer)
+        check_linked(config.get("model"))
         fits = self.subcommand == "fit"
         ckpt_path = config.get("ckpt_path")
         goes_on = fits and ckpt_path == LAST
@@ -182,6 +213,7 @@ class TrainingCLI(LightningCLI):
 # Errors are raised, and said by `one_line`; no option may be guessed from its beginning.
 _STRICT = {"exit_on_error": False, "allow_abbrev": False}
 OPTIONS: dict[str, Any] = {
+    "parser_class": Parser,
     "seed_everything_default": 0,
     "trainer_defaults": {"use_distributed_sampler": False},
     "parser_kwargs": {**_STRICT, **{name: dict(_STRICT) for name in TrainingCLI.subcommands()}},
@@ -201,6 +233,7 @@ def run(args: list[str]) -> int:
     """
     # Lightning's own use of torch 2.13, which no user can mend.
     warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)
+    logging.getLogger(rank_zero_info.__module__).addFilter(_is_no_advertisement)
     try:
         with loggers.finished_at_end():
             TrainingCLI(
@@ -224,6 +257,10 @@ def run(args: list[str]) -> int:
     finally:
         run_directory.release()
     return 0
+
+
+def _is_no_advertisement(record: logging.LogRecord) -> bool:
+    return "litlogger" not in record.getMessage() and "litmodels" not in record.getMessage()
 
 
 def _checkpoints(folder: Path, given: list[Callback]) -> list[Callback]:

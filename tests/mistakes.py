@@ -159,7 +159,7 @@ _NAMES = _fits(
     "--trainer.logger=Tensorbord", "--trainer.strategy=dpp", "--trainer.precision=17",
     "--trainer.accelerator=gpuu", "--trainer.max_epoch=3", "--trainer.profiler=fast",
     "--model.encoder.depth=3", "--modle.encoder.depth=3", "--model.vocab_size=3", "--seed=0",
-    "--trainer.plugins=nothing", "--data.length=8", "--model.help", "extra", "--",
+    "--trainer.plugins=nothing", "--data.length=8", "extra", "--",
 )  # fmt: skip
 _VALUES = _fits(
     *(f"--data.{name}={value}" for name in ("batch_size", "steps_per_epoch", "eval_samples",
@@ -203,7 +203,7 @@ _TRAINER = _fits(
     "--trainer.callbacks+=PositionProbe\n--trainer.callbacks.every_n_steps=0",
 )  # fmt: skip
 _PAIRS = _fits(
-    "--data.task=Reverse", "--model=TokenClassifier", "--model=LanguageModel\n--data=TextData",
+    "--data.task=Reverse", "--model=TokenClassifier",
     "--data=TextData", "--data=TextData\n--data.path=nowhere.txt",
     "--data=TextData\n--data.path={folder}", "--data=TextClassificationData\n--data.path={file}",
     "--data=TextClassificationData\n--data.path=nowhere.csv",

@@ -42,11 +42,17 @@ def test_a_row_that_was_not_logged_before_is_kept(tmp_path: Path) -> None:
     assert rows(tmp_path) == [{"loss": "3.0", "step": "0"}, {"acc": "0.25", "step": "0"}]
 
 
+def begun(logger: MetricsCSV) -> None:
+    """A run that had nothing more to log."""
+    _ = logger.experiment
+    logger.finalize("success")
+
+
 def test_the_row_that_was_to_come_is_written_once(tmp_path: Path) -> None:
     before = written(tmp_path)
-    _ = MetricsCSV(tmp_path, first_step=3, last_row={"loss": 1.0}).experiment
+    begun(MetricsCSV(tmp_path, first_step=3, last_row={"loss": 1.0}))
     assert rows(tmp_path) == before
-    _ = MetricsCSV(tmp_path, first_step=4, last_row={"loss": 0.5}).experiment
+    begun(MetricsCSV(tmp_path, first_step=4, last_row={"loss": 0.5}))
     assert rows(tmp_path) == [*before, {"loss": "0.5", "step": "3"}]
 
 

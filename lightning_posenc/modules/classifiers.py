@@ -50,7 +50,19 @@ class Classifier(EncoderModule):
 
     def score(self, batch: Batch, batch_idx: int) -> tuple[Tensor, Tensor, Tensor]:
         logits = self.logits(batch)
+        if logits.shape[:-1] != batch.targets.shape:
+            raise ValueError(self._misfit(logits, batch.targets))
         return cross_entropy(logits, batch.targets), logits, batch.targets
+
+    def _misfit(self, logits: Tensor, targets: Tensor) -> str:
+        kinds = {1: ("sequence", SequenceClassifier), 2: ("token", TokenClassifier)}
+        if logits.dim() - 1 == targets.dim() or targets.dim() not in kinds:
+            return f"the data has targets {tuple(targets.shape)} for {tuple(logits.shape)} scores"
+        ours, (theirs, wanted) = kinds[logits.dim() - 1][0], kinds[targets.dim()]
+        return (
+            f"{type(self).__name__} gives a class to every {ours}, but the data has one for every "
+            f"{theirs}: choose --model={wanted.__name__}"
+        )
 
     def new_metrics(self) -> dict[str, Metric]:
         """Accuracy, and the counts that `class_scores` are made of."""

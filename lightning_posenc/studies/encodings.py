@@ -94,8 +94,8 @@ def _markdown(header: Sequence[str], rows: list[list[str]]) -> list[str]:
 
 def _table(title: str, header: Sequence[str], rows: list[list[str]]) -> Table:
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    for name in header:
-        table.add_column(name, overflow="fold")
+    for place, name in enumerate(header):  # a name that is cut is no name to type
+        table.add_column(name, overflow="fold", no_wrap=place == 0)
     for row in rows:
         table.add_row(*row)
     return table

@@ -110,7 +110,7 @@ def _summary(kind: type[Task]) -> str:
 def _list(classes: dict[str, type[Task]]) -> None:
     table = Table(title="tasks (--data.task=…)", title_justify="left", box=box.SIMPLE_HEAD)
     for column in ("class", "answers", "shortest", "no order, at best", "what is asked"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column == "class")
     for name, kind in classes.items():
         try:
             task = kind()

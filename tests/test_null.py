@@ -1,0 +1,30 @@
+"""An option of a class can be null on the command line (G14, F23)."""
+
+import pytest
+import yaml
+
+from lightning_posenc.cli import main
+
+FIT = ["fit", "--model=TokenClassifier", "--data=SyntheticData", "--data.task=ReverseString"]
+
+
+@pytest.mark.parametrize(
+    ("options", "key", "value"),
+    [
+        (["--model.encoder.norm=torch.nn.RMSNorm", "--model.encoder.norm=null"],
+         "encoder.norm", None),
+        (["--model.encoder.feed_forward=null"], "encoder.feed_forward", None),
+        (["--model.encoder.mask=[null,null]"], "encoder.mask", [None, None]),
+        (["--model.positional=RoPE", "--model.positional.scaling=null"],
+         "positional.init_args.scaling", None),
+    ],
+)  # fmt: skip
+def test_null_is_null(
+    options: list[str], key: str, value: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([*FIT, *options, "--print_config"])
+    found = yaml.safe_load(capsys.readouterr().out)["model"]["init_args"]
+    for name in key.split("."):
+        found = found[name]
+    assert found == value
