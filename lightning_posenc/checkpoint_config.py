@@ -13,6 +13,7 @@ from lightning.pytorch.cli import SaveConfigCallback
 
 from lightning_posenc import checkpoint_io, given, run_directory, trust, untrusted
 from lightning_posenc.loggers import log_config
+from lightning_posenc.renamed_classes import replaced
 from lightning_posenc.run_directory import CONFIG
 from lightning_posenc.taken_over import taken_over
 from lightning_posenc.whole_files import whole_file
@@ -167,6 +168,7 @@ def with_checkpoint_config(args: list[str]) -> Iterator[Completed]:
         yield Completed(args, None)
         return
     config = taken_over(_stored_config(path, contents), path, fits and after == 1)
+    replaced(config, args)
     more = []
     if after > 1:
         config = {"model": config["model"]}

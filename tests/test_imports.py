@@ -52,6 +52,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "given": set(),
     "trust": set(),
     "taken_over": {"run_directory"},
+    "renamed_classes": set(),
     "checkpoint_shards": set(),
     "checkpoint_io": {"run_directory", "checkpoint_shards"},
     "checkpoint_config": {
@@ -61,6 +62,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "given",
         "trust",
         "taken_over",
+        "renamed_classes",
     },
     "resuming": {"run_directory", "checkpoint_config", "checkpoint_io"},
     "messages": CORE | LEARNED,

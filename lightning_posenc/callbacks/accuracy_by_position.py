@@ -8,6 +8,7 @@ from torch import Tensor
 
 from lightning_posenc.callbacks.bounds import bag_of_tokens_bounds
 from lightning_posenc.callbacks.figures import log_figure, new_figure
+from lightning_posenc.callbacks.fitting import fits
 from lightning_posenc.data.batch import Batch
 from lightning_posenc.tasks import IGNORE
 
@@ -34,6 +35,10 @@ class AccuracyByPosition(L.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
+        if not fits(self, pl_module, batch, "test_length"):
+            return
+        if not isinstance(outputs, Tensor):  # a test step of one's own need not give any
+            return
         width = batch.tokens.shape[1]
         length = pl_module.test_length(batch, dataloader_idx)  # type: ignore[operator]
         where = torch.arange(width, device=batch.tokens.device).expand_as(batch.tokens)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lightning_posenc.callbacks.figures import log_figure, new_figure
+from lightning_posenc.callbacks.fitting import fits
 from lightning_posenc.callbacks.probing import first, isolated
 from lightning_posenc.diagnostics.attention import captured_attention
 from lightning_posenc.model.kernels import Kernel
@@ -60,7 +61,9 @@ class AttentionMaps(L.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        if dataloader_idx == 0 and batch_idx == 0 and batch.tokens.shape[1] <= MAX_TOKENS:
+        if dataloader_idx or batch_idx or not fits(self, pl_module, batch, "encoder"):
+            return
+        if batch.tokens.shape[1] <= MAX_TOKENS:
             self._batch = first(batch, 1)
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

@@ -9,6 +9,8 @@ import lightning as L
 from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
 
+from lightning_posenc import strict_json
+from lightning_posenc.callbacks.fitting import fits
 from lightning_posenc.callbacks.tables import log_table
 from lightning_posenc.data.batch import Batch
 
@@ -41,6 +43,9 @@ class Predictions(BasePredictionWriter):
         batch_idx: int,
         dataloader_idx: int,
     ) -> None:
+        if not isinstance(batch, Batch):
+            self._write_bare(trainer, pl_module, prediction, batch)
+            return
         n_tokens = batch.tokens.shape[1]
         lengths = (
             [n_tokens] * len(batch.tokens) if batch.lengths is None else batch.lengths.tolist()
@@ -54,6 +59,16 @@ class Predictions(BasePredictionWriter):
                 file.write(json.dumps(line) + "\n")
                 if len(self._first) < SHOWN:
                     self._first.append([json.dumps(value) for value in line.values()])
+
+    def _write_bare(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, prediction: Any, batch: Any
+    ) -> None:
+        """Of batches of another kind a line holds the prediction alone."""
+        if not isinstance(prediction, Tensor) or not prediction.dim():
+            fits(self, pl_module, batch)  # which says that it does not
+            return
+        with self._path(trainer).open("a") as file:
+            file.writelines(strict_json.text({"prediction": x}) + "\n" for x in prediction.tolist())
 
     def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         log_table(trainer, "predictions", ["tokens", "prediction"], self._first)

@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_map
 from lightning_posenc.callbacks.gathering import gathered
 from lightning_posenc.callbacks.generators import random_state, set_random_state
 from lightning_posenc.callbacks.history import History
+from lightning_posenc.data.batch import Batch
 
 Measured = Mapping[str, float | Tensor]
 
@@ -96,6 +97,11 @@ class Probing(L.Callback, ABC):
 
     def look(self, trainer: L.Trainer, module: Any, batch: Any, batch_idx: int) -> None:
         """Measure, log and remember."""
+        if not isinstance(batch, Batch):
+            raise ValueError(
+                f"{type(self).__name__} measures batches of type lightning_posenc.data.Batch, and "
+                f"got {type(batch).__name__}: let the data give those, or leave the callback out"
+            )
         n_ranks = trainer.world_size
         batch = first(batch, -(-self.n_sequences // n_ranks))
         if n_ranks > 1:

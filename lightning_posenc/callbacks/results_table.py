@@ -45,8 +45,10 @@ class ResultsTable(L.Callback):
         values = {(int(m["length"]), m["metric"]): value for m, value in found}
         names = {metric for _, metric in values}.difference(UNSHOWN)
         metrics = sorted(names, key=lambda name: (name in TITLES, name))
-        encoding = type(getattr(pl_module, "positional", None)).__name__
-        table = Table(title=f"{type(pl_module).__name__} with {encoding}", title_justify="left")
+        title = type(pl_module).__name__
+        if (encoding := getattr(pl_module, "positional", None)) is not None:
+            title += f" with {type(encoding).__name__}"
+        table = Table(title=title, title_justify="left")
         columns = ["length", *(TITLES.get(metric, metric) for metric in metrics)]
         rows: list[list[Any]] = [
             [length, *(values.get((length, metric)) for metric in metrics)]

@@ -255,6 +255,12 @@ class EncoderSpec:
         self.embed_std = embed_std
         self.wiring = wiring
 
+    def arguments(self) -> dict[str, Any]:
+        """What it was made with."""
+        d_model, n_heads, n_layers = self.sizes
+        sizes = {"d_model": d_model, "n_heads": n_heads, "n_layers": n_layers}
+        return {**sizes, "embed_std": self.embed_std, **self.wiring}
+
     def build(self, positional: Factory, positions: Positions | None, causal: bool) -> Encoder:
         """Make the encoder."""
         dims = Dims(*self.sizes, causal=causal, embed_std=self.embed_std)

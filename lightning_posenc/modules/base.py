@@ -3,6 +3,7 @@
 Shapes: B sequences, T tokens, D = d_model.
 """
 
+import inspect
 import warnings
 from abc import abstractmethod
 from typing import Any, Literal, cast
@@ -18,7 +19,9 @@ from lightning_posenc.data.batch import Batch
 from lightning_posenc.model.door import check_tokens
 from lightning_posenc.model.encoder import EncoderSpec
 from lightning_posenc.modules import sharding
+from lightning_posenc.modules.clipping import check_clipping, clipped_unscaled
 from lightning_posenc.modules.global_mean import weighted
+from lightning_posenc.modules.hyperparameters import given_names, kept, made
 from lightning_posenc.modules.metrics import WideMetrics, wide_by_default
 from lightning_posenc.modules.optim import OptimizerFactory, WarmupCosine, parameter_groups
 from lightning_posenc.modules.resumption import Resumption
@@ -93,6 +96,14 @@ class EncoderModule(L.LightningModule):
             # weights that would be saved twice.
             warnings.filterwarnings("ignore", "Attribute 'positions' is an instance of `nn.Module`")
             self.save_hyperparameters(logger=False)
+        # Plain, so that a checkpoint of a program can be read as safely as one of a command.
+        names = given_names(self, inspect.currentframe())
+        given = {k: v for k, v in self.hparams.items() if k in names or k.startswith("_")}
+        self.hparams.clear()
+        self._set_hparams(kept(given))
+        encoder = made("encoder", encoder)
+        positional, positions = made("positional", positional), made("positions", positions)
+        optimizer, schedule = made("optimizer", optimizer), made("schedule", schedule)
         if vocab_size < 1:
             raise ValueError(f"vocab_size must be positive, got {vocab_size}")
         self.encoder = encoder.build(positional, positions, causal)
@@ -106,6 +117,7 @@ class EncoderModule(L.LightningModule):
         self.positional_frozen_steps = positional_frozen_steps
         self.compile_options = {} if compile is True else compile  # False: not compiled
         self._is_compiled = False
+        self.lr: float | None = None  # that LearningRateFinder has found, for all groups
         self.metrics = nn.ModuleDict()  # "val" and "test/len_<T>" -> WideMetrics
 
     @property
@@ -219,6 +231,7 @@ class EncoderModule(L.LightningModule):
         optimizer = self.make_optimizer(groups)
         if isinstance(optimizer, SparseAdam):
             raise ValueError("optimizer=SparseAdam takes sparse gradients, which no part has: Adam")
+        check_clipping(self.trainer, optimizer)
         for group in optimizer.param_groups:
             if group.get("name") == "positional":
                 group["lr"] = group["lr"] * self.positional_lr_multiplier
@@ -229,6 +242,16 @@ class EncoderModule(L.LightningModule):
             schedule, "positional", self.positional_warmup_steps, self.positional_frozen_steps
         )
         return {"optimizer": optimizer, "lr_scheduler": stepped(schedule, self.trainer)}
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        clip = (optimizer, gradient_clip_val, gradient_clip_algorithm)
+        if not clipped_unscaled(self.trainer, *clip):
+            super().configure_gradient_clipping(*clip)
 
     def configure_callbacks(self) -> list[L.Callback]:
         """What a resumed run needs; the command line brings it for every module."""

@@ -41,6 +41,8 @@ class Graph(Positions):
         n_nodes = last + 1 if n_nodes is None else n_nodes
         if last >= whole(self, "n_nodes", n_nodes, 1, MOST_NODES):
             raise wrong(self, "edges", edges, f"name nodes below n_nodes={n_nodes}")
+        self.edges = [list(edge) for edge in edges]
+        self.n_nodes, self.directed = n_nodes, directed
         adjacency = torch.zeros(1, n_nodes, n_nodes, dtype=torch.bool, device="cpu")
         for start, end in edges:
             adjacency[0, start, end] = True

@@ -35,6 +35,7 @@ class Randomized(Positions):
         if seed is not None:
             whole(self, "seed", seed, 0, 2**63 - 1)
         self.per_sequence = per_sequence
+        self.seed = seed
         self.generator = None if seed is None else torch.Generator().manual_seed(seed)
 
     def forward(
