@@ -21,7 +21,7 @@ from lightning_posenc.model.encoder import EncoderSpec
 from lightning_posenc.modules import sharding
 from lightning_posenc.modules.clipping import check_clipping, clipped_unscaled
 from lightning_posenc.modules.global_mean import weighted
-from lightning_posenc.modules.hyperparameters import given_names, kept, made
+from lightning_posenc.modules.hyperparameters import given_names, kept, rebuilt
 from lightning_posenc.modules.metrics import WideMetrics, wide_by_default
 from lightning_posenc.modules.optim import OptimizerFactory, WarmupCosine, parameter_groups
 from lightning_posenc.modules.resumption import Resumption
@@ -101,9 +101,9 @@ class EncoderModule(L.LightningModule):
         given = {k: v for k, v in self.hparams.items() if k in names or k.startswith("_")}
         self.hparams.clear()
         self._set_hparams(kept(given))
-        encoder = made("encoder", encoder)
-        positional, positions = made("positional", positional), made("positions", positions)
-        optimizer, schedule = made("optimizer", optimizer), made("schedule", schedule)
+        encoder = rebuilt("encoder", encoder)
+        positional, positions = rebuilt("positional", positional), rebuilt("positions", positions)
+        optimizer, schedule = rebuilt("optimizer", optimizer), rebuilt("schedule", schedule)
         if vocab_size < 1:
             raise ValueError(f"vocab_size must be positive, got {vocab_size}")
         self.encoder = encoder.build(positional, positions, causal)

@@ -37,7 +37,7 @@ def kept(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def made(name: str, value: Any) -> Any:
+def rebuilt(name: str, value: Any) -> Any:
     """An argument again; whatever was not kept as a description is the argument itself.
 
     Only classes that are imported already are made: of this package, of torch, or of the program.
@@ -50,7 +50,7 @@ def made(name: str, value: Any) -> Any:
         ValueError: If it was not kept, or names no such class.
     """
     if isinstance(value, list):
-        return [made(name, each) for each in value]
+        return [rebuilt(name, each) for each in value]
     if not isinstance(value, dict):
         return value
     if _LOST in value:
@@ -59,9 +59,9 @@ def made(name: str, value: Any) -> Any:
             f"load_from_checkpoint(path, {name}=…)"
         )
     if _CLASS not in value:
-        return {key: made(name, each) for key, each in value.items()}
+        return {key: rebuilt(name, each) for key, each in value.items()}
     kind = _imported(name, str(value[_CLASS]))
-    arguments = {key: made(name, each) for key, each in value.get(_ARGUMENTS, {}).items()}
+    arguments = {key: rebuilt(name, each) for key, each in value.get(_ARGUMENTS, {}).items()}
     if value.get(_OBJECT):
         return kind(**arguments)
     return partial(kind, **arguments) if arguments else kind

@@ -16,7 +16,7 @@ from lightning_posenc import masks, positions
 from lightning_posenc.data import SyntheticData
 from lightning_posenc.model import MLP, EncoderSpec, SwiGLU
 from lightning_posenc.modules import SequenceClassifier
-from lightning_posenc.modules.hyperparameters import kept, made
+from lightning_posenc.modules.hyperparameters import kept, rebuilt
 from lightning_posenc.positional import ALiBi, Chain, RoPE
 from lightning_posenc.positional.scaling import LinearScaling, YaRN
 from lightning_posenc.positions import Positions, Randomized, Shifted
@@ -36,7 +36,7 @@ class Own(SequenceClassifier):
 def fitted(module: L.LightningModule, root: Path) -> tuple[L.Trainer, SyntheticData]:
     trainer = L.Trainer(
         accelerator="cpu", max_steps=2, default_root_dir=root, logger=False,
-        callbacks=[ModelCheckpoint(root, "saved", monitor="val/loss")],
+        callbacks=[ModelCheckpoint(root, "saved")],
         enable_progress_bar=False, enable_model_summary=False, use_distributed_sampler=False,
     )  # fmt: skip
     data = SyntheticData(train_length=8, batch_size=4, steps_per_epoch=2, eval_samples=4)
@@ -64,7 +64,7 @@ def test_test_best_fit_and_load_from_checkpoint(tmp_path: Path) -> None:
     trainer.test(module, data, ckpt_path="best", verbose=False)
     more = L.Trainer(
         accelerator="cpu", max_steps=4, default_root_dir=tmp_path, logger=False,
-        callbacks=[ModelCheckpoint(tmp_path, "saved", monitor="val/loss")],
+        callbacks=[ModelCheckpoint(tmp_path, "saved")],
         enable_progress_bar=False, enable_model_summary=False, use_distributed_sampler=False,
     )  # fmt: skip
     more.fit(module, data, ckpt_path=path)
@@ -103,18 +103,18 @@ def test_every_sampler_is_kept(kind: type) -> None:
     }  # fmt: skip
     sampler = kind(*needed.get(kind.__name__, ()))
     plain = kept({"positions": sampler})["positions"]
-    again = made("positions", plain)
+    again = rebuilt("positions", plain)
     assert type(again) is kind
     assert kept({"positions": again})["positions"] == plain
 
 
 def test_objects_are_not_mistaken() -> None:
     for value in (LinearScaling(2.0), YaRN(4.0, 8), masks.Window(3), Shifted(16), SwiGLU, RoPE):
-        again = made("positional", kept({"positional": value})["positional"])
+        again = rebuilt("positional", kept({"positional": value})["positional"])
         assert again is value or vars(again).keys() == vars(value).keys()
 
 
 @pytest.mark.parametrize("path", ["os.system", "subprocess.Popen", "no.such.Thing", "torch.load"])
 def test_nothing_but_a_part_is_made(path: str) -> None:
     with pytest.raises(ValueError, match="which is no class of this package"):
-        made("positional", {"class_path": path, "init_args": {"args": "true"}, "object": True})
+        rebuilt("positional", {"class_path": path, "init_args": {"args": "true"}, "object": True})
