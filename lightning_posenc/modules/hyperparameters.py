@@ -144,7 +144,8 @@ def _allowed(kind: Any) -> bool:
 
 
 def _imported(name: str, path: str) -> type:
-    module, _, attributes = path, "", []
+    module = path
+    attributes: list[str] = []
     while module and module not in sys.modules:
         module, _, attribute = module.rpartition(".")
         attributes.insert(0, attribute)
@@ -156,4 +157,4 @@ def _imported(name: str, path: str) -> type:
             f"{name}: the checkpoint names {path}, which is no class of this package, of torch or "
             f"of a module that is imported: import it first, or give {name} again"
         )
-    return found  # type: ignore[no-any-return]
+    return found
