@@ -1,8 +1,8 @@
 """Checks of an argument's kind and range: a mistake is one ValueError of one line.
 
-Each check gives the value back, so that `self.width = whole(self, "width", width)` reads as what
-it is, and says whose argument it was, what was given and what is allowed. NaN and infinity are no
-numbers here, True is none either, and a float is no whole number, not even 4.0.
+Each gives the value back, as in `self.width = whole(self, "width", width)`, or says whose argument
+it was (an object's, a class's, a function's, or a name), what was given and what is allowed. NaN
+and infinity are no numbers, True is none either, and a float is no whole number, not even 4.0.
 """
 
 from collections.abc import Collection, Sequence
@@ -11,29 +11,16 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+# The highest whole number and the largest number, of either sign, unless an argument says
+# otherwise: float32 tells neighbours apart up to the one, and holds the other's sixth power.
 MOST = 2**24
-"""The highest whole number that an argument may be unless it says otherwise.
-
-Up to here float32 tells neighbours apart; no table, length or count is meant to be longer.
-"""
-MOST_WIDTH = 2**16
-"""The most channels of a layer."""
 LARGEST = 1e6
-"""The largest number, of either sign, that an argument may be unless it says otherwise.
-
-Its square and the square of its square are still far from float32's end.
-"""
+MOST_STEPS = 10**12  # or samples, of a run
+MOST_WIDTH = 2**16  # channels of a layer
 
 
 def wrong(owner: object, name: str, value: object, allowed: str) -> ValueError:
-    """Say what is wrong with an argument, to be raised.
-
-    Args:
-        owner: What the argument belongs to: an object, a class, a function or a name.
-        name: Of the argument.
-        value: What was given, cut where it is long.
-        allowed: What it must be, to follow "must".
-    """
+    """Make what is to be raised: `Owner: name=value must …`, the value cut where it is long."""
     named = owner if isinstance(owner, str) else getattr(owner, "__name__", type(owner).__name__)
     given = " ".join(repr(value).split())
     given = given if len(given) <= 80 else f"{given[:79]}…"
@@ -57,15 +44,9 @@ def whole(owner: object, name: str, value: Any, least: int = 1, most: int = MOST
 
 
 def number(
-    owner: object,
-    name: str,
-    value: Any,
-    least: float = -LARGEST,
-    most: float = LARGEST,
-    *,
-    above: float | None = None,
-    below: float | None = None,
-) -> float:
+    owner: object, name: str, value: Any, least: float = -LARGEST, most: float = LARGEST,
+    *, above: float | None = None, below: float | None = None,
+) -> float:  # fmt: skip
     """`value`, checked to be a finite number in [least, most].
 
     `above` and `below` are open ends, each in place of the closed one.
@@ -109,10 +90,10 @@ def several(owner: object, name: str, value: Any, n: int | None = None) -> tuple
 
 
 def is_a(owner: object, name: str, value: Any, kind: Any) -> Any:
-    """`value`, checked to be an instance of a class, or to be callable where that is `Callable`.
+    """`value`, checked to be of a class or one of several, `Callable` among them.
 
     Raises:
-        ValueError: if it is none.
+        ValueError: if it is not.
     """
     if not isinstance(value, kind):
         raise wrong(owner, name, value, f"be a {getattr(kind, '__name__', kind)}")

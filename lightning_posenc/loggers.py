@@ -14,6 +14,7 @@ from lightning.fabric.utilities.logger import _flatten_dict, _sanitize_params
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from lightning_posenc.checks import is_a
 from lightning_posenc.run_directory import SWEEP, TRIAL
 
 _AGENT = "WANDB_SWEEP_ID"  # set by an agent of W&B, which waits for the run's metric
@@ -36,6 +37,8 @@ class TensorBoard(TensorBoardLogger):
     """
 
     def __init__(self, save_dir: str = ".", prefix: str = "") -> None:
+        is_a(self, "save_dir", save_dir, str | Path)
+        is_a(self, "prefix", prefix, str)
         try:
             super().__init__(save_dir, name="", version="tensorboard", prefix=prefix)
         except ModuleNotFoundError:

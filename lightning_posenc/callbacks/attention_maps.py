@@ -10,6 +10,7 @@ from torch import Tensor
 from lightning_posenc.callbacks.figures import log_figure, new_figure
 from lightning_posenc.callbacks.fitting import fits
 from lightning_posenc.callbacks.probing import first, isolated
+from lightning_posenc.checks import MOST, several, whole
 from lightning_posenc.diagnostics.attention import captured_attention
 from lightning_posenc.model.kernels import Kernel
 
@@ -37,11 +38,11 @@ class AttentionMaps(L.Callback):
         layers: list[int] | None = None,
         heads: list[int] | None = None,
     ) -> None:
-        for name, value in (("n_heads", n_heads), ("n_layers", n_layers)):
-            if value < 1:
-                raise ValueError(f"AttentionMaps: {name} must be at least 1, got {value}")
-        self.n_heads = n_heads
-        self.n_layers = n_layers
+        for name, chosen in (("layers", layers), ("heads", heads)):
+            for each in () if chosen is None else several(self, name, chosen):
+                whole(self, name, each, -MOST, MOST)
+        self.n_heads = whole(self, "n_heads", n_heads)
+        self.n_layers = whole(self, "n_layers", n_layers)
         self.layers = layers
         self.heads = heads
         self._batch: Any = None

@@ -5,6 +5,7 @@ from typing import Any
 
 import lightning as L
 
+from lightning_posenc.checks import MOST_STEPS, whole
 from lightning_posenc.positional import Droppable
 
 log = logging.getLogger(__name__)
@@ -27,9 +28,7 @@ class DropPositions(L.Callback):
     """
 
     def __init__(self, at_step: int) -> None:
-        if at_step < 0:
-            raise ValueError(f"DropPositions: at_step must be at least 0, got {at_step}")
-        self.at_step = at_step
+        self.at_step = whole(self, "at_step", at_step, 0, MOST_STEPS)
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         if stage == "fit" and not _droppable(pl_module):

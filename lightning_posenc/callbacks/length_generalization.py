@@ -9,6 +9,7 @@ import torch
 from lightning_posenc.callbacks.accuracy_by_position import AccuracyByPosition
 from lightning_posenc.callbacks.bounds import MAJORITY, bag_of_tokens_bounds
 from lightning_posenc.callbacks.figures import log_figure, new_figure
+from lightning_posenc.checks import is_a
 from lightning_posenc.effective_length import effective_length, learned
 
 MAX_NAMED = 12  # lengths named along the picture's side
@@ -31,7 +32,7 @@ class LengthGeneralization(AccuracyByPosition):
 
     def __init__(self, metric: str = "acc") -> None:
         super().__init__()
-        self.metric = metric
+        self.metric = is_a(self, "metric", metric, str)
         self._scores: dict[int, float] = {}
         self._bounds: dict[int, float] = {}
         self._learned = True

@@ -10,6 +10,7 @@ from torch import Tensor
 from lightning_posenc.callbacks.depth import STREAM, Panel, draw_by_depth
 from lightning_posenc.callbacks.history import of_layer
 from lightning_posenc.callbacks.probing import Measured, Probing
+from lightning_posenc.checks import whole
 from lightning_posenc.diagnostics.observation import observe
 from lightning_posenc.diagnostics.probe import ProbeResult, probe_positions
 
@@ -33,11 +34,7 @@ class PositionProbe(Probing):
 
     def __init__(self, every_n_steps: int = 100, n_sequences: int = 32) -> None:
         super().__init__(every_n_steps, n_sequences)
-        if n_sequences < 2:
-            raise ValueError(
-                f"PositionProbe: n_sequences must be at least 2, one to fit the probe to and one "
-                f"to try it on, got {n_sequences}"
-            )
+        whole(self, "n_sequences", n_sequences, 2)  # one to fit the probe to, one to try it on
         self._length = 0
 
     def measure(self, module: Any, batch: Any, batch_idx: int) -> Measured:

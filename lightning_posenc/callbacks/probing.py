@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_map
 from lightning_posenc.callbacks.gathering import gathered
 from lightning_posenc.callbacks.generators import random_state, set_random_state
 from lightning_posenc.callbacks.history import History
+from lightning_posenc.checks import MOST_STEPS, whole
 from lightning_posenc.data.batch import Batch
 
 Measured = Mapping[str, float | Tensor]
@@ -38,11 +39,8 @@ class Probing(L.Callback, ABC):
     """
 
     def __init__(self, every_n_steps: int = 100, n_sequences: int = 8) -> None:
-        for name, value in (("every_n_steps", every_n_steps), ("n_sequences", n_sequences)):
-            if value < 1:
-                raise ValueError(f"{type(self).__name__}: {name} must be at least 1, got {value}")
-        self.every_n_steps = every_n_steps
-        self.n_sequences = n_sequences
+        self.every_n_steps = whole(self, "every_n_steps", every_n_steps, most=MOST_STEPS)
+        self.n_sequences = whole(self, "n_sequences", n_sequences)
         self.history = History()
 
     @abstractmethod

@@ -19,6 +19,7 @@ from lightning_posenc import strict_json
 from lightning_posenc.callbacks.divergence import Diverged
 from lightning_posenc.callbacks.step_time import StepTime
 from lightning_posenc.callbacks.writer import is_writer
+from lightning_posenc.checks import is_a
 from lightning_posenc.run_directory import CONFIG, SUMMARY
 from lightning_posenc.untrusted import read_json
 from lightning_posenc.whole_files import whole_file
@@ -46,7 +47,7 @@ class RunSummary(L.Callback):
     """
 
     def __init__(self, command: Sequence[str] | None = None) -> None:
-        self.command = None if command is None else list(command)
+        self.command = None if command is None else [*is_a(self, "command", command, list | tuple)]
         self._start = time.monotonic()
         self._metrics: dict[str, float] = {}
         self._counts: dict[str, int] = {}

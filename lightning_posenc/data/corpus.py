@@ -6,8 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lightning_posenc.checks import is_a, whole
 from lightning_posenc.data.finite import FiniteData
-from lightning_posenc.data.module import positive
 from lightning_posenc.data.sources import decodable, empty
 from lightning_posenc.data.tokenised import characters, mapped, tokenised
 from lightning_posenc.data.tokenizer_training import bpe_json
@@ -29,7 +29,7 @@ class CorpusData(FiniteData):
         vocabulary: `bytes` (256), `chars` (those that occur in the whole corpus, sorted), `bpe`
             (byte-level pieces, trained on the training split), or the path of a tokenizer's JSON
             file.
-        vocabulary_size: number of pieces of `bpe`.
+        vocabulary_size: number of pieces of `bpe`, at least 256.
         options: those of `FiniteData`.
 
     Raises:
@@ -49,15 +49,16 @@ class CorpusData(FiniteData):
         if not path:
             raise ValueError("data.path is empty: give a file, python_docs, or a Hub dataset")
         super().__init__(path, **options)
+        is_a(self, "vocabulary", vocabulary, str)
         if vocabulary not in MADE and not Path(vocabulary).expanduser().is_file():
             raise FileNotFoundError(
                 f"data.vocabulary={vocabulary} does not exist: "
                 f"give {', '.join(MADE)}, or the JSON file of a tokenizer"
             )
-        self.subset = subset
-        self.text_column = text_column
+        self.subset = None if subset is None else is_a(self, "subset", subset, str)
+        self.text_column = is_a(self, "text_column", text_column, str)
         self.vocabulary_name = vocabulary
-        self.vocabulary_size = positive("vocabulary_size", vocabulary_size)
+        self.vocabulary_size = whole(self, "vocabulary_size", vocabulary_size, 256)
 
     @abstractmethod
     def rows(self) -> "dict[str, Dataset]":

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from lightning_posenc.checks import MOST_STEPS, is_a, number, whole
 from lightning_posenc.data.batch import Batch
-from lightning_posenc.data.module import StreamData, lengths_to_test, positive
+from lightning_posenc.data.module import StreamData, lengths_to_test
 from lightning_posenc.data.stream import ShuffledPasses
 from lightning_posenc.tasks import Draws
 
@@ -53,15 +54,13 @@ class FiniteData(StreamData, ABC):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        self.path = path
-        self.train_length = positive("train_length", train_length)
+        self.path = is_a(self, "path", path, str)
+        self.train_length = whole(self, "train_length", train_length)
         tested = lengths_to_test(eval_lengths, train_length)
-        self.eval_lengths = [positive("eval_lengths", length) for length in tested]
-        if not 0 < val_fraction < 1:
-            raise ValueError(f"data.val_fraction must be between 0 and 1, not {val_fraction}")
-        self.val_fraction = val_fraction
+        self.eval_lengths = tested
+        self.val_fraction = number(self, "val_fraction", val_fraction, above=0, below=1)
         if steps_per_epoch is not None:
-            positive("steps_per_epoch", steps_per_epoch)
+            whole(self, "steps_per_epoch", steps_per_epoch, most=MOST_STEPS)
         self.steps_per_epoch = steps_per_epoch
 
     def __str__(self) -> str:

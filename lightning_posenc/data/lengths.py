@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
+from lightning_posenc.checks import MOST_STEPS, is_a, number, whole, wrong
 from lightning_posenc.tasks import Draws
 
 
@@ -17,23 +18,18 @@ class Lengths(ABC):
 
     Args:
         low: Shortest length, at least 1.
-        high: Longest length.
-        bucket: How many consecutive samples share a length. The size of a global batch gives every
-            batch one length, and no padding.
+        high: Longest length, at least `low`.
+        bucket: How many consecutive samples share a length, at least 1. The size of a global batch
+            gives every batch one length, and no padding.
 
     Raises:
         ValueError: If there is no length between the two, or the bucket holds nothing.
     """
 
     def __init__(self, low: int, high: int, bucket: int = 1) -> None:
-        if not 1 <= low <= high or bucket < 1:
-            raise ValueError(
-                f"{type(self).__name__}: low={low}, high={high}, bucket={bucket}: "
-                "give 1 <= low <= high and a bucket of at least 1"
-            )
-        self.low = low
-        self.high = high
-        self.bucket = bucket
+        self.low = whole(self, "low", low)
+        self.high = whole(self, "high", high, low)
+        self.bucket = whole(self, "bucket", bucket, most=MOST_STEPS)
 
     def __call__(self, seed: int, split: str, index: Tensor) -> Tensor:
         """Lengths of samples with these numbers: (B,) to (B,), each in low..high."""
@@ -70,10 +66,11 @@ class WeightedLengths(Lengths):
     """
 
     def __init__(self, weights: dict[int, float], bucket: int = 1) -> None:
-        if not weights or min(weights.values()) < 0 or sum(weights.values()) <= 0:
-            raise ValueError(
-                f"WeightedLengths: weights={weights} must not be negative, nor all of them zero"
-            )
+        for length, weight in is_a(self, "weights", weights, dict).items():
+            whole(self, "weights", length)
+            number(self, "weights", weight, 0)
+        if not sum(weights.values()):
+            raise wrong(self, "weights", weights, "name some length, with a weight above 0")
         given = sorted(length for length, weight in weights.items() if weight > 0)
         super().__init__(given[0], given[-1], bucket)
         self.given = torch.tensor(given)
@@ -93,7 +90,7 @@ class GrowingLengths(Lengths):
     Args:
         low: Shortest length.
         high: Longest length, reached in the end.
-        samples: After how many samples; a multiple of the batch size for whole steps.
+        samples: After how many samples, at least 1; a multiple of the batch size for whole steps.
         bucket: How many consecutive samples share a length.
 
     Raises:
@@ -102,9 +99,7 @@ class GrowingLengths(Lengths):
 
     def __init__(self, low: int, high: int, samples: int, bucket: int = 1) -> None:
         super().__init__(low, high, bucket)
-        if samples < 1:
-            raise ValueError(f"GrowingLengths: samples={samples} must be at least 1")
-        self.samples = samples
+        self.samples = whole(self, "samples", samples, most=MOST_STEPS)
 
     def choose(self, index: Tensor, draws: Draws) -> Tensor:
         seen = (index // self.bucket * self.bucket).clamp(max=self.samples)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from lightning_posenc.checks import several, whole
 from lightning_posenc.data.stream import EvalBatches, GlobalBatches, StreamLoader, take
 
 
@@ -20,7 +21,7 @@ class StreamData(L.LightningDataModule):
         eval_batch_size: likewise in evaluation; None for `batch_size`.
         seed: seed of the data; None for the run's own, that of `seed_everything`, or 0 if there is
             none.
-        num_workers: worker processes a loader, at least 0; the samples do not depend on it.
+        num_workers: worker processes a loader, 0 to 1024; the samples do not depend on it.
 
     Raises:
         ValueError: if a number is out of range.
@@ -30,13 +31,14 @@ class StreamData(L.LightningDataModule):
         self, batch_size: int, eval_batch_size: int | None, seed: int | None, num_workers: int
     ) -> None:
         super().__init__()
-        self.batch_size = positive("batch_size", batch_size)
-        self.eval_batch_size = positive("eval_batch_size", eval_batch_size or batch_size)
+        self.batch_size = whole(self, "batch_size", batch_size)
+        if eval_batch_size is None:
+            eval_batch_size = batch_size
+        self.eval_batch_size = whole(self, "eval_batch_size", eval_batch_size)
         # Where Lightning's seed_everything keeps it.
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", 0)) if seed is None else seed
-        if num_workers < 0:
-            raise ValueError(f"data.num_workers must be at least 0, not {num_workers}")
-        self.num_workers = num_workers
+        whole(self, "seed", self.seed, -(2**63), 2**64 - 1)  # of which draws take 64 bits
+        self.num_workers = whole(self, "num_workers", num_workers, 0, 1024)
 
     def _consumed(self) -> int:
         """Global batches trained so far, also right after a checkpoint was restored."""
@@ -91,24 +93,13 @@ class StreamData(L.LightningDataModule):
         )
 
 
-def positive(name: str, value: int) -> int:
-    """`value`, checked to be at least 1.
-
-    Raises:
-        ValueError: naming the option and its value.
-    """
-    if value < 1:
-        raise ValueError(f"data.{name} must be at least 1, not {value}")
-    return value
-
-
 def lengths_to_test(eval_lengths: list[int] | None, train_length: int) -> list[int]:
     """`eval_lengths`, or `train_length` alone if that is None.
 
     Raises:
-        ValueError: if there are none.
+        ValueError: if there are none, or one is not positive.
     """
-    lengths = [train_length] if eval_lengths is None else list(eval_lengths)
-    if not lengths:
-        raise ValueError("data.eval_lengths is empty: name at least one length, or null")
-    return lengths
+    lengths = (
+        [train_length] if eval_lengths is None else several("data", "eval_lengths", eval_lengths)
+    )
+    return [whole("data", "eval_lengths", length) for length in lengths]

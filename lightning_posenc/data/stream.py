@@ -13,7 +13,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
+from lightning_posenc.checks import MOST_STEPS, is_a, whole
 from lightning_posenc.tasks.draws import Draws
+
+MOST_ITEMS = 2**31  # of a dataset: their order is held in memory
 
 
 def share(batch_size: int, world_size: int) -> int:
@@ -47,8 +50,8 @@ class ShuffledPasses:
     """
 
     def __init__(self, n_items: int, seed: int = 0) -> None:
-        self.n_items = n_items
-        self.seed = seed
+        self.n_items = whole(self, "n_items", n_items, most=MOST_ITEMS)
+        self.seed = whole(self, "seed", seed, -(2**63), 2**64 - 1)
         self._passes: dict[int, Tensor] = {}
 
     def _permutation(self, number: int) -> Tensor:
@@ -81,7 +84,7 @@ class GlobalBatches(Sampler[list[int]]):
 
     Args:
         batch_size: G, elements in a global batch, over all ranks.
-        n_batches: global batches in an epoch.
+        n_batches: global batches in an epoch, not negative.
         rank: r, number of this rank, 0..world_size-1.
         world_size: W, number of ranks; must divide G.
         consumed: number of global batches already trained on, asked whenever iteration starts.
@@ -100,13 +103,14 @@ class GlobalBatches(Sampler[list[int]]):
         consumed: Callable[[], int] = int,
         order: Callable[[Tensor], Tensor] = as_they_come,
     ) -> None:
+        _check_sizes(self, batch_size, rank, world_size)
         share(batch_size, world_size)
         self.global_batch_size = batch_size
-        self.n_batches = n_batches
+        self.n_batches = whole(self, "n_batches", n_batches, 0, MOST_STEPS)
         self.rank = rank
         self.world_size = world_size
-        self.consumed = consumed
-        self.order = order
+        self.consumed = is_a(self, "consumed", consumed, Callable)
+        self.order = is_a(self, "order", order, Callable)
 
     def __len__(self) -> int:
         return self.n_batches
@@ -137,9 +141,10 @@ class EvalBatches(Sampler[list[int]]):
     """
 
     def __init__(self, n_items: int, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
-        if n_items < world_size:
+        _check_sizes(self, batch_size, rank, world_size)
+        if whole(self, "n_items", n_items, 0, MOST_ITEMS) < world_size:
             raise ValueError(
-                f"{n_items} evaluation samples cannot be shared by {world_size} ranks: "
+                f"n_items={n_items} evaluation samples cannot be shared by {world_size} ranks: "
                 f"evaluate on at most {n_items} devices or give more data"
             )
         # Lightning averages batch sizes over ranks as integers: unequal shares would put a bias
@@ -153,6 +158,12 @@ class EvalBatches(Sampler[list[int]]):
     def __iter__(self) -> Iterator[list[int]]:
         for items in self.batches:
             yield items.tolist()
+
+
+def _check_sizes(owner: object, batch_size: int, rank: int, world_size: int) -> None:
+    whole(owner, "batch_size", batch_size)
+    whole(owner, "world_size", world_size)
+    whole(owner, "rank", rank, 0, world_size - 1)
 
 
 def take(batch: Any) -> Any:

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from lightning_posenc.checks import MOST_STEPS, is_a, whole, wrong
 from lightning_posenc.data.batch import Batch
 from lightning_posenc.data.lengths import Lengths, UniformLengths
-from lightning_posenc.data.module import StreamData, lengths_to_test, positive
+from lightning_posenc.data.module import StreamData, lengths_to_test
 from lightning_posenc.data.stream import as_they_come
 from lightning_posenc.tasks import IGNORE, PositionPattern, Sample, Task, generate
 
@@ -54,7 +55,7 @@ class TaskDataset(Dataset[Batch]):
 
     def _of_lengths(self, index: Tensor, lengths: Tensor, width: int) -> Sample:
         """Samples of several lengths in one rectangle, one call of the task for each length."""
-        whole: dict[str, Tensor] = {}
+        filled: dict[str, Tensor] = {}
         for length in lengths.unique().tolist():
             rows = (lengths == length).nonzero()[:, 0]
             sample = generate(self.task, self.seed, self.split, index[rows], length)
@@ -64,21 +65,21 @@ class TaskDataset(Dataset[Batch]):
                 if value is None:
                     continue
                 per_token = name in self.per_token
-                if name not in whole:
+                if name not in filled:
                     shape = (width, *value.shape[2:]) if per_token else value.shape[1:]
                     fill = IGNORE if name == "targets" else 0
-                    whole[name] = value.new_full((len(index), *shape), fill)
-                if per_token and whole[name].shape[2:] != value.shape[2:]:
+                    filled[name] = value.new_full((len(index), *shape), fill)
+                if per_token and filled[name].shape[2:] != value.shape[2:]:
                     raise ValueError(
                         f"data.train_length: {type(self.task).__name__} places tokens relative to "
                         "each other, so its lengths cannot share a batch: give one length, or a "
                         "bucket of data.batch_size samples"
                     )
                 if per_token:
-                    whole[name][rows, : value.shape[1]] = value
+                    filled[name][rows, : value.shape[1]] = value
                 else:
-                    whole[name][rows] = value
-        return Sample(**whole)
+                    filled[name][rows] = value
+        return Sample(**filled)
 
 
 class SyntheticData(StreamData):
@@ -94,9 +95,9 @@ class SyntheticData(StreamData):
             them: `UniformLengths`, `WeightedLengths`, `GrowingLengths`.
         eval_lengths: lengths to test; None for the longest of training.
         batch_size: sequences in a training batch over all ranks; a multiple of their number.
-        steps_per_epoch: training batches in an epoch.
-        eval_samples: sequences in validation, and in the test at each length; rounded up to a
-            multiple of the number of ranks.
+        steps_per_epoch: training batches in an epoch, at least 1.
+        eval_samples: sequences in validation, at least 1, and in the test at each length; rounded
+            up to a multiple of the number of ranks.
         eval_batch_size: sequences in an evaluation batch over all ranks; None for `batch_size`.
         seed: seed of the data; None for the run's own.
         num_workers: worker processes a loader.
@@ -118,14 +119,14 @@ class SyntheticData(StreamData):
         num_workers: int = 0,
     ) -> None:
         super().__init__(batch_size, eval_batch_size, seed, num_workers)
-        self.task = PositionPattern() if task is None else task
+        self.task: Task = PositionPattern() if task is None else is_a(self, "task", task, Task)
         self.train_lengths = _lengths(train_length)
         low, high = _bounds(self.train_lengths)
         self.eval_lengths = lengths_to_test(eval_lengths, high)
         for length in (low, high, *self.eval_lengths):
             self.task.check_length(length)
-        self.steps_per_epoch = positive("steps_per_epoch", steps_per_epoch)
-        self.eval_samples = positive("eval_samples", eval_samples)
+        self.steps_per_epoch = whole(self, "steps_per_epoch", steps_per_epoch, most=MOST_STEPS)
+        self.eval_samples = whole(self, "eval_samples", eval_samples)
 
     @property
     def vocab_size(self) -> int:
@@ -181,14 +182,16 @@ class SyntheticData(StreamData):
 
 
 def _lengths(train_length: int | list[int] | Lengths) -> int | Lengths:
-    if not isinstance(train_length, list):
+    if isinstance(train_length, Lengths):
         return train_length
-    if len(train_length) != 2 or train_length[0] > train_length[1]:
-        raise ValueError(
-            f"data.train_length={list(train_length)}: give one length, or [low, high] "
-            "with low <= high"
-        )
-    low, high = train_length
+    if not isinstance(train_length, list | tuple):
+        return whole("data", "train_length", train_length)
+    if len(train_length) != 2:
+        raise wrong("data", "train_length", train_length, "be one length, or [low, high]")
+    low = whole("data", "train_length", train_length[0])
+    high = whole("data", "train_length", train_length[1])
+    if low > high:
+        raise wrong("data", "train_length", train_length, "be [low, high] with low <= high")
     return low if low == high else UniformLengths(low, high)
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
+from lightning_posenc.checks import is_a, whole, wrong
 from lightning_posenc.data.batch import Batch
 from lightning_posenc.data.finite import FiniteData, FiniteDataset
-from lightning_posenc.data.module import positive
 from lightning_posenc.data.sources import decodable, empty
 from lightning_posenc.data.vocabulary import Subwords, read_tokenizer
 from lightning_posenc.tasks import IGNORE
@@ -17,6 +17,8 @@ from lightning_posenc.tasks import IGNORE
 Sentence = list[tuple[str, str]]  # words and their tags
 Encoded = list[tuple[int, int]]  # token ids and their targets
 UNKNOWN = 0
+
+MOST_COLUMNS = 1000  # of a line
 
 
 class TaggedSentences(FiniteDataset):
@@ -95,6 +97,7 @@ class TaggingData(FiniteData):
         seed: int | None = None,
         num_workers: int = 0,
     ) -> None:
+        is_a(self, "path", path, str | Path | None)
         if not path:
             raise ValueError("data.path is empty: give a file with a word and its tag a line")
         super().__init__(
@@ -108,15 +111,23 @@ class TaggingData(FiniteData):
             seed=seed,
             num_workers=num_workers,
         )
+        is_a(self, "vocabulary", vocabulary, str)
         files = {"path": path, "val_path": val_path, "test_path": test_path}
+        for option, given in files.items():
+            is_a(self, option, given, str | Path | None)
         self.paths = {name: Path(file).expanduser() for name, file in files.items() if file}
         if vocabulary != "words":
             self.paths["vocabulary"] = Path(vocabulary).expanduser()
         for name, file in self.paths.items():
             if not file.is_file():
                 raise FileNotFoundError(f"data.{name}={file} does not exist: give a file")
-        self.columns = (token_column, tag_column)
-        self.min_count = positive("min_count", min_count)
+        self.columns = (
+            whole(self, "token_column", token_column, -MOST_COLUMNS, MOST_COLUMNS),
+            whole(self, "tag_column", tag_column, -MOST_COLUMNS, MOST_COLUMNS),
+        )
+        if token_column == tag_column:
+            raise wrong(self, "tag_column", tag_column, "be another column than token_column")
+        self.min_count = whole(self, "min_count", min_count)
         self._encoded: dict[str, list[Encoded]] = {}
 
     @cached_property

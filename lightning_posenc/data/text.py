@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from lightning_posenc.checks import MOST_STEPS, whole
 from lightning_posenc.data.batch import Batch
 from lightning_posenc.data.corpus import CorpusData
-from lightning_posenc.data.module import positive
 from lightning_posenc.data.packing import Blocks
 from lightning_posenc.data.sources import empty, load_rows, readable, stamp, stream_rows
 from lightning_posenc.data.stream import share
@@ -130,11 +130,9 @@ class TextData(CorpusData):
                 "data.vocabulary=chars is not known before all text was read: with "
                 "data.streaming choose bytes, bpe, or the JSON file of a tokenizer"
             )
-        if shuffle_buffer < 0:
-            raise ValueError(f"data.shuffle_buffer must be at least 0, not {shuffle_buffer}")
         self.streaming = streaming
-        self.shuffle_buffer = shuffle_buffer
-        self.val_documents = positive("val_documents", val_documents)
+        self.shuffle_buffer = whole(self, "shuffle_buffer", shuffle_buffer, 0)
+        self.val_documents = whole(self, "val_documents", val_documents, most=MOST_STEPS)
         self._packed: dict[str, Packed] = {}
 
     def rows(self) -> "dict[str, Dataset]":

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lightning_posenc.checks import is_a, wrong
 from lightning_posenc.data.batch import Batch
 from lightning_posenc.data.corpus import CorpusData
 from lightning_posenc.data.finite import FiniteDataset
@@ -120,7 +121,9 @@ class TextClassificationData(CorpusData):
             seed=seed,
             num_workers=num_workers,
         )
-        self.label_column = label_column
+        self.label_column = is_a(self, "label_column", label_column, str)
+        if label_column == text_column:
+            raise wrong(self, "label_column", label_column, "be another column than text_column")
         self._texts_of: dict[str, tuple[Tokens, Tensor, Tensor]] = {}
 
     def rows(self) -> "dict[str, Dataset]":

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from lightning_posenc.checks import number
+
 
 class ProbeResult(NamedTuple):
     """How well a probe tells positions on held-out sequences.
@@ -43,8 +45,7 @@ def fit_ridge(x: Tensor, y: Tensor, ridge: float) -> Ridge:
         y: (n,).
         ridge: λ > 0.
     """
-    if ridge <= 0:
-        raise ValueError(f"ridge must be positive, got {ridge}")
+    number("fit_ridge", "ridge", ridge, above=0)
     x, y = x.double(), y.double()
     middle, spread = x.mean(dim=0), x.std(dim=0, correction=0)
     spread = torch.where(spread > 1e-12 * spread.amax(), spread, torch.inf)  # constant channels

@@ -8,6 +8,7 @@ Shapes: P positions, D channels.
 import torch
 from torch import Tensor
 
+from lightning_posenc.checks import whole
 from lightning_posenc.diagnostics.probe import fit_ridge
 
 FOLDS = 5
@@ -41,6 +42,7 @@ def order_error(table: Tensor, n_pairs: int = 512, seed: int = 0) -> float:
         n_pairs: Pairs drawn among all P², at most.
         seed: Of pairs and folds.
     """
+    whole(order_error, "n_pairs", n_pairs)
     n = len(table)
     drawn = torch.randperm(n * n, generator=torch.Generator().manual_seed(seed))[:n_pairs]
     first, second = drawn.to(table.device) // n, drawn.to(table.device) % n

@@ -6,6 +6,7 @@ Shapes: B sequences, T tokens, D = d_model.
 import inspect
 import warnings
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any, Literal, cast
 
 import lightning as L
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer, SparseAdam
 from torchmetrics import MeanMetric, Metric
 
+from lightning_posenc.checks import MOST_STEPS, is_a, number, whole
 from lightning_posenc.data.batch import Batch
 from lightning_posenc.model.door import check_tokens
 from lightning_posenc.model.encoder import EncoderSpec
@@ -23,7 +25,12 @@ from lightning_posenc.modules.clipping import check_clipping, clipped_unscaled
 from lightning_posenc.modules.global_mean import weighted
 from lightning_posenc.modules.hyperparameters import given_names, kept, rebuilt
 from lightning_posenc.modules.metrics import WideMetrics, wide_by_default
-from lightning_posenc.modules.optim import OptimizerFactory, WarmupCosine, parameter_groups
+from lightning_posenc.modules.optim import (
+    OptimizerFactory,
+    WarmupCosine,
+    check_rates,
+    parameter_groups,
+)
 from lightning_posenc.modules.resumption import Resumption
 from lightning_posenc.modules.scheduling import (
     ScheduleFactory,
@@ -60,9 +67,9 @@ class EncoderModule(L.LightningModule):
             (total_steps, T_max, total_iters), the run's total steps. It is stepped once per
             optimizer step; ReduceLROnPlateau once per epoch, by val/loss. None for a constant
             rate.
-        positional_lr_multiplier: Learning rate of the positional parameters over the others'; 0
-            keeps them as they are.
-        positional_weight_decay: Weight decay of the positional parameters.
+        positional_lr_multiplier: Learning rate of the positional parameters over the others', not
+            negative; 0 keeps them as they are.
+        positional_weight_decay: Weight decay of the positional parameters, not negative.
         positional_warmup_steps: Steps over which the learning rate of the positional parameters
             rises linearly to what the schedule gives them.
         positional_frozen_steps: Steps before those, in which the positional parameters stay as
@@ -104,17 +111,32 @@ class EncoderModule(L.LightningModule):
         encoder = rebuilt("encoder", encoder)
         positional, positions = rebuilt("positional", positional), rebuilt("positions", positions)
         optimizer, schedule = rebuilt("optimizer", optimizer), rebuilt("schedule", schedule)
-        if vocab_size < 1:
-            raise ValueError(f"vocab_size must be positive, got {vocab_size}")
-        self.encoder = encoder.build(positional, positions, causal)
+        whole(self, "vocab_size", vocab_size)
+        is_a(self, "positional", positional, Callable)
+        for name, make in (("optimizer", optimizer), ("schedule", schedule)):
+            if make is not None:
+                is_a(self, name, make, Callable)
+        self.encoder = is_a(self, "encoder", encoder, EncoderSpec).build(
+            positional, positions, causal
+        )
         self.embedding = nn.Embedding(vocab_size, self.encoder.dims.d_model)
         nn.init.normal_(self.embedding.weight, std=self.encoder.dims.embed_std)
         self.make_optimizer = AdamW if optimizer is None else optimizer
         self.schedule = schedule
-        self.positional_lr_multiplier = positional_lr_multiplier
-        self.positional_weight_decay = positional_weight_decay
+        self.positional_lr_multiplier = number(
+            self, "positional_lr_multiplier", positional_lr_multiplier, 0
+        )
+        self.positional_weight_decay = number(
+            self, "positional_weight_decay", positional_weight_decay, 0
+        )
+        for name, steps in (
+            ("positional_warmup_steps", positional_warmup_steps),
+            ("positional_frozen_steps", positional_frozen_steps),
+        ):
+            whole(self, name, steps, 0, MOST_STEPS)
         self.positional_warmup_steps = positional_warmup_steps
         self.positional_frozen_steps = positional_frozen_steps
+        is_a(self, "compile", compile, bool | dict)
         self.compile_options = {} if compile is True else compile  # False: not compiled
         self._is_compiled = False
         self.lr: float | None = None  # that LearningRateFinder has found, for all groups
@@ -232,6 +254,7 @@ class EncoderModule(L.LightningModule):
         if isinstance(optimizer, SparseAdam):
             raise ValueError("optimizer=SparseAdam takes sparse gradients, which no part has: Adam")
         check_clipping(self.trainer, optimizer)
+        check_rates(optimizer)
         for group in optimizer.param_groups:
             if group.get("name") == "positional":
                 group["lr"] = group["lr"] * self.positional_lr_multiplier

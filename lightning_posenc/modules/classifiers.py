@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy, MulticlassStatScores
 
+from lightning_posenc.checks import one_of, whole
 from lightning_posenc.data.batch import Batch
 from lightning_posenc.model.encoder import EncoderSpec
 from lightning_posenc.modules.base import HEAD_STD, EncoderModule
@@ -27,18 +28,19 @@ class Classifier(EncoderModule):
     Args:
         encoder: Sizes and wiring of the encoder.
         vocab_size: Number of token ids.
-        n_classes: C.
+        n_classes: C, at least 1.
         kwargs: Arguments of `EncoderModule`.
     """
 
     def __init__(
         self, encoder: EncoderSpec, vocab_size: int, n_classes: int, **kwargs: Any
     ) -> None:
-        if not n_classes or n_classes < 1:
+        if not n_classes:
             raise ValueError(
                 f"{type(self).__name__}: n_classes={n_classes}: the data has no classes; choose "
                 "data that has, or a LanguageModel"
             )
+        whole(self, "n_classes", n_classes)
         super().__init__(encoder, vocab_size, **kwargs)
         self.n_classes = n_classes
         self.head = nn.Linear(self.encoder.dims.d_model, n_classes)
@@ -98,6 +100,7 @@ class SequenceClassifier(Classifier):
         **kwargs: Any,
     ) -> None:
         super().__init__(encoder, vocab_size, n_classes, **kwargs)
+        one_of(self, "pooling", pooling, ("mean", "first", "last"))
         self.pooling = pooling
 
     def logits(self, batch: Batch) -> Tensor:

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
 
+from lightning_posenc.checks import number, one_of, whole
 from lightning_posenc.data.batch import Batch
 from lightning_posenc.data.token_bytes import token_bytes
 from lightning_posenc.model.encoder import EncoderSpec
@@ -48,9 +49,10 @@ class LanguageModel(EncoderModule):
         tie_weights: bool = True,
         **kwargs: Any,
     ) -> None:
+        one_of(self, "objective", objective, ("causal", "masked"))
         masked = objective == "masked"
-        if not 0 < mask_share < 1:
-            raise ValueError(f"mask_share must lie in (0, 1), got {mask_share}")
+        number(self, "mask_share", mask_share, above=0, below=1)
+        whole(self, "vocab_size", vocab_size)
         super().__init__(encoder, vocab_size + masked, causal=not masked, **kwargs)
         self.vocab_size = vocab_size
         self.objective = objective

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
+from lightning_posenc.checks import MOST_STEPS, is_a, number, whole
+
 OptimizerFactory: TypeAlias = Callable[[Iterable], Optimizer]
 
 
@@ -16,8 +18,8 @@ class WarmupCosine(LambdaLR):
 
     Args:
         optimizer: The optimizer.
-        total_steps: Steps of the whole run.
-        warmup_steps: Steps until the peak.
+        total_steps: Steps of the whole run, not negative.
+        warmup_steps: Steps until the peak, not negative.
         final_ratio: Learning rate at the end over that at the peak, in [0, 1].
     """
 
@@ -28,10 +30,11 @@ class WarmupCosine(LambdaLR):
         warmup_steps: int = 100,
         final_ratio: float = 0.1,
     ) -> None:
+        is_a(self, "optimizer", optimizer, Optimizer)
         # Attributes, so that its state tells how it was configured.
-        self.total_steps = total_steps
-        self.warmup_steps = warmup_steps
-        self.final_ratio = final_ratio
+        self.total_steps = whole(self, "total_steps", total_steps, 0, MOST_STEPS)
+        self.warmup_steps = whole(self, "warmup_steps", warmup_steps, 0, MOST_STEPS)
+        self.final_ratio = number(self, "final_ratio", final_ratio, 0, 1)
         super().__init__(optimizer, lambda step: self.factor(step))
 
     def factor(self, step: int) -> float:
@@ -63,18 +66,14 @@ class GroupWarmup(LRScheduler):
     def __init__(
         self, schedule: LRScheduler, name: str, warmup_steps: int = 0, frozen_steps: int = 0
     ) -> None:
-        if min(warmup_steps, frozen_steps) < 0:
-            raise ValueError(
-                f"{name} parameters: warmup_steps={warmup_steps} and frozen_steps={frozen_steps} "
-                "must be at least 0"
-            )
+        is_a(self, "schedule", schedule, LRScheduler)
         # Not the parent's constructor: the schedule has set up the optimizer already.
         self.schedule = schedule
         self.optimizer = schedule.optimizer
-        self.warmup_steps = warmup_steps
-        self.frozen_steps = frozen_steps
+        self.warmup_steps = whole(self, "warmup_steps", warmup_steps, 0, MOST_STEPS)
+        self.frozen_steps = whole(self, "frozen_steps", frozen_steps, 0, MOST_STEPS)
         self.last_epoch = 0  # torch's name for the steps taken
-        self.name = name
+        self.name = is_a(self, "name", name, str)
         self._hold_back()
 
     def factor(self, step: int) -> float:
@@ -114,6 +113,20 @@ class GroupWarmup(LRScheduler):
         self._full_rates = [group["lr"] for group in self._groups]
         for group in self._groups:
             group["lr"] = group["lr"] * self.factor(self.last_epoch)
+
+
+def check_rates(optimizer: Optimizer) -> None:
+    """Refuse learning rates and weight decays that are out of [0, 1e6].
+
+    torch refuses negative ones, and takes NaN and 1e30 for numbers.
+
+    Raises:
+        ValueError: Naming the optimizer, the option and its value.
+    """
+    for group in optimizer.param_groups:
+        for name in ("lr", "weight_decay"):
+            if name in group:
+                number(optimizer, name, float(group[name]), 0)
 
 
 def parameter_groups(

@@ -240,9 +240,9 @@ def test_a_resumed_run_goes_on_with_its_history(tmp_path: Path) -> None:
 
 
 def test_mistakes_end_in_a_clear_line(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="RankCollapse: every_n_steps must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="RankCollapse: every_n_steps=0 must be at least 1"):
         RankCollapse(every_n_steps=0)
-    with pytest.raises(ValueError, match="n_sequences must be at least 2"):
+    with pytest.raises(ValueError, match="n_sequences=1 must be at least 2"):
         PositionProbe(n_sequences=1)
     with pytest.raises(ValueError, match="derive it from EncoderModule"):
         fit(BoringModel(), tmp_path, [RankCollapse()])

@@ -87,10 +87,10 @@ def test_validation_has_the_last_lengths_of_a_curriculum() -> None:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: UniformLengths(5, 4), "1 <= low <= high"),
-        (lambda: UniformLengths(1, 4, bucket=0), "bucket of at least 1"),
-        (lambda: WeightedLengths({}), "must not be negative"),
-        (lambda: WeightedLengths({3: -1.0, 4: 2.0}), "must not be negative"),
+        (lambda: UniformLengths(5, 4), "high=4 must be at least 5"),
+        (lambda: UniformLengths(1, 4, bucket=0), "bucket=0 must be at least 1"),
+        (lambda: WeightedLengths({}), "must name some length"),
+        (lambda: WeightedLengths({3: -1.0, 4: 2.0}), "weights=-1.0 must be a number"),
         (lambda: GrowingLengths(1, 4, 0), "samples=0"),
         (lambda: SyntheticData(Copy(), UniformLengths(2, 4)), "at least 3"),
     ],

@@ -118,17 +118,17 @@ def test_the_default_task_is_not_shared():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"batch_size": 0}, "batch_size must be at least 1, not 0"),
-        ({"eval_batch_size": -1}, "eval_batch_size must be at least 1, not -1"),
-        ({"steps_per_epoch": 0}, "steps_per_epoch must be at least 1"),
-        ({"eval_samples": 0}, "eval_samples must be at least 1"),
-        ({"num_workers": -1}, "num_workers must be at least 0"),
-        ({"train_length": [9, 5]}, r"train_length=\[9, 5\]: .* low <= high"),
-        ({"train_length": [5]}, r"train_length=\[5\]: .* low <= high"),
+        ({"batch_size": 0}, "batch_size=0 must be at least 1"),
+        ({"eval_batch_size": -1}, "eval_batch_size=-1 must be at least 1"),
+        ({"steps_per_epoch": 0}, "steps_per_epoch=0 must be at least 1"),
+        ({"eval_samples": 0}, "eval_samples=0 must be at least 1"),
+        ({"num_workers": -1}, "num_workers=-1 must be at least 0"),
+        ({"train_length": [9, 5]}, r"train_length=\[9, 5\] must .* low <= high"),
+        ({"train_length": [5]}, r"train_length=\[5\] must be one length, or"),
         ({"train_length": 3}, "PositionPattern cannot make sequences of length 3"),
         ({"train_length": [1, 9], "task": Order()}, "Order cannot make sequences of length 1"),
         ({"eval_lengths": [8, 2]}, "PositionPattern cannot make sequences of length 2"),
-        ({"eval_lengths": []}, "eval_lengths is empty"),
+        ({"eval_lengths": []}, r"eval_lengths=\[\] must name at least one"),
     ],
 )
 def test_errors_at_construction(options, message):

@@ -296,12 +296,12 @@ def test_a_failure_of_the_hub(monkeypatch):
     ("options", "error", "message"),
     [
         ({"path": ""}, ValueError, r"data\.path is empty"),
-        ({"val_fraction": 0.0}, ValueError, "between 0 and 1, not 0.0"),
-        ({"val_fraction": 1.0}, ValueError, "between 0 and 1, not 1.0"),
-        ({"train_length": 0}, ValueError, "train_length must be at least 1, not 0"),
-        ({"eval_lengths": []}, ValueError, "eval_lengths is empty"),
-        ({"eval_lengths": [8, 0]}, ValueError, "eval_lengths must be at least 1, not 0"),
-        ({"steps_per_epoch": 0}, ValueError, "steps_per_epoch must be at least 1, not 0"),
+        ({"val_fraction": 0.0}, ValueError, r"val_fraction=0\.0 must be a number in \(0, 1\)"),
+        ({"val_fraction": 1.0}, ValueError, r"val_fraction=1\.0 must be a number in \(0, 1\)"),
+        ({"train_length": 0}, ValueError, "train_length=0 must be at least 1"),
+        ({"eval_lengths": []}, ValueError, r"eval_lengths=\[\] must name at least one"),
+        ({"eval_lengths": [8, 0]}, ValueError, "eval_lengths=0 must be at least 1"),
+        ({"steps_per_epoch": 0}, ValueError, "steps_per_epoch=0 must be at least 1"),
         ({"vocabulary": "missing.json"}, FileNotFoundError, "give bytes, chars, bpe, or the"),
     ],
 )

@@ -112,5 +112,5 @@ def test_a_file_that_is_one_word(tmp_path):
 
 
 def test_too_few_pieces(text_file):
-    with pytest.raises(ValueError, match="vocabulary_size=255: give at least 256"):
-        _ = make(text_file, vocabulary_size=255).vocab_size
+    with pytest.raises(ValueError, match="vocabulary_size=255 must be at least 256"):
+        make(text_file, vocabulary_size=255)

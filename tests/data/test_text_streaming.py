@@ -199,8 +199,8 @@ def test_drawing_batches_leaves_the_global_generator_alone(tmp_path):
     [
         ({"steps_per_epoch": None}, "data.steps_per_epoch is needed with data.streaming"),
         ({"vocabulary": "chars"}, "data.vocabulary=chars is not known before all text was read"),
-        ({"shuffle_buffer": -1}, "data.shuffle_buffer must be at least 0"),
-        ({"val_documents": 0}, "data.val_documents must be at least 1"),
+        ({"shuffle_buffer": -1}, "TextData: shuffle_buffer=-1 must be at least 0"),
+        ({"val_documents": 0}, "TextData: val_documents=0 must be at least 1"),
     ],
 )
 def test_errors_at_construction(options, said):

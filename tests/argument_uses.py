@@ -1,0 +1,211 @@
+"""How every kind of public class is built and used, for the scan of its arguments."""
+
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler
+
+from lightning_posenc import Dims, Encoder
+from lightning_posenc.data import Batch, Lengths, SyntheticData
+from lightning_posenc.data.stream import EvalBatches, GlobalBatches, ShuffledPasses
+from lightning_posenc.masks import Mask
+from lightning_posenc.model import (
+    MLP,
+    EncoderSpec,
+    FeedForward,
+    Kernel,
+    Residual,
+)
+from lightning_posenc.modules import EncoderModule, GroupWarmup, WarmupCosine
+from lightning_posenc.positional import ALiBi, PositionalEncoding, RoPE, Sinusoidal
+from lightning_posenc.positional.scaling import Scaling
+from lightning_posenc.positions import Positions
+from lightning_posenc.tasks import IGNORE, SCAN, Copy, Reverse, Task, generate
+
+DIMS = Dims(32, 4, 2, causal=True)
+CPU = torch.device("cpu")
+T = 16  # a whole number of rows of the default Grid
+TOKENS = torch.tensor([[1, 2, 10, 3, 11, 5, 6, 0] * 2, [4, 10, 5, 11, 9, 0, 0, 0] * 2])
+
+# Where a parameter has no default, by its name; `DIMS` and others where the class wants another.
+GIVEN: dict[str, Any] = {
+    "dims": DIMS,
+    "encoding": ALiBi,
+    "parts": [ALiBi, RoPE],
+    "pattern": [ALiBi, RoPE],
+    "factor": 2.0,
+    "d_model": 32,
+    "n_heads": 4,
+    "n_layers": 2,
+    "layer": 0,
+    "low": 4,
+    "high": 8,
+    "samples": 10,
+    "weights": {4: 1.0, 8: 1.0},
+    "size": 4,
+    "edges": [(node, node + 1) for node in range(T - 1)],
+    "tasks": [Reverse(), Copy()],
+    "at_step": 3,
+    "n_items": 8,
+    "batch_size": 4,
+    "n_batches": 2,
+    "vocab_size": 16,
+    "n_classes": 16,
+    "encoder": EncoderSpec(32, 4, 2),
+    "name": "positional",
+    "total_steps": 20,
+    "feed_forward": MLP(32),
+    "norm": nn.LayerNorm,
+}
+
+
+def texts() -> dict[str, str]:
+    """Small files for the data that reads some."""
+    folder = Path(tempfile.mkdtemp())
+    (folder / "tags.txt").write_text("a X\nb Y\n\n" * 8)
+    (folder / "rows.csv").write_text("text,label\n" + "some words,1\nothers,0\n" * 8)
+    return {"TaggingData": str(folder / "tags.txt"),
+            "TextData": str(folder / "rows.csv"),
+            "TextClassificationData": str(folder / "rows.csv")}  # fmt: skip
+
+
+def used(kind: type, make: Callable[..., Any]) -> Any:
+    """Build what `make` makes and use it as it is meant to be."""
+    for base, use in USES.items():
+        if issubclass(kind, base):
+            return use(make)
+    return make() and None
+
+
+def _forward(encoder: Encoder, positions: Tensor | None = None, backward: bool = True) -> Any:
+    """Outputs and gradients of a model in training."""
+    x = torch.randn(2, T, encoder.dims.d_model)
+    y = encoder(x, positions=positions)
+    if backward:
+        y.square().sum().backward()
+    grads = [parameter.grad for parameter in encoder.parameters() if parameter.grad is not None]
+    return [y, *grads]
+
+
+def _encoding(make: Callable[..., PositionalEncoding]) -> Any:
+    dims = make.keywords.pop("dims")  # type: ignore[attr-defined]
+    if dims is not DIMS:
+        return make(dims=dims) and None
+    encoder = Encoder(DIMS, make)
+    penalty = encoder.positional.penalty()
+    return [_forward(encoder, _served(encoder.positional)), penalty]
+
+
+def _served(encoding: PositionalEncoding) -> Tensor | None:
+    """Positions with as many axes as an encoding wants."""
+    counted = torch.arange(T)[None]
+    name = type(encoding).__name__
+    if name == "GraphDistanceBias":
+        return (counted[..., None] - counted[:, None]).abs()
+    axes = 2 if name == "LearnedGrid" else getattr(encoding, "axes", 1)
+    return None if axes in (1, None) else (counted[..., None] % 8).expand(1, T, axes)
+
+
+def _positions(make: Callable[..., Positions]) -> Any:
+    sampler = make()
+    documents = torch.zeros(2, T, dtype=torch.long)
+    return [sampler.train(mode)(2, T, CPU, documents, TOKENS) for mode in (True, False)]
+
+
+def _task(make: Callable[..., Task]) -> Any:
+    task = make()
+    length = next(length for length in range(8, 200) if _makes(task, length))
+    sample = generate(task, 0, "train", torch.arange(4), length)
+    tokens, targets = sample.tokens, sample.targets
+    asked = targets[targets != IGNORE]
+    assert tokens.min() >= 0
+    assert tokens.max() < task.vocab_size
+    assert asked.numel() == 0 or 0 <= asked.min() <= asked.max() < task.n_classes
+    return [tokens, task.bag_of_tokens_bound(length)]
+
+
+def _makes(task: Task, length: int) -> bool:
+    try:
+        task.check_length(length)
+    except ValueError:
+        return False
+    return True
+
+
+def _module(make: Callable[..., EncoderModule]) -> Any:
+    module = make()
+    tokens = torch.randint(0, 2, (2, T))
+    per_token = type(module).__name__ != "SequenceClassifier"
+    targets = torch.zeros(tokens.shape if per_token else 2, dtype=torch.long)
+    if type(module).__name__ in ("EncoderModule", "Classifier"):
+        return None
+    loss, logits, _ = module.score(Batch(tokens, targets), 0)
+    return [loss, logits]
+
+
+def _schedule(make: Callable[..., LRScheduler]) -> Any:
+    schedule = make()
+    rates = []
+    for _ in range(5):
+        schedule.optimizer.step()
+        schedule.step()
+        rates += schedule.get_last_lr()
+    assert all(rate >= 0 for rate in rates)
+    return rates
+
+
+def _lengths(make: Callable[..., Lengths]) -> Any:
+    drawn = make()(0, "train", torch.arange(20))
+    assert drawn.min() >= 1
+    return drawn
+
+
+def _synthetic(make: Callable[..., SyntheticData]) -> Any:
+    data = make()
+    data.setup("fit")
+    assert data.num_workers <= 1000
+    return data.batch_size
+
+
+def _order(make: Callable[..., ShuffledPasses]) -> Any:
+    return make()(torch.arange(8))
+
+
+def _batches(make: Callable[..., Any]) -> Any:
+    return list(islice(make(), 1))
+
+
+USES: dict[type, Callable[..., Any]] = {
+    PositionalEncoding: _encoding,
+    Scaling: lambda make: _forward(
+        Encoder(DIMS, partial(RoPE, scaling=make())), torch.arange(T)[None] * 1000
+    ),
+    Positions: _positions,
+    SCAN: lambda make: make() and None,  # its commands lie in the user's files
+    Task: _task,
+    Mask: lambda make: _forward(Encoder(DIMS, mask=make())),
+    Residual: lambda make: (
+        _forward(Encoder(DIMS, residual=lambda dims: make(**{"dims": dims} | make.keywords)))
+        if make.keywords.get("dims") is DIMS
+        else make() and None
+    ),
+    FeedForward: lambda make: make()(torch.randn(2, T, make.keywords["d_model"])),
+    Kernel: lambda make: _forward(Encoder(DIMS, kernel=lambda dropout: make())),
+    Dims: lambda make: _forward(Encoder(make())),
+    Encoder: lambda make: _forward(make()),
+    EncoderSpec: lambda make: _forward(make().build(Sinusoidal, None, True)),
+    EncoderModule: _module,
+    WarmupCosine: _schedule,
+    GroupWarmup: _schedule,
+    Lengths: _lengths,
+    SyntheticData: _synthetic,
+    ShuffledPasses: _order,
+    GlobalBatches: _batches,
+    EvalBatches: _batches,
+}
