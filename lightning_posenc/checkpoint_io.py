@@ -15,6 +15,7 @@ from lightning.fabric.utilities.cloud_io import _is_local_file_protocol
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from lightning_posenc.checkpoint_parts import lacks
 from lightning_posenc.checkpoint_shards import check_shards
 from lightning_posenc.run_directory import CHECKPOINTS, METRICS, SUMMARY
 from lightning_posenc.whole_files import UNFINISHED, whole_file
@@ -95,7 +96,7 @@ def checked(path: Path, resumes: bool = False) -> dict[str, Any]:
         contents = {} if wrong else read(path)
         if not wrong and path.is_dir():
             check_shards(path)
-        wrong = wrong or _lacks(contents, resumes, path.is_dir())
+        wrong = wrong or lacks(contents, resumes, path.is_dir())
     except Exception as error:
         wrong = _reason(error)
     if wrong:
@@ -171,37 +172,6 @@ def _damage_of(file: Path, size: int, changed: int) -> str | None:
         # The list of a file's parts stands at its end; their checksums tell of a hole before it.
         damaged = archive.testzip()
     return None if damaged is None else f"{damaged} is damaged"
-
-
-def _lacks(contents: Any, resumes: bool, is_sharded: bool) -> str | None:
-    """What a checkpoint has not that it should have; None if it has everything."""
-    if not isinstance(contents, dict):
-        return "it holds no mapping"
-    kinds: dict[str, type] = {"global_step": int, "epoch": int, "pytorch-lightning_version": str}
-    if not is_sharded:
-        kinds |= {"state_dict": dict}
-    if resumes:
-        kinds |= {"loops": dict, "lr_schedulers": list}
-        kinds |= {} if is_sharded else {"optimizer_states": list}
-    for key, kind in kinds.items():
-        if not isinstance(contents.get(key), kind):
-            found = type(contents[key]).__name__ if key in contents else "missing"
-            return f"{key} is {found}, not {kind.__name__}" if key in contents else f"no {key}"
-    if contents["global_step"] < 0:
-        return f"global_step is {contents['global_step']}"
-    if resumes and "fit_loop" not in contents["loops"]:
-        return "it holds no state of training"
-    return None if is_sharded else _no_weights(contents["state_dict"])
-
-
-def _no_weights(state: dict[str, Any]) -> str | None:
-    tensors = {key: value for key, value in state.items() if isinstance(value, torch.Tensor)}
-    if not tensors:
-        return "its state_dict holds no weights"
-    for key, value in tensors.items():
-        if value.is_floating_point() and value.isnan().any():
-            return f"{key} holds NaN: the run diverged, or the file was changed"
-    return None
 
 
 def _reason(error: Exception) -> str:

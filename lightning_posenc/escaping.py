@@ -28,7 +28,7 @@ def visible(content: Any) -> Any:
 def markdown(text: str) -> str:
     """One line of Markdown's text, in which there are no tags, links or pictures."""
     line = " ".join(plain(text).splitlines())
-    return _TAG.sub(r"\\<", line).replace("](", r"]\(")
+    return _TAG.sub("&lt;", line).replace("](", r"]\(")
 
 
 def code(text: str) -> str:

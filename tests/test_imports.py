@@ -54,7 +54,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "taken_over": {"run_directory"},
     "renamed_classes": set(),
     "checkpoint_shards": set(),
-    "checkpoint_io": {"run_directory", "checkpoint_shards"},
+    "checkpoint_parts": set(),
+    "checkpoint_io": {"run_directory", "checkpoint_shards", "checkpoint_parts"},
     "checkpoint_config": {
         "run_directory",
         "loggers",

@@ -99,6 +99,7 @@ def _environment(autoescape: bool) -> Any:
     )  # fmt: skip
     environment.filters["cell"] = lambda said: str(said).replace("|", "\\|")
     environment.filters["code"] = lambda said: _Made(escaping.code(str(said)))
+    environment.filters["comment"] = lambda said: escaping.code(str(said))
     environment.filters["made"] = _Made
     return environment
 
