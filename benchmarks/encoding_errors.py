@@ -227,7 +227,9 @@ def table(header: list[str], rows: list[list[str]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", nargs="*", help="names of cases")
+    parser.add_argument(
+        "--only", nargs="*", help="names of cases; prints, since a page is of all of them"
+    )
     parser.add_argument("--print", action="store_true", help="print instead of writing the page")
     args = parser.parse_args()
     cases = [case for case in CASES if not args.only or case.name in args.only]
@@ -269,7 +271,7 @@ def main() -> None:
         pairs=3 * (RUN - 1) + 2,
         eps=f"{math.ldexp(1, -8):.1e}",
     )
-    print(page) if args.print else OUT.write_text(page, "utf-8")
+    print(page) if args.print or args.only else OUT.write_text(page, "utf-8")
 
 
 PAGE = """# What every encoding was held against

@@ -1,12 +1,13 @@
 """Kill a checkpointed fit at random moments, start it again by the same command, compare the end.
 
-    python benchmarks/kills.py --kills 100
+    python benchmarks/kills.py --kills 100 --write
 
 A fit saves a checkpoint every few steps. It is killed (SIGKILL) a random time after its start, or
 a random time after it has begun to write a checkpoint, and started again until it finishes; then
 another fit follows, until there have been enough kills. Each must end as the fit that nobody
 killed: weights, state of the optimizer and of the random numbers, test metrics and every row of
-`metrics.csv`, bit by bit. The figures go to `benchmarks/results/kills.md`.
+`metrics.csv`, bit by bit. With --write the figures go to
+`benchmarks/results/kills.md`.
 
 Each start is a process of its own, forked from one that has imported the package.
 """
@@ -62,6 +63,7 @@ FIT += [
     "--trainer.callbacks.enable_version_counter=false",
 ]
 WRITES: list[float] = []  # seconds that the writes took that were waited for
+OUT = ROOT / "benchmarks" / "results" / "kills.md"
 COSTS = ("seconds", "seconds_per_step", "peak_memory_mb", "peak_memory_of", "device")
 
 
@@ -161,8 +163,10 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=100, help="kills in total")
     parser.add_argument("--seed", type=int, default=0, help="seed of the moments")
     parser.add_argument("--keep", type=Path, help="where to keep the runs; default nowhere")
-    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "kills.md")
+    parser.add_argument("--write", action="store_true", help=f"keep results/{OUT.name}")
+    parser.add_argument("--out", type=Path, help="another place for the page")
     args = parser.parse_args()
+    out = args.out or (OUT if args.write else None)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["lightning_posenc.training"])
     rng = random.Random(args.seed)
@@ -179,6 +183,7 @@ def main() -> None:
         moments: Counter[str] = Counter()
         differences: Counter[str] = Counter()
         restarts: list[int] = []
+        text = ""
         while moments.total() < args.kills:
             run_dir = folder / f"killed_{len(restarts):02}"
             kills = 0
@@ -198,22 +203,24 @@ def main() -> None:
             differences.update(different)
             restarts.append(kills)
             print(f"{run_dir.name}: {kills} kills, different: {different or 'nothing'}", flush=True)
-            write(args, moments, restarts, differences, seconds)
+            text = page(args, moments, restarts, differences, seconds)
+            if out is not None:
+                out.write_text(text)
+        print(text)
 
 
-def write(
+def page(
     args: argparse.Namespace,
     moments: Counter[str],
     restarts: list[int],
     differences: Counter[str],
     seconds: float,
-) -> None:
+) -> str:
     rows = "\n".join(f"| {moment} | {n} |" for moment, n in moments.most_common())
     ill = "; ".join(f"{what} in {n} of them" for what, n in differences.items()) or "nothing"
-    args.out.write_text(
-        f"""# Kills
+    return f"""# Kills
 
-`python benchmarks/kills.py --kills {args.kills} --seed {args.seed}`
+`python benchmarks/kills.py --kills {args.kills} --seed {args.seed} --write`
 
 {moments.total()} kills (SIGKILL) in {len(restarts)} fits, median {statistics.median(restarts):g} a
 fit, most {max(restarts)}. Each fit was started again by the same command (`--run_dir D --ckpt_path
@@ -228,7 +235,6 @@ random numbers, test metrics, every row of `metrics.csv`): **{ill}**.
 
 Python {platform.python_version()}, torch {torch.__version__}, {platform.system()}.
 """
-    )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Train every encoding at one length, test it at others: the README's figure.
 
-    python benchmarks/length_generalization.py
+    python benchmarks/length_generalization.py --write
 
-Writes results/length_generalization.{md,json} and docs/length_generalization.png.
+With --write it writes results/length_generalization.{md,json} and docs/length_generalization.png.
 """
 
 import argparse
@@ -65,11 +65,13 @@ def draw(found: dict[str, list[list[float]]], bounds: list[float]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--write", action="store_true", help="keep results and picture")
     args = parser.parse_args()
     found = {name: [accuracies(name, seed) for seed in range(args.seeds)] for name in ENCODINGS}
     from lightning_posenc.tasks import Shift
 
-    draw(found, [Shift(k=3).bag_of_tokens_bound(length) for length in LENGTHS])
+    if args.write:
+        draw(found, [Shift(k=3).bag_of_tokens_bound(length) for length in LENGTHS])
     rows = [f"| encoding | {' | '.join(map(str, LENGTHS))} |", "|---" * (len(LENGTHS) + 1) + "|"]
     for encoding, runs in found.items():
         cells = [
@@ -78,18 +80,18 @@ def main() -> None:
         rows.append(f"| {encoding} | {' | '.join(cells)} |")
     text = (
         f"# Accuracy by test length, trained at 32\n\n"
-        f"`python benchmarks/length_generalization.py --seeds {args.seeds}`, "
+        f"`python benchmarks/length_generalization.py --seeds {args.seeds} --write`, "
         f"{time.strftime('%Y-%m-%d')}, {platform.machine()}, Python {platform.python_version()}. "
         f"Each cell: mean (lowest-highest) over seeds.\n\nEach run: `python -m lightning_posenc "
         f"{COMMAND} --model.positional=…`\n\n" + "\n".join(rows) + "\n"
     )
-    results = ROOT / "benchmarks" / "results"
-    results.mkdir(exist_ok=True)
-    (results / "length_generalization.md").write_text(text)
-    (results / "length_generalization.json").write_text(
-        json.dumps({"lengths": LENGTHS, "accuracy": found}, indent=1) + "\n"
-    )
     print(text)
+    if args.write:
+        results = ROOT / "benchmarks" / "results"
+        (results / "length_generalization.md").write_text(text)
+        (results / "length_generalization.json").write_text(
+            json.dumps({"lengths": LENGTHS, "accuracy": found}, indent=1) + "\n"
+        )
 
 
 if __name__ == "__main__":

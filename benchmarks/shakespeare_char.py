@@ -1,10 +1,10 @@
 """nanoGPT's CPU recipe on Shakespeare's characters: validation loss, and time against a plain loop.
 
-    python benchmarks/shakespeare_char.py tinyshakespeare.txt
+    python benchmarks/shakespeare_char.py tinyshakespeare.txt --write
 
 The fit command and an equivalent hand-written loop (same model, random blocks, AdamW, clipping,
 no evaluation until the end) run in turn as whole processes, start-up included; then the other
-encodings. Writes results/shakespeare_char.{md,json}.
+encodings. With --write it writes results/shakespeare_char.{md,json}.
 """
 
 import argparse
@@ -103,6 +103,7 @@ def main() -> None:
     parser.add_argument("text", type=Path, help="tinyshakespeare.txt")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--encodings", nargs="*", default=["RoPE", "ALiBi"], help="also these")
+    parser.add_argument("--write", action="store_true", help="keep results/shakespeare_char.md")
     parser.add_argument("--plain", type=int, default=None, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.plain is not None:
@@ -113,9 +114,9 @@ def main() -> None:
     def keep(name: str, result: dict[str, float]) -> None:
         found.setdefault(name, []).append(result)
         print(name, result, flush=True)
-        (RESULTS / "shakespeare_char.json").write_text(json.dumps(found, indent=1) + "\n")
+        if args.write:
+            (RESULTS / "shakespeare_char.json").write_text(json.dumps(found, indent=1) + "\n")
 
-    RESULTS.mkdir(exist_ok=True)
     for seed in range(args.seeds):
         keep("fit LearnedAbsolute", run_fit(args.text, seed, "LearnedAbsolute"))
         keep("plain loop", run_plain(args.text, seed))
@@ -131,8 +132,8 @@ def main() -> None:
     ratios = [ours["seconds"] / theirs["seconds"] for ours, theirs in pairs]
     text = (
         "# Shakespeare's characters by nanoGPT's CPU recipe\n\n"
-        f"`python benchmarks/shakespeare_char.py tinyshakespeare.txt --seeds {args.seeds}`, "
-        f"{time.strftime('%Y-%m-%d')}, {platform.machine()}, 2 threads, Python "
+        f"`python benchmarks/shakespeare_char.py tinyshakespeare.txt --seeds {args.seeds} "
+        f"--write`, {time.strftime('%Y-%m-%d')}, {platform.machine()}, 2 threads, Python "
         f"{platform.python_version()}. Published by nanoGPT for this recipe: 1.88.\n\n"
         + "\n".join(rows)
         + "\n\nWhole processes, start-up included; fit also validates twice on the whole "
@@ -140,7 +141,8 @@ def main() -> None:
         f"loop, pair by pair: {', '.join(f'{ratio:.3f}' for ratio in ratios)}; median "
         f"{statistics.median(ratios):.3f}.\n"
     )
-    (RESULTS / "shakespeare_char.md").write_text(text)
+    if args.write:
+        (RESULTS / "shakespeare_char.md").write_text(text)
     print(text)
 
 

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import math
 import os
 import subprocess
 import sys
@@ -25,7 +26,7 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
     """Imports a benchmark as its own command does, and forgets it afterwards."""
     monkeypatch.syspath_prepend(BENCHMARKS)
     yield importlib.import_module
-    for name in ("timing", "peers", "peer_models", "scaling", "gpu"):
+    for name in ("timing", "peers", "peer_models", "scaling", "gpu", "simple_baselines"):
         sys.modules.pop(name, None)
 
 
@@ -209,5 +210,60 @@ def test_every_encoding_is_benchmarked_on_a_gpu(load: Any, monkeypatch: Any, tmp
 
 def test_the_index_names_every_benchmark() -> None:
     index = (BENCHMARKS / "README.md").read_text()
-    scripts = {path.name for path in BENCHMARKS.glob("*.py")} - {"timing.py"}
+    scripts = {path.name for path in BENCHMARKS.glob("*.py")} - {"timing.py", "foreign_faults.py"}
     assert {name for name in scripts if f"`{name}`" not in index} == set()
+
+
+# These write what they were asked for: a page that tests hold to the code, or rows one by one.
+ALWAYS = {"encoding_errors.py", "encodings.py", "gpu.py", "timing.py", "foreign_faults.py"}
+
+
+def test_shipped_results_are_written_only_when_asked() -> None:
+    """`kills.py --kills 3` replaced the figures of a hundred kills."""
+    careless = {
+        path.name
+        for path in BENCHMARKS.glob("*.py")
+        if any(word in (text := path.read_text("utf-8")) for word in ("RESULTS", "OUT", "results"))
+        and ("write_text(" in text or "timing.write(" in text)
+        and '"--write"' not in text
+    }
+    assert careless <= ALWAYS
+
+
+def test_an_n_gram_is_a_distribution_and_follows_its_formula(
+    load: Callable[[str], Any],
+) -> None:
+    """C6: Witten and Bell's interpolation, by hand for "abab" and two bytes."""
+    model = load("simple_baselines").NGram(b"abab", 2)
+    for before in (b"", b"a", b"zz", b"ba"):
+        assert sum(model.probability(before, byte) for byte in range(256)) == pytest.approx(1)
+    alone = (2 + 2 * (1 / 256)) / (4 + 2)  # of four bytes two are b, two kinds were seen
+    assert model.probability(b"", ord("b")) == pytest.approx(alone)
+    assert model.probability(b"a", ord("b")) == pytest.approx((2 + 1 * alone) / (2 + 1))
+    assert model.bits_per_byte(b"ab") == pytest.approx(
+        -(math.log2(alone) + math.log2((2 + alone) / 3)) / 2
+    )
+
+
+def test_simple_methods_on_the_configs_data(load: Callable[[str], Any], tmp_path: Path) -> None:
+    """C6: what a config's model should pass is printed for every kind of data."""
+    simple = load("simple_baselines")
+    configs = ROOT / "configs"
+    lines = [f"{word} film number {i % 7},{label}" for i in range(30)
+             for word, label in (("good fine", "yes"), ("bad dull", "no"))]  # fmt: skip
+    (tmp_path / "a.csv").write_text("\n".join(["text,label", *lines]))
+    path = {"path": str(tmp_path / "a.csv")}
+    found = simple.baselines(configs / "text_classification.yaml", path, 3)
+    assert found["tf-idf + logistic regression, acc"] == 1
+    assert found["most frequent class, acc"] <= 0.7
+    sentences = ["Ada B-PER\nsees O\nBob B-PER\n", "the O\nday O\nends O\n"] * 20
+    (tmp_path / "a.conll").write_text("\n".join(sentences))
+    path = {"path": str(tmp_path / "a.conll")}
+    found = simple.baselines(configs / "tagging.yaml", path, 3)
+    assert found["most frequent tag of the word, entity_f1"] == 1
+    assert found["logistic regression, entity_f1"] == 1
+    assert found["most frequent tag, entity_f1"] == 0
+    assert found["most frequent tag, acc"] < 1
+    (tmp_path / "a.txt").write_text("to be or not to be. " * 50)
+    found = simple.baselines(configs / "text_offline.yaml", {"path": str(tmp_path / "a.txt")}, 5)
+    assert found["5-gram, bits_per_byte"] < found["1-gram, bits_per_byte"]
