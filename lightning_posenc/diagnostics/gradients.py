@@ -19,6 +19,8 @@ from lightning_posenc.diagnostics.taps import CHANNELS, tapped
 from lightning_posenc.model.encoder import Encoder
 from lightning_posenc.positional.rotary.base import Layout
 
+_REFUSALS = (IndexError, TypeError, ValueError, RuntimeError)  # what floats as indices raise
+
 
 class Scored(Protocol):
     """What is measured: a model around an `Encoder` that gives the loss of a batch."""
@@ -157,15 +159,32 @@ def _gradient_of_positions(
         loss = module.score(batch, batch_idx)[0]
     except torch.OutOfMemoryError:
         raise
-    except (IndexError, TypeError, ValueError, RuntimeError):
+    except _REFUSALS:
         forget(module.encoder)
-        if positions.is_floating_point():
+        handle.remove()
+        if positions.is_floating_point() or _takes_floats(module.encoder, positions):
             raise
-        return None  # the encoding takes whole numbers only
+        return None
     finally:
         handle.remove()
     (grad,) = _grad(loss * scale, [floats])
     return None if grad is None else grad / scale
+
+
+def _takes_floats(encoder: Encoder, positions: Tensor) -> bool:
+    """Whether two tokens can stand at float positions: if not, the encoding takes whole numbers
+    only; if so, a pass that failed did so for a reason that somebody shall hear of.
+    """
+    few = positions[:1, :2].float()
+    weight = next(encoder.parameters())
+    x = torch.zeros(*few.shape[:2], encoder.dims.d_model, device=weight.device, dtype=weight.dtype)
+    try:
+        with torch.no_grad():
+            encoder(x, positions=few)
+    except _REFUSALS:
+        forget(encoder)
+        return False
+    return True
 
 
 def _grad(loss: Tensor, inputs: Sequence[Tensor]) -> Sequence[Tensor | None]:

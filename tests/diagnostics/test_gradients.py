@@ -224,6 +224,34 @@ def test_a_table_does_not_know_only_distances() -> None:
     assert abs(found.positions.sum()) > 0.1 * found.positions.abs().sum()
 
 
+class WholeOnly(PositionalEncoding):
+    """Looks its positions up, as an encoding of somebody's own may."""
+
+    def __init__(self, dims: Dims) -> None:
+        super().__init__(dims)
+        self.table = nn.Embedding(T, dims.d_model)
+
+    def embed(self, x: Tensor, positions: Tensor, layer: int) -> Tensor:
+        return x + self.table(positions)
+
+
+def test_an_encoding_of_whole_numbers_has_no_gradient_of_positions() -> None:
+    assert positional_gradients(model(WholeOnly), some_batch()).positions is None
+
+
+def test_a_pass_that_fails_for_another_reason_is_heard_of() -> None:
+    """Not every RuntimeError means that an encoding takes whole numbers only."""
+
+    class Scarce(RoPE):
+        def prepare(self, q_pos: Tensor, k_pos: Tensor) -> Turn:
+            if q_pos.is_floating_point() and q_pos.shape[1] == T:
+                raise RuntimeError("no memory for all pairs")
+            return super().prepare(q_pos, k_pos)
+
+    with pytest.raises(RuntimeError, match="no memory for all pairs"):
+        positional_gradients(model(Scarce), some_batch())
+
+
 def test_steps_of_a_bucketed_bias_have_no_slope() -> None:
     assert positional_gradients(model(T5Bias), some_batch()).positions is None
 

@@ -16,7 +16,16 @@ from lightning_posenc.dims import Dims
 from lightning_posenc.masks import Causal, Documents, Mask, Padding, Visibility, Window
 from lightning_posenc.model import SDPA, Eager, Encoder, Flex, Kernel, kernels
 from lightning_posenc.model.kernels import Operands, flex
-from lightning_posenc.positional import ALiBi
+from lightning_posenc.positional import (
+    ALiBi,
+    DeBERTa,
+    Factory,
+    PaTH,
+    ShawRelative,
+    Site,
+    TransformerXL,
+    WaveletBias,
+)
 from lightning_posenc.positional.by_distance import ByDistance
 
 B, T, H, K = 3, 10, 4, 8
@@ -240,3 +249,41 @@ def test_half_precision_stays(kernel: type[Kernel]) -> None:
     assert out.dtype == torch.bfloat16
     exact = Eager()(Operands(q.float(), k.float(), v.float(), bias.float(), visibility))
     torch.testing.assert_close(out.float(), exact, rtol=0, atol=0.05)
+
+
+@pytest.mark.parametrize("kernel", [Eager, SDPA])
+def test_large_products_of_half_precision_stay_finite(kernel: type[Kernel]) -> None:
+    """F19: q·k of 73728 is infinite in float16, while the logit that comes of it is 6517."""
+    q = torch.full((1, 1, 4, 128), 24.0, dtype=torch.float16)
+    v = torch.randn(1, 1, 4, 128).half()
+    out = kernel()(Operands(q, q, v, None, Visibility(Causal(), 4, 4, CPU), None, 128**-0.5))
+    seen = [v[:, :, : i + 1].float().mean(dim=2) for i in range(4)]
+    torch.testing.assert_close(out.float(), torch.stack(seen, dim=2), rtol=0, atol=2e-3)
+
+
+OF_CONTENT: dict[str, Factory] = {
+    "ShawRelative": ShawRelative,
+    "DeBERTa": DeBERTa,
+    "TransformerXL": TransformerXL,
+    "WaveletBias": WaveletBias,
+    "PaTH": PaTH,
+}
+
+
+@pytest.mark.parametrize("name", OF_CONTENT)
+def test_products_with_large_queries_in_half_precision_stay_finite(name: str) -> None:
+    """F19 where an encoding multiplies queries itself: by vectors as large as the queries."""
+    encoding = OF_CONTENT[name](Dims(128, 1, 1, causal=True))
+    q = torch.full((1, 1, 4, 128), 24.0)
+    with torch.no_grad():
+        if isinstance(encoding, ShawRelative | DeBERTa):
+            encoding.table.fill_(24.0)
+        if isinstance(encoding, DeBERTa):
+            for projection in (encoding.key_projection, encoding.query_projection):
+                projection.copy_(torch.eye(128))
+    encoding, q = encoding.half(), q.half()
+    positions, x = torch.arange(4).unsqueeze(0), torch.randn(1, 4, 128).half()
+    site = Site(0, x, x, q, q, positions, positions, encoding.prepare(positions, positions))
+    bias = encoding.bias(site)
+    assert isinstance(bias, Tensor)
+    assert bias.isfinite().all()

@@ -13,6 +13,7 @@ from lightning_posenc.diagnostics import observe
 from lightning_posenc.model import Flex
 from lightning_posenc.positional import (
     DAPE,
+    TUPE,
     ALiBi,
     Chain,
     Factory,
@@ -35,6 +36,7 @@ COMPOSED: dict[str, Factory] = {
     "rotated and biased": Chain.of(RoPE, partial(T5Bias, shared=False)),
     "every other layer": PerLayer.of(ALiBi, T5Bias),
     "adapted": partial(DAPE, encoding=ALiBi),
+    "untied": partial(TUPE, relative=True),
 }
 
 
