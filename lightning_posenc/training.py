@@ -19,7 +19,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.plugins.io import CheckpointIO
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
-from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 # Imported whole, so that a config can name any of their classes without a path.
 from lightning_posenc import (  # noqa: F401
@@ -233,7 +233,7 @@ def run(args: list[str]) -> int:
     """
     # Lightning's own use of torch 2.13, which no user can mend.
     warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)
-    logging.getLogger(rank_zero_info.__module__).addFilter(_is_no_advertisement)
+    logging.getLogger(_SAYS_TIPS).addFilter(_is_no_advertisement)
     try:
         with loggers.finished_at_end():
             TrainingCLI(
@@ -257,6 +257,9 @@ def run(args: list[str]) -> int:
     finally:
         run_directory.release()
     return 0
+
+
+_SAYS_TIPS = "lightning.pytorch.utilities.rank_zero"  # the logger of what Lightning tells people
 
 
 def _is_no_advertisement(record: logging.LogRecord) -> bool:

@@ -169,7 +169,7 @@ _VALUES = _fits(
     "--model.encoder.d_model=0", "--model.encoder.d_model=-8", "--model.encoder.d_model=7",
     "--model.encoder.n_heads=0", "--model.encoder.n_heads=3", "--model.encoder.n_layers=0",
     "--model.encoder.n_layers=-1", "--model.encoder.dropout=1.5", "--model.encoder.dropout=-1",
-    "--model.encoder={{}}", "--model.encoder=3", "--model.encoder.n_layers=null",
+    "--model.encoder=3", "--model.encoder.n_layers=null",
     "--model.positional=RoPE\n--model.encoder.d_model=6", "--data.task=Copy\n--data.train_length=1",
     "--model.positional=LearnedAbsolute\n--model.positional.max_length=8",
     "--model.positional=LearnedAbsolute\n--model.positional.max_length=0",
@@ -214,7 +214,7 @@ _PAIRS = _fits(
 _OF_A_RUN = [[command, "--ckpt_path={run}", "--run_dir=out", option]
     for command in ("test", "validate", "predict")
     for option in ("--model.encoder.n_layers=4", "--model.encoder.d_model=32", "--data.task=Order",
-                   "--model.positional=LearnedAbsolute", "--data.eval_lengths=[-1]")
+                   "--model.positional=T5Bias", "--data.eval_lengths=[-1]")
 ]  # fmt: skip
 
 KINDS: dict[str, list[list[str]]] = {

@@ -115,30 +115,49 @@ def test_stopped_and_started_again(tmp_path: Path, whole: Path, hook: str, step:
 
 
 @pytest.mark.parametrize(
-    ("hook", "step", "saved"),
+    ("hook", "step", "saved", "name"),
     [
-        pytest.param("on_train_batch_start", 4, 5, id="in a step"),
-        pytest.param("on_validation_start", 12, 12, id="in the last validation"),
+        pytest.param("on_train_batch_start", 4, 5, "SIGTERM", id="in a step"),
+        pytest.param("on_train_batch_start", 4, 5, "SIGINT", id="by Ctrl-C"),
+        pytest.param("on_validation_start", 12, 12, "SIGTERM", id="in the last validation"),
     ],
 )
-def test_sigterm_saves_the_step_and_asks_to_be_started_again(
+def test_a_signal_saves_the_step_and_asks_to_be_started_again(
     tmp_path: Path,
     whole: Path,
     hook: str,
     step: int,
     saved: int,
+    name: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    before = signal.getsignal(signal.SIGTERM)
+    """B15: Ctrl-C once saved nothing."""
+    number = signal.Signals[name]
+    before = signal.getsignal(number)
     # Otherwise a checkpoint is made with each validation.
     rarely = ["--trainer.callbacks.every_n_train_steps=null"]
-    assert fit(tmp_path / "run", *rarely, *stop(hook, step, "SIGTERM")) == 128 + signal.SIGTERM
-    assert f"stopped by SIGTERM: step {saved} is saved" in capsys.readouterr().err
-    assert signal.getsignal(signal.SIGTERM) == before
+    assert fit(tmp_path / "run", *rarely, *stop(hook, step, name)) == 128 + number
     last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    said = capsys.readouterr().err
+    assert f"stopped by {name}: step {saved} is saved: go on with --ckpt_path {last}" in said
+    assert signal.getsignal(number) == before
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["status"] == "interrupted"
     assert torch.load(last, weights_only=True)["global_step"] == saved
     assert fit(tmp_path / "run", *rarely) == 0
     assert_same(tmp_path / "run", whole)
+
+
+def test_a_second_ctrl_c_stops_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """B15; and the hint names nothing that is not there."""
+    before = signal.getsignal(signal.SIGINT)
+    again = [*stop("on_train_batch_start", 0, "SIGINT"), *stop("on_after_backward", 0, "SIGINT")]
+    assert fit(tmp_path / "run", *again) == 128 + signal.SIGINT
+    assert signal.getsignal(signal.SIGINT) == before
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert (summary["status"], summary["steps"]) == ("interrupted", 0)
+    capsys.readouterr()
+    assert main([*FIT, f"--run_dir={tmp_path / 'run'}"]) == 2
+    assert "no checkpoint, by --run_dir" in capsys.readouterr().err
 
 
 def test_what_last_and_a_broken_checkpoint_mean(
