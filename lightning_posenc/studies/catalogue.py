@@ -228,5 +228,5 @@ def _kernel(kind: type[PositionalEncoding]) -> str:
     if not biases:
         return "SDPA flash, Flex"
     if any(bias.requires_grad for bias in biases):
-        return "SDPA + mask with gradient"
-    return "SDPA + mask, Flex"
+        return "SDPA, learned bias"
+    return "SDPA, fixed bias; Flex"

@@ -13,7 +13,7 @@ from lightning_posenc.studies.catalogue import Entry
 
 COLUMNS = (
     "class", "paper", "hook", "parameters", "any length", "order, bidirectional", "kernel",
-    "step / NoPE",
+    "step time, NoPE = 1",
 )  # fmt: skip
 
 
