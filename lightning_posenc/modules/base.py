@@ -255,16 +255,34 @@ class EncoderModule(L.LightningModule):
             raise ValueError("optimizer=SparseAdam takes sparse gradients, which no part has: Adam")
         check_clipping(self.trainer, optimizer)
         check_rates(optimizer)
+        schedule = self._scheduled(optimizer)
+        return {"optimizer": optimizer, "lr_scheduler": stepped(schedule, self.trainer)}
+
+    def on_train_start(self) -> None:
+        """Train at the rate that LearningRateFinder has found, if it was asked.
+
+        It knows of no groups and no schedule, which must begin anew from that rate.
+        """
+        if self.lr is None:
+            return
+        optimizer = self.trainer.optimizers[0]
+        for group in optimizer.param_groups:
+            group["lr"] = self.lr
+            group.pop("initial_lr", None)
+        self.trainer.lr_scheduler_configs[0].scheduler = self._scheduled(optimizer)
+        self.lr = None  # a fit that follows is as configured
+
+    def _scheduled(self, optimizer: Optimizer) -> Any:
+        """The schedule of an optimizer whose groups have one rate."""
         for group in optimizer.param_groups:
             if group.get("name") == "positional":
                 group["lr"] = group["lr"] * self.positional_lr_multiplier
         total = self.trainer.estimated_stepping_batches
         schedule = make_schedule(self.schedule, optimizer, total)
         check_multiplier(optimizer, "positional", self.positional_lr_multiplier)
-        schedule = held_back(
+        return held_back(
             schedule, "positional", self.positional_warmup_steps, self.positional_frozen_steps
         )
-        return {"optimizer": optimizer, "lr_scheduler": stepped(schedule, self.trainer)}
 
     def configure_gradient_clipping(
         self,

@@ -9,12 +9,18 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
+from lightning.pytorch.callbacks import LearningRateFinder
+from torch.optim.lr_scheduler import ConstantLR
 from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_posenc.callbacks import AttentionStatistics
 from lightning_posenc.cli import main
-from lightning_posenc.data import Batch
+from lightning_posenc.data import Batch, SyntheticData
+from lightning_posenc.model import EncoderSpec
+from lightning_posenc.modules import SequenceClassifier
+from lightning_posenc.positional import LearnedAbsolute
 from lightning_posenc.renamed_classes import replaced
+from lightning_posenc.tasks import PositionPattern
 
 ROOT = Path(__file__).parents[2]
 QUIET = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false",
@@ -114,6 +120,34 @@ def test_shipped_configs_clip_fused_in_bf16_mixed(config: str, tmp_path: Path) -
         "--trainer.limit_val_batches=1", "--test_after_fit=false", f"--run_dir={tmp_path / 'run'}",
     ]  # fmt: skip
     assert main(args) == 0
+
+
+def test_the_learning_rate_finder_is_heard(tmp_path: Path) -> None:
+    """F: it looks for an attribute, and knows of neither groups nor schedules."""
+    rates: list[dict[str, float]] = []
+
+    class Rates(L.Callback):
+        def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
+            rates.append({g["name"]: g["lr"] for g in trainer.optimizers[0].param_groups})
+
+    finder = LearningRateFinder(min_lr=1e-4, max_lr=1e-1, num_training_steps=20)
+    module = SequenceClassifier(
+        EncoderSpec(16, 2, 1), PositionPattern().vocab_size, 4, positional=LearnedAbsolute,
+        schedule=ConstantLR, positional_lr_multiplier=2.0,
+    )  # fmt: skip
+    trainer = L.Trainer(
+        accelerator="cpu", max_steps=3, default_root_dir=tmp_path, logger=False,
+        callbacks=[finder, Rates()], enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, use_distributed_sampler=False, limit_val_batches=0,
+        log_every_n_steps=1,
+    )  # fmt: skip
+    trainer.fit(module, SyntheticData(train_length=8, batch_size=4, steps_per_epoch=40))
+    assert finder.optimal_lr is not None
+    found = finder.optimal_lr.suggestion()
+    assert found is not None
+    assert trainer.global_step == 3
+    expected = {"decay": found / 3, "no_decay": found / 3, "positional": found * 2 / 3}
+    assert rates[-3:] == [pytest.approx(expected)] * 3  # ConstantLR: a third of it
 
 
 def test_a_class_that_is_gone_is_replaced_by_the_one_named(

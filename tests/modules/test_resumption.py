@@ -9,13 +9,14 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
+from lightning.pytorch.demos.boring_classes import BoringModel
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
-from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
+from torch.optim.lr_scheduler import CosineAnnealingLR, ExponentialLR, OneCycleLR
 
 from lightning_posenc.data import SyntheticData
 from lightning_posenc.model import EncoderSpec
 from lightning_posenc.modules import SequenceClassifier, WarmupCosine
-from lightning_posenc.modules.resumption import check_shapes
+from lightning_posenc.modules.resumption import Resumption, check_shapes
 from lightning_posenc.positional import (
     TUPE,
     Chain,
@@ -247,6 +248,41 @@ def test_with_the_same_options_everything_goes_on(
     assert "other options" not in caplog.text
     for group in resumed.optimizers[0].param_groups:
         assert group["weight_decay"] == 0.25
+
+
+def test_a_module_of_ones_own_is_served_too(tmp_path: Path) -> None:
+    """F9, for anybody's LightningModule: with a schedule by epochs, and without one."""
+
+    class Own(BoringModel):
+        def __init__(self, rate: float, gamma: float) -> None:
+            super().__init__()
+            self.rate, self.gamma = rate, gamma
+
+        def configure_optimizers(self) -> Any:
+            optimizer = SGD(self.parameters(), lr=self.rate, momentum=0.5)
+            return [optimizer], [ExponentialLR(optimizer, self.gamma)]
+
+    def rates(rate: float, gamma: float, epochs: int, ckpt_path: Path | None = None) -> list[float]:
+        seen: list[float] = []
+
+        class Look(L.Callback):
+            def on_train_epoch_start(self, trainer: L.Trainer, *_: Any) -> None:
+                seen.append(trainer.optimizers[0].param_groups[0]["lr"])
+
+        trainer = L.Trainer(
+            accelerator="cpu", max_epochs=epochs, limit_train_batches=2, limit_val_batches=0,
+            callbacks=[Resumption(), Look()], logger=False, enable_checkpointing=False,
+            enable_progress_bar=False, enable_model_summary=False, default_root_dir=tmp_path,
+        )  # fmt: skip
+        trainer.fit(Own(rate, gamma), ckpt_path=ckpt_path, weights_only=True)
+        trainer.save_checkpoint(tmp_path / "own.ckpt")
+        return seen
+
+    assert rates(0.1, 0.5, 2) == [0.1, 0.05]
+    for rate, gamma in ((0.1, 0.5), (0.2, 0.5), (0.1, 0.9)):
+        rates(0.1, 0.5, 2)
+        expected = [rate * gamma**epoch for epoch in (2, 3)]
+        assert rates(rate, gamma, 4, tmp_path / "own.ckpt") == pytest.approx(expected)
 
 
 def test_a_frozen_encoding_takes_nothing_from_the_others(tmp_path: Path) -> None:
