@@ -177,7 +177,9 @@ class TrainingCLI(LightningCLI):
             told = loggers.with_agent(told, self.run_dir, self.name, str(self.subcommand))
         given: list[Callback] = _as_list(config["callbacks"])
         summary = callbacks.RunSummary(self.command)
-        ours: list[Callback] = [summary, *(make() for make in _EVERY_RUN if not _has(given, make))]
+        left = {callbacks.Predictions} if config["fast_dev_run"] else set()  # it leaves no file
+        made = [make() for make in _EVERY_RUN if make not in left and not _has(given, make)]
+        ours: list[Callback] = [summary, *made]
         ours.append(MovedRun(ckpt_path))
         saves = config["enable_checkpointing"] is not False and not config["fast_dev_run"]
         if saves:

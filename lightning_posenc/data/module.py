@@ -1,6 +1,7 @@
 """The loaders that all our data modules share."""
 
 import os
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -69,6 +70,7 @@ class StreamData(L.LightningDataModule):
             "collate_fn": take,
             "num_workers": self.num_workers,
             "persistent_workers": self.num_workers > 0,
+            "worker_init_fn": _leave_ctrl_c_to_the_run,
             "pin_memory": on_cuda and torch.cuda.is_available(),
         }
 
@@ -103,3 +105,8 @@ def lengths_to_test(eval_lengths: list[int] | None, train_length: int) -> list[i
         [train_length] if eval_lengths is None else several("data", "eval_lengths", eval_lengths)
     )
     return [whole("data", "eval_lengths", length) for length in lengths]
+
+
+def _leave_ctrl_c_to_the_run(worker: int) -> None:
+    """A terminal tells every process: workers that ended would fail the run while it saves."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
