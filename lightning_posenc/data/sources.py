@@ -7,6 +7,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lightning_posenc.data.dataset_card import check_card
+
 if TYPE_CHECKING:
     from datasets import Dataset, IterableDataset
 
@@ -144,6 +146,7 @@ def _load(path: str, subset: str | None, **options: Any) -> Mapping[str, Any]:
         with readable(path):
             return load_dataset(LOADERS[file.suffix], data_files=str(file), **options)
     if file.is_dir():
+        check_card(path, file)
         with readable(path):
             return load_dataset(str(file), **options)
     looks_like_file = file.suffix in LOADERS or file.is_absolute() or path[0] in ".~"
