@@ -22,6 +22,7 @@ from lightning_posenc.model.door import check_tokens
 from lightning_posenc.model.encoder import EncoderSpec
 from lightning_posenc.modules import sharding
 from lightning_posenc.modules.clipping import check_clipping, clipped_unscaled
+from lightning_posenc.modules.compile_options import checked_options
 from lightning_posenc.modules.global_mean import weighted
 from lightning_posenc.modules.hyperparameters import given_names, kept, rebuilt
 from lightning_posenc.modules.metrics import WideMetrics, wide_by_default
@@ -137,7 +138,7 @@ class EncoderModule(L.LightningModule):
         self.positional_warmup_steps = positional_warmup_steps
         self.positional_frozen_steps = positional_frozen_steps
         is_a(self, "compile", compile, bool | dict)
-        self.compile_options = {} if compile is True else compile  # False: not compiled
+        self.compile_options = checked_options(compile)
         self._is_compiled = False
         self.lr: float | None = None  # that LearningRateFinder has found, for all groups
         self.metrics = nn.ModuleDict()  # "val" and "test/len_<T>" -> WideMetrics
@@ -236,6 +237,7 @@ class EncoderModule(L.LightningModule):
             # Dynamo looks at the gradient of the encoder's input itself.
             warnings.filterwarnings("ignore", "The .grad attribute of a Tensor", UserWarning)
             # In place, and not the whole module, whose `self.log` would be compiled too.
+            assert not isinstance(self.compile_options, bool)
             self.encoder.compile(**self.compile_options)
             self._is_compiled = True
 

@@ -186,3 +186,16 @@ def test_a_class_of_the_wrong_kind_in_a_users_own_config(
         assert main(["fit", "--config", QUICKSTART, *TINY, f"--{option}={spec}"]) == 2
         assert mark.none()
         assert said(capsys)
+
+
+def test_options_of_compile_are_values(mark: Marks, capsys: pytest.CaptureFixture[str]) -> None:
+    """E3: a class named among them is not made, nor is what is none of them passed on."""
+    spec = f"{{class_path: os.system, init_args: {{command: {mark.command}}}}}"
+    for options, why in (
+        (f"{{backend: {spec}}}", "backend is the name of a backend"),
+        (f"{{fullgraph: [[{spec}]]}}", "fullgraph is true or false"),
+        ("{bakend: x}", "no option 'bakend'"),
+    ):
+        assert main(["fit", "--config", QUICKSTART, *TINY, f"--model.compile={options}"]) == 2
+        assert why in said(capsys)
+        assert mark.none()
