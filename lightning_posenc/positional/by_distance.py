@@ -37,6 +37,13 @@ class ByDistance(NamedTuple):
         """Whether there are too many pairs to write them out at once."""
         return self.q_pos.shape[1] * self.k_pos.shape[1] > LARGE
 
+    def __add__(self, other: "Tensor | ByDistance") -> Tensor:  # type: ignore[override]
+        """The sum with another bias, written out: what an encoding built on another expects."""
+        return self.written_out() + written_out(other)
+
+    def __radd__(self, other: Tensor) -> Tensor:
+        return self + other
+
     def rows(self, queries: slice, n_keys: int | None = None) -> "ByDistance":
         """The bias of some of the queries, on the first `n_keys` keys or on all."""
         return self._replace(q_pos=self.q_pos[:, queries], k_pos=self.k_pos[:, :n_keys])

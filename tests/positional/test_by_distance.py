@@ -23,6 +23,7 @@ from lightning_posenc.positional import (
     T5Bias,
     by_distance,
 )
+from lightning_posenc.positional.by_distance import ByDistance
 from lightning_posenc.positions import Randomized
 
 T = 12
@@ -112,3 +113,15 @@ def test_what_is_watched_is_the_same(tabled: Callable[[], None]) -> None:
     found = logits()
     assert len(found) == 2  # one view a layer, however many parts it was computed in
     torch.testing.assert_close(found, expected)
+
+
+def test_a_table_and_a_bias_are_added() -> None:
+    """F, "missing": an encoding built on another adds to its bias, of however many pairs."""
+    table = ByDistance(torch.randn(4, 23), -11, *[torch.arange(T).unsqueeze(0)] * 2)
+    bias, whole = torch.randn(1, 4, T, T), table.written_out()
+    for total, expected in (
+        (bias + table, bias + whole),
+        (table + bias, bias + whole),
+        (table + table, 2 * whole),
+    ):
+        assert torch.equal(total, expected)
