@@ -325,7 +325,9 @@ class EncoderModule(L.LightningModule):
             if group.split("/")[0] != stage:
                 continue
             suffix, metrics = group.removeprefix(stage), cast(WideMetrics, made)
-            for name, value in self.with_derived(metrics.compute()).items():
+            with wide_by_default():
+                values = self.with_derived(metrics.compute())
+            for name, value in values.items():
                 # Said to Lightning, which warns: every rank has the same value already.
                 self.log(f"{stage}/{name}{suffix}", value, sync_dist=True)
             metrics.reset()
