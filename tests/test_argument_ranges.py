@@ -13,6 +13,7 @@ import torch
 
 from lightning_posenc import Dims, Encoder
 from lightning_posenc.cli import main
+from lightning_posenc.diagnostics import order_error, position_error, probe_positions
 from lightning_posenc.modules.optim import check_rates
 from lightning_posenc.positional import PartialRoPE, PRoPE, RoPE
 from tests.argument_scan import MADE_FOR_YOU, Outcome, Subject, public, scan, subjects
@@ -108,3 +109,17 @@ def test_samples_are_bounded_by_memory(capsys: pytest.CaptureFixture[str]) -> No
 def test_a_model_of_layers_without_end_is_not_begun() -> None:
     with pytest.raises(ValueError, match=r"^Dims: n_layers=100000 must be at most 10000$"):
         Encoder(Dims(32, 4, 100_000), RoPE)
+
+
+@pytest.mark.parametrize("seed", [-1, 10**20, 1.5, "3", None])
+@pytest.mark.parametrize("measure", [order_error, position_error])
+def test_functions_that_measure_check_their_seeds(measure: Any, seed: Any) -> None:
+    with pytest.raises(ValueError, match=rf"^{measure.__name__}: seed={seed!r} must be"):
+        measure(torch.randn(10, 4), seed=seed)
+
+
+@pytest.mark.parametrize("ridge", [0.0, -1.0, math.nan, math.inf, "3", None])
+def test_a_probe_checks_its_penalty(ridge: Any) -> None:
+    states = torch.randn(2, 10, 4)
+    with pytest.raises(ValueError, match=f"^fit_ridge: ridge={ridge!r} must be a number"):
+        probe_positions(states, states, ridge=ridge)

@@ -10,6 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from lightning_posenc.checks import whole
+
 
 class OrderSensitivity(NamedTuple):
     """Relative changes of the outputs, ‖f' - f‖ / ‖f‖, means over sequences; 0 is no change.
@@ -63,6 +65,7 @@ def order_sensitivity(
     swapped = _change(before, forward(tokens[:, order], None), late + 1, n_tokens)[differ]
 
     order = ids.clone()
+    whole(order_sensitivity, "seed", seed, 0, 2**63 - 1)
     generator = torch.Generator().manual_seed(seed)
     order[:last] = torch.randperm(last, generator=generator).to(ids)
     shuffled = _change(before, forward(tokens[:, order], None), last, n_tokens)

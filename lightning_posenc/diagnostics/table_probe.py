@@ -22,6 +22,7 @@ def position_error(table: Tensor, seed: int = 0) -> float:
         table: (P, D) embeddings of positions 0 … P - 1.
         seed: Of the folds.
     """
+    whole(position_error, "seed", seed, 0, 2**63 - 1)
     order = torch.randperm(len(table), generator=torch.Generator().manual_seed(seed))
     x, y = table[order.to(table.device)].double(), order.to(table).double()
     errors = []
@@ -43,6 +44,7 @@ def order_error(table: Tensor, n_pairs: int = 512, seed: int = 0) -> float:
         seed: Of pairs and folds.
     """
     whole(order_error, "n_pairs", n_pairs)
+    whole(order_error, "seed", seed, 0, 2**63 - 1)
     n = len(table)
     drawn = torch.randperm(n * n, generator=torch.Generator().manual_seed(seed))[:n_pairs]
     first, second = drawn.to(table.device) // n, drawn.to(table.device) % n

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from lightning_posenc.checks import whole
 from lightning_posenc.masks import Mask
 from lightning_posenc.positional.by_distance import ByDistance
 
@@ -75,8 +76,7 @@ class AttentionView(NamedTuple):
 
 def blocks(view: AttentionView, block: int = BLOCK) -> Iterator[slice]:
     """Slices that cover the queries; a single one where a rescore needs all logits at once."""
-    if block < 1:
-        raise ValueError(f"block must be at least 1, got {block}")
+    whole(blocks, "block", block)
     n_queries = view.shape[2]
     if view.rescore is not None:
         yield slice(None)

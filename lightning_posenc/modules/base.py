@@ -117,24 +117,18 @@ class EncoderModule(L.LightningModule):
         for name, make in (("optimizer", optimizer), ("schedule", schedule)):
             if make is not None:
                 is_a(self, name, make, Callable)
-        self.encoder = is_a(self, "encoder", encoder, EncoderSpec).build(
-            positional, positions, causal
-        )
+        is_a(self, "encoder", encoder, EncoderSpec)
+        self.encoder = encoder.build(positional, positions, causal)
         self.embedding = nn.Embedding(vocab_size, self.encoder.dims.d_model)
         nn.init.normal_(self.embedding.weight, std=self.encoder.dims.embed_std)
         self.make_optimizer = AdamW if optimizer is None else optimizer
         self.schedule = schedule
-        self.positional_lr_multiplier = number(
-            self, "positional_lr_multiplier", positional_lr_multiplier, 0
-        )
-        self.positional_weight_decay = number(
-            self, "positional_weight_decay", positional_weight_decay, 0
-        )
-        for name, steps in (
-            ("positional_warmup_steps", positional_warmup_steps),
-            ("positional_frozen_steps", positional_frozen_steps),
-        ):
-            whole(self, name, steps, 0, MOST_STEPS)
+        number(self, "positional_lr_multiplier", positional_lr_multiplier, 0)
+        number(self, "positional_weight_decay", positional_weight_decay, 0)
+        whole(self, "positional_warmup_steps", positional_warmup_steps, 0, MOST_STEPS)
+        whole(self, "positional_frozen_steps", positional_frozen_steps, 0, MOST_STEPS)
+        self.positional_lr_multiplier = positional_lr_multiplier
+        self.positional_weight_decay = positional_weight_decay
         self.positional_warmup_steps = positional_warmup_steps
         self.positional_frozen_steps = positional_frozen_steps
         is_a(self, "compile", compile, bool | dict)
