@@ -75,7 +75,7 @@ class Bare(L.LightningModule):
         return torch.optim.Adam(self.parameters(), 0.01)
 
 
-@pytest.mark.parametrize("data", ["Tuples", "Batches"])
+@pytest.mark.parametrize("data", ["Tuples", pytest.param("Batches", marks=pytest.mark.slow)])
 def test_own_parts_train_test_and_predict(
     data: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -212,7 +212,16 @@ CHANGED: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("options", CHANGED.values(), ids=CHANGED)
+FEW = {"positional options", "decay, betas", "another schedule", "another optimizer"}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(options, id=name, marks=() if name in FEW else pytest.mark.slow)
+        for name, options in CHANGED.items()
+    ],
+)
 def test_options_of_now_hold_for_what_is_restored(
     options: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
