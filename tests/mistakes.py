@@ -189,7 +189,7 @@ _TRAINER = _fits(
         "limit_predict_batches=-1", "overfit_batches=-1", "overfit_batches=2.5", "num_nodes=0",
         "devices=0", "devices=-2", "devices=x", "reload_dataloaders_every_n_epochs=-1",
         "default_root_dir=mine", "barebones=true", "precision=bf17", "fast_dev_run=-1",
-        "callbacks+=BatchSizeFinder", "callbacks+=LearningRateFinder", "deterministic=perhaps",
+        "callbacks+=BatchSizeFinder", "deterministic=perhaps",
         "callbacks=[ModelCheckpoint,ModelCheckpoint]", "benchmark=x", "use_distributed_sampler=x",
     )),
     "--trainer.callbacks+=EarlyStopping", "--trainer.callbacks+=EarlyStopping\n"
