@@ -1,6 +1,7 @@
 """Does the doctor keep its word on data and faults that it was not made on?
 
-    python benchmarks/foreign_faults.py [--seed 500] [--kinds Shift text] [--only NAME] [--out FILE]
+    python benchmarks/foreign_faults.py [--seed 500] [--kinds Shift text] [--only NAME]
+        [--write] [--out FILE]
 
 Small models of three tasks and of text, with one or two encodings each, are trained until they
 solve their data. They must be left alone; so must the harmless: noisy labels. Then faults of
@@ -9,7 +10,8 @@ short a time, or on labels without a rule, where no part may be blamed. Each fau
 judged twice: as an unchanged checkpoint allows, which holds the score of the last validation, and
 without. A fault that costs less than a tenth of the accuracy is none, and is left out.
 
-Rows are kept as they are made: what is in the file is not made again. Thresholds were chosen on
+`--write` keeps the rows in results/ as they are made, and their table in docs/diagnose.md; `--out`
+keeps them elsewhere. What is in the file is not made again. Thresholds were chosen on
 PositionPattern, Reverse and text at seed 0; what is kept in results/ is of other tasks and seeds.
 """
 
@@ -45,17 +47,17 @@ from lightning_posenc.studies.doctor.patient import Recorded
 from lightning_posenc.studies.doctor.scores import Score, answers, score
 
 OUT = Path(__file__).parent / "results" / "foreign_faults.json"
+DOCS = Path(__file__).parent.parent / "docs" / "diagnose.md"
+BEGIN, END = "<!-- foreign faults -->", "<!-- end of foreign faults -->"
 JUDGED = ["Shift", "AssociativeRecall", "IndexLookup", "text"]
 HEALTHY = "healthy"
 VERDICTS = ("named", "false cause", "missed")
 Row = dict[str, Any]
 
 
-def scored(model: Model) -> Score:
-    """On all validation data."""
-    found = score(answers(model.module, model.data.val_dataloader()))
-    assert found is not None
-    return found
+def scored(model: Model) -> Score | None:
+    """On all validation data; None if no target is left, or a number is not finite."""
+    return score(answers(model.module, model.data.val_dataloader()))
 
 
 def found_in(model: Model, recorded: Score | None, name: str, rate: float | None) -> list[Row]:
@@ -82,16 +84,17 @@ def cases(name: str, kind: Kind, seed: int, known: set[str], only: str) -> Itera
     """Rows of one kind of data that are not known yet."""
     for encoding, factory in kind.encodings.items():
         labels = {
-            plant: f"{name}, {encoding}: {plant}"
+            plant: f"{name}, {encoding}, seed {seed}: {plant}"
             for plant, each in EVALUATED.items()
             if encoding in each.encodings
         }
         wanted = {p: label for p, label in labels.items() if label not in known and only in label}
-        label = f"{name}, {encoding}: {HEALTHY}"
+        label = f"{name}, {encoding}, seed {seed}: {HEALTHY}"
         if not wanted and (label in known or only not in label):
             continue
         model = trained(new(kind, factory, seed), kind.steps, kind.solved)
         before = scored(model)
+        assert before is not None
         if label not in known and only in label:
             solved = before.accuracy >= kind.solved - 0.05
             rows = found_in(model, before, label, None) if solved else []
@@ -99,7 +102,7 @@ def cases(name: str, kind: Kind, seed: int, known: set[str], only: str) -> Itera
         for plant, name_of_row in wanted.items():
             yield from evaluated(model, before, plant, EVALUATED[plant], name_of_row)
     for cause, each in TRAINED.items():
-        label = f"{name}: {cause}"
+        label = f"{name}, seed {seed}: {cause}"
         if label in known or only not in label or (each.where and name not in each.where):
             continue
         yield from caused(kind, cause, each, seed, label)
@@ -111,15 +114,15 @@ def evaluated(model: Model, before: Score, name: str, plant: Plant, label: str) 
     torch.manual_seed(1)
     other = planted(plant, model)
     after = scored(other)
-    harmful = plant.silent or before.accuracy - after.accuracy >= LOST
-    rows = found_in(other, before, label, None) if harmful else []
+    harmful = after is not None and before.accuracy - after.accuracy >= LOST
+    rows = found_in(other, before, label, None) if harmful or plant.silent else []
     yield _row(label, name, sorted(plant.right), other, before, after, rows)
 
 
 def caused(kind: Kind, name: str, cause: Cause, seed: int, label: str) -> Iterator[Row]:
     model = cause.make(kind, next(iter(kind.encodings.values())), seed)
     model.module.eval()
-    after = score(answers(model.module, model.data.val_dataloader()))
+    after = scored(model)
     rows = found_in(model, after, label, None)
     yield _row(label, name, sorted(cause.right), model, after, after, rows)
 
@@ -187,23 +190,30 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=500)
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=JUDGED)
     parser.add_argument("--only", default="", help="models whose label holds this")
-    parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--out", type=Path, help="a file of rows to go on with")
     given = parser.parse_args()
+    out: Path | None = OUT if given.write else given.out
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
-    rows: list[Row] = json.loads(given.out.read_text())["models"] if given.out.is_file() else []
+    rows: list[Row] = json.loads(out.read_text())["models"] if out and out.is_file() else []
     known = {row["label"] for row in rows}
     for name in given.kinds:
         start = time.process_time()
         for row in cases(name, KINDS[name], given.seed, known, given.only):
             rows.append(row | {"seconds": round(time.process_time() - start, 2)})
             verdicts = [verdict(row, found) for found in row["found"]]
-            print(f"{row['label']:<60} {row['before']} -> {row['after']}  {verdicts} "
+            print(f"{row['label']:<66} {row['before']} -> {row['after']}  {verdicts} "
                   f"{[(f['ill'], f['watch']) for f in row['found']]}", flush=True)  # fmt: skip
-            text = {"command": "python benchmarks/foreign_faults.py", "models": rows}
-            given.out.write_text(json.dumps(text, indent=1) + "\n")
+            if out is not None:
+                kept = {"command": "python benchmarks/foreign_faults.py --write", "models": rows}
+                out.write_text(json.dumps(kept, indent=1) + "\n")
             start = time.process_time()
-    print(f"\n{summary(rows)}\n{sum(row['seconds'] for row in rows):.0f} s of one core")
+    text = summary(rows)
+    print(f"\n{text}\n{sum(row['seconds'] for row in rows):.0f} s of one core")
+    if given.write:
+        before, _, rest = DOCS.read_text("utf-8").partition(BEGIN)
+        DOCS.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}", "utf-8")
 
 
 if __name__ == "__main__":

@@ -26,7 +26,6 @@ from lightning_posenc.positional import (
     T5Bias,
 )
 from lightning_posenc.positional.base import Factory
-from lightning_posenc.positions import Consecutive, Positions
 
 LENGTH, WIDTH, HEADS = 16, 32, 4
 BATCH, RATE = 32, 5e-3
@@ -124,16 +123,9 @@ def collapsed(seed: int) -> Model:
     return model
 
 
-class Bfloat16(Positions):
-    """Positions in half precision."""
-
-    def forward(self, *args: Any, **kwargs: Any) -> Tensor:
-        return Consecutive()(*args, **kwargs).to(torch.bfloat16)
-
-
-def half_positions(seed: int) -> Model:
-    model = trained(new((Sinusoidal, RoPE, ALiBi)[seed % 3], seed))
-    model.module.encoder.positions = Bfloat16()
+def half_frequencies(seed: int) -> Model:
+    model = trained(new(LearnableFrequencies, seed))
+    model.module.positional.bfloat16()
     return model
 
 
@@ -229,7 +221,7 @@ FAULTS: dict[str, tuple[int, Callable[[int], Model]]] = {
     "table frozen at a tiny scale": (2, tiny_frozen),
     "no identity, collapse at the start": (8, identity_less),
     "entropy collapse by scaled logits": (7, collapsed),
-    "bfloat16 positions": (12, half_positions),
+    "learned frequencies in bfloat16": (12, half_frequencies),
     "untrained rows": (4, untrained_rows),
     "dead positional gradient": (6, dead_gradient),
     "residual explosion": (9, exploding),

@@ -1,6 +1,7 @@
 """Is the model evaluated as it was trained, does it read what it must not, has it learned?"""
 
 from lightning_posenc.studies.doctor.ailments.base import (
+    CERTAIN,
     HEALED,
     Ailment,
     Finding,
@@ -9,6 +10,7 @@ from lightning_posenc.studies.doctor.ailments.base import (
     above_guess,
     at_bound,
     fallen,
+    floor,
     healing,
     healthy,
     ill,
@@ -50,7 +52,9 @@ def _evaluation(e: Examination) -> Finding:
         with_it = f"with {best.name} the accuracy is {best.score.accuracy:.3f}"
         if best.score.accuracy - found.before.accuracy >= HEALED * (1 - found.before.accuracy):
             return ill(f"{best.fault}: {with_it}; {said}", _COMPARE)
-        return ill(f"{_OTHERS}, and one thing mends a part: {with_it}; {said}", _COMPARE)
+        if best.score.accuracy > (floor(e) or 0.0) + CERTAIN * best.score.error:
+            return ill(f"{_OTHERS}, and one thing mends a part: {with_it}; {said}", _COMPARE)
+        return ill(f"{_OTHERS}: {said}", _COMPARE)
     if fallen(e):
         return ill(f"{_OTHERS}: {said}", _COMPARE)
     if is_trained(e) is False:
