@@ -74,7 +74,7 @@ def _training(data: Any) -> Iterator[Batch]:
     """Batches to train on; none where there is only text to be tested."""
     try:
         yield from data.train_dataloader()
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, OSError, AttributeError):
         return
 
 
