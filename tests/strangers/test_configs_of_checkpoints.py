@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
+from lightning_posenc.checkpoint_config import _family
 from lightning_posenc.cli import main
 from tests.strangers.conftest import QUICKSTART, TINY, Marks, said, spoiled
 
@@ -199,3 +200,12 @@ def test_options_of_compile_are_values(mark: Marks, capsys: pytest.CaptureFixtur
         assert main(["fit", "--config", QUICKSTART, *TINY, f"--model.compile={options}"]) == 2
         assert why in said(capsys)
         assert mark.none()
+
+
+def test_the_family_of_a_checkpoint_that_lies_in_no_run(tmp_path: Path) -> None:
+    """B21: at any depth; `parents[2]` was an IndexError for /x.ckpt."""
+    assert [_family(Path(path)) for path in ("/x.ckpt", "/a/x.ckpt", "x.ckpt")] == ["x"] * 3
+    run = tmp_path / "quickstart" / "id"
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "config.yaml").write_text("")
+    assert _family(run / "checkpoints" / "last.ckpt") == "quickstart"
