@@ -16,13 +16,14 @@ from lightning_posenc.callbacks.bounds import (
 from lightning_posenc.callbacks.tables import log_table
 
 TITLES = {WITHOUT_ORDER: "acc without order, at best", MAJORITY: "majority"}
-UNSHOWN = ("acc_balanced",)  # a line of a terminal has no room for it; the summary has it
+UNSHOWN = {"acc_balanced"}  # a line of a terminal has no room for it; the summary has it
+NATURAL = {"f1_macro", MAJORITY}  # of data as it comes; tasks have the bound, which says more
 UNBALANCED = 0.8  # share of one class from which an accuracy says little
 
 
 class ResultsTable(L.Callback):
-    """Prints a row per test length: every metric, and beside them what a model that is blind to
-    order can reach, and what one that always says the most frequent class reaches.
+    """Prints a row per test length: the metrics, and beside them what a model that is blind to
+    order can reach or, where that is not known, one that always says the most frequent class.
 
     Loggers that take tables get it as `tables/test`. The former is logged as
     `test/acc_without_order/len_<T>`.
@@ -43,7 +44,8 @@ class ResultsTable(L.Callback):
         if not found or not trainer.is_global_zero:
             return
         values = {(int(m["length"]), m["metric"]): value for m, value in found}
-        names = {metric for _, metric in values}.difference(UNSHOWN)
+        names = {metric for _, metric in values} - UNSHOWN
+        names -= NATURAL if WITHOUT_ORDER in names else set()
         metrics = sorted(names, key=lambda name: (name in TITLES, name))
         title = type(pl_module).__name__
         if (encoding := getattr(pl_module, "positional", None)) is not None:
