@@ -1,6 +1,6 @@
 """A run's whole config, in its directory and in its checkpoints."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -167,7 +167,7 @@ def with_checkpoint_config(args: list[str]) -> Iterator[Completed]:
     if where == LAST and given.value_of("--model", args) is not None:
         yield Completed(args, None)
         return
-    config = taken_over(_stored_config(path, contents), path, fits and after == 1)
+    config = taken_over(stored_config(path, contents), path, fits and after == 1)
     replaced(config, args)
     more = []
     if after > 1:
@@ -206,7 +206,16 @@ def _family(path: Path) -> str:
     return (directory.parent.name if directory else "") or path.stem
 
 
-def _stored_config(path: Path, contents: dict[str, Any]) -> dict[str, Any]:
+def stored_config(path: Path, contents: Mapping[str, Any]) -> dict[str, Any]:
+    """The config that a checkpoint was trained with.
+
+    Args:
+        path: What errors name.
+        contents: Of the checkpoint.
+
+    Raises:
+        ValueError: If it holds none.
+    """
     try:
         config = untrusted.load_yaml(contents[_KEY], "its config")
     except KeyError:

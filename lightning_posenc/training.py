@@ -43,10 +43,14 @@ from lightning_posenc.callbacks.same_checkpoint import SameCheckpoint
 from lightning_posenc.callbacks.stays_stopped import StaysStopped, conditions
 from lightning_posenc.callbacks.unfinished_step import ROW, UnfinishedStep
 from lightning_posenc.callbacks.writer import is_writer
-from lightning_posenc.checkpoint_config import LAST, SaveRunConfig, parse
+from lightning_posenc.checkpoint_config import LAST, SaveRunConfig, parse, stored_config
 from lightning_posenc.checkpoint_io import WholeCheckpointIO, newest, read, remove_unfinished
+from lightning_posenc.data.meaning import state_of
+from lightning_posenc.data.module import StreamData
+from lightning_posenc.data.saying import forget, say
 from lightning_posenc.messages import explain
 from lightning_posenc.metrics_csv import MetricsCSV
+from lightning_posenc.misfit import explained, is_misfit
 from lightning_posenc.mistakes import in_one_line
 from lightning_posenc.modules.resumption import Resumption
 from lightning_posenc.trainer_options import LINKED, check_linked, check_trainer
@@ -149,7 +153,7 @@ class TrainingCLI(LightningCLI):
             if not config.run_dir:
                 raise ValueError("ckpt_path=last needs --run_dir: which run is to go on?")
             ckpt_path = config.ckpt_path = newest(config.run_dir)
-        self._plain = yaml.safe_load(self._parser(self.subcommand).dump(config, skip_none=False))
+        self._plain = self._plain_config()
         if fits and ckpt_path and not config.run_dir:
             config.run_dir, note = resuming.directory_to_go_on(Path(ckpt_path), self._plain)
             if note:
@@ -163,6 +167,43 @@ class TrainingCLI(LightningCLI):
         for logger in _as_list(config.trainer.logger):
             if isinstance(logger, Namespace):
                 loggers.belong(logger, self.run_dir, self.name, str(self.subcommand))
+
+    def _plain_config(self) -> dict[str, Any]:
+        """The whole config of the subcommand, as YAML knows it."""
+        config = self.config[self.subcommand]
+        return yaml.safe_load(self._parser(self.subcommand).dump(config, skip_none=False))
+
+    def instantiate_classes(self) -> None:
+        """Do as Lightning does; but the data learns what its numbers mean to the checkpoint before
+        the model asks it for sizes.
+        """
+        with_meaning = [(self._with_meaning, StreamData, True)]
+        self.config_init = self.parser.instantiate(self.config, instantiators=with_meaning)
+        self.datamodule = self._get(self.config_init, "data")
+        self.model = self._get(self.config_init, "model")
+        self._add_configure_optimizers_method_to_model(self.subcommand)
+        self.trainer = self.instantiate_trainer()
+
+    def _with_meaning(self, kind: type[StreamData], *args: Any, **kwargs: Any) -> StreamData:
+        made = kind(*args, **kwargs)
+        if ckpt_path := self.config[self.subcommand].get("ckpt_path"):
+            state = state_of(read(Path(ckpt_path)), made)
+            if state is not None:
+                made.adopt(state)
+                if self.subcommand == "fit":
+                    made.check_order(state)
+            elif made.learns:
+                say(
+                    f"warning: --ckpt_path {ckpt_path} does not say what its numbers mean (an "
+                    "earlier release made it): words and names are taken from the data given"
+                )
+        return made
+
+    def misfit(self, error: RuntimeError) -> str:
+        """Why the weights of the checkpoint do not fit the model, in one line."""
+        ckpt_path = Path(self.config[self.subcommand].ckpt_path)
+        before = stored_config(ckpt_path, read(ckpt_path))["model"]
+        return explained(error, ckpt_path, self._plain["model"], before)
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         self.config = self._given  # saved without what the loggers are told of this run alone
@@ -207,7 +248,12 @@ class TrainingCLI(LightningCLI):
             self.trainer.test(self.model, datamodule=self.datamodule, verbose=False)
 
     def _run_subcommand(self, subcommand: str) -> None:
-        super()._run_subcommand(subcommand)
+        try:
+            super()._run_subcommand(subcommand)
+        except RuntimeError as error:
+            if not (self.config[subcommand].get("ckpt_path") and is_misfit(error)):
+                raise
+            raise ValueError(self.misfit(error)) from error
         if is_writer(self.trainer):
             print(f"run directory: {self.run_dir}")
 
@@ -233,6 +279,7 @@ def run(args: list[str]) -> int:
     Raises:
         USER_ERRORS: What the user can mend; `one_line` says it.
     """
+    forget()
     # Lightning's own use of torch 2.13, which no user can mend.
     warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)
     logging.getLogger(_SAYS_TIPS).addFilter(_is_no_advertisement)

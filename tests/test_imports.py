@@ -16,7 +16,7 @@ WATCHED = {"diagnostics", "callbacks"}
 
 RUN = {
     "run_directory", "metrics_csv", "loggers", "checkpoint_config", "checkpoint_io", "messages",
-    "given", "trust", "taken_over", "resuming", "trainer_options",
+    "given", "trust", "taken_over", "resuming", "trainer_options", "misfit",
 }  # fmt: skip
 
 # What each place may import besides itself and what everything may.
@@ -67,6 +67,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "resuming": {"run_directory", "checkpoint_config", "checkpoint_io"},
     "messages": CORE | LEARNED,
+    "misfit": set(),
     "callbacks": CORE | LEARNED | {"diagnostics", "run_directory"},
     "training": CORE | LEARNED | WATCHED | RUN,
     "studies": CORE | LEARNED | WATCHED | RUN | {"training"},

@@ -128,11 +128,7 @@ class LengthGeneralization(AccuracyByPosition):
 
 def _trained_lengths(trainer: L.Trainer) -> tuple[int, int] | None:
     """The shortest and the longest length that the data trains, in its own unit, if known."""
-    data = getattr(trainer, "datamodule", None)
-    lengths = getattr(data, "train_lengths", getattr(data, "train_length", None))
-    if lengths is None:
-        return None
-    return getattr(lengths, "low", lengths), getattr(lengths, "high", lengths)
+    return getattr(getattr(trainer, "datamodule", None), "trained_lengths", None)
 
 
 def _widened(trained: tuple[int, int]) -> tuple[float, float]:

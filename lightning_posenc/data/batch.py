@@ -17,6 +17,7 @@ class Batch(NamedTuple):
             tokens may see across documents.
         positions: (B, T) or (B, T, A), where each token is, or None for 0..T-1.
         focus: (B,) int64, the position that the answer hinges on, or None.
+        numbers: (B,) int64, the number of each sequence in its dataset, or None if nobody asks.
     """
 
     tokens: Tensor
@@ -25,6 +26,7 @@ class Batch(NamedTuple):
     documents: Tensor | None = None
     positions: Tensor | None = None
     focus: Tensor | None = None
+    numbers: Tensor | None = None
 
     def to(self, device: torch.device, non_blocking: bool = False) -> "Batch":
         """Move every tensor; Lightning calls this instead of searching the tuple for tensors."""

@@ -2,8 +2,8 @@
 
 import os
 import signal
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 import lightning as L
 import torch
@@ -11,11 +11,17 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from lightning_posenc.checks import several, whole
+from lightning_posenc.data.meaning import FORMAT, VERSION, described, differences
+from lightning_posenc.data.saying import say
 from lightning_posenc.data.stream import EvalBatches, GlobalBatches, StreamLoader, take
 
 
 class StreamData(L.LightningDataModule):
     """Loaders of one stream of global batches for training, and of fixed sets for evaluation.
+
+    A checkpoint keeps what the numbers mean that a model was trained on (`meaning`), the options,
+    and what the order of the samples depends on (`stream`). Data that takes this over by `adopt`,
+    as it does wherever a checkpoint is loaded, uses the checkpoint's meaning in place of its own.
 
     Args:
         batch_size: samples in a training batch over all ranks, at least 1.
@@ -27,6 +33,8 @@ class StreamData(L.LightningDataModule):
     Raises:
         ValueError: if a number is out of range.
     """
+
+    learns: ClassVar[bool] = False  # whether the numbers' meaning depends on what the data holds
 
     def __init__(
         self, batch_size: int, eval_batch_size: int | None, seed: int | None, num_workers: int
@@ -40,6 +48,129 @@ class StreamData(L.LightningDataModule):
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", 0)) if seed is None else seed
         whole(self, "seed", self.seed, -(2**63), 2**64 - 1)  # of which draws take 64 bits
         self.num_workers = whole(self, "num_workers", num_workers, 0, 1024)
+        self._adopted: dict[str, Any] | None = None
+        self._lengths: tuple[int, int] | None = None  # the checkpoint's
+
+    def options(self) -> dict[str, Any]:
+        """What the user chose, by the names of the constructor's arguments."""
+        return {
+            "batch_size": self.batch_size,
+            "eval_batch_size": self.eval_batch_size,
+            "seed": self.seed,
+        }
+
+    def meaning(self) -> dict[str, Any]:
+        """What the numbers of a batch mean, in plain values."""
+        return {}
+
+    def take_over(self, meaning: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+        """Use another's meaning from now on.
+
+        Args:
+            meaning: what `meaning` returned there.
+            options: what `options` returned there, described.
+
+        Raises:
+            ValueError: if the two cannot go together.
+        """
+
+    def order(self) -> dict[str, Any]:
+        """The options that the order of the training samples depends on; going on from a
+        checkpoint with another value would skip samples or repeat them.
+        """
+        return {"data.batch_size": self.batch_size}
+
+    def stream(self) -> dict[str, Any]:
+        """All that the order of the training samples depends on: what the data holds, too."""
+        return self.order()
+
+    def check_order(self, state: Mapping[str, Any]) -> None:
+        """Compare the options with those of a run to be resumed, before anything is read.
+
+        Raises:
+            ValueError: if samples would be skipped or repeated.
+        """
+        self._compare(self.order(), state["stream"])
+
+    @property
+    def trained_lengths(self) -> tuple[int, int] | None:
+        """Shortest and longest length that the model has been trained on, the checkpoint's if there
+        is one; None if the data does not say.
+        """
+        return self._own_lengths() if self._lengths is None else self._lengths
+
+    def _own_lengths(self) -> tuple[int, int] | None:
+        return None
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps: plain values, which `weights_only` loads."""
+        return {
+            FORMAT: VERSION,
+            "options": described(self.options()),
+            "meaning": self.meaning(),
+            "lengths": described(self._own_lengths()),
+            "stream": self.stream(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what a checkpoint keeps; where training goes on, say what differs.
+
+        Raises:
+            ValueError: if the data cannot go with the checkpoint, or if going on with it would
+                skip or repeat samples.
+        """
+        if FORMAT not in state:
+            return
+        self.adopt(state)
+        if self._fits:
+            self._go_on(state)
+
+    def adopt(self, state: dict[str, Any]) -> None:
+        """Let numbers mean what they mean to a checkpoint, from now on.
+
+        Args:
+            state: what `state_dict` returned in training.
+
+        Raises:
+            ValueError: if this data cannot be read so.
+        """
+        if state != self._adopted:
+            self.take_over(state["meaning"], state["options"])
+            self._adopted = state
+            low_and_high = state["lengths"]
+            self._lengths = None if low_and_high is None else tuple(low_and_high)
+
+    def predicted(self, row: int, classes: Any, probabilities: Any) -> dict[str, Any]:
+        """What there is to say of a row's prediction, in plain values.
+
+        Args:
+            row: its number, from 0.
+            classes: the class, or a list of those of its tokens.
+            probabilities: a list: of all classes, or of each token's; None if they are not known.
+        """
+        return in_numbers(classes, probabilities)
+
+    @property
+    def _fits(self) -> bool:
+        return self.trainer is not None and self.trainer.state.fn == "fit"
+
+    def _go_on(self, state: Mapping[str, Any]) -> None:
+        """Compare with the run that is resumed."""
+        self._compare(self.stream(), state["stream"])
+        for line in differences(described(self.options()), state["options"]):
+            say(line)
+        self._lengths = None  # it trains on those of its own from here on
+
+    def _compare(self, now: Mapping[str, Any], then: Mapping[str, Any]) -> None:
+        for name, value in now.items():
+            if then.get(name, value) != value:
+                raise ValueError(self._cannot_resume(name, value, then[name]))
+
+    def _cannot_resume(self, name: str, now: Any, then: Any) -> str:
+        return (
+            f"cannot resume with {name}={now}: the checkpoint was trained with {then}; "
+            f"resume with {then} or start a new run"
+        )
 
     def _consumed(self) -> int:
         """Global batches trained so far, also right after a checkpoint was restored."""
@@ -88,11 +219,19 @@ class StreamData(L.LightningDataModule):
     def _predict_loader(self, dataset: Dataset, n_items: int) -> DataLoader:
         # Lightning rebuilds prediction loaders around a plain sampler, to keep track of indices.
         rank, world_size = self._rank_and_world_size()
+        # Ranks with a sharded model must call it equally often: the last item fills the shares.
+        items = range(rank, -(-n_items // world_size) * world_size, world_size)
         return DataLoader(
-            sampler=range(rank, n_items, world_size),
+            sampler=[min(item, n_items - 1) for item in items],
             batch_size=max(1, self.eval_batch_size // world_size),
             **self._options(dataset),
         )
+
+
+def in_numbers(classes: Any, probabilities: Any) -> dict[str, Any]:
+    """What there is to say of a prediction where classes have no names."""
+    shares = {} if probabilities is None else {"probabilities": probabilities}
+    return {"prediction": classes, **shares}
 
 
 def lengths_to_test(eval_lengths: list[int] | None, train_length: int) -> list[int]:

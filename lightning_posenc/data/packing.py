@@ -3,6 +3,8 @@
 Shapes: B blocks of T tokens.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -10,8 +12,24 @@ from torch import Tensor
 
 from lightning_posenc.data.batch import Batch
 from lightning_posenc.data.finite import FiniteDataset
+from lightning_posenc.data.meaning import digest
+from lightning_posenc.data.tokenised import Tokens
 from lightning_posenc.positions import PerDocument
 from lightning_posenc.tasks import IGNORE
+
+
+class Packed(NamedTuple):
+    """Token ids of all documents, one after the other, and where each of them starts."""
+
+    tokens: NDArray[np.int32]
+    starts: NDArray[np.int64]
+
+
+def pack(tokens: Tokens) -> Packed:
+    """Documents laid end to end; those without tokens leave no trace."""
+    sizes = tokens.sizes
+    starts = np.cumsum(sizes) - sizes
+    return Packed(tokens.ids, starts[sizes > 0])
 
 
 class Blocks(FiniteDataset):
@@ -46,10 +64,14 @@ class Blocks(FiniteDataset):
         return max(0, (len(self.tokens) - 1) // self.length)
 
     def __getitems__(self, indices: list[int]) -> Batch:
-        rows, documents = self.cut(np.asarray(indices, dtype=np.int64))
-        return next_token_batch(rows, documents, self.separate_documents, self.reset_positions)
+        rows, documents = self.blocks(np.asarray(indices, dtype=np.int64))
+        batch = next_token_batch(rows, documents, self.separate_documents, self.reset_positions)
+        return batch._replace(numbers=torch.tensor(indices))
 
-    def cut(
+    def content(self) -> str:
+        return digest(self.tokens, self.starts)
+
+    def blocks(
         self, indices: NDArray[np.int64]
     ) -> tuple[NDArray[np.integer], NDArray[np.int64] | None]:
         """Tokens of blocks (B,) and the one that follows each, and the number of their documents.
@@ -58,11 +80,37 @@ class Blocks(FiniteDataset):
             (B, T + 1) twice. Documents are numbered from 0 in each block; None if no option of
             the blocks asks for them.
         """
-        places = indices[:, None] * self.length + np.arange(self.length + 1)
+        places = self._places(indices)
         if not (self.separate_documents or self.reset_positions):
             return self.tokens[places], None
         numbers = np.searchsorted(self.starts, places, side="right")
         return self.tokens[places], numbers - numbers[:, :1]
+
+    def _places(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Which of all tokens blocks hold, with the one that follows each: (B, T + 1)."""
+        return indices[:, None] * self.length + np.arange(self.length + 1)
+
+
+class AllBlocks(Blocks):
+    """Blocks of all tokens: the last one is shorter where T does not divide their number.
+
+    The token after the last one is not known, and not scored.
+    """
+
+    def __len__(self) -> int:
+        return -(-len(self.tokens) // self.length)
+
+    def __getitems__(self, indices: list[int]) -> Batch:
+        batch = super().__getitems__(indices)
+        left = len(self.tokens) - torch.tensor(indices) * self.length
+        beyond = torch.arange(1, self.length + 1) >= left[:, None]
+        batch = batch._replace(targets=batch.targets.masked_fill(beyond, IGNORE))
+        if bool((left >= self.length).all()):
+            return batch
+        return batch._replace(lengths=left.clamp(max=self.length))
+
+    def _places(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        return super()._places(indices).clip(max=len(self.tokens) - 1)
 
 
 def next_token_batch(

@@ -172,26 +172,15 @@ def take(batch: Any) -> Any:
 
 
 class StreamLoader(DataLoader):
-    """A loader of global batches that a checkpoint remembers.
+    """A loader of global batches, of which Lightning need not fear that it begins anew.
 
-    Where the stream goes on is told by `GlobalBatches.consumed`; the state kept here only guards
-    against going on in batches of another size, which would repeat or skip samples.
+    It remembers nothing: where the stream goes on is told by `GlobalBatches.consumed`, and what
+    must not change meanwhile is compared by the data module.
     """
 
     def state_dict(self) -> dict[str, int]:
-        """What must not change between a run and its continuation."""
-        assert isinstance(self.batch_sampler, GlobalBatches)
-        return {"batch_size": self.batch_sampler.global_batch_size}
+        """Nothing."""
+        return {}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Compare with the state of the interrupted run.
-
-        Raises:
-            ValueError: if the size of a global batch has changed.
-        """
-        now, then = self.state_dict()["batch_size"], state["batch_size"]
-        if now != then:
-            raise ValueError(
-                f"cannot resume with data.batch_size={now}: the checkpoint was trained with "
-                f"{then}; resume with {then} or start a new run"
-            )
+        """Nothing: there is no state."""

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from lightning_posenc.data.batch import Batch
 from lightning_posenc.data.packing import next_token_batch
-from lightning_posenc.data.sources import readable
+from lightning_posenc.data.reading import readable
 from lightning_posenc.data.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -164,16 +164,12 @@ class Epochs:
         loader: yields the batches of this rank without end.
         n_batches: batches in an epoch, the same on every rank.
         consumed: number of batches already trained on, asked whenever iteration starts.
-        state: what must not change between a run and its continuation.
     """
 
-    def __init__(
-        self, loader: DataLoader, n_batches: int, consumed: Callable[[], int], state: dict[str, int]
-    ) -> None:
+    def __init__(self, loader: DataLoader, n_batches: int, consumed: Callable[[], int]) -> None:
         self.loader = loader
         self.n_batches = n_batches
         self.consumed = consumed
-        self.state = state
         self._batches: Iterator[Batch] | None = None
         self._next = 0
 
@@ -200,21 +196,11 @@ class Epochs:
         return batch
 
     def state_dict(self) -> dict[str, int]:
-        """What must not change between a run and its continuation."""
-        return dict(self.state)
+        """Nothing: see `StreamLoader`."""
+        return {}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Compare with the state of the interrupted run.
-
-        Raises:
-            ValueError: if something that the batches depend on has changed.
-        """
-        for name, now in self.state.items():
-            if state.get(name, now) != now:
-                raise ValueError(
-                    f"cannot resume with {name}={now}: the checkpoint was trained with "
-                    f"{state[name]}; resume with {state[name]} or start a new run"
-                )
+        """Nothing: there is no state."""
 
 
 def endless_loader(

@@ -1,6 +1,7 @@
 """Synthetic tasks as data: fresh samples for training, fixed ones for evaluation."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -9,7 +10,9 @@ from torch.utils.data import DataLoader, Dataset
 from lightning_posenc.checks import MOST_STEPS, is_a, whole, wrong
 from lightning_posenc.data.batch import Batch
 from lightning_posenc.data.lengths import Lengths, UniformLengths
+from lightning_posenc.data.meaning import described, differences
 from lightning_posenc.data.module import StreamData, lengths_to_test
+from lightning_posenc.data.saying import say
 from lightning_posenc.data.stream import as_they_come
 from lightning_posenc.tasks import IGNORE, PositionPattern, Sample, Task, generate
 
@@ -142,6 +145,42 @@ class SyntheticData(StreamData):
     def kind(self) -> Literal["sequence", "token"]:
         """Whether there is one target a sequence or one a token."""
         return self.task.kind
+
+    def options(self) -> dict[str, Any]:
+        return {
+            "task": self.task,
+            "train_length": self.train_lengths,
+            "eval_lengths": self.eval_lengths,
+            "steps_per_epoch": self.steps_per_epoch,
+            "eval_samples": self.eval_samples,
+            **super().options(),
+        }
+
+    def meaning(self) -> dict[str, Any]:
+        sizes = {"vocab_size": self.vocab_size, "n_classes": self.n_classes, "kind": self.kind}
+        return {"task": described(self.task), **sizes}
+
+    def take_over(self, meaning: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+        """Compare the tasks: one of other sizes is refused, another one is said.
+
+        Raises:
+            ValueError: naming what differs.
+        """
+        super().take_over(meaning, options)
+        own = self.meaning()
+        told = list(differences({"task": own["task"]}, {"task": meaning["task"]}))
+        for name in ("kind", "vocab_size", "n_classes"):
+            if own[name] != meaning[name]:
+                why = "; ".join(told) or f"data.task={type(self.task).__name__}"
+                raise ValueError(
+                    f"{why}: so {name} is {own[name]} for {meaning[name]}, and the weights do not "
+                    "fit: give the checkpoint's task"
+                )
+        for line in told:
+            say(line)
+
+    def _own_lengths(self) -> tuple[int, int]:
+        return _bounds(self.train_lengths)
 
     def bag_of_tokens_bounds(self) -> dict[int, float]:
         """Best accuracy without positions, for the shortest, longest and each tested length."""

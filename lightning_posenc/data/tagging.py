@@ -1,59 +1,37 @@
 """A tag for every word: sentences in CoNLL's columns, one word a line."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-
-import torch
+from typing import Any
 
 from lightning_posenc.checks import is_a, whole, wrong
-from lightning_posenc.data.batch import Batch
-from lightning_posenc.data.finite import FiniteData, FiniteDataset
-from lightning_posenc.data.sources import decodable, empty
-from lightning_posenc.data.vocabulary import Subwords, read_tokenizer
+from lightning_posenc.data.conll import Sentence, read_sentences
+from lightning_posenc.data.files import empty
+from lightning_posenc.data.finite import FiniteData
+from lightning_posenc.data.meaning import listed, same_place
+from lightning_posenc.data.tagged_sentences import Encoded, TaggedSentences
+from lightning_posenc.data.vocabulary import Subwords, Vocabulary, read_tokenizer, vocabulary_of
 from lightning_posenc.tasks import IGNORE
 
-Sentence = list[tuple[str, str]]  # words and their tags
-Encoded = list[tuple[int, int]]  # token ids and their targets
 UNKNOWN = 0
-
+WORDS = "words"
 MOST_COLUMNS = 1000  # of a line
-
-
-class TaggedSentences(FiniteDataset):
-    """Sentences of at most T tokens, padded to T with token 0 and targets that are not scored.
-
-    Args:
-        sentences: ids and targets of each.
-        length: T; of a longer sentence the first T tokens are kept.
-    """
-
-    def __init__(self, sentences: list[Encoded], length: int) -> None:
-        self.sentences = sentences
-        self.length = length
-
-    def __len__(self) -> int:
-        return len(self.sentences)
-
-    def __getitems__(self, indices: list[int]) -> Batch:
-        chosen = [self.sentences[index][: self.length] for index in indices]
-        tokens = torch.zeros(len(chosen), self.length, dtype=torch.int64)
-        targets = torch.full_like(tokens, IGNORE)
-        for row, sentence in enumerate(chosen):
-            pairs = torch.tensor(sentence)
-            tokens[row, : len(pairs)], targets[row, : len(pairs)] = pairs.unbind(1)
-        return Batch(tokens, targets, lengths=torch.tensor([len(sentence) for sentence in chosen]))
 
 
 class TaggingData(FiniteData):
     """A class for every word of a sentence, such as its part of speech or the entity it belongs to.
 
-    A file holds a word a line with columns apart by white space, and an empty line between
-    sentences; lines that start with -DOCSTART- are passed over. It is read into memory whole.
+    A file holds a word a line with columns apart by tabs, or else by spaces, and an empty line
+    between sentences; passed over are -DOCSTART- and CoNLL-U's comments, multiword ranges and empty
+    nodes. It is read into memory whole, compressed (.gz) or not.
     Training goes through all sentences, pass after pass, each in an order of its own. Without files
     of their own, validation has `val_fraction` of the training sentences, drawn once and for any
     seed, and the test has what validation has, cut to each of `eval_lengths`.
+
+    With a checkpoint, words and tags are the checkpoint's, by name: of another file all words whose
+    tag the model knows are tested, and a prediction needs no tags.
 
     Args:
         path: file of the training sentences.
@@ -116,8 +94,6 @@ class TaggingData(FiniteData):
         for option, given in files.items():
             is_a(self, option, given, str | Path | None)
         self.paths = {name: Path(file).expanduser() for name, file in files.items() if file}
-        if vocabulary != "words":
-            self.paths["vocabulary"] = Path(vocabulary).expanduser()
         for name, file in self.paths.items():
             if not file.is_file():
                 raise FileNotFoundError(f"data.{name}={file} does not exist: give a file")
@@ -127,13 +103,66 @@ class TaggingData(FiniteData):
         )
         if token_column == tag_column:
             raise wrong(self, "tag_column", tag_column, "be another column than token_column")
+        self.vocabulary_name = vocabulary
         self.min_count = whole(self, "min_count", min_count)
-        self._encoded: dict[str, list[Encoded]] = {}
+        self._new_files: set[str] = set()  # those that a checkpoint did not have
+        self._files: dict[tuple[str, bool], list[Sentence]] = {}
+        self._encoded: dict[tuple[str, bool], tuple[list[Encoded], Counter[str]]] = {}
+
+    def options(self) -> dict[str, Any]:
+        return {
+            "val_path": str(self.paths["val_path"]) if "val_path" in self.paths else None,
+            "test_path": str(self.paths["test_path"]) if "test_path" in self.paths else None,
+            "token_column": self.columns[0],
+            "tag_column": self.columns[1],
+            "vocabulary": self.vocabulary_name,
+            "min_count": self.min_count,
+            **super().options(),
+        }
+
+    def meaning(self) -> dict[str, Any]:
+        known = self._pieces.state() if self._pieces else None
+        return {
+            "tags": self.class_names,
+            "words": None if known else list(self._words),
+            "vocabulary": known,
+        }
+
+    def take_over(self, meaning: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+        """Call words and tags as the other does.
+
+        Raises:
+            ValueError: if another vocabulary is asked for.
+        """
+        super().take_over(meaning, options)
+        theirs = vocabulary_of(meaning["vocabulary"]) if meaning["vocabulary"] else None
+        if self.vocabulary_name != options["vocabulary"] and not self._is_tokenizer(theirs):
+            raise ValueError(
+                f"data.vocabulary={self.vocabulary_name}: the checkpoint was trained with "
+                f"{options['vocabulary']}, whose tokens its weights know: give that, or leave "
+                "data.vocabulary out"
+            )
+        self.__dict__["class_names"] = list(meaning["tags"])
+        self.__dict__["_pieces"] = theirs
+        if theirs is None:
+            self.__dict__["_words"] = _numbered(meaning["words"])
+        self._new_files = {
+            name
+            for name, file in self.paths.items()
+            if not same_place(str(file), str(options[name]))
+        }
+        self._encoded = {}
+
+    def _is_tokenizer(self, vocabulary: Vocabulary | None) -> bool:
+        """Whether a vocabulary is that of the file that was asked for."""
+        file = Path(self.vocabulary_name).expanduser()
+        return file.is_file() and read_tokenizer(file) == vocabulary
 
     @cached_property
     def class_names(self) -> list[str]:
-        """All tags, sorted: those of validation and test, too."""
-        return sorted({tag for file in self._sentences.values() for s in file for _, tag in s})
+        """All tags, sorted: those of validation and test, too; or the checkpoint's."""
+        sentences = (s for name in self.paths for s in self._sentences(name))
+        return sorted({tag for sentence in sentences for _, tag in sentence if tag is not None})
 
     @property
     def n_classes(self) -> int:
@@ -143,88 +172,146 @@ class TaggingData(FiniteData):
     @property
     def vocab_size(self) -> int:
         """Number of different tokens, the unknown word included."""
-        return self._subwords.size if self._subwords else 1 + len(self._words)
+        return self._pieces.size if self._pieces else 1 + len(self._words)
 
     def setup(self, stage: str | None = None) -> None:
-        """Read and encode the files."""
-        if self._encoded:
-            return
-        number = {tag: n for n, tag in enumerate(self.class_names)}
-        splits = {
-            name.removesuffix("path").removesuffix("_"): [self._encode(s, number) for s in found]
-            for name, found in self._sentences.items()
+        """Read and encode the files.
+
+        Raises:
+            ValueError: if there are too few sentences, or no word of them has a tag that is known.
+        """
+        for split in _READ.get(stage or "", ("train", "val", "test")):
+            self._items(split)
+        self._say_what_is_read(stage)
+
+    def predicted(self, row: int, classes: Any, probabilities: Any) -> dict[str, Any]:
+        """One tag for each word; None for a word beyond the length."""
+        name, _ = self._source("predict")
+        words = [word for word, _ in self._sentences(name, untagged=self._adopted is not None)[row]]
+        if not isinstance(classes, list):
+            return super().predicted(row, classes, probabilities)
+        places = self._first_pieces(words)
+        tags = [None if p is None or p >= len(classes) else classes[p] for p in places]
+        line: dict[str, Any] = {
+            "words": words,
+            "prediction": [None if tag is None else self.class_names[tag] for tag in tags],
         }
-        train = splits.pop("")
-        if "val" not in splits:
-            if len(train) < 2:
-                raise ValueError(f"data.path={self.path} has one sentence: give more")
-            rest, val = self._held_out(len(train))
-            splits["val"] = [train[n] for n in val.tolist()]
-            train = [train[n] for n in rest.tolist()]
-        self._encoded = {"train": train, "test": splits["val"], **splits}
+        if probabilities is not None:
+            line["probabilities"] = [
+                None if tag is None or p is None else probabilities[p]
+                for tag, p in zip(tags, places, strict=True)
+            ]
+        return line
 
     def _dataset(self, split: str, length: int) -> TaggedSentences:
-        return TaggedSentences(self._encoded[split], length)
+        return TaggedSentences(self._items(split), length)
 
-    @cached_property
-    def _sentences(self) -> dict[str, list[Sentence]]:
-        files = {name: file for name, file in self.paths.items() if name != "vocabulary"}
-        found = {name: list(read_sentences(file, *self.columns)) for name, file in files.items()}
-        for name, sentences in found.items():
-            if not sentences:
-                raise empty(str(files[name]))
-        return found
+    def _source(self, split: str) -> tuple[str, str]:
+        """The file that a split reads, and what of it: all, the rest, or what is held out."""
+        if split == "train":
+            return "path", "all" if "val_path" in self.paths else "rest"
+        wanted = {"val": ["val_path"], "test": ["test_path", "val_path"], "predict": ["test_path"]}
+        for name in wanted[split]:
+            if name in self.paths and (name in self._new_files or not self._evaluates_other):
+                return name, "all"
+        if split == "predict" or self._evaluates_other:
+            return "path", "all"
+        return "path", "held out"
+
+    def _items(self, split: str) -> list[Encoded]:
+        name, part = self._source(split)
+        encoded, unknown = self._encode_file(name, split == "predict" and self._adopted is not None)
+        if part != "all":
+            if len(encoded) < 2:
+                raise ValueError(f"data.path={self.path} has one sentence: give more")
+            rest, held = self._held_out(len(encoded))
+            return [encoded[n] for n in (rest if part == "rest" else held).tolist()]
+        if unknown and not any(target != IGNORE for items in encoded for _, target in items):
+            raise ValueError(
+                f"data.{name}={self.paths[name]}: the checkpoint knows none of its tags: it has "
+                f"{listed(unknown)}, the checkpoint {listed(self.class_names)}"
+            )
+        return encoded
+
+    def _extent(self, split: str) -> str:
+        name, part = self._source(split)
+        untagged = split == "predict" and self._adopted is not None
+        unknown = self._encode_file(name, untagged)[1]
+        n = f"{len(self._items(split)):,} sentences of {self.paths[name]}"
+        if part != "all":
+            return f"the {n} that training left out"
+        if not unknown:
+            return f"all {n}"
+        total = sum(unknown.values())
+        return f"all {n}; not scored: {total:,} words with tags that the model does not know, " + (
+            listed(unknown)
+        )
+
+    def _sentences(self, name: str, untagged: bool = False) -> list[Sentence]:
+        """The sentences of a file, read once."""
+        key = (name, untagged)
+        if key not in self._files:
+            self._files[key] = list(read_sentences(self.paths[name], *self.columns, untagged))
+            if not self._files[key]:
+                raise empty(str(self.paths[name]))
+        return self._files[key]
 
     @cached_property
     def _words(self) -> dict[str, int]:
         """Number of each known word, from 1."""
-        counts = Counter(word for sentence in self._sentences["path"] for word, _ in sentence)
-        known = sorted(word for word, n in counts.items() if n >= self.min_count)
-        return {word: n for n, word in enumerate(known, start=UNKNOWN + 1)}
+        counts = Counter(word for sentence in self._sentences("path") for word, _ in sentence)
+        return _numbered(sorted(word for word, n in counts.items() if n >= self.min_count))
 
     @cached_property
-    def _subwords(self) -> Subwords | None:
-        file = self.paths.get("vocabulary")
-        return read_tokenizer(file) if file else None
+    def _pieces(self) -> Subwords | None:
+        if self.vocabulary_name == WORDS:
+            return None
+        file = Path(self.vocabulary_name).expanduser()
+        if not file.is_file():
+            raise FileNotFoundError(f"data.vocabulary={file} does not exist: give a file")
+        return read_tokenizer(file)
+
+    def _encode_file(self, name: str, untagged: bool) -> tuple[list[Encoded], Counter[str]]:
+        """The sentences of a file, and how many words have which tag that is not known."""
+        key = (name, untagged)
+        if key not in self._encoded:
+            number = {tag: n for n, tag in enumerate(self.class_names)}
+            sentences = self._sentences(name, untagged)
+            tags = Counter(tag for sentence in sentences for _, tag in sentence if tag is not None)
+            unknown = Counter({tag: n for tag, n in tags.items() if tag not in number})
+            self._encoded[key] = [self._encode(s, number) for s in sentences], unknown
+        return self._encoded[key]
 
     def _encode(self, sentence: Sentence, number: dict[str, int]) -> Encoded:
-        if self._subwords is None:
-            return [(self._words.get(word, UNKNOWN), number[tag]) for word, tag in sentence]
-        ids, words = self._subwords.encode_words([word for word, _ in sentence])
-        firsts = [n == 0 or words[n] != words[n - 1] for n in range(len(words))]
+        targets = [IGNORE if tag is None else number.get(tag, IGNORE) for _, tag in sentence]
+        if self._pieces is None:
+            ids = [self._words.get(word, UNKNOWN) for word, _ in sentence]
+            return list(zip(ids, targets, strict=True))
+        ids, words = self._pieces.encode_words([word for word, _ in sentence])
         return [
-            (token, number[sentence[word][1]] if first else IGNORE)
-            for token, word, first in zip(ids, words, firsts, strict=True)
+            (token, targets[word] if n == 0 or words[n - 1] != word else IGNORE)
+            for n, (token, word) in enumerate(zip(ids, words, strict=True))
         ] or [(UNKNOWN, IGNORE)]
 
+    def _first_pieces(self, words: list[str]) -> list[int | None]:
+        """Which token stands for each word; None if it has none."""
+        if self._pieces is None:
+            return list(range(len(words)))
+        _, of = self._pieces.encode_words(words)
+        first: dict[int, int] = {}
+        for place, word in enumerate(of):
+            first.setdefault(word, place)
+        return [first.get(word) for word in range(len(words))]
 
-def read_sentences(file: Path, token_column: int, tag_column: int) -> Iterator[Sentence]:
-    """The sentences of a file, words and tags.
 
-    Raises:
-        ValueError: if the file is not UTF-8, or a line lacks a column; the error names the line.
-    """
-    sentence: Sentence = []
-    with decodable(str(file)), file.open(encoding="utf-8") as lines:
-        for n, line in enumerate(lines, start=1):
-            columns = line.split()
-            if not columns or columns[0] == "-DOCSTART-":
-                if sentence:
-                    yield sentence
-                sentence = []
-                continue
-            try:
-                sentence.append((columns[token_column], columns[tag_column]))
-            except IndexError:
-                raise ValueError(
-                    f"{file}, line {n}: has {len(columns)} column(s), so there is no column "
-                    f"{token_column} with a word and {tag_column} with its tag: mend the line or "
-                    "set data.token_column and data.tag_column (from 0, or negative from the end)"
-                ) from None
-            if len(columns) == 1:
-                raise ValueError(
-                    f"{file}, line {n}: has one column, the word {columns[0]!r} without a tag: "
-                    "mend the line, or give a file with a word and its tag a line"
-                )
-    if sentence:
-        yield sentence
+# Which splits a stage reads.
+_READ = {
+    "fit": ("train", "val"),
+    "validate": ("val",),
+    "test": ("test",),
+    "predict": ("predict",),
+}
+
+
+def _numbered(words: list[str]) -> dict[str, int]:
+    return {word: n for n, word in enumerate(words, start=UNKNOWN + 1)}

@@ -1,29 +1,25 @@
 """Text for language models: any file, Python's own documentation, or a dataset on the Hub."""
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lightning_posenc.checks import MOST_STEPS, whole
 from lightning_posenc.data.batch import Batch
 from lightning_posenc.data.corpus import CorpusData
-from lightning_posenc.data.packing import Blocks
-from lightning_posenc.data.sources import empty, load_rows, readable, stamp, stream_rows
+from lightning_posenc.data.files import empty
+from lightning_posenc.data.meaning import digest
+from lightning_posenc.data.packing import AllBlocks, Blocks, Packed, pack
+from lightning_posenc.data.reading import readable
+from lightning_posenc.data.sources import load_rows, stamp, stream_rows
 from lightning_posenc.data.stream import share
 from lightning_posenc.data.streaming import Collate, Epochs, StreamedBlocks, endless_loader
 from lightning_posenc.data.tokenised import Tokens, laid_out, mapped, piece
 
 if TYPE_CHECKING:
     from datasets import Dataset, IterableDataset
-
-
-class Packed(NamedTuple):
-    """Token ids of all documents, one after the other, and where each of them starts."""
-
-    tokens: NDArray[np.int32]
-    starts: NDArray[np.int64]
 
 
 class TextData(CorpusData):
@@ -134,10 +130,41 @@ class TextData(CorpusData):
         self.shuffle_buffer = whole(self, "shuffle_buffer", shuffle_buffer, 0)
         self.val_documents = whole(self, "val_documents", val_documents, most=MOST_STEPS)
         self._packed: dict[str, Packed] = {}
+        self._readers: dict[str, Any] | None = None
+
+    def options(self) -> dict[str, Any]:
+        streamed = {
+            "shuffle_buffer": self.shuffle_buffer,
+            "val_documents": self.val_documents,
+        }
+        return {
+            "separate_documents": self.separate_documents,
+            "reset_positions": self.reset_positions,
+            "streaming": self.streaming,
+            **(streamed if self.streaming else {}),
+            **super().options(),
+        }
+
+    def stream(self) -> dict[str, Any]:
+        if not self.streaming:
+            return super().stream()
+        if self._readers is None:
+            self._readers = self._who_reads_what()
+        return {**self.order(), **self._readers}
+
+    def order(self) -> dict[str, Any]:
+        streamed = {
+            "data.train_length": self.train_length,
+            "data.shuffle_buffer": self.shuffle_buffer,
+            "data.val_documents": self.val_documents,
+        }
+        return {**super().order(), **(streamed if self.streaming else {})}
 
     def rows(self) -> "dict[str, Dataset]":
-        splits = load_rows(self.path, self.subset, {"text_column": self.text_column})
-        splits.pop("test", None)  # the test reads the validation text
+        columns = {"text_column": self.text_column}
+        splits = load_rows(self.path, self.subset, columns, trains=not self._evaluates_other)
+        if len(splits) > 1:
+            splits.pop("test", None)  # the test reads the validation text
         return splits
 
     def prepare_data(self) -> None:
@@ -154,40 +181,80 @@ class TextData(CorpusData):
         Raises:
             ValueError: if there is no text, or too little for one block.
         """
-        if not self._packed and self.streaming:
-            val = self._stream()["val"].take(self.val_documents)
-            with readable(self.path):
-                ids = [self.vocabulary.encode(text) for text in self._texts(val)]
-            sizes = np.array([len(text) for text in ids], dtype=np.int64)
-            self._packed = {
-                "val": _pack(Tokens(np.concatenate([np.zeros(0, np.int32), *ids]), sizes))
-            }
-        elif not self._packed:
-            self._packed = {
-                split: _pack(laid_out(rows)) for split, rows in self._tokenised().items()
-            }
-        for split, length in (
-            *(("train", self.train_length) for _ in range(not self.streaming)),
-            *(("val", length) for length in (self.train_length, *self.eval_lengths)),
-        ):
-            n = len(self._packed[split].tokens)
+        for split, length in self._asked(stage):
+            n = len(self._packed_for(split).tokens)
             if n <= length:
                 raise ValueError(
                     f"data.path={self.path}: {n} tokens of {split} text are too few for one "
                     f"block of {length}: choose shorter blocks or give more text"
                 )
+        self._say_what_is_read(stage)
+
+    def take_over(self, meaning: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+        before = self._vocabulary
+        super().take_over(meaning, options)
+        if self._vocabulary != before:
+            self._packed = {}
+
+    def _packed_for(self, split: str) -> Packed:
+        """The part of the text that a split reads, read once."""
+        part = self._part(split)
+        if part not in self._packed:
+            self._packed |= self._read(part == "all")
+        return self._packed[part]
+
+    def _read(self, reads_all: bool) -> dict[str, Packed]:
+        """The parts of the text: all of it, or what is trained and what is validated on."""
+        if not self.streaming:
+            found = self._tokenised(reads_all)
+            return {part: pack(laid_out(rows)) for part, rows in found.items()}
+        splits = self._stream(reads_all)
+        documents = splits["val"] if reads_all else splits["val"].take(self.val_documents)
+        with readable(self.path):
+            ids = [self.vocabulary.encode(text) for text in self._texts(documents)]
+        sizes = np.array([len(text) for text in ids], dtype=np.int64)
+        packed = pack(Tokens(np.concatenate([np.zeros(0, np.int32), *ids]), sizes))
+        return {"all" if reads_all else "val": packed}
+
+    def _asked(self, stage: str | None) -> Iterable[tuple[str, int]]:
+        """Splits and lengths of which there must be a block."""
+        if stage == "predict":
+            return ()
+        evaluated = [("val", length) for length in (self.train_length, *self.eval_lengths)]
+        if self.streaming or self._evaluates_other:
+            return evaluated
+        return [("train", self.train_length), *evaluated]
+
+    def _part(self, split: str) -> str:
+        """Which part of the text a split reads."""
+        if split == "train":
+            return "train"
+        return "all" if split == "predict" or self._evaluates_other else "val"
+
+    def _extent(self, split: str) -> str:
+        part = self._part(split)
+        n = len(self._packed_for(split).tokens)
+        which = ", all of it" if part == "all" else " that training left out"
+        return f"the {n:,} tokens of {self.path}{which}"
 
     def train_dataloader(self) -> Iterable[Batch]:
         """The share of this rank in the stream of shuffled blocks."""
         return self._epochs() if self.streaming else super().train_dataloader()
 
     def _dataset(self, split: str, length: int) -> Blocks:
-        packed = self._packed["val" if split == "test" else split]
-        return Blocks(*packed, length, self.separate_documents, self.reset_positions)
+        packed = self._packed_for(split)
+        kind = AllBlocks if split == "predict" else Blocks
+        return kind(*packed, length, self.separate_documents, self.reset_positions)
 
-    def _stream(self) -> "dict[str, IterableDataset]":
+    def _stream(self, reads_all: bool = False) -> "dict[str, IterableDataset]":
         """The documents for training and validation, as they are read."""
-        splits = stream_rows(self.path, self.subset, {"text_column": self.text_column})
+        reads_all = reads_all or self._evaluates_other
+        columns = {"text_column": self.text_column}
+        splits = stream_rows(self.path, self.subset, columns, trains=not reads_all)
+        if reads_all:
+            return {
+                "val": next(splits[name] for name in ("val", "train", "test") if name in splits)
+            }
         train = splits["train"]
         if "val" in splits:
             return {"train": train, "val": splits["val"]}
@@ -198,10 +265,8 @@ class TextData(CorpusData):
             )
         return {"train": train.skip(self.val_documents), "val": train}
 
-    def _epochs(self) -> Epochs:
-        rank, world_size = self._rank_and_world_size()
-        size = share(self.batch_size, world_size)
-        blocks = StreamedBlocks(
+    def _blocks(self, rank: int, world_size: int) -> StreamedBlocks:
+        return StreamedBlocks(
             self._stream()["train"],
             self.path,
             self.text_column,
@@ -212,6 +277,11 @@ class TextData(CorpusData):
             rank,
             world_size,
         )
+
+    def _epochs(self) -> Epochs:
+        rank, world_size = self._rank_and_world_size()
+        size = share(self.batch_size, world_size)
+        blocks = self._blocks(rank, world_size)
         loader = endless_loader(
             blocks,
             size,
@@ -219,19 +289,29 @@ class TextData(CorpusData):
             self.num_workers,
             self._options(blocks)["pin_memory"],
         )
-        state = {"data.batch_size": self.batch_size}
-        if blocks.n_files * (world_size if blocks.own_files else 1) > 1:
-            state |= {"trainer.devices": world_size, "data.num_workers": self.num_workers}
         assert self.steps_per_epoch is not None
-        return Epochs(loader, self.steps_per_epoch, self._consumed, state)
+        return Epochs(loader, self.steps_per_epoch, self._consumed)
+
+    def _who_reads_what(self) -> dict[str, Any]:
+        """What the order of a stream's blocks depends on besides the options."""
+        rank, world_size = self._rank_and_world_size()
+        blocks = self._blocks(rank, world_size)
+        local = Path(self.path).expanduser().exists()
+        sizes = [size for _, size, _ in stamp(self.path)] if local else []
+        found: dict[str, Any] = {"content": digest(np.array(sizes)) if local else self.path}
+        if blocks.n_files * (world_size if blocks.own_files else 1) > 1:
+            found |= {"trainer.devices": world_size, "data.num_workers": self.num_workers}
+        return found
 
     def _corpus(self) -> tuple[object, Iterable[dict]]:
         if not self.streaming:
             return super()._corpus()
         return (stamp(self.path), self.text_column, "lines"), self._stream()["train"]
 
-    def _tokenised(self) -> "dict[str, Dataset]":
+    def _tokenised(self, reads_all: bool = False) -> "dict[str, Dataset]":
         splits = self.rows()
+        if reads_all or self._evaluates_other:
+            return self._encoded({"all": _read_whole(splits)})
         if "val" not in splits:
             splits = self._split(splits["train"])
         return self._encoded(splits)
@@ -252,7 +332,6 @@ class TextData(CorpusData):
         }
 
 
-def _pack(tokens: Tokens) -> Packed:
-    sizes = tokens.sizes
-    starts = np.cumsum(sizes) - sizes
-    return Packed(tokens.ids, starts[sizes > 0])
+def _read_whole(splits: dict[str, Any]) -> Any:
+    """The split of which all is read where nothing was trained on."""
+    return next(splits[name] for name in ("val", "train", "test") if name in splits)

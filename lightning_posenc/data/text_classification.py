@@ -1,56 +1,31 @@
 """Texts with a class each: any file with a text and a label column, or a dataset on the Hub."""
 
-from functools import cached_property
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from lightning_posenc.checks import is_a, wrong
-from lightning_posenc.data.batch import Batch
 from lightning_posenc.data.corpus import CorpusData
-from lightning_posenc.data.finite import FiniteDataset
-from lightning_posenc.data.sources import decodable, load_rows
+from lightning_posenc.data.files import holds_tables
+from lightning_posenc.data.labelled_texts import Labelled, LabelledTexts
+from lightning_posenc.data.labels import (
+    classes_of,
+    labels_of,
+    missing,
+    name_of,
+    names_given,
+)
+from lightning_posenc.data.meaning import listed
+from lightning_posenc.data.sources import load_rows
 from lightning_posenc.data.tokenised import Tokens, laid_out
+from lightning_posenc.tasks import IGNORE
 
 if TYPE_CHECKING:
     from datasets import Dataset
-
-
-class LabelledTexts(FiniteDataset):
-    """Texts of at most T tokens, padded to T with token 0; an empty text is one token 0.
-
-    Args:
-        tokens: ids of all texts.
-        labels: (N,) int64, class of each text.
-        items: (n,) int64, which of the texts belong to this dataset, in its order.
-        length: T; of a longer text the first T tokens are kept.
-    """
-
-    def __init__(self, tokens: Tokens, labels: Tensor, items: Tensor, length: int) -> None:
-        self.ids = tokens.ids
-        self.sizes = tokens.sizes
-        self.starts = np.cumsum(tokens.sizes) - tokens.sizes
-        self.labels = labels
-        self.items = items
-        self.length = length
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def __getitems__(self, indices: list[int]) -> Batch:
-        items = self.items[indices]
-        tokens = np.zeros((len(items), self.length), dtype=np.int64)
-        lengths = self.sizes[items.numpy()].clip(max=self.length)
-        for row, start, length in zip(tokens, self.starts[items.numpy()], lengths, strict=True):
-            row[:length] = self.ids[start : start + length]
-        return Batch(
-            torch.from_numpy(tokens),
-            self.labels[items],
-            lengths=torch.from_numpy(lengths).clamp(min=1),
-        )
 
 
 class TextClassificationData(CorpusData):
@@ -63,7 +38,8 @@ class TextClassificationData(CorpusData):
     the last few. Tokenised text is cached where the `datasets` library caches.
 
     Classes are the different values of the label column over all splits, in ascending order, or
-    those that a dataset of the Hub names.
+    those that a dataset of the Hub names. With a checkpoint they are the checkpoint's, by name: of
+    other data all texts of its classes are tested, and a prediction needs no label.
 
     Args:
         path: a .parquet, .json, .jsonl or .csv file, a folder of them, or a dataset on the Hub
@@ -124,104 +100,166 @@ class TextClassificationData(CorpusData):
         self.label_column = is_a(self, "label_column", label_column, str)
         if label_column == text_column:
             raise wrong(self, "label_column", label_column, "be another column than text_column")
-        self._texts_of: dict[str, tuple[Tokens, Tensor, Tensor]] = {}
+        self._class_names: list[str] | None = None
+        self._found: dict[str, Labelled] = {}
+
+    def options(self) -> dict[str, Any]:
+        return {"label_column": self.label_column, **super().options()}
+
+    def meaning(self) -> dict[str, Any]:
+        return {"class_names": self.class_names, **super().meaning()}
+
+    def take_over(self, meaning: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+        before = self._vocabulary, self._class_names
+        super().take_over(meaning, options)
+        self._class_names = list(meaning["class_names"])
+        if (self._vocabulary, self._class_names) != before:
+            self._found = {}
 
     def rows(self) -> "dict[str, Dataset]":
+        """The splits; without a test that has no labels, unless it is to be predicted."""
         columns = {"text_column": self.text_column, "label_column": self.label_column}
-        splits = load_rows(self.path, self.subset, columns)
-        if "test" in splits and all(map(_is_missing, self._values(splits["test"]))):
-            del splits["test"]  # a benchmark that keeps its answers to itself
+        optional = () if self._adopted is None or self._fits else ("label_column",)
+        splits = load_rows(self.path, self.subset, columns, optional, not self._evaluates_other)
+        predicts = self.trainer is not None and self.trainer.state.fn == "predict"
+        if "test" in splits and len(splits) > 1 and not predicts:
+            labels = labels_of(splits["test"], self.label_column, self.path)
+            if len(missing(labels)) == len(labels):
+                del splits["test"]  # a benchmark that keeps its answers to itself
         return splits
 
-    @cached_property
+    @property
     def class_names(self) -> list[str]:
         """Names of the classes, in the order of their numbers."""
-        return [str(value) for value in self._classes]
+        if self._class_names is None:
+            self._class_names = self._own_class_names()
+        return self._class_names
 
     @property
     def n_classes(self) -> int:
         """Number of classes; known before the text is prepared."""
-        return len(self._classes)
+        return len(self.class_names)
 
     def prepare_data(self) -> None:
         """Load and tokenise once a machine; the `datasets` library caches the result."""
-        _ = self._classes
+        _ = self.class_names
         self._encoded(self.rows())
 
     def setup(self, stage: str | None = None) -> None:
         """Read the tokens from the cache.
 
         Raises:
-            ValueError: if there are too few texts.
+            ValueError: if there are too few texts, or none with a class that is known.
         """
-        if self._texts_of:
-            return
-        splits = self.rows()
-        tokens = {name: laid_out(rows) for name, rows in self._encoded(splits).items()}
-        labels = {name: self._numbers(rows) for name, rows in splits.items()}
-        items = {name: torch.arange(len(rows)) for name, rows in splits.items()}
-        if "val" not in splits:
-            n = len(splits["train"])
+        found = self._all_texts()
+        if not self._evaluates_other and "val" not in found:
+            n = len(found["train"].numbers)
             if n < 2:
                 raise ValueError(f"data.path={self.path} has {n} text(s): give at least 2")
-            items["train"], items["val"] = self._held_out(n)
-            tokens["val"], labels["val"] = tokens["train"], labels["train"]
-        self._texts_of = {name: (tokens[name], labels[name], items[name]) for name in items}
-        self._texts_of.setdefault("test", self._texts_of["val"])
+        self._say_what_is_read(stage)
+
+    def predicted(self, row: int, classes: Any, probabilities: Any) -> dict[str, Any]:
+        names = self.class_names
+        if not isinstance(classes, int) or classes >= len(names):
+            return super().predicted(row, classes, probabilities)
+        if probabilities is not None:
+            probabilities = dict(zip(names, probabilities, strict=True))
+        return super().predicted(row, names[classes], probabilities)
+
+    def _all_texts(self) -> "dict[str, Labelled]":
+        """The texts of each split of the source, read once."""
+        if not self._found:
+            _ = self.class_names
+            splits = self.rows()
+            tokens = {name: laid_out(rows) for name, rows in self._encoded(splits).items()}
+            self._found = {name: self._labelled(splits[name], tokens[name]) for name in splits}
+        return self._found
 
     def _dataset(self, split: str, length: int) -> LabelledTexts:
-        return LabelledTexts(*self._texts_of[split], length)
+        name, items = self._items(split)
+        found = self._all_texts()[name]
+        return LabelledTexts(found.tokens, found.numbers, items, length)
 
-    def _names(self, rows: "Dataset") -> list[str] | None:
-        """Names of the classes, if the label column holds their numbers and names them."""
-        from datasets import ClassLabel
+    def _items(self, split: str) -> tuple[str, Tensor]:
+        """Which of the source's splits is read, and which of its texts.
 
-        feature = rows.features[self.label_column]
-        return list(feature.names) if isinstance(feature, ClassLabel) else None
+        Raises:
+            ValueError: if none of them can be scored.
+        """
+        order = {
+            "train": ("train",),
+            "val": ("val", "train", "test"),
+            "test": ("test", "val", "train"),
+            "predict": ("test", "val", "train"),
+        }[split]
+        texts = self._all_texts()
+        name = next(name for name in order if name in texts)
+        found = texts[name]
+        n = len(found.numbers)
+        if split == "predict":
+            return name, torch.arange(n)
+        items = torch.arange(n)
+        if name == "train" and "val" not in texts and not self._evaluates_other:
+            rest, held = self._held_out(n)
+            items = rest if split == "train" else held
+        scored = items[found.numbers[items] != IGNORE]
+        if not len(scored):
+            raise ValueError(self._nothing_to_score(found))
+        return name, scored
 
-    def _values(self, rows: "Dataset") -> NDArray[Any]:
-        """The label column as it is, (N,)."""
-        with decodable(self.path):
-            values = list(rows[self.label_column])
-        if self._names(rows) is not None:
-            values = [None if value is None or value < 0 else value for value in values]
-        return np.array(values, dtype=object)
-
-    @cached_property
-    def _classes(self) -> list[Any]:
-        """The values of the label column in the order of their numbers."""
-        splits = self.rows()
-        values: set[Any] = set()
-        for name, rows in splits.items():
-            found = self._values(rows)
-            missing = [row for row, value in enumerate(found) if _is_missing(value)]
-            if missing:
-                raise ValueError(
-                    f"data.path={self.path}: {len(missing)} of {len(found)} {name} texts have no "
-                    f"label in column {self.label_column!r}, the first of them row {missing[0]} "
-                    "(counted from 0): label them or take them out"
-                )
-            values |= set(found)
-        names = self._names(splits["train"])
-        if names is not None:
-            return names
-        kinds = {type(value) for value in values}
-        if kinds not in ({int}, {str}, {bool}):
-            raise ValueError(
-                f"data.path={self.path}: the labels in column {self.label_column!r} are of type "
-                f"{', '.join(sorted(kind.__name__ for kind in kinds))}: they must all be integers "
-                "or all be names; set data.label_column if another holds the class"
+    def _nothing_to_score(self, found: Labelled) -> str:
+        n = len(found.numbers)
+        if not found.unknown:
+            return (
+                f"data.path={self.path}: none of its {n} texts has a label in column "
+                f"{self.label_column!r}: set data.label_column, or ask for predictions alone"
             )
-        return sorted(values)
+        return (
+            f"data.path={self.path}: none of its {n} texts has a class that the checkpoint knows: "
+            f"they have {listed(found.unknown)}, the checkpoint {listed(self.class_names)}"
+        )
 
-    def _numbers(self, rows: "Dataset") -> Tensor:
-        """Number of the class of each text, (N,) int64."""
-        values = self._values(rows)
-        if self._names(rows) is not None:
-            return torch.tensor(values.astype(np.int64))
-        number = {value: n for n, value in enumerate(self._classes)}
-        return torch.tensor([number[value] for value in values])
+    def _extent(self, split: str) -> str:
+        name, items = self._items(split)
+        found = self._all_texts()[name]
+        n = len(found.numbers)
+        if split == "predict":
+            return f"all {n:,} texts of {self.path}"
+        if name == "train" and not self._evaluates_other:
+            return f"the {len(items):,} texts of {self.path} that training left out"
+        unscored = []
+        if found.unknown:
+            total = sum(found.unknown.values())
+            classes = listed(found.unknown)
+            unscored.append(f"{total:,} of classes that the model does not know, {classes}")
+        if found.n_missing:
+            unscored.append(f"{found.n_missing:,} without a label")
+        of = "all" if not unscored else f"{len(items):,} of the"
+        return f"{of} {n:,} texts of {self.path}" + (
+            f"; not scored: {'; '.join(unscored)}" if unscored else ""
+        )
 
+    def _labelled(self, rows: "Dataset", tokens: Tokens) -> Labelled:
+        number = {name: n for n, name in enumerate(self.class_names)}
+        labels = labels_of(rows, self.label_column, self.path)
+        names = [None if label is None else name_of(label) for label in labels]
+        numbers = [IGNORE if name is None else number.get(name, IGNORE) for name in names]
+        unknown = Counter(name for name in names if name is not None and name not in number)
+        return Labelled(tokens, torch.tensor(numbers), unknown, len(missing(labels)))
 
-def _is_missing(value: Any) -> bool:
-    return value is None or value == "" or value != value  # the last: not a number
+    def _own_class_names(self) -> list[str]:
+        splits = self.rows()
+        found = []
+        for name, rows in splits.items():
+            labels = labels_of(rows, self.label_column, self.path)
+            if rows_without := missing(labels):
+                raise ValueError(
+                    f"data.path={self.path}: {len(rows_without)} of {len(labels)} {name} texts "
+                    f"have no label in column {self.label_column!r}, the first of them row "
+                    f"{rows_without[0]} (counted from 0): label them or take them out"
+                )
+            found += labels
+        if names := names_given(splits["train"], self.label_column):
+            return names
+        is_table = holds_tables(Path(self.path).expanduser())
+        return [str(value) for value in classes_of(found, self.label_column, self.path, is_table)]

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from pyarrow import ArrowException
 
 from lightning_posenc.data.vocabulary import Vocabulary
 
@@ -60,13 +61,16 @@ def mapped(
         features: columns of the result.
         kwargs: further arguments of the function.
     """
-    return texts.map(
-        function,
-        batched=True,
-        remove_columns=texts.column_names,
-        features=features,
-        fn_kwargs=kwargs,
-    )
+    options: dict[str, Any] = {
+        "batched": True,
+        "remove_columns": texts.column_names,
+        "features": features,
+        "fn_kwargs": kwargs,
+    }
+    try:
+        return texts.map(function, **options)
+    except (OSError, ArrowException):  # what was cached is broken; or else it is said once more
+        return texts.map(function, load_from_cache_file=False, **options)
 
 
 def encode(rows: Rows, column: str, vocabulary: Vocabulary) -> Rows:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from lightning_posenc.data.saying import say
+
 LONGEST = 1 << 20  # characters that are handed over at once
 WORD = 256  # bytes; a longer word is cut, so that no piece is longer
 
@@ -33,11 +35,24 @@ def bpe_json(texts: Callable[[], Iterable[str]], key: object, size: int) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"bpe-{size}-{Hasher.hash(key)}.json"
     with FileLock(f"{file}.lock"):
+        if file.exists() and not _is_whole(file):
+            say(f"the cached pieces in {file} were broken, and are trained anew")
+            file.unlink()
         if not file.exists():
             partial = file.with_suffix(".partial")
             partial.write_text(train_bpe(texts(), size), encoding="utf-8")
             os.replace(partial, file)
     return file.read_text(encoding="utf-8")
+
+
+def _is_whole(file: Path) -> bool:
+    from tokenizers import Tokenizer
+
+    try:
+        Tokenizer.from_str(file.read_bytes().decode("utf-8"))
+    except Exception:  # `tokenizers` raises bare Exceptions
+        return False
+    return True
 
 
 def train_bpe(texts: Iterable[str], size: int) -> str:

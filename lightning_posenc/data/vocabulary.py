@@ -1,17 +1,24 @@
 """Text to token ids and back."""
 
+import json as json_format
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lightning_posenc.data.saying import say
+
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+
+
+SHOWN = 10  # characters that an error names
 
 
 class Vocabulary(ABC):
@@ -32,6 +39,10 @@ class Vocabulary(ABC):
     @abstractmethod
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ids."""
+
+    def state(self) -> dict[str, Any]:
+        """Plain values that `vocabulary_of` makes the same vocabulary of."""
+        return {"kind": type(self).__name__} | asdict(self)  # type: ignore[call-overload]
 
 
 @dataclass(frozen=True)
@@ -74,11 +85,18 @@ class Chars(Vocabulary):
         ids = np.searchsorted(known, codes).clip(max=self.size - 1)
         unknown = codes[known[ids] != codes]
         if len(unknown):
-            raise ValueError(f"the character {chr(unknown[0])!r} is not in the vocabulary")
+            raise ValueError(f"not in the vocabulary: {named(map(chr, unknown.tolist()))}")
         return ids.astype(np.int32)
 
     def decode(self, ids: Sequence[int]) -> str:
         return "".join(self.characters[i] for i in ids)
+
+
+def named(characters: Iterable[str]) -> str:
+    """The different ones of some characters, as a person can tell them apart."""
+    different = sorted(set(characters))
+    shown = ", ".join(f"{c!r} (U+{ord(c):04X})" for c in different[:SHOWN])
+    return shown + (f" and {len(different) - SHOWN} more" if len(different) > SHOWN else "")
 
 
 def _code_points(text: str) -> NDArray[np.uint32]:
@@ -104,27 +122,43 @@ class Subwords(Vocabulary):
         return max(_tokenizer(self.json).get_vocab().values()) + 1
 
     def encode(self, text: str) -> NDArray[np.int32]:
-        return np.array(_tokenizer(self.json).encode(text).ids, dtype=np.int32)
+        with _known():
+            return np.array(_tokenizer(self.json).encode(text).ids, dtype=np.int32)
 
     def encode_words(self, words: Sequence[str]) -> tuple[list[int], list[int]]:
         """Ids of a sentence's pieces, and of which word each is a piece; no special tokens."""
-        done = _tokenizer(self.json).encode(
-            list(words), is_pretokenized=True, add_special_tokens=False
-        )
+        with _known():
+            done = _tokenizer(self.json).encode(
+                list(words), is_pretokenized=True, add_special_tokens=False
+            )
         return done.ids, [word for word in done.word_ids if word is not None]
 
     def decode(self, ids: Sequence[int]) -> str:
         return _tokenizer(self.json).decode(list(ids))
 
 
+def vocabulary_of(state: Mapping[str, Any]) -> Vocabulary:
+    """The vocabulary of a `state`."""
+    values = dict(state)
+    kinds = {kind.__name__: kind for kind in (Bytes, Chars, Subwords)}
+    return kinds[values.pop("kind")](**values)
+
+
 def read_tokenizer(path: str | Path) -> Subwords:
     """The vocabulary of a tokenizer's JSON file.
+
+    What the file says of cutting and padding texts is left out: both are the data's to choose.
 
     Raises:
         ValueError: if the file is not one.
     """
     try:
-        vocabulary = Subwords(Path(path).expanduser().read_bytes().decode("utf-8"))
+        text = Path(path).expanduser().read_bytes().decode("utf-8")
+        content = json_format.loads(text)
+        saved = [name for name in ("truncation", "padding") if content.get(name)]
+        if saved:
+            text = json_format.dumps(content | dict.fromkeys(saved), ensure_ascii=False)
+        vocabulary = Subwords(text)
         size = vocabulary.size
     except Exception as error:  # `tokenizers` raises bare Exceptions
         raise ValueError(
@@ -132,7 +166,25 @@ def read_tokenizer(path: str | Path) -> Subwords:
         ) from error
     if size > MOST_PIECES:
         raise ValueError(f"data.vocabulary={path} has ids up to {size:,}: no table is so large")
+    if saved:
+        say(f"data.vocabulary={path}: its own {' and '.join(saved)} is left out")
     return vocabulary
+
+
+@contextmanager
+def _known() -> Iterator[None]:
+    """Turn a tokenizer's complaint about a text into one line.
+
+    Raises:
+        ValueError: for its bare Exceptions.
+    """
+    try:
+        yield
+    except Exception as error:
+        raise ValueError(
+            f"data.vocabulary: the tokenizer cannot read the text ({error}): give one that has a "
+            "token for what is unknown"
+        ) from error
 
 
 @lru_cache(maxsize=2)

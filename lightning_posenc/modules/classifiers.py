@@ -4,7 +4,7 @@ Shapes: B sequences, T tokens, D = d_model, C = n_classes.
 """
 
 from abc import abstractmethod
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,18 @@ from lightning_posenc.modules.entity_f1 import EntityF1, are_entities
 from lightning_posenc.modules.exact_match import ExactMatch
 from lightning_posenc.modules.loss import cross_entropy
 from lightning_posenc.tasks import IGNORE
+
+
+class Predicted(NamedTuple):
+    """Classes and how sure the model is of them.
+
+    Args:
+        classes: (B,) or (B, T) int64, the most probable ones.
+        probabilities: (B, C), those of all classes; or (B, T), those of the tokens' classes.
+    """
+
+    classes: Tensor
+    probabilities: Tensor
 
 
 class Classifier(EncoderModule):
@@ -43,6 +55,7 @@ class Classifier(EncoderModule):
         whole(self, "n_classes", n_classes)
         super().__init__(encoder, vocab_size, **kwargs)
         self.n_classes = n_classes
+        self.with_probabilities = False  # `Predictions` asks for them
         self.head = nn.Linear(self.encoder.dims.d_model, n_classes)
         nn.init.normal_(self.head.weight, std=HEAD_STD)
         nn.init.zeros_(self.head.bias)
@@ -55,6 +68,14 @@ class Classifier(EncoderModule):
         if logits.shape[:-1] != batch.targets.shape:
             raise ValueError(self._misfit(logits, batch.targets))
         return cross_entropy(logits, batch.targets), logits, batch.targets
+
+    def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Any:
+        """Predicted classes, (B,) or (B, T); where `with_probabilities` is set, `Predicted`."""
+        if not self.with_probabilities:
+            return super().predict_step(batch, batch_idx, dataloader_idx)
+        shares = self.logits(batch).float().softmax(dim=-1)
+        best, classes = shares.max(dim=-1)
+        return Predicted(classes, shares if classes.dim() == 1 else best)
 
     def _misfit(self, logits: Tensor, targets: Tensor) -> str:
         kinds = {1: ("sequence", SequenceClassifier), 2: ("token", TokenClassifier)}

@@ -19,7 +19,7 @@ from lightning_posenc.model.encoder import EncoderSpec
 from lightning_posenc.modules.base import HEAD_STD, EncoderModule
 from lightning_posenc.modules.loss import cross_entropy
 from lightning_posenc.modules.target_bytes import BYTES, TargetBytes
-from lightning_posenc.tasks import IGNORE
+from lightning_posenc.tasks import IGNORE, Draws
 
 
 class LanguageModel(EncoderModule):
@@ -28,7 +28,8 @@ class LanguageModel(EncoderModule):
     Causal: token t + 1 from tokens up to t. Masked: a share of the tokens is hidden behind a mask
     symbol of the model's own (id V) and predicted from both sides (Devlin et al. 2019,
     arXiv:1810.04805; deviation: all chosen tokens are masked, none kept or swapped). What is hidden
-    is drawn anew for every training step and is the same at every evaluation.
+    is drawn anew for every training step. In evaluation it depends on the length and on the number
+    of the sequence in its dataset alone, not on batches or ranks.
 
     Args:
         encoder: Sizes and wiring of the encoder.
@@ -69,7 +70,7 @@ class LanguageModel(EncoderModule):
     def score(self, batch: Batch, batch_idx: int) -> tuple[Tensor, Tensor, Tensor]:
         tokens, targets = batch.tokens, batch.targets
         if self.objective == "masked":
-            tokens, targets = self._hide(tokens, batch_idx)
+            tokens, targets = self._hide(batch, batch_idx)
         logits = self._logits(tokens, batch)
         return cross_entropy(logits, targets), logits, targets
 
@@ -102,9 +103,16 @@ class LanguageModel(EncoderModule):
     def _logits(self, tokens: Tensor, batch: Batch) -> Tensor:
         return self.scores(self.encode(tokens, batch))
 
-    def _hide(self, tokens: Tensor, batch_idx: int) -> tuple[Tensor, Tensor]:
+    def _hide(self, batch: Batch, batch_idx: int) -> tuple[Tensor, Tensor]:
         """Mask tokens (B, T); the targets are what was hidden, IGNORE elsewhere."""
-        generator = None if self.training else torch.Generator().manual_seed(batch_idx)
-        share = torch.rand(tokens.shape, generator=generator, dtype=torch.float32, device="cpu")
-        hidden = share.to(tokens.device) < self.mask_share
+        tokens = batch.tokens
+        if self.training:
+            drawn = torch.rand(tokens.shape, dtype=torch.float32, device="cpu")
+        else:
+            rows, length = tokens.shape
+            numbers = batch.numbers
+            if numbers is None:  # data of another kind: at least the same at each evaluation
+                numbers = batch_idx * rows + torch.arange(rows, device="cpu")
+            drawn = Draws(0, f"hidden/{length}", numbers.cpu()).uniform(length)
+        hidden = drawn.to(tokens.device) < self.mask_share
         return tokens.masked_fill(hidden, self.vocab_size), tokens.masked_fill(~hidden, IGNORE)

@@ -10,9 +10,13 @@ from lightning_posenc.tasks import IGNORE
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     """Mean over the scored targets, in float32 at least: in bfloat16 a mean has two digits.
 
+    It is 0, with gradients of 0, where nothing is scored: a mean over none is NaN, which one batch
+    of unlucky draws would put into all weights.
+
     Args:
         logits: (…, C).
         targets: (…), IGNORE where nothing is scored.
     """
     wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    return F.cross_entropy(wide.flatten(0, -2), targets.flatten(), ignore_index=IGNORE)
+    loss = F.cross_entropy(wide.flatten(0, -2), targets.flatten(), ignore_index=IGNORE)
+    return torch.where((targets != IGNORE).any(), loss, 0.0)

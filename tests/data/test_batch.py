@@ -14,4 +14,4 @@ def test_moves_to_a_device_with_its_missing_fields():
 
 def test_only_tokens_and_targets_are_needed():
     batch = Batch(torch.zeros(1, 1), torch.zeros(1))
-    assert batch[2:] == (None, None, None, None)
+    assert batch[2:] == (None, None, None, None, None)

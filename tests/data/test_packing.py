@@ -23,7 +23,8 @@ def test_each_target_is_the_next_token():
     assert batch.tokens.tolist() == [[15, 16, 17, 18, 19], [0, 1, 2, 3, 4]]
     assert torch.equal(batch.targets, batch.tokens + 1)
     assert batch.tokens.dtype == batch.targets.dtype == torch.int64
-    assert batch[2:] == (None, None, None, None)
+    assert batch.numbers.tolist() == [3, 0]
+    assert batch[2:-1] == (None, None, None, None)
 
 
 def test_blocks_cover_the_text_once():

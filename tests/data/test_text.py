@@ -8,7 +8,7 @@ import torch
 from datasets import Dataset, DatasetDict
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-from lightning_posenc.data import TextData, sources
+from lightning_posenc.data import TextData, hub
 from lightning_posenc.data.vocabulary import Bytes, Chars
 
 pytestmark = pytest.mark.usefixtures("private_cache")
@@ -70,10 +70,25 @@ def test_training_blocks_are_text_and_its_continuation(text_file):
 def test_evaluation_reads_the_validation_text_in_order(text_file):
     data = ready(text_file, vocabulary="chars", train_length=16, eval_lengths=[16, 50])
     val = TEXT[int(0.9 * len(TEXT)) :]
-    loaders = [data.val_dataloader(), *data.test_dataloader(), data.predict_dataloader()]
-    for loader, length in zip(loaders, (16, 16, 50, 16), strict=True):
+    loaders = [data.val_dataloader(), *data.test_dataloader()]
+    for loader, length in zip(loaders, (16, 16, 50), strict=True):
         read = "".join(data.decode(row) for batch in loader for row in batch.tokens.tolist())
         assert read == val[: (len(val) - 1) // length * length]
+
+
+def test_prediction_reads_all_of_the_text_in_order(text_file):
+    """B4: the last block is shorter, and its last token is followed by none."""
+    data = ready(text_file, vocabulary="chars", train_length=16)
+    read, scored = "", []
+    for batch in data.predict_dataloader():
+        lengths = [16] * len(batch.tokens) if batch.lengths is None else batch.lengths.tolist()
+        for row, targets, length in zip(batch.tokens, batch.targets, lengths, strict=True):
+            read += data.decode(row[:length].tolist())
+            scored += targets[:length].tolist()
+            assert (targets[length:] == -100).all()
+    assert read == TEXT
+    assert data.decode(scored[:-1]) == TEXT[1:]
+    assert scored[-1] == -100
 
 
 def test_pythons_documentation_ships_with_python():
@@ -134,7 +149,7 @@ def test_a_validation_split_of_the_source_is_used(monkeypatch):
         return splits
 
     monkeypatch.setattr("datasets.load_dataset", load_dataset)
-    monkeypatch.setattr(sources, "_unreachable", lambda: None)
+    monkeypatch.setattr(hub, "unreachable", lambda: None)
     data = ready("someone/texts", subset="small", vocabulary="chars", train_length=8)
     assert asked[0] == (("someone/texts",), {"name": "small"})
     assert whole_text(data, "train") == "train " * 30
@@ -268,7 +283,7 @@ def test_another_column(tmp_path):
 @pytest.mark.parametrize("offline", [True, False])
 def test_no_network(monkeypatch, private_cache, offline):
     monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", offline)
-    monkeypatch.setattr(sources, "_unreachable", lambda: "no network: name not known")
+    monkeypatch.setattr(hub, "unreachable", lambda: "no network: name not known")
     start = time.perf_counter()
     with pytest.raises(ValueError, match=r"^data\.path=some/data is no file here") as error:
         TextData("some/data").prepare_data()
@@ -286,7 +301,7 @@ def test_a_failure_of_the_hub(monkeypatch):
         raise ConnectionError("The Hub is ill\nand more")
 
     monkeypatch.setattr("datasets.load_dataset", load_dataset)
-    monkeypatch.setattr(sources, "_unreachable", lambda: None)
+    monkeypatch.setattr(hub, "unreachable", lambda: None)
     monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", False)
     with pytest.raises(ValueError, match=r"^data\.path=a/b could not be loaded \(The Hub is ill\)"):
         TextData("a/b").prepare_data()
@@ -302,12 +317,16 @@ def test_a_failure_of_the_hub(monkeypatch):
         ({"eval_lengths": []}, ValueError, r"eval_lengths=\[\] must name at least one"),
         ({"eval_lengths": [8, 0]}, ValueError, "eval_lengths=0 must be at least 1"),
         ({"steps_per_epoch": 0}, ValueError, "steps_per_epoch=0 must be at least 1"),
-        ({"vocabulary": "missing.json"}, FileNotFoundError, "give bytes, chars, bpe, or the"),
     ],
 )
 def test_errors_at_construction(options, error, message):
     with pytest.raises(error, match=message):
         TextData(**options)
+
+
+def test_a_tokenizer_that_is_not_there():
+    with pytest.raises(FileNotFoundError, match="give bytes, chars, bpe, or the JSON file"):
+        _ = TextData(vocabulary="missing.json").vocab_size
 
 
 def test_a_file_that_is_no_tokenizer(text_file):

@@ -27,7 +27,9 @@ def test_characters_there_and_back(text):
 
 @pytest.mark.parametrize("unknown", ["A", "c", "z", "\U0001f600"])
 def test_an_unknown_character(unknown):
-    with pytest.raises(ValueError, match=f"the character '{unknown}' is not in the vocabulary"):
+    with pytest.raises(
+        ValueError, match=f"not in the vocabulary: '{unknown}' .U.{ord(unknown):04X}"
+    ):
         Chars("abd").encode(f"ab{unknown}d")
 
 

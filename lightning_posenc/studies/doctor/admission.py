@@ -90,7 +90,5 @@ def _of_length(data: Any, length: int) -> list[Batch]:
 
 
 def _trained_length(data: Any, batches: list[Batch]) -> int:
-    lengths = getattr(data, "train_lengths", None)
-    if lengths is not None:
-        return lengths if isinstance(lengths, int) else lengths.high
-    return getattr(data, "train_length", batches[0].tokens.shape[1])
+    lengths = getattr(data, "trained_lengths", None)
+    return batches[0].tokens.shape[1] if lengths is None else lengths[1]

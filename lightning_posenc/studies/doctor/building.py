@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from lightning_posenc import checkpoint_io, run_directory
 from lightning_posenc.callbacks.run_summary import METRICS
 from lightning_posenc.studies.doctor.admission import admit
@@ -17,6 +15,7 @@ class Builder(TrainingCLI):
 
     def before_instantiate_classes(self) -> None:
         self.given = self.config[self.subcommand]
+        self._plain = self._plain_config()
 
     def instantiate_trainer(self, **kwargs: Any) -> Any:
         return None
@@ -44,7 +43,10 @@ def build(args: list[str]) -> tuple[OwnPatient, Path | None]:
         checkpoint = checkpoint_io.checked(Path(ckpt_path))
         if Path(ckpt_path).is_dir():
             raise ValueError(f"{ckpt_path} is sharded: diagnose a checkpoint that is one file")
-        _load(cli.model, checkpoint["state_dict"], str(ckpt_path))
+        try:
+            cli.model.load_state_dict(checkpoint["state_dict"])
+        except RuntimeError as error:
+            raise ValueError(cli.misfit(error)) from error
         steps, name = checkpoint["global_step"], str(ckpt_path)
         recorded, rate = _recorded(checkpoint), _rate(checkpoint)
         directory = run_directory.resume_directory(Path(ckpt_path))
@@ -67,10 +69,3 @@ def _rate(checkpoint: dict[str, Any]) -> float | None:
     states = checkpoint.get("optimizer_states") or []
     groups = [group for state in states for group in state["param_groups"]]
     return max((float(group.get("initial_lr", group["lr"])) for group in groups), default=None)
-
-
-def _load(model: torch.nn.Module, state: dict[str, Any], name: str) -> None:
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        raise ValueError(f"--ckpt_path {name}: {error}") from error

@@ -1,0 +1,30 @@
+"""What data has to say to a person: a line on stderr, of one process, once."""
+
+import sys
+
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+_SAID: set[str] = set()
+
+
+@rank_zero_only
+def say(line: str) -> None:
+    """Say a line, on rank 0 and unless the process has said the very same before."""
+    if line not in _SAID:
+        _SAID.add(line)
+        print(line, file=sys.stderr)
+
+
+def forget() -> None:
+    """Begin anew, as every command does."""
+    _SAID.clear()
+
+
+def percent(part: float, whole: float) -> str:
+    """A share for a person to read: never 0 % of something, nor 100 % where some is missing."""
+    share = 100 * part / whole
+    if 0 < share < 0.1:
+        return "less than 0.1 %"
+    if 99.9 < share < 100:
+        return "more than 99.9 %"
+    return f"{share:.3g} %"
