@@ -84,15 +84,16 @@ def test_a_causal_language_model_does_not_see_its_targets() -> None:
 def test_masking_hides_its_share_and_scores_nothing_else() -> None:
     model = LanguageModel(SPEC, 5, objective="masked", mask_share=0.3)
     tokens = torch.randint(5, (64, 32))
-    hidden, targets = model._hide(tokens, 0)
+    given = Batch(tokens, tokens)
+    hidden, targets = model._hide(given, 0)
     mask = hidden == 5
     assert 0.25 < mask.float().mean() < 0.35
     assert torch.equal(hidden[~mask], tokens[~mask])
     assert torch.equal(targets[mask], tokens[mask])
     assert (targets[~mask] == IGNORE).all()
-    assert not torch.equal(model._hide(tokens, 0)[0], hidden)
+    assert not torch.equal(model._hide(given, 0)[0], hidden)
     model.eval()
-    assert torch.equal(model._hide(tokens, 3)[0], model._hide(tokens, 3)[0])
+    assert torch.equal(model._hide(given, 3)[0], model._hide(given, 3)[0])
 
 
 @pytest.mark.parametrize("tie", [True, False])
