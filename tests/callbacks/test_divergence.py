@@ -96,7 +96,7 @@ def test_a_batch_without_targets_is_no_divergence(tmp_path: Path) -> None:
     before = [p.detach().clone() for p in module.parameters()]
     trainer = fit(module, tmp_path)
     assert trainer.global_step == 8
-    assert module._hide(torch.zeros(2, 3, dtype=torch.int64), 0)[1].eq(IGNORE).all()
+    assert module._hide(Batch(*[torch.zeros(2, 3, dtype=torch.int64)] * 2), 0)[1].eq(IGNORE).all()
     assert all(p.isfinite().all() for p in module.parameters())
     assert len(before) == len(list(module.parameters()))
 
