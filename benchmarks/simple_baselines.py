@@ -105,15 +105,19 @@ def of_classes(data: TextClassificationData) -> dict[str, float]:
     }
 
 
+def tagged(data: TaggingData, file: str) -> list[list[tuple[str, str]]]:
+    """The sentences of one of the data's files."""
+    return [[(word, str(tag)) for word, tag in sentence] for sentence in data._sentences(file)]
+
+
 def of_tags(data: TaggingData) -> dict[str, float]:
     from sklearn.feature_extraction import DictVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
-    sentences = data._sentences
-    train = sentences["path"]
-    if "val_path" in sentences:
-        val = sentences["val_path"]
+    train = tagged(data, "path")
+    if "val_path" in data.paths:
+        val = tagged(data, "val_path")
     else:
         kept, held_out = data._held_out(len(train))
         train, val = [train[i] for i in kept], [train[i] for i in held_out]
