@@ -79,8 +79,7 @@ class TransformerXL(OfDistance):
         return torch.cat((angles.sin(), angles.cos()), dim=-1)
 
     def bias(self, site: Site) -> Tensor:
-        scale = self.dims.d_head**-0.5
-        q = site.q * scale
+        q, scale = site.q, self.dims.d_head**-0.5
         k = site.k.repeat_interleave(q.shape[1] // site.k.shape[1], dim=1)
         u = self.u[site.layer % len(self.u)].float().unsqueeze(1) * scale  # (H, 1, K)
         with torch.autocast(q.device.type, enabled=False):
@@ -88,10 +87,13 @@ class TransformerXL(OfDistance):
             return of_key + self.of_distance(q, site.prepared, site.layer)
 
     def of_distance(self, q: Tensor, distances: Distances, layer: int) -> Tensor:
-        """(q_i + v) · R_{i-j} / sqrt(K), of scaled queries: what does not read them in float32."""
+        """(q_i + v) · R_{i-j} / sqrt(K): what does not read the queries in float32.
+
+        R is scaled before it meets them, so that float16 holds the products.
+        """
         waves, place = distances
-        v = self.v[layer % len(self.v)].float().unsqueeze(1) * self.dims.d_head**-0.5  # (H, 1, K)
-        projection = self.projection[layer].float()  # (H, K, D)
+        v = self.v[layer % len(self.v)].float().unsqueeze(1)  # (H, 1, K)
+        projection = self.projection[layer].float() * self.dims.d_head**-0.5  # (H, K, D)
         if place is None:
             read, of_v = q @ projection.to(q.dtype), (v @ projection).squeeze(1)
             waves = waves.expand(len(q), -1, -1, -1)
