@@ -75,7 +75,13 @@ def test_a_payload_in_any_place_is_refused_by_any_command(
     assert [path.name for path in tmp_path.iterdir()] == ["bad.ckpt"]
 
 
-@pytest.mark.parametrize(("name", "as_spec"), [(name, n % 2) for n, name in enumerate(CALLABLES)])
+@pytest.mark.parametrize(
+    ("name", "as_spec"),
+    [
+        pytest.param(name, n % 2, marks=[] if n > 4 else pytest.mark.slow)
+        for n, name in enumerate(CALLABLES)
+    ],
+)
 def test_no_function_and_no_unknown_module(
     name: str,
     as_spec: bool,
