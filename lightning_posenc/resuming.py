@@ -77,13 +77,23 @@ def differences(directory: Path, config: Mapping[str, Any]) -> list[str]:
         for name, value in _leaves(before)
         if name.partition(".")[0] in _EXPERIMENT
         and not _FREE & set(name.split("."))
-        and (name not in now or now[name] != value)
+        and (name not in now or not _is_same(now[name], value))
     ]
+
+
+def _is_same(now: Any, before: Any) -> bool:
+    """Whether two values are the same, a class perhaps by two paths of its package."""
+    if now == before or not (isinstance(now, str) and isinstance(before, str)):
+        return bool(now == before)
+    ours, theirs = now.split("."), before.split(".")
+    is_class = len(ours) > 1 < len(theirs) and ours[-1][:1].isupper()
+    return is_class and (ours[0], ours[-1]) == (theirs[0], theirs[-1])
 
 
 def _leaves(config: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in config.items():
-        name = f"{within}{key}"
+        # A class without options is written as its path alone.
+        name = within.rstrip(".") if key == "class_path" and within else f"{within}{key}"
         if isinstance(value, Mapping) and value:
             yield from _leaves(value, f"{name}.")
         else:
