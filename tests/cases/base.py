@@ -42,6 +42,7 @@ class Case:
         content_dependent: What is added to the logits depends on the tokens.
         differentiable: The output changes smoothly with float positions.
         limit: The longest sequence that can be served; a longer one is a ValueError naming it.
+        limited_afar: Whether there is such a limit, but beyond the lengths that tests can afford.
         positions: Makes the sampler of positions.
         place: Maps one number for each token (B|1, T) to the positions that the encoding takes.
         refused: Why a bidirectional model is refused; empty if it is not.
@@ -55,6 +56,7 @@ class Case:
     content_dependent: bool = False
     differentiable: bool = True
     limit: int | None = None
+    limited_afar: bool = False
     positions: Callable[[], Positions] = Consecutive
     place: Callable[[Tensor], Tensor] = unplaced
     refused: str = ""
@@ -62,4 +64,4 @@ class Case:
     @property
     def extrapolates(self) -> bool:
         """Whether any length can be served."""
-        return self.limit is None
+        return self.limit is None and not self.limited_afar

@@ -64,7 +64,7 @@ CASES: tuple[Case, ...] = (
     Case("liere-small-blocks", partial(LieRE, block=4, per_head=True, per_layer=True), partial(rotary.liere, block=4)),
     Case("liere-axes", partial(LieRE, axes=2, block=4), partial(rotary.liere, block=4), place=on_a_parabola, shift_invariant=False),
     Case("liere-axes-one-direction", partial(LieRE, axes=2), partial(rotary.liere, block=8), place=on_axes(1, 3)),
-    Case("xpos", XPos, rotary.xpos, refused="grows towards the future"),
+    Case("xpos", XPos, rotary.xpos, limited_afar=True, refused="grows towards the future"),
     Case("xpos-options", partial(XPos, gamma=1.0, scale_base=64.0, layout="interleaved"), partial(rotary.xpos, gamma=1.0, scale_base=64.0, layout="interleaved"), refused="grows towards the future"),
     Case("axial-rope", AxialRoPE, partial(rotary.axial_rope, axes=2), place=on_axes(1, 3)),
     Case("axial-rope-3", partial(AxialRoPE, axes=3, layout="interleaved", scaling=LinearScaling(2.0)), partial(rotary.axial_rope, axes=3, layout="interleaved", factor=2.0), place=on_axes(1, 3, 2)),

@@ -50,9 +50,10 @@ def test_the_limit_is_the_longest_that_works(name: str) -> None:
         return
     limit = int(ENTRIES[name].length)
     encoding: PositionalEncoding = getattr(positional, name)(dims(causal=True))
-    catalogue.example_positions(encoding, 2, step=limit - 1)
+    reaching = catalogue.example_positions(encoding, 2, step=limit - 1)
+    farther = torch.arange(2).view(1, 2, *[1] * (reaching.dim() - 2))
     with pytest.raises(ValueError, match=str(limit)):
-        encoding.check(catalogue.example_positions(encoding, 2, step=limit - 1) + 1)
+        encoding.check(reaching + farther)
 
 
 def test_every_method_was_timed() -> None:
@@ -78,7 +79,10 @@ def test_the_terminal_shows_the_table(
 
 @pytest.mark.parametrize(
     ("argument", "said"),
-    [("--width=3", "encodings: unrecognized arguments"), ("--d_model=7", "d_model=7 is not a")],
+    [
+        ("--width=3", "encodings: unrecognized arguments"),
+        ("--d_model=7", "d_model=7 must be a multiple"),
+    ],
 )
 def test_bad_arguments_end_in_one_line(
     argument: str, said: str, capsys: pytest.CaptureFixture[str]

@@ -87,7 +87,7 @@ class XPos(RoPE):
         low, high = positions.detach().aminmax(dim=1)
         if bool((high - low > self.farthest(dtype)).any()):
             raise ValueError(
-                f"XPos: in {dtype} its powers hold up to positions {self.farthest(dtype):.0f} "
-                f"apart, got some {(high - low).amax().item():.0f} apart: shorten the sequences, "
-                "raise scale_base or gamma and train, or choose RoPE with ALiBi"
+                f"XPos: in {dtype} its powers hold for {int(self.farthest(dtype)) + 1} consecutive "
+                f"tokens, got positions {(high - low).amax().item():.0f} apart: shorten the "
+                "sequences, raise scale_base or gamma and train, or choose RoPE with ALiBi"
             )
