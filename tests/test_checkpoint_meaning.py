@@ -7,6 +7,8 @@ import pytest
 
 from lightning_posenc.cli import main
 
+pytestmark = pytest.mark.slow
+
 TINY = [
     "--model.encoder={d_model: 16, n_heads: 2, n_layers: 1}",
     "--trainer.max_epochs=1",

@@ -156,6 +156,7 @@ def test_an_unknown_key_of_a_config_file(
     assert "did you mean fit?" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_checkpoint_stands_for_its_run_and_explicit_arguments_beat_it(tmp_path: Path) -> None:
     assert fit(tmp_path / "run", "--model.positional=ALiBi", "--trainer.max_epochs=1") == 0
     checkpoint = f"--ckpt_path={tmp_path / 'run/checkpoints/last.ckpt'}"

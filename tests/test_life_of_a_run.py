@@ -12,6 +12,8 @@ import torch
 from lightning_posenc.cli import main
 from tests.test_resume import STOPPER, stop
 
+pytestmark = pytest.mark.slow
+
 QUICKSTART = Path(__file__).parents[1] / "configs" / "quickstart.yaml"
 FIT = [
     "fit", f"--config={QUICKSTART}", "--model.encoder={d_model: 16, n_heads: 2, n_layers: 3}",

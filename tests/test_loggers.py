@@ -277,6 +277,7 @@ def test_a_resumed_run_goes_on_under_its_id(run: Path, tmp_path: Path) -> None:
     assert after.name.rpartition("-")[2] == before.name.rpartition("-")[2]
 
 
+@pytest.mark.slow
 def test_wandb_is_imported_only_when_used(tmp_path: Path) -> None:
     code = (
         "import sys; from lightning_posenc.cli import main; assert main(sys.argv[1:]) == 0;"

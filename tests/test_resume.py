@@ -107,6 +107,7 @@ def stopper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.param("on_test_start", 12, id="in the test"),
     ],
 )
+@pytest.mark.slow
 def test_stopped_and_started_again(tmp_path: Path, whole: Path, hook: str, step: int) -> None:
     with pytest.raises(InterruptedError, match="stopped here"):
         fit(tmp_path / "run", *stop(hook, step))
@@ -122,6 +123,7 @@ def test_stopped_and_started_again(tmp_path: Path, whole: Path, hook: str, step:
         pytest.param("on_validation_start", 12, 12, "SIGTERM", id="in the last validation"),
     ],
 )
+@pytest.mark.slow
 def test_a_signal_saves_the_step_and_asks_to_be_started_again(
     tmp_path: Path,
     whole: Path,
@@ -147,6 +149,7 @@ def test_a_signal_saves_the_step_and_asks_to_be_started_again(
     assert_same(tmp_path / "run", whole)
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_stops_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """B15; and the hint names nothing that is not there."""
     before = signal.getsignal(signal.SIGINT)

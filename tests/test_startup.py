@@ -37,6 +37,7 @@ def python(*args: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_a_synthetic_fit_imports_only_what_it_uses(tmp_path: Path) -> None:
     said = python(
         *("-c", FIT, "fit", "--config=configs/quickstart.yaml", f"--run_dir={tmp_path}"),

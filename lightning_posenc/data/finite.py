@@ -173,9 +173,13 @@ class FiniteData(StreamData, ABC):
             say(f"{stage}: {self._extent(split)}")
         lengths = {"test": self.eval_lengths, "predict": self.eval_lengths[:1]}
         for length in dict.fromkeys(lengths.get(split, [self.train_length])):
-            cut = self._dataset(split, length).cut()
+            cut = self._cut(split, length)
             if cut is not None and cut.cut:
                 say(f"{stage}: at {length} tokens {cut}")
+
+    def _cut(self, split: str, length: int) -> Cut | None:
+        """What of a split's items a length in tokens leaves out; None if nothing is cut."""
+        return self._dataset(split, length).cut()
 
     @abstractmethod
     def _dataset(self, split: str, length: int) -> FiniteDataset:

@@ -241,6 +241,9 @@ class TextData(CorpusData):
         """The share of this rank in the stream of shuffled blocks."""
         return self._epochs() if self.streaming else super().train_dataloader()
 
+    def _cut(self, split: str, length: int) -> None:
+        """None: a block goes on where the one before ends; and a stream cannot be looked at."""
+
     def _dataset(self, split: str, length: int) -> Blocks:
         packed = self._packed_for(split)
         kind = AllBlocks if split == "predict" else Blocks

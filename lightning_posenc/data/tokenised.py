@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pyarrow import ArrowException
 
 from lightning_posenc.data.vocabulary import Vocabulary
 
@@ -61,6 +60,8 @@ def mapped(
         features: columns of the result.
         kwargs: further arguments of the function.
     """
+    from pyarrow import ArrowException
+
     options: dict[str, Any] = {
         "batched": True,
         "remove_columns": texts.column_names,

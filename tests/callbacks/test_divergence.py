@@ -103,7 +103,8 @@ def test_a_batch_without_targets_is_no_divergence(tmp_path: Path) -> None:
 
 def test_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     args = [
-        "fit", f"--config={ROOT / 'configs' / 'quickstart.yaml'}", "--model.optimizer.lr=1e30",
+        "fit", f"--config={ROOT / 'configs' / 'quickstart.yaml'}", "--model.optimizer.lr=1e6",
+        "--model.optimizer.weight_decay=1e6",
         "--model.schedule=null", "--data.steps_per_epoch=4", "--data.eval_samples=4",
         "--data.batch_size=4", "--trainer.log_every_n_steps=1",
         "--trainer.enable_progress_bar=false",

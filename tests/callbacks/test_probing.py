@@ -128,6 +128,7 @@ def test_the_run_is_bit_identical_with_and_without(
 
 
 @pytest.mark.filterwarnings(DYNAMO)
+@pytest.mark.slow
 def test_watching_compiles_nothing_anew(tmp_path: Path) -> None:
     graphs, ends = [], []
     for watching in ([], [watch(every_n_steps=2) for watch in WATCHING]):

@@ -105,6 +105,7 @@ def test_on_cuda_nothing_waits_until_the_end(monkeypatch: pytest.MonkeyPatch) ->
     assert waited == [1, 2, 3]
 
 
+@pytest.mark.slow
 def test_a_run_says_what_it_cost_and_what_made_it(tmp_path: Path) -> None:
     given = [*TINY, "--trainer.max_epochs=2", f"--run_dir={tmp_path / 'run'}"]
     assert main(given) == 0

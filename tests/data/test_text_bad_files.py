@@ -140,6 +140,7 @@ def test_label_missing(tmp_path, error, kind, name):
     ("kind", "name"),
     [("txt", "text"), ("csv", "classes"), ("jsonl", "stream"), ("parquet", "text")],
 )
+@pytest.mark.slow
 def test_a_line_of_50_mb_is_read(tmp_path, kind, name):
     file = tmp_path / f"file.{kind}"
     write(file, [*ROWS, {"text": "long " * 10**7, "label": 0}, *ROWS])

@@ -138,7 +138,7 @@ def test_a_compiled_model_runs_uncompiled(in_place: bool) -> None:
 def test_a_failed_pass_leaves_no_trace() -> None:
     model = Encoder(Dims(32, 4, 3), ALiBi).eval()
     with pytest.raises(RuntimeError), observe(model):
-        model(torch.randn(2, 5, 31))
+        model(torch.randn(2, 5, 32, dtype=torch.float64))
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
     with observe(model) as seen:
         model(torch.randn(2, 5, 32))

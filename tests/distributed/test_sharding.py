@@ -146,6 +146,7 @@ def mistakes() -> list[str]:
     return said
 
 
+@pytest.mark.slow
 def test_mistakes_end_in_a_clear_line() -> None:
     shared, own = on_ranks(mistakes)[0]
     assert "set tensor_parallel_size=1 and data_parallel_size=2" in shared

@@ -143,6 +143,7 @@ def fit(run: Path, config: str, *more: str) -> int:
     return main(["fit", "--config", str(CONFIGS / config), f"--run_dir={run}", *small, *more])
 
 
+@pytest.mark.slow
 def test_a_tagger_is_scored_by_entities_and_compared(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -163,6 +164,7 @@ def test_a_tagger_is_scored_by_entities_and_compared(
 
 
 @pytest.mark.parametrize("vocabulary", ["bytes", "chars"])
+@pytest.mark.slow
 def test_a_language_model_tells_bits_per_byte(tmp_path: Path, vocabulary: str) -> None:
     """C3."""
     (tmp_path / "a.txt").write_text("ÄÖ" * 200)

@@ -69,6 +69,7 @@ def trainer(precision: Any) -> L.Trainer:
 
 @pytest.mark.filterwarnings("ignore:.*does not have many workers")
 @pytest.mark.parametrize("precision", ["bf16-true", "16-true"])
+@pytest.mark.slow
 def test_validation_under_half_precision_is_that_of_the_same_weights(precision: Any) -> None:
     """B1: the mean over 300 batches, of a fit and after it; it was 2.0 for 1.39."""
     torch.manual_seed(0)

@@ -62,7 +62,11 @@ def half(step: int) -> float:
 def from_config(name: str, options: list[str]) -> Any:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--schedule", type=ScheduleFactory | None)
-    args = [f"--schedule={name}", *(f"--schedule.{option}" for option in options)]
+    # By its path: Lightning has a ReduceLROnPlateau of its own.
+    args = [
+        f"--schedule=torch.optim.lr_scheduler.{name}",
+        *(f"--schedule.{option}" for option in options),
+    ]
     return parser.instantiate(parser.parse_args(args)).schedule
 
 

@@ -100,6 +100,7 @@ def test_no_function_and_no_unknown_module(
     assert mark.none()
 
 
+@pytest.mark.slow
 def test_of_the_trainer_only_plain_options_are_taken(
     whole: dict[str, Any], mark: Marks, tmp_path: Path
 ) -> None:
@@ -150,6 +151,7 @@ class Own(NoPE):
 """
 
 
+@pytest.mark.slow
 def test_ones_own_classes(
     whole: dict[str, Any],
     tmp_path: Path,
@@ -178,6 +180,7 @@ def test_ones_own_classes(
     assert refuses("test", mine, "--config=c.yaml")
 
 
+@pytest.mark.slow
 def test_a_class_of_the_wrong_kind_in_a_users_own_config(
     mark: Marks, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -195,6 +198,7 @@ def test_a_class_of_the_wrong_kind_in_a_users_own_config(
         assert said(capsys)
 
 
+@pytest.mark.slow
 def test_options_of_compile_are_values(mark: Marks, capsys: pytest.CaptureFixture[str]) -> None:
     """E3: a class named among them is not made, nor is what is none of them passed on."""
     spec = f"{{class_path: os.system, init_args: {{command: {mark.command}}}}}"

@@ -28,6 +28,8 @@ from lightning_posenc.studies.doctor.lengths import measure_lengths
 from lightning_posenc.studies.doctor.patient import OwnPatient, Recorded
 from lightning_posenc.tasks import IGNORE, Reverse
 
+pytestmark = pytest.mark.slow
+
 LENGTH, WIDTH, HEADS, STEPS = 8, 32, 4, 150
 
 

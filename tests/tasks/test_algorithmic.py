@@ -143,7 +143,7 @@ def test_prompt_and_answer():
 
 
 def test_other_arguments_out_of_range():
-    with pytest.raises(ValueError, match="nothing, reverse or copy, not twice"):
+    with pytest.raises(ValueError, match="then='twice' must be one of nothing, reverse, copy"):
         ReverseWords(then="twice")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="max_digits=10 must be at most 9"):
         SortNumbers(10)

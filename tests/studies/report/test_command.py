@@ -180,6 +180,7 @@ def test_an_unknown_goal_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixt
     assert main(["report", str(tmp_path), "--goal=max"]) == 0
 
 
+@pytest.mark.slow
 def test_help_and_imports_are_light(study_directory: Path, tmp_path: Path) -> None:
     """Neither torch nor Lightning is imported: 24 runs are reported in less than 10 s."""
     code = (

@@ -45,6 +45,7 @@ def agents(
 
 
 @pytest.mark.parametrize("macro", command.MACROS)
+@pytest.mark.slow
 def test_every_macro_is_expanded_as_by_an_agent(
     macro: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
