@@ -81,13 +81,14 @@ def parse(parser: ArgumentParser, args: list[str]) -> Namespace:
     """
     args, trusted = given.without(trust.OPTION, args)
     with with_checkpoint_config(args) as completed:
+        told = given.with_default_class("schedule", "WarmupCosine", completed.args)
         if completed.stored is None:
-            config = parser.parse_args(completed.args)
+            config = parser.parse_args(told)
         else:
             names = set(given.values(args))
             try:
                 with trust.only([*trusted, *trust.modules_of(names)]):
-                    config = parser.parse_args(completed.args)
+                    config = parser.parse_args(told)
             except Exception as error:
                 if name := trust.refused(error):
                     raise ValueError(
@@ -97,12 +98,12 @@ def parse(parser: ArgumentParser, args: list[str]) -> Namespace:
                 raise
             trust.check_plain(config, names)
     trust.check_calls(config)
-    told = config[config.subcommand]
-    if told.trust is not None:  # those of the command line have been taken already
+    chosen = config[config.subcommand]
+    if chosen.trust is not None:  # those of the command line have been taken already
         raise ValueError(f"trust: a file cannot say whom to trust; give {trust.OPTION} MODULE")
-    if told.get("weights_only") is False:
+    if chosen.get("weights_only") is False:
         raise ValueError("weights_only=false: checkpoints are read safely only; leave it out")
-    told.weights_only = True
+    chosen.weights_only = True
     return config
 
 

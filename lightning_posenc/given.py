@@ -46,6 +46,28 @@ def without(flag: str, args: Sequence[str]) -> tuple[list[str], list[str]]:
     return rest, values
 
 
+def with_default_class(name: str, default: str, args: Sequence[str]) -> list[str]:
+    """The arguments with the class of a part of the model, where only its options are given.
+
+    jsonargparse knows the default's options by itself, but not where the type is a union.
+
+    Args:
+        name: Of the model's argument.
+        default: The class that it has by default.
+        args: The arguments.
+    """
+    flag = f"--model.{name}"
+    of_it = [i for i, arg in enumerate(args) if arg.startswith(f"{flag}.")]
+    named = any(arg == flag or arg.startswith(f"{flag}=") for arg in args)
+    for content in _configs(args):
+        model = content.get("model") if isinstance(content, dict) else None
+        arguments = model.get("init_args", model) if isinstance(model, dict) else {}
+        named = named or (isinstance(arguments, dict) and arguments.get(name) is not None)
+    if named or not of_it or args[of_it[0]].startswith(f"{flag}.help"):
+        return list(args)
+    return [*args[: of_it[0]], f"{flag}={default}", *args[of_it[0] :]]
+
+
 def after_configs(args: Sequence[str]) -> int:
     """Where in the arguments of a subcommand the last config file has been named; 1 without any."""
     ends = [i + (arg in _FLAGS) for i, arg in enumerate(args) if _names_config(arg)]

@@ -162,6 +162,11 @@ _SAYINGS: list[tuple[str, str, Callable[[re.Match[str]], str]]] = [
         _line("a data.num_workers process ended ({how}): out of memory, or killed"),
     ),
     (
+        "TypeError",
+        r"`devices` selected with[^\n]*",
+        lambda found: f"trainer.devices: {found[0]}",
+    ),
+    (
         "RuntimeError",
         r"EADDRINUSE|address already in use",
         _line("the port is in use: MASTER_PORT"),

@@ -1,5 +1,7 @@
 """An option of a class can be null on the command line (G14, F23)."""
 
+from pathlib import Path
+
 import pytest
 import yaml
 
@@ -28,3 +30,23 @@ def test_null_is_null(
     for name in key.split("."):
         found = found[name]
     assert found == value
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        (["--model.schedule.warmup_steps=2"], "lightning_posenc.modules.WarmupCosine"),
+        (
+            ["--model.schedule=torch.optim.lr_scheduler.StepLR", "--model.schedule.step_size=2"],
+            "torch.optim.lr_scheduler.StepLR",
+        ),
+    ],
+)
+def test_options_of_the_default_schedule_need_no_class(
+    options: list[str], name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = Path(__file__).parents[1] / "configs" / "quickstart.yaml"
+    with pytest.raises(SystemExit):
+        main(["fit", f"--config={config}", *options, "--print_config"])
+    said = yaml.safe_load(capsys.readouterr().out)
+    assert said["model"]["init_args"]["schedule"]["class_path"] == name

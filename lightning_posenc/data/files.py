@@ -141,7 +141,14 @@ def _found(
         delimiter = "\t" if suffix == ".tsv" else ","
         # As they are written: "NA" and "null" are words, and a name of digits is a name.
         words = dict.fromkeys(columns.values(), str)
-        options = {"sep": delimiter, "keep_default_na": False, "converters": words}
+        # Columns apart by tabs are not quoted: a quotation mark is text.
+        quoting = csv.QUOTE_NONE if suffix == ".tsv" else csv.QUOTE_MINIMAL
+        options = {
+            "quoting": quoting,
+            "sep": delimiter,
+            "keep_default_na": False,
+            "converters": words,
+        }
         for file in (file for found in files.values() for file in found):
             _check_table(path, file, delimiter, columns.get("text_column"))
     return Found(LOADERS[suffix], files, options)
@@ -156,7 +163,9 @@ def _check_table(path: str, file: Path, delimiter: str, text_column: str | None)
     """
     try:
         with opened(file) as lines:
-            rows = list(islice(csv.reader(lines, delimiter=delimiter), 1 + PEEKED))
+            quoted: Any = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
+            reader = csv.reader(lines, delimiter=delimiter, quoting=quoted)
+            rows = list(islice(reader, 1 + PEEKED))
     except (UnicodeError, OSError, EOFError, csv.Error):
         return  # the library says what is wrong with it
     rows = [row for row in rows if row]

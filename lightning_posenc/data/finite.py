@@ -169,6 +169,8 @@ class FiniteData(StreamData, ABC):
         if stage not in splits:
             return
         split = splits[stage]
+        if stage in ("validate", "test") and not self._evaluates_other:
+            self._check_held_out()
         if stage != "fit" and self._adopted is not None:
             say(f"{stage}: {self._extent(split)}")
         lengths = {"test": self.eval_lengths, "predict": self.eval_lengths[:1]}
@@ -176,6 +178,30 @@ class FiniteData(StreamData, ABC):
             cut = self._cut(split, length)
             if cut is not None and cut.cut:
                 say(f"{stage}: at {length} tokens {cut}")
+
+    def _check_held_out(self) -> None:
+        """Refuse to evaluate on what the checkpoint was trained on.
+
+        Raises:
+            ValueError: if another share than training's would be held out.
+        """
+        if self._adopted is None:
+            return
+        then = self._adopted["options"]
+        if (held_out := then.get("val_fraction", self.val_fraction)) != self.val_fraction:
+            raise ValueError(
+                f"data.val_fraction={self.val_fraction}: training held out {held_out}, so that "
+                "some of what is left would have been trained on: leave val_fraction out"
+            )
+        if then.get("train_length") != self.train_length:
+            return  # other items, of which nothing can be compared
+        known = self._adopted["stream"]
+        now = {name: self.stream()[name] for name in ("items", "content") if name in known}
+        if any(known[name] != value for name, value in now.items()):
+            say(
+                f"beware: data.path={self.path} has changed since training: what is evaluated may "
+                "have been trained on"
+            )
 
     def _cut(self, split: str, length: int) -> Cut | None:
         """What of a split's items a length in tokens leaves out; None if nothing is cut."""

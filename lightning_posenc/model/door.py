@@ -10,6 +10,8 @@ A axes.
 import torch
 from torch import Tensor
 
+FARTHEST = 2**53
+"""The largest position: differences of such are whole numbers still, in float64 too."""
 _WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
@@ -59,8 +61,8 @@ def check_ids(name: str, ids: Tensor, n_sequences: int, n_tokens: int) -> None:
         )
 
 
-def check_tokens(tokens: Tensor, vocab_size: int) -> None:
-    """Compare token ids (B, T) with the vocabulary, before they are embedded.
+def checked_tokens(tokens: Tensor, vocab_size: int) -> Tensor:
+    """Token ids (B, T) in int64, compared with the vocabulary before they are embedded.
 
     Raises:
         ValueError: If they are not whole numbers from 0 to V - 1.
@@ -74,6 +76,7 @@ def check_tokens(tokens: Tensor, vocab_size: int) -> None:
                 f"tokens must lie between 0 and {vocab_size - 1}, as vocab_size={vocab_size} says, "
                 f"got {low if low < 0 else high}"
             )
+    return tokens.long()
 
 
 def checked_positions(positions: Tensor, n_sequences: int, n_tokens: int) -> Tensor:
@@ -90,14 +93,26 @@ def checked_positions(positions: Tensor, n_sequences: int, n_tokens: int) -> Ten
             distinct), and where a number is not finite.
     """
     shape = tuple(positions.shape)
-    if len(shape) not in (2, 3) or shape[0] not in (1, n_sequences) or shape[1] != n_tokens:
+    if (
+        len(shape) not in (2, 3)
+        or 0 in shape[2:]
+        or shape[0] not in (1, n_sequences)
+        or shape[1] != n_tokens
+    ):
         batch = "1" if n_sequences == 1 else f"{n_sequences} or 1"
         raise ValueError(
             f"Encoder: positions must be ({batch}, {n_tokens}) or ({batch}, {n_tokens}, axes), one "
             f"for each token, got {_looks(positions)}"
         )
     if positions.dtype in _WHOLE:
-        return positions.long()
+        positions = positions.long()
+        if _readable(positions) and positions.numel():
+            low, high = (int(end) for end in positions.aminmax())
+            if max(-low, high) > FARTHEST:
+                raise ValueError(
+                    f"Encoder: positions must lie within ±2^53, got {low if -low > high else high}"
+                )
+        return positions
     if positions.dtype not in (torch.float32, torch.float64):
         raise ValueError(
             f"Encoder: positions in {positions.dtype} do not stay distinct: give whole numbers, or "

@@ -7,6 +7,8 @@ import inspect
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable
+from os import PathLike
+from pathlib import Path
 from typing import Any, Literal, cast
 
 import lightning as L
@@ -14,17 +16,17 @@ import torch
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer, SparseAdam
-from torchmetrics import MeanMetric, Metric
+from torchmetrics import Metric
 
 from lightning_posenc.checks import MOST_STEPS, is_a, number, whole
 from lightning_posenc.data.batch import Batch
-from lightning_posenc.model.door import check_tokens
+from lightning_posenc.model.door import checked_tokens
 from lightning_posenc.model.encoder import EncoderSpec
 from lightning_posenc.modules import sharding
 from lightning_posenc.modules.clipping import check_clipping, clipped_unscaled
 from lightning_posenc.modules.compile_options import checked_options
 from lightning_posenc.modules.global_mean import weighted
-from lightning_posenc.modules.hyperparameters import given_names, kept, rebuilt
+from lightning_posenc.modules.hyperparameters import check_named, given_names, kept, rebuilt
 from lightning_posenc.modules.metrics import WideMetrics, wide_by_default
 from lightning_posenc.modules.optim import (
     OptimizerFactory,
@@ -40,6 +42,7 @@ from lightning_posenc.modules.scheduling import (
     make_schedule,
     stepped,
 )
+from lightning_posenc.modules.weighted_mean import WeightedMean
 from lightning_posenc.positional import NoPE
 from lightning_posenc.positional.base import Factory, PositionalEncoding
 from lightning_posenc.positional.compose import idle_parameters
@@ -137,6 +140,18 @@ class EncoderModule(L.LightningModule):
         self.lr: float | None = None  # that LearningRateFinder has found, for all groups
         self.metrics = nn.ModuleDict()  # "val" and "test/len_<T>" -> WideMetrics
 
+    @classmethod
+    def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, **kwargs: Any) -> Any:
+        """As Lightning has it; what the checkpoint names must be imported already.
+
+        Raises:
+            ValueError: If it names anything else.
+        """
+        if isinstance(checkpoint_path, str | PathLike) and Path(checkpoint_path).is_file():
+            contents = torch.load(checkpoint_path, "cpu", weights_only=True, mmap=True)
+            check_named(contents.get("hyper_parameters", {}))
+        return super().load_from_checkpoint(checkpoint_path, *args, **kwargs)
+
     @property
     def positional(self) -> PositionalEncoding:
         """The encoding, whose parameters are exactly the positional ones."""
@@ -165,7 +180,7 @@ class EncoderModule(L.LightningModule):
 
     def encode(self, tokens: Tensor, batch: Batch) -> Tensor:
         """Embed and encode tokens (B, T): (B, T, D)."""
-        check_tokens(tokens, self.embedding.num_embeddings)
+        tokens = checked_tokens(tokens, self.embedding.num_embeddings)
         return self.encoder(
             self.embedding(tokens),
             lengths=batch.lengths,
@@ -311,8 +326,7 @@ class EncoderModule(L.LightningModule):
         return predictions
 
     def _new_metrics(self) -> dict[str, Metric]:
-        # A loss that is not a number shall be seen: torchmetrics would leave it out of the mean.
-        return {"loss": MeanMetric(nan_strategy="disable"), **self.new_metrics()}
+        return {"loss": WeightedMean(), **self.new_metrics()}
 
     def _log_metrics(self, stage: Stage) -> None:
         for group, made in self.metrics.items():

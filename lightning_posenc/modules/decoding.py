@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_posenc.model.cache import Cache
-from lightning_posenc.model.door import check_tokens
+from lightning_posenc.model.door import checked_tokens
 from lightning_posenc.model.encoder import Encoder
 
 
@@ -53,15 +53,19 @@ def greedy(
     encoder = model.encoder
     if not encoder.dims.causal:
         raise ValueError("greedy decoding needs a causal model: set model.causal=true")
-    check_tokens(tokens, model.embedding.num_embeddings)
+    if tokens.dim() != 2:
+        raise ValueError(
+            f"greedy decoding: tokens must be whole numbers (B, T), got {tuple(tokens.shape)}"
+        )
     n_sequences, given = tokens.shape
     length = given if length is None else length
     if prompt_lengths is None:
         prompt_lengths = torch.full((n_sequences,), given, device=tokens.device)
-    if prompt_lengths.shape != (n_sequences,):
+    whole = prompt_lengths.dtype in (torch.int64, torch.int32)
+    if prompt_lengths.shape != (n_sequences,) or not whole:
         raise ValueError(
-            f"greedy decoding: prompt_lengths must be ({n_sequences},), one for each prompt, got "
-            f"{tuple(prompt_lengths.shape)}"
+            f"greedy decoding: prompt_lengths must be whole numbers ({n_sequences},), one for each "
+            f"prompt, got {tuple(prompt_lengths.shape)} of {prompt_lengths.dtype}"
         )
     start, end = (int(n) for n in prompt_lengths.aminmax()) if n_sequences else (given, given)
     if not 1 <= start <= end <= given <= length:
@@ -69,12 +73,14 @@ def greedy(
             f"greedy decoding: prompts of {start} to {end} tokens in {given} must become {length}: "
             "give at least one token each, no more than there are, and a length not below theirs"
         )
-    said = nn.functional.pad(tokens, (0, length - given))
+    beyond = torch.arange(given, device=tokens.device) >= prompt_lengths[:, None]
+    read = checked_tokens(tokens.masked_fill(beyond, 0), model.embedding.num_embeddings)
+    said = nn.functional.pad(read, (0, length - given))
     reads = encoder.positions.reads_tokens
     # Drawn once, for the whole result: a sampler that depends on the length must not change its
     # mind about tokens that were read already. One that reads tokens sees what is said, no more.
     places = None if reads else encoder.positions(n_sequences, length, tokens.device)
-    cache, read = Cache() if use_cache else None, 0
+    cache, n_read = Cache() if use_cache else None, 0
     before = None
     for now in range(start, length):
         if places is not None:
@@ -84,8 +90,8 @@ def greedy(
             if use_cache:
                 _check_unmoved(before, positions)
                 before = positions
-        states = encoder(model.embedding(said[:, read:now]), positions=positions, cache=cache)
-        read = now if use_cache else 0
+        states = encoder(model.embedding(said[:, n_read:now]), positions=positions, cache=cache)
+        n_read = now if use_cache else 0
         likeliest = model.scores(states[:, -1]).argmax(dim=-1)
         said[:, now] = torch.where(now < prompt_lengths, said[:, now], likeliest)
     return said

@@ -5,7 +5,9 @@ A class, or a class with some of its arguments bound, is kept as in a config:
 as attributes. So a checkpoint can be read without unpickling anything (`weights_only=True`).
 """
 
+import importlib.util
 import inspect
+import re
 import sys
 from collections.abc import Mapping
 from functools import partial
@@ -19,6 +21,8 @@ from torch.optim.lr_scheduler import LRScheduler
 from lightning_posenc.model.encoder import EncoderSpec
 
 _CLASS, _ARGUMENTS, _OBJECT, _LOST = "class_path", "init_args", "object", "not_kept"
+_INSTANTIATOR = "lightning.pytorch.cli.instantiate_module"  # what Lightning's command line notes
+_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 _PLAIN = (type(None), bool, int, float, str)
 _KINDS = (nn.Module, Optimizer, LRScheduler, EncoderSpec)
 
@@ -65,6 +69,36 @@ def rebuilt(name: str, value: Any) -> Any:
     if value.get(_OBJECT):
         return kind(**arguments)
     return partial(kind, **arguments) if arguments else kind
+
+
+def check_named(arguments: Any, name: str = "hyper_parameters") -> None:
+    """Refuse what a checkpoint names, if making it would import or call something unknown.
+
+    The command line's checkpoints have their classes made by jsonargparse, which would import them.
+
+    Args:
+        arguments: As the checkpoint has them.
+        name: What they are of.
+
+    Raises:
+        ValueError: On anything but classes that are imported already, as `rebuilt` has it.
+    """
+    if isinstance(arguments, list | tuple):
+        for each in arguments:
+            check_named(each, name)
+    elif isinstance(arguments, Mapping):
+        for key, value in arguments.items():
+            if key in (_CLASS, "_class_path"):
+                _imported(name, str(value))
+            elif key == "_instantiator":
+                if value != _INSTANTIATOR:
+                    raise ValueError(f"{name}: the checkpoint is to be made by {value}: refused")
+            else:
+                check_named(value, str(key))
+    elif isinstance(arguments, str) and _DOTTED.fullmatch(arguments):
+        package = arguments.partition(".")[0]
+        if package not in sys.modules and importlib.util.find_spec(package) is not None:
+            _imported(name, arguments)
 
 
 def given_names(module: object, frame: FrameType | None) -> set[str]:

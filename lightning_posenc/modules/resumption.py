@@ -21,6 +21,7 @@ from lightning_posenc.positional.resampling import ResizedTable
 log = logging.getLogger("lightning_posenc")
 
 _KEY = "lightning_posenc_optimizers"
+_ACCUMULATED = "lightning_posenc_accumulated"
 
 Record = dict[str, Any]
 
@@ -49,9 +50,11 @@ class Resumption(L.Callback):
         self._now: Record | None = None
         self._fresh: list[list[dict[str, Any]]] = []
         self._saved: _Saved | None = None
+        self._accumulated = 1
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Remember how everything is configured, before anything is restored."""
+        self._accumulated = trainer.accumulate_grad_batches
         names = {id(parameter): name for name, parameter in pl_module.named_parameters()}
         self._now = {
             "optimizers": [_described(optimizer, names) for optimizer in trainer.optimizers],
@@ -79,6 +82,7 @@ class Resumption(L.Callback):
     ) -> None:
         if self._now is not None:
             checkpoint[_KEY] = json.dumps(self._now)
+            checkpoint[_ACCUMULATED] = self._accumulated
 
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
@@ -92,6 +96,13 @@ class Resumption(L.Callback):
             },
             checkpoint.get("lr_schedulers", []),
         )
+        then = checkpoint.get(_ACCUMULATED, self._accumulated)
+        if checkpoint.get("lr_schedulers") and then != self._accumulated:
+            raise ValueError(
+                f"cannot resume with trainer.accumulate_grad_batches={self._accumulated}: the "
+                f"checkpoint was trained with {then}, and a schedule counts the steps of the whole "
+                f"run: resume with {then} or start a new run"
+            )
         if "lr_schedulers" in checkpoint:
             checkpoint["lr_schedulers"] = []  # restored when it is known what has changed
 
@@ -176,7 +187,8 @@ def check_shapes(optimizer: Optimizer, names: dict[int, str]) -> None:
     """Refuse state whose shapes are not its parameter's: fused kernels write past its end.
 
     Only optimizers of torch are asked, whose states have the parameter's shape, that of a row or
-    column of it (Adafactor), or are one number.
+    column of it (Adafactor), or are one number. State that lies in memory otherwise than its
+    parameter, such as one number expanded to many, is laid out anew.
 
     Args:
         optimizer: Whose state to check.
@@ -187,20 +199,35 @@ def check_shapes(optimizer: Optimizer, names: dict[int, str]) -> None:
     """
     if not any(kind.__module__.startswith("torch.optim.") for kind in type(optimizer).__mro__[:-2]):
         return
-    for parameter, state in optimizer.state.items():
-        for key, value in state.items():
-            if not isinstance(value, Tensor) or value.numel() == 1:
-                continue
-            # Either side may have an axis of one: that of a row's or a column's mean.
-            if value.dim() == parameter.dim() and all(
-                size in (1, whole) for size, whole in zip(value.shape, parameter.shape, strict=True)
-            ):
-                continue
-            raise ValueError(
-                f"{type(optimizer).__name__}: {key} of {names.get(id(parameter), 'a parameter')} "
-                f"has shape {tuple(value.shape)}, the parameter {tuple(parameter.shape)}: the "
-                "state is of another model; load the weights alone"
-            )
+    usual: dict[int, dict[str, Any]] = {}  # by number of axes
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            state = optimizer.state.get(parameter, {})
+            if state and parameter.dim() not in usual:
+                usual[parameter.dim()] = _trial_state(optimizer, group, parameter.dim()) or {}
+            for key, value in state.items():
+                if not isinstance(value, Tensor):
+                    continue
+                expected = _shape_of(parameter, usual[parameter.dim()].get(key))
+                if tuple(value.shape) != expected:
+                    raise ValueError(
+                        f"{type(optimizer).__name__}: {key} of "
+                        f"{names.get(id(parameter), 'a parameter')} has shape "
+                        f"{tuple(value.shape)}, not {expected}: the state is of another model; "
+                        "load the weights alone"
+                    )
+                if value.shape == parameter.shape and value.stride() != parameter.stride():
+                    state[key] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+                elif not value.is_contiguous():
+                    state[key] = value.contiguous()
+
+
+def _shape_of(parameter: Tensor, usual: Any) -> tuple[int, ...]:
+    """The shape of a parameter's state, from what it is where every axis has two entries."""
+    if not isinstance(usual, Tensor) or usual.dim() not in (0, parameter.dim()):
+        return tuple(parameter.shape)
+    sizes = zip(usual.shape, parameter.shape, strict=False)
+    return tuple(1 if size == 1 else whole for size, whole in sizes)
 
 
 def _described(optimizer: Optimizer, names: dict[int, str]) -> Record:
@@ -239,14 +266,22 @@ def _by_name(state: dict[str, Any], record: Record) -> dict[str, dict[str, Any]]
 
 def _state_keys(optimizer: Optimizer, group: dict[str, Any]) -> set[str] | None:
     """What such an optimizer remembers of a parameter; None if that cannot be tried out."""
-    parameter = nn.Parameter(torch.zeros(2, 2))
-    parameter.grad = torch.zeros(2, 2)
+    state = _trial_state(optimizer, group, 2)
+    return None if state is None else set(state)
+
+
+def _trial_state(optimizer: Optimizer, group: dict[str, Any], axes: int) -> dict[str, Any] | None:
+    """What such an optimizer remembers of a parameter with two entries on each of its axes; None
+    if that cannot be tried out.
+    """
+    parameter = nn.Parameter(torch.zeros((2,) * axes))
+    parameter.grad = torch.zeros((2,) * axes)
     try:
         trial: Any = type(optimizer)([{**_options(group), "params": [parameter]}])  # type: ignore[call-arg]
         trial.step()
     except Exception:
         return None
-    return set(trial.state[parameter])
+    return dict(trial.state[parameter])
 
 
 def _replay(schedule: Any, state: dict[str, Any]) -> None:

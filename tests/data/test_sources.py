@@ -54,8 +54,17 @@ def test_what_pandas_takes_for_nothing_is_a_word(tmp_path, kind):
     mark = "\t" if "tsv" in kind else ","
     opened = gzip.open if kind.endswith("gz") else open
     with opened(file, "wt") as out:
-        out.write("\n".join(f'"{a}"{mark}{b}' for a, b in [("text", "label"), *WORDS]))
+        quote = "" if mark == "\t" else '"'
+        lines = [f"{quote}{a}{quote}{mark}{b}" for a, b in [("text", "label"), *WORDS]]
+        out.write("\n".join(lines))
     assert rows(classes(file)) == WORDS
+
+
+def test_a_quotation_mark_is_text_where_tabs_part_columns(tmp_path):
+    """One that was not closed swallowed the rows up to the next."""
+    file = tmp_path / "rows.tsv"
+    file.write_text('text\tlabel\n"open quote starts\t2\nsay hi\t1\nend" x\t0\n')
+    assert rows(classes(file)) == [('"open quote starts', "2"), ("say hi", "1"), ('end" x', "0")]
 
 
 def test_integers_of_a_table_are_in_the_order_of_numbers(tmp_path):

@@ -50,6 +50,8 @@ def model(positional: Factory = RoPE, **wiring: Any) -> Encoder:
         ({"positions": torch.ones(1, T, dtype=torch.bool)}, "torch.bool do not stay distinct"),
         ({"positions": torch.full((1, T), torch.nan)}, "positions must be finite"),
         ({"positions": torch.full((1, T), torch.inf)}, "positions must be finite"),
+        ({"positions": torch.arange(T)[None] + 2**60}, "positions must lie within"),
+        ({"positions": torch.zeros(1, T, 0, dtype=torch.long)}, "positions must be .2 or 1, 6"),
         ({"lengths": torch.tensor([3])}, r"lengths must be whole numbers \(2,\)"),
         ({"lengths": torch.tensor([[3], [3]])}, r"lengths must be whole numbers \(2,\)"),
         ({"lengths": torch.tensor([3.0, 2.0])}, r"lengths must be whole numbers \(2,\)"),

@@ -166,7 +166,13 @@ def test_a_result_longer_than_its_positions_is_not_refused_for_its_length() -> N
     assert said[0, 4:].tolist() == [9] * 126
 
 
-@pytest.mark.parametrize("lengths", [torch.tensor([7, 2, 4, 3]), torch.tensor([6, 2])])
+@pytest.mark.parametrize(
+    "lengths",
+    [
+        torch.tensor([7, 2, 4, 3]), torch.tensor([6, 2]), torch.tensor([2.5, 2, 4, 3]),
+        torch.ones(4, dtype=torch.bool),
+    ],
+)  # fmt: skip
 def test_prompt_lengths_that_do_not_fit_are_refused(lengths: Tensor) -> None:
     with pytest.raises(ValueError, match="greedy decoding: prompt"):
         greedy(model(), prompts()[0], lengths, length=9)
@@ -175,3 +181,12 @@ def test_prompt_lengths_that_do_not_fit_are_refused(lengths: Tensor) -> None:
 def test_no_prompts_give_no_texts() -> None:
     nothing = torch.zeros(0, 4, dtype=torch.long)
     assert greedy(model(), nothing, length=9).shape == (0, 9)
+
+
+def test_padding_behind_a_prompt_may_be_any_number() -> None:
+    of, (tokens, lengths) = model(), prompts()
+    padded = torch.where(torch.arange(6) < lengths[:, None], tokens, -100)
+    expected = greedy(of, tokens, lengths, length=9)
+    assert torch.equal(greedy(of, padded, lengths, length=9), expected)
+    narrow = greedy(of, tokens.to(torch.uint8), lengths, length=9)
+    assert torch.equal(narrow, expected)

@@ -1,5 +1,6 @@
 """A program's checkpoints are read safely, and make the module again (B18)."""
 
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -118,3 +119,25 @@ def test_objects_are_not_mistaken() -> None:
 def test_nothing_but_a_part_is_made(path: str) -> None:
     with pytest.raises(ValueError, match="which is no class of this package"):
         rebuilt("positional", {"class_path": path, "init_args": {"args": "true"}, "object": True})
+
+
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        ({"positional": {"class_path": "antigravity.Bias"}}, "antigravity.Bias"),
+        ({"positional": "antigravity.Bias"}, "antigravity.Bias"),
+        ({"norm": {"class_path": "os.system", "init_args": {"command": "true"}}}, "os.system"),
+        ({"_instantiator": "os.system"}, "os.system"),
+    ],
+)
+def test_what_a_strangers_checkpoint_names_is_not_imported(
+    named: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    """Those of the command line are made again by jsonargparse, which imports what they name."""
+    made = SequenceClassifier(EncoderSpec(16, 2, 1), 5, 3)
+    arguments = {"_instantiator": "lightning.pytorch.cli.instantiate_module", **named}
+    contents = {"state_dict": made.state_dict(), "hyper_parameters": arguments}
+    torch.save(contents, tmp_path / "x.ckpt")
+    with pytest.raises(ValueError, match=said):
+        SequenceClassifier.load_from_checkpoint(tmp_path / "x.ckpt")
+    assert "antigravity" not in sys.modules

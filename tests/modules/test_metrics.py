@@ -18,6 +18,7 @@ from lightning_posenc.modules import LanguageModel, SequenceClassifier, TokenCla
 from lightning_posenc.modules.base import EncoderModule
 from lightning_posenc.modules.loss import cross_entropy
 from lightning_posenc.modules.metrics import WideMetrics
+from lightning_posenc.modules.weighted_mean import WeightedMean
 from lightning_posenc.positional import RoPE
 
 SPEC = EncoderSpec(d_model=16, n_heads=2, n_layers=1)
@@ -154,3 +155,15 @@ def test_a_loss_is_a_mean_in_float32() -> None:
     loss = cross_entropy(logits, targets)
     assert loss.dtype == torch.float32
     torch.testing.assert_close(loss, cross_entropy(logits.double(), targets).float())
+
+
+def test_a_mean_loss_counts_every_target_alike() -> None:
+    """torchmetrics' MeanMetric(nan_strategy="disable") takes no weights: ranks and short batches
+    with few targets counted as much as full ones.
+    """
+    mean = WeightedMean()
+    mean.update(torch.tensor(1.0), torch.tensor(30))
+    mean.update(torch.tensor(4.0), torch.tensor(10))
+    assert mean.compute() == pytest.approx(1.75)
+    mean.update(torch.tensor(torch.nan), torch.tensor(1))
+    assert mean.compute().isnan()

@@ -192,7 +192,7 @@ def test_state_of_another_shape_is_refused() -> None:
     optimizer.step()
     check_shapes(optimizer, {})
     optimizer.state[model.weight]["exp_avg"] = torch.zeros(2, 4)
-    with pytest.raises(ValueError, match=r"exp_avg of it has shape \(2, 4\), the parameter \(3"):
+    with pytest.raises(ValueError, match=r"exp_avg of it has shape \(2, 4\), not \(3"):
         check_shapes(optimizer, {id(model.weight): "it"})
 
 
@@ -319,3 +319,39 @@ def test_a_frozen_encoding_takes_nothing_from_the_others(tmp_path: Path) -> None
     data = SyntheticData(PositionPattern(), train_length=8, batch_size=4, steps_per_epoch=20)
     trainer.fit(model, data, ckpt_path=ckpt_path, weights_only=False)
     assert seen == {"head.weight": True, "encoder.norm.weight": True}
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        lambda moment: torch.zeros(()),
+        lambda moment: torch.zeros(1),
+        lambda moment: torch.zeros((1,) * moment.dim()),
+        lambda moment: moment.mean(-1, keepdim=True),
+        lambda moment: torch.zeros(3),
+    ],
+)
+@pytest.mark.parametrize("fused", [False, True])
+def test_no_shape_of_a_moment_but_its_parameters_own_passes(spoilt: Any, fused: bool) -> None:
+    """F1: one number, or an axis of one, in place of a moment crashed the fused optimizer."""
+    parameter = torch.nn.Parameter(torch.ones(4, 5))
+    optimizer = torch.optim.AdamW([parameter], fused=fused)
+    parameter.grad = torch.ones(4, 5)
+    optimizer.step()
+    check_shapes(optimizer, {id(parameter): "table"})
+    optimizer.state[parameter]["exp_avg"] = spoilt(optimizer.state[parameter]["exp_avg"])
+    with pytest.raises(ValueError, match="exp_avg of table has shape"):
+        check_shapes(optimizer, {id(parameter): "table"})
+
+
+def test_one_number_expanded_to_many_is_laid_out_anew() -> None:
+    parameter = torch.nn.Parameter(torch.ones(4, 5))
+    optimizer = torch.optim.AdamW([parameter], fused=True)
+    parameter.grad = torch.ones(4, 5)
+    optimizer.step()
+    state = optimizer.state[parameter]
+    state["exp_avg_sq"] = torch.ones(1, 1).expand(4, 5)
+    check_shapes(optimizer, {})
+    assert state["exp_avg_sq"].stride() == parameter.stride()
+    optimizer.step()
+    assert parameter.isfinite().all()
