@@ -5,7 +5,13 @@ from typing import Any
 import lightning as L
 from torch import distributed
 
-from lightning_posenc.callbacks.generators import State, random_state, set_random_state
+from lightning_posenc.callbacks.generators import (
+    Generators,
+    State,
+    generators_of,
+    random_state,
+    set_random_state,
+)
 
 
 class RandomState(L.Callback):
@@ -25,6 +31,7 @@ class RandomState(L.Callback):
 
     def __init__(self) -> None:
         self._module: L.LightningModule | None = None
+        self._generators: Generators | None = None  # looked for once, and not in every step
         self._state: State | None = None  # of this rank
         self._loaded: list[State] | None = None  # of all ranks, from a checkpoint
 
@@ -44,6 +51,12 @@ class RandomState(L.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._loaded = state_dict.get("ranks")
 
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._generators = generators_of(pl_module)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._generators = None
+
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
@@ -57,7 +70,7 @@ class RandomState(L.Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        self._state = random_state(pl_module)
+        self._state = random_state(pl_module, self._generators)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._go_on(trainer, pl_module)
@@ -74,4 +87,4 @@ class RandomState(L.Callback):
             self._state = self._loaded[rank if rank < len(self._loaded) else 0]
             self._loaded = None
         if self._state is not None:
-            set_random_state(module, self._state)
+            set_random_state(module, self._state, self._generators)
