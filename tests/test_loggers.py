@@ -257,8 +257,8 @@ def test_a_resumed_run_goes_on_under_its_id(run: Path, tmp_path: Path) -> None:
     """And one that is only tested, from the same checkpoint, writes into a directory of its own."""
     checkpoint = f"--ckpt_path={run / 'checkpoints' / 'last.ckpt'}"
     # A checkpoint brings no loggers: they would write with the account of whoever reads it.
-    told = "--trainer.logger=WandbLogger"
-    assert main(["predict", checkpoint, told, f"--run_dir={tmp_path / 'predicted'}"]) == 0
+    wanted = "--trainer.logger=WandbLogger"
+    assert main(["predict", checkpoint, wanted, f"--run_dir={tmp_path / 'predicted'}"]) == 0
     (told,) = every("run", records := read(tmp_path / "predicted"))
     assert told["job_type"] == "predict"
     (directory,) = (tmp_path / "predicted" / "wandb").glob("offline-run-*")
@@ -272,7 +272,7 @@ def test_a_resumed_run_goes_on_under_its_id(run: Path, tmp_path: Path) -> None:
     again = shutil.copytree(run, tmp_path / "again", symlinks=True)
     (before,) = (again / "wandb").glob("offline-run-*")
     last = again / "checkpoints" / "last.ckpt"
-    assert main(["fit", f"--ckpt_path={last}", told, "--trainer.max_epochs=3"]) == 0
+    assert main(["fit", f"--ckpt_path={last}", wanted, "--trainer.max_epochs=3"]) == 0
     (after,) = set((again / "wandb").glob("offline-run-*")) - {before}
     assert after.name.rpartition("-")[2] == before.name.rpartition("-")[2]
 

@@ -50,11 +50,9 @@ class Resumption(L.Callback):
         self._now: Record | None = None
         self._fresh: list[list[dict[str, Any]]] = []
         self._saved: _Saved | None = None
-        self._accumulated = 1
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Remember how everything is configured, before anything is restored."""
-        self._accumulated = trainer.accumulate_grad_batches
         names = {id(parameter): name for name, parameter in pl_module.named_parameters()}
         self._now = {
             "optimizers": [_described(optimizer, names) for optimizer in trainer.optimizers],
@@ -82,7 +80,7 @@ class Resumption(L.Callback):
     ) -> None:
         if self._now is not None:
             checkpoint[_KEY] = json.dumps(self._now)
-            checkpoint[_ACCUMULATED] = self._accumulated
+            checkpoint[_ACCUMULATED] = trainer.accumulate_grad_batches
 
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
@@ -96,10 +94,11 @@ class Resumption(L.Callback):
             },
             checkpoint.get("lr_schedulers", []),
         )
-        then = checkpoint.get(_ACCUMULATED, self._accumulated)
-        if checkpoint.get("lr_schedulers") and then != self._accumulated:
+        now = trainer.accumulate_grad_batches
+        then = checkpoint.get(_ACCUMULATED, now)
+        if checkpoint.get("lr_schedulers") and then != now:
             raise ValueError(
-                f"cannot resume with trainer.accumulate_grad_batches={self._accumulated}: the "
+                f"cannot resume with trainer.accumulate_grad_batches={now}: the "
                 f"checkpoint was trained with {then}, and a schedule counts the steps of the whole "
                 f"run: resume with {then} or start a new run"
             )
