@@ -195,9 +195,8 @@ class FiniteData(StreamData, ABC):
             )
         if then.get("train_length") != self.train_length:
             return  # other items, of which nothing can be compared
-        known = self._adopted["stream"]
-        now = {name: self.stream()[name] for name in ("items", "content") if name in known}
-        if any(known[name] != value for name, value in now.items()):
+        known, now = self._adopted["stream"], self.stream()
+        if any(known[name] != now[name] for name in ("items", "content") if name in known):
             say(
                 f"beware: data.path={self.path} has changed since training: what is evaluated may "
                 "have been trained on"
