@@ -15,6 +15,7 @@ from lightning.fabric.utilities.cloud_io import _is_local_file_protocol
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from lightning_posenc import run_directory
 from lightning_posenc.checkpoint_parts import lacks
 from lightning_posenc.checkpoint_shards import check_shards
 from lightning_posenc.run_directory import CHECKPOINTS, METRICS, SUMMARY
@@ -117,7 +118,7 @@ def newest(run_dir: Path, broken: Sequence[Path] = ()) -> Path | None:
     Raises:
         ValueError: If every one is broken.
     """
-    found = [path for path in (run_dir / CHECKPOINTS).rglob("*.ckpt") if is_checkpoint(path)]
+    found = [path for path in run_directory.checkpoints(run_dir) if is_checkpoint(path)]
     found.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
     passed = list(broken)
     for path in found:

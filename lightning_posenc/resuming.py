@@ -10,7 +10,7 @@ from typing import Any
 
 from lightning_posenc import checkpoint_io, run_directory, untrusted
 from lightning_posenc.checkpoint_config import _KEY
-from lightning_posenc.run_directory import CHECKPOINTS, CONFIG
+from lightning_posenc.run_directory import CONFIG
 
 _EXPERIMENT = ("model", "data", "seed_everything")
 _FREE = {"num_workers", "eval_batch_size", "compile"}  # on which no result depends
@@ -102,7 +102,7 @@ def _leaves(config: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, 
 
 def _newest_step(directory: Path) -> int:
     """The most steps that a whole checkpoint of a run has made."""
-    found = (directory / CHECKPOINTS).rglob("*.ckpt")
+    found = run_directory.checkpoints(directory)
     return max((_step(path) for path in found if checkpoint_io.is_checkpoint(path)), default=0)
 
 

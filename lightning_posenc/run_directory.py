@@ -73,6 +73,11 @@ def choose(given: Path | None, name: str, resumes: bool) -> Path:
     return directory
 
 
+def checkpoints(directory: Path) -> list[Path]:
+    """All that lies among a run's checkpoints and is called one."""
+    return list((directory / CHECKPOINTS).rglob("*.ckpt"))
+
+
 def forget() -> None:
     """Remove what a run wrote that ended by a mistake before its first step, if it began here, so
     that the mended command finds its directory free. A sweep's trial keeps its record.
@@ -80,7 +85,7 @@ def forget() -> None:
     if _lock is None or not _began or _told:
         return
     directory = _lock.path.parent
-    if any((directory / CHECKPOINTS).rglob("*.ckpt")):
+    if checkpoints(directory):
         return
     for name in (CONFIG, SUMMARY, METRICS):
         (directory / name).unlink(missing_ok=True)
@@ -110,7 +115,7 @@ def how_to_go_on(directory: Path) -> str:
     """What to add to a command that wants to go on with the run of a directory."""
     if (directory / CHECKPOINTS / LAST).exists():
         return f"--ckpt_path {directory / CHECKPOINTS / LAST}"
-    if any((directory / CHECKPOINTS).rglob("*.ckpt")):
+    if checkpoints(directory):
         return f"--ckpt_path {directory}"
     return f"--run_dir {directory} --ckpt_path last"
 
@@ -125,7 +130,7 @@ def _check(directory: Path, resumes: bool) -> None:
     if directory.exists() and not directory.is_dir():
         raise ValueError(f"run_dir={directory} is a file: name a directory")
     if (directory / CONFIG).exists() and not resumes:
-        begun = "go on with it by" if any((directory / CHECKPOINTS).rglob("*.ckpt")) else "begin it"
+        begun = "go on with it by" if checkpoints(directory) else "begin it"
         begun += "" if begun.endswith("by") else " again, for it has no checkpoint, by"
         raise ValueError(
             f"run_dir={directory} already holds a run: name another directory, or {begun} "

@@ -36,6 +36,7 @@ from lightning_posenc import (  # noqa: F401
     tasks,
     untrusted,
 )
+from lightning_posenc.callbacks.branched_run import BranchedRun
 from lightning_posenc.callbacks.moved_run import MovedRun
 from lightning_posenc.callbacks.preemption import Preemption, Stopped
 from lightning_posenc.callbacks.run_checkpoint import RunCheckpoint, takes_place_of
@@ -154,10 +155,11 @@ class TrainingCLI(LightningCLI):
                 raise ValueError("ckpt_path=last needs --run_dir: which run is to go on?")
             ckpt_path = config.ckpt_path = newest(config.run_dir)
         self._plain = self._plain_config()
+        self._why_anew = ""
         if fits and ckpt_path and not config.run_dir:
-            config.run_dir, note = resuming.directory_to_go_on(Path(ckpt_path), self._plain)
-            if note:
-                rank_zero_only(print)(note, file=sys.stderr)
+            config.run_dir, self._why_anew = resuming.directory_to_go_on(
+                Path(ckpt_path), self._plain
+            )
         files = [str(path) for path in config.get("config") or ()]
         self.name = config.name or (Path(files[0]).stem if files else str(self.subcommand))
         if fits and ckpt_path:
@@ -231,6 +233,8 @@ class TrainingCLI(LightningCLI):
             remove_unfinished(self.run_dir)
             stops = StaysStopped(conditions(self._plain["trainer"]))
             given = [*given, UnfinishedStep(), SameCheckpoint(ckpt_path), stops]
+            if ckpt_path and not run_directory.checkpoints(self.run_dir):
+                given.append(BranchedRun(ckpt_path, self._why_anew))
         if fits and saves:
             given.append(Preemption(self.run_dir / run_directory.CHECKPOINTS / run_directory.LAST))
         plugins = _as_list(config["plugins"])

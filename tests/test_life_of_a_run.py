@@ -130,8 +130,31 @@ def test_from_an_earlier_checkpoint_a_new_run_begins(
     torch.save(early, run / "checkpoints" / "early.ckpt")
     early_one = f"--ckpt_path={run / 'checkpoints' / 'early.ckpt'}"
     no_such_head = ["--trainer.callbacks+=AttentionMaps", "--trainer.callbacks.heads=[9]"]
-    assert fit(*OWN, early_one, *no_such_head, epochs=2) == 2
+    assert fit(*OWN, early_one, *no_such_head, epochs=3) == 2
+    assert "note" not in capsys.readouterr().err  # of the mistake alone
+    assert fit(*OWN, early_one, "--test_after_fit=false", epochs=3) == 0
     assert "the run has got to step 8" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_new_run_needs_something_to_train(
+    stopped: bool, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """F-A: it kept no checkpoint, and began from the start when it was started again."""
+    limit, source = "trainer.max_epochs=2: raise it", trained
+    if stopped:
+        limit, source = "its run was stopped by a callback or trainer.max_time", tmp_path / "early"
+        early = ["EarlyStopping", "monitor=val/loss", "min_delta=9", "patience=0"]
+        stop_early = [f"--trainer.callbacks+={early[0]}"]
+        stop_early += [f"--trainer.callbacks.{option}" for option in early[1:]]
+        assert fit(*stop_early, "--test_after_fit=false", f"--run_dir={source}", epochs=3) == 0
+        capsys.readouterr()
+    options = stop_early if stopped else OWN
+    assert fit(*options, f"--ckpt_path={source}", "--run_dir=new", epochs=3 if stopped else 2) == 2
+    said = capsys.readouterr().err
+    assert f"nothing is left to train: the checkpoint is of step {summary(source)['steps']}" in said
+    assert limit in said
+    assert not Path("new").exists()
 
 
 def test_an_attempt_that_fails_leaves_a_finished_run_finished(

@@ -43,11 +43,13 @@ class RunSummary(L.Callback):
 
     Args:
         command: Arguments that the program was started with; a run that is resumed in its own
-            directory keeps those that it began with. None if there were none.
+            directory keeps those that it began with, and lists the others that it trained on with
+            under "resumed", in their order. None if there were none.
     """
 
     def __init__(self, command: Sequence[str] | None = None) -> None:
         self.command = None if command is None else [*is_a(self, "command", command, list | tuple)]
+        self._resumed: list[list[str]] = []
         self._start = time.monotonic()
         self._metrics: dict[str, float] = {}
         self._counts: dict[str, int] = {}
@@ -62,9 +64,7 @@ class RunSummary(L.Callback):
         self._fits = stage == "fit"
         if self._fits:
             self._earlier = _earlier(trainer)
-            command = self._earlier.get("command")
-            if isinstance(command, list) and all(isinstance(word, str) for word in command):
-                self.command = command
+            self._take_commands()
             self._cost = {key: self._earlier[key] for key in _COST if key in self._earlier}
         # Before a strategy shards them.
         self._counts = {"parameters": _count(pl_module)}
@@ -72,6 +72,16 @@ class RunSummary(L.Callback):
             self._counts["positional_parameters"] = _count(encoding)
         if not self._earlier:
             self._write(trainer, "running")
+
+    def _take_commands(self) -> None:
+        began = self._earlier.get("command")
+        if not _are_words(began):
+            return
+        resumed = self._earlier.get("resumed")
+        self._resumed = list(resumed) if isinstance(resumed, list) else []
+        if self.command is not None and self.command != [began, *self._resumed][-1]:
+            self._resumed.append(self.command)
+        self.command = began
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._steps_before = trainer.global_step
@@ -162,6 +172,7 @@ class RunSummary(L.Callback):
             "status": status,
             **more,
             "command": self.command,
+            **({"resumed": self._resumed} if self._resumed else {}),
             "metrics": self._metrics,
             "seconds": round(time.monotonic() - self._start, 3),
             "steps": trainer.global_step,
@@ -184,6 +195,10 @@ def _earlier(trainer: L.Trainer) -> dict[str, Any]:
         return {}
     # A new run writes its config only after this: one that is there is of a run that is resumed.
     return found if isinstance(found, dict) and (directory / CONFIG).exists() else {}
+
+
+def _are_words(found: Any) -> bool:
+    return isinstance(found, list) and all(isinstance(word, str) for word in found)
 
 
 def _count(module: torch.nn.Module) -> int:

@@ -14,6 +14,7 @@ from typing import Any, Literal, cast
 import lightning as L
 import torch
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer, SparseAdam
 from torchmetrics import Metric
@@ -42,6 +43,7 @@ from lightning_posenc.modules.scheduling import (
     make_schedule,
     stepped,
 )
+from lightning_posenc.modules.total_steps import Reached, reached, total_steps
 from lightning_posenc.modules.weighted_mean import WeightedMean
 from lightning_posenc.positional import NoPE
 from lightning_posenc.positional.base import Factory, PositionalEncoding
@@ -137,6 +139,8 @@ class EncoderModule(L.LightningModule):
         is_a(self, "compile", compile, bool | dict)
         self.compile_options = checked_options(compile)
         self._is_compiled = False
+        self._reached: Reached | None = None  # where a resumed run goes on
+        self._total_steps: float = 0
         self.lr: float | None = None  # that LearningRateFinder has found, for all groups
         self.metrics = nn.ModuleDict()  # "val" and "test/len_<T>" -> WideMetrics
 
@@ -250,6 +254,13 @@ class EncoderModule(L.LightningModule):
             self.encoder.compile(**self.compile_options)
             self._is_compiled = True
 
+    def setup(self, stage: str) -> None:
+        self._reached = None
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if self._trainer is not None and self._trainer.state.fn == TrainerFn.FITTING:
+            self._reached = reached(checkpoint)
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Number the optimizer's parameters so that any strategy can go on from the checkpoint."""
         if isinstance(self.trainer.strategy, SingleDeviceStrategy | DDPStrategy):
@@ -274,6 +285,13 @@ class EncoderModule(L.LightningModule):
 
         It knows of no groups and no schedule, which must begin anew from that rate.
         """
+        # Sharded strategies load a checkpoint after they have asked for the schedule.
+        if (total := total_steps(self.trainer, self._reached)) != self._total_steps:
+            raise ValueError(
+                f"cannot resume a sharded run with epochs of another length: it makes {total} "
+                f"steps in all, not {self._total_steps}: leave the data's and the trainer's "
+                "numbers of batches as they were"
+            )
         if self.lr is None:
             return
         optimizer = self.trainer.optimizers[0]
@@ -288,8 +306,8 @@ class EncoderModule(L.LightningModule):
         for group in optimizer.param_groups:
             if group.get("name") == "positional":
                 group["lr"] = group["lr"] * self.positional_lr_multiplier
-        total = self.trainer.estimated_stepping_batches
-        schedule = make_schedule(self.schedule, optimizer, total)
+        self._total_steps = total_steps(self.trainer, self._reached)
+        schedule = make_schedule(self.schedule, optimizer, self._total_steps)
         check_multiplier(optimizer, "positional", self.positional_lr_multiplier)
         return held_back(
             schedule, "positional", self.positional_warmup_steps, self.positional_frozen_steps

@@ -16,12 +16,14 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from lightning_posenc.modules.total_steps import Reached, reached
 from lightning_posenc.positional.resampling import ResizedTable
 
 log = logging.getLogger("lightning_posenc")
 
 _KEY = "lightning_posenc_optimizers"
 _ACCUMULATED = "lightning_posenc_accumulated"
+_EPOCH = "lightning_posenc_epoch"  # its batches
 
 Record = dict[str, Any]
 
@@ -32,6 +34,22 @@ class _Saved(NamedTuple):
     record: Record | None
     shapes: dict[str, tuple[int, ...]]
     schedules: list[dict[str, Any]]
+    epoch: float | None  # batches of one
+    reached: Reached | None
+
+    def check_epoch(self, batches: float) -> None:
+        """Refuse epochs of another length, if the run goes on within one.
+
+        Raises:
+            ValueError: If Lightning would end it too early, or begin it anew.
+        """
+        within = self.reached.batches if self.reached else 0
+        if within and self.epoch not in (None, batches):
+            raise ValueError(
+                f"cannot resume after {within} batches of an epoch of {self.epoch} with epochs of "
+                f"{batches}: resume with {self.epoch} (data.steps_per_epoch, "
+                "trainer.limit_train_batches), or from the checkpoint of an epoch's end"
+            )
 
 
 class Resumption(L.Callback):
@@ -81,6 +99,7 @@ class Resumption(L.Callback):
         if self._now is not None:
             checkpoint[_KEY] = json.dumps(self._now)
             checkpoint[_ACCUMULATED] = trainer.accumulate_grad_batches
+            checkpoint[_EPOCH] = trainer.num_training_batches
 
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
@@ -93,6 +112,8 @@ class Resumption(L.Callback):
                 if isinstance(value, Tensor)
             },
             checkpoint.get("lr_schedulers", []),
+            checkpoint.get(_EPOCH),
+            reached(checkpoint),
         )
         now = trainer.accumulate_grad_batches
         then = checkpoint.get(_ACCUMULATED, now)
@@ -110,6 +131,7 @@ class Resumption(L.Callback):
         saved, self._saved = self._saved, None
         if saved is None:
             return
+        saved.check_epoch(trainer.num_training_batches)
         schedules = [config.scheduler for config in trainer.lr_scheduler_configs]
         if saved.record == self._now:
             for schedule, state in zip(schedules, saved.schedules, strict=False):

@@ -127,6 +127,7 @@ def test_a_run_says_what_it_cost_and_what_made_it(tmp_path: Path) -> None:
     resumed = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert resumed["steps"] == 18
     assert resumed["command"] == given
+    assert resumed["resumed"] == [more]
 
     assert main(["test", "--ckpt_path", checkpoint, f"--run_dir={tmp_path / 'test'}"]) == 0
     tested = json.loads((tmp_path / "test" / "summary.json").read_text())

@@ -92,6 +92,13 @@ def command(run: Run) -> str:
         return "unknown: the run did not keep it"
     if isinstance(given, str):
         return given
+    resumed = run.summary.get("resumed")
+    resumed = resumed if isinstance(resumed, list) else []
+    later = [_line(each) for each in resumed if isinstance(each, list)]
+    return "  # then on from its checkpoint: ".join([_line(given), *later])
+
+
+def _line(given: list[Any]) -> str:
     words = []
     skip = False
     for word in map(str, given):

@@ -1,0 +1,56 @@
+"""How many steps a run makes in all: those that its checkpoint has made, and those to come."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import lightning as L
+
+
+class Reached(NamedTuple):
+    """How far a run had got when its checkpoint was written.
+
+    Args:
+        steps: Steps of the optimizer.
+        epochs: Epochs that were over.
+        batches: Batches that were trained of an epoch that was not.
+    """
+
+    steps: int
+    epochs: int
+    batches: int
+
+
+def reached(checkpoint: Mapping[str, Any]) -> Reached | None:
+    """How far the run of a checkpoint had got; None if it does not say."""
+    try:
+        loop = checkpoint["loops"]["fit_loop"]
+        epoch = loop["epoch_progress"]["current"]
+        batches = loop["epoch_loop.batch_progress"]["current"]["processed"]
+        is_begun = epoch["ready"] > epoch["processed"]
+        return Reached(checkpoint["global_step"], epoch["processed"], batches if is_begun else 0)
+    except (KeyError, TypeError):
+        return None
+
+
+def total_steps(trainer: L.Trainer, before: Reached | None) -> int | float:
+    """The steps of the whole run; infinite if it has no end.
+
+    Lightning's estimate takes all epochs to be as long as they are now. Those of a resumed run's
+    past may have been others.
+
+    Args:
+        trainer: That fits, with its data.
+        before: Where the run goes on; None at its beginning.
+    """
+    estimate = trainer.estimated_stepping_batches
+    per_epoch = trainer.num_training_batches
+    if before is None or trainer.max_epochs in (None, -1) or math.isinf(per_epoch):
+        return estimate
+    every: int = trainer.accumulate_grad_batches
+    rest = math.ceil(per_epoch / every)
+    to_come = rest * max(trainer.max_epochs - before.epochs, 0)
+    if to_come:  # of the first of these epochs, a part is done
+        to_come -= min(before.batches // every, rest)
+    total = before.steps + to_come
+    return total if trainer.max_steps == -1 else min(total, trainer.max_steps)
