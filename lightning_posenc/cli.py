@@ -73,6 +73,8 @@ def _run(args: list[str]) -> int:
     if args[0] not in COMMANDS:
         hint = did_you_mean(args[0], COMMANDS, f"choose one of {', '.join(COMMANDS)}")
         return fail(f"unknown command {args[0]!r}: {hint}")
+    if sys.flags.optimize > 1 and any(map(_asks_for_help, args)):
+        print("python -OO leaves out what options are for: run without -OO", file=sys.stderr)
     studies = args[0] in STUDIES
     if not studies:
         from lightning_posenc.startup import import_torchmetrics
@@ -85,3 +87,7 @@ def _run(args: list[str]) -> int:
         getattr(command, "USER_ERRORS", (ValueError, FileNotFoundError)),
         getattr(command, "one_line", str),
     )
+
+
+def _asks_for_help(argument: str) -> bool:
+    return argument == "-h" or argument.partition("=")[0].endswith(("--help", ".help"))

@@ -16,7 +16,7 @@ class Parser(argparse.ArgumentParser):
     """
 
     def __init__(self, study: str, **options: Any) -> None:
-        super().__init__(prog=f"lightning_posenc {study}", allow_abbrev=False, **options)
+        super().__init__(prog=f"python -m lightning_posenc {study}", allow_abbrev=False, **options)
         self.study = study
 
     def error(self, message: str) -> NoReturn:

@@ -18,6 +18,7 @@ from lightning_posenc.model.kernels import Kernel, Operands
 from lightning_posenc.positional import PositionalEncoding
 from lightning_posenc.positional.scaling import Scaling
 from lightning_posenc.positions import Positions
+from lightning_posenc.studies.docstrings import docstring, summary
 
 HOOKS = ("embed", "transform", "bias", "rescore")
 FAR = 10**6  # a position that no table reaches
@@ -42,6 +43,7 @@ class Entry(NamedTuple):
 
     Args:
         name: Of the class.
+        sentence: What it does: the first line of its docstring.
         paper: The first that its docstring names.
         hooks: Those that it overrides.
         parameters: Number of its parameters for the given dims.
@@ -53,6 +55,7 @@ class Entry(NamedTuple):
     """
 
     name: str
+    sentence: str
     paper: Paper
     hooks: tuple[str, ...]
     parameters: int
@@ -81,6 +84,7 @@ def describe(kind: type[PositionalEncoding], dims: Dims, cost: float | None = No
         encoding = kind(replace(dims, causal=True))
     return Entry(
         name=kind.__name__,
+        sentence=summary(kind),
         paper=paper(kind),
         hooks=tuple(hook for hook in HOOKS if _overrides(kind, hook)),
         parameters=sum(parameter.numel() for parameter in encoding.parameters()),
@@ -113,8 +117,7 @@ def paper(kind: type) -> Paper:
     Raises:
         ValueError: If it names none in the form `Source: Authors YEAR, …, arXiv:NNNN.NNNNN`.
     """
-    text = inspect.cleandoc(kind.__doc__ or "")
-    found = _SOURCE.search(text)
+    found = _SOURCE.search(docstring(kind))
     named = _TITLE.match(" ".join(found["work"].split())) if found else None
     if found is None or named is None:
         raise ValueError(f"{kind.__name__}: the docstring names no source with year and arXiv id")
@@ -155,8 +158,7 @@ def _grid(n: int, axes: int) -> Tensor:
 def _documented(module: Any, base: type) -> Iterator[tuple[str, str, Paper | None]]:
     for name, kind in sorted(vars(module).items()):
         if _is_concrete(kind, base):
-            text = inspect.cleandoc(kind.__doc__ or "")
-            yield name, text.splitlines()[0], paper(kind) if "Source:" in text else None
+            yield name, summary(kind), paper(kind) if "Source:" in docstring(kind) else None
 
 
 def _is_concrete(kind: Any, base: type) -> bool:

@@ -2,19 +2,22 @@
 
 from collections.abc import Sequence
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from lightning_posenc.dims import Dims
 from lightning_posenc.studies import catalogue
 from lightning_posenc.studies.arguments import Parser
 from lightning_posenc.studies.catalogue import Entry
+from lightning_posenc.studies.listing import Row, show
 
 COLUMNS = (
     "class", "paper", "hook", "parameters", "any length", "order, bidirectional", "kernel",
     "step time, NoPE = 1",
 )  # fmt: skip
+LEGEND = (
+    "tokens: the most that it serves; order: whether a bidirectional model tells a sequence from "
+    "its reverse; step: time of a training step, NoPE = 1; kernel: the fastest of a causal model."
+)
 
 
 def run(args: Sequence[str]) -> None:
@@ -23,7 +26,9 @@ def run(args: Sequence[str]) -> None:
     Raises:
         ValueError: On an unknown option or impossible sizes.
     """
-    parser = Parser("encodings", description=__doc__)
+    parser = Parser(
+        "encodings", description="List the encodings, samplers of positions and scalings."
+    )
     parser.add_argument("--d_model", type=int, default=256, help="width (256)")
     parser.add_argument("--n_heads", type=int, default=4, help="heads (4)")
     parser.add_argument("--n_layers", type=int, default=6, help="layers (6)")
@@ -34,22 +39,30 @@ def run(args: Sequence[str]) -> None:
         print(markdown(dims))
         return
     console = Console()
-    rows = [[entry.paper.name if i == 1 else cell for i, cell in enumerate(cells(entry))]
-            for entry in catalogue.encodings(dims)]  # fmt: skip
-    title = f"encodings, for d_model={dims.d_model}, n_heads={dims.n_heads}, n_layers="
-    console.print(_table(f"{title}{dims.n_layers}", COLUMNS, rows))
+    show(
+        console,
+        f"encodings, for d_model={dims.d_model}, n_heads={dims.n_heads}, n_layers={dims.n_layers}",
+        ("class", "paper", "parameters", "tokens", "order", "step"),
+        [_row(entry) for entry in catalogue.encodings(dims)],
+    )
     for what, found in (
-        ("positions (--model.positions=…)", catalogue.samplers()),
-        ("scalings of RoPE (--model.positional.scaling=…)", catalogue.scalings()),
+        ("positions (--model.positions=...)", catalogue.samplers()),
+        ("scalings of RoPE (--model.positional.scaling=...)", catalogue.scalings()),
     ):
-        console.print(
-            _table(
-                what,
-                ("class", "what", "paper"),
-                [[name, line, source.name if source else ""] for name, line, source in found],
-            )
-        )
-    console.print(measured(), style="dim")
+        rows = [Row((name, source.name if source else ""), line) for name, line, source in found]
+        show(console, what, ("class", "paper"), rows)
+    print()
+    for note in (LEGEND, measured()):
+        console.print(note, style="dim", highlight=False)
+
+
+def _row(entry: Entry) -> Row:
+    _, _, hooks, parameters, _, order, kernel, cost = cells(entry)
+    return Row(
+        (entry.name, entry.paper.name, parameters, entry.length, order, cost),
+        entry.sentence,
+        f"hooks: {hooks}; kernel: {kernel}",
+    )
 
 
 def cells(entry: Entry) -> list[str]:
@@ -90,12 +103,3 @@ def _code(row: list[str]) -> list[str]:
 
 def _markdown(header: Sequence[str], rows: list[list[str]]) -> list[str]:
     return [f"| {' | '.join(row)} |" for row in [list(header), ["---"] * len(header), *rows]]
-
-
-def _table(title: str, header: Sequence[str], rows: list[list[str]]) -> Table:
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    for place, name in enumerate(header):  # a name that is cut is no name to type
-        table.add_column(name, overflow="fold", no_wrap=place == 0)
-    for row in rows:
-        table.add_row(*row)
-    return table

@@ -2,17 +2,18 @@
 
 import inspect
 from collections.abc import Sequence
+from contextlib import suppress
 
 import torch
 from jsonargparse import ArgumentError, ArgumentParser
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from lightning_posenc import tasks
 from lightning_posenc.checks import whole
 from lightning_posenc.messages import explain
 from lightning_posenc.mistakes import did_you_mean
+from lightning_posenc.studies.docstrings import summary
+from lightning_posenc.studies.listing import Row, show
 from lightning_posenc.tasks import Task, generate
 
 MOST = 2**20  # tokens to print
@@ -35,7 +36,7 @@ def run(args: Sequence[str]) -> None:
         hint = did_you_mean(name, classes, "the command without a name lists them")
         raise ValueError(f"tasks: no task {name!r}: {hint}")
     parser = ArgumentParser(
-        prog=f"lightning_posenc tasks {name}", exit_on_error=False, allow_abbrev=False
+        prog=f"python -m lightning_posenc tasks {name}", exit_on_error=False, allow_abbrev=False
     )
     parser.add_argument("--n", type=int, default=3, help="samples to print")
     parser.add_argument("--length", type=int | None, default=None, help="size of the problem")
@@ -57,7 +58,7 @@ def run(args: Sequence[str]) -> None:
             f"--n and --length are to make at most {MOST} tokens"
         )
     lines = samples(task, given.n, length, given.seed, given.split)
-    print("\n\n".join([f"{name}, length {length}: {_summary(type(task))}", *lines]))
+    print("\n\n".join([f"{name}, length {length}: {summary(type(task))}", *lines]))
 
 
 def available() -> dict[str, type[Task]]:
@@ -103,24 +104,17 @@ def _nested(option: str) -> str:
     return option
 
 
-def _summary(kind: type[Task]) -> str:
-    return inspect.cleandoc(kind.__doc__ or "").splitlines()[0]
-
-
 def _list(classes: dict[str, type[Task]]) -> None:
-    table = Table(title="tasks (--data.task=…)", title_justify="left", box=box.SIMPLE_HEAD)
-    for column in ("class", "answers", "shortest", "no order, at best", "what is asked"):
-        table.add_column(column, overflow="fold", no_wrap=column == "class")
+    columns = ("class", "answers", "shortest", "no order, at best")
+    rows = []
     for name, kind in classes.items():
-        try:
+        facts = [name, "", "", ""]
+        with suppress(TypeError, FileNotFoundError):  # of other tasks, or of the user's files
             task = kind()
             length = example_length(task)
+            answers = f"one of {task.n_classes}" + (" a token" if task.kind == "token" else "")
             bound = f"{task.bag_of_tokens_bound(length):.3f} at {length}"
-        except (TypeError, FileNotFoundError):  # of other tasks, or of the user's files
-            table.add_row(name, "", "", "", _summary(kind))
-            continue
-        answers = f"one of {task.n_classes}" + (" a token" if task.kind == "token" else "")
-        table.add_row(name, answers, str(task.min_length), bound, _summary(kind))
-    console = Console()
-    console.print(table)
-    console.print("python -m lightning_posenc tasks Reverse --n 3 --length 8   prints samples")
+            facts = [name, answers, str(task.min_length), bound]
+        rows.append(Row(facts, summary(kind)))
+    show(Console(), "tasks (--data.task=...)", columns, rows)
+    print("\npython -m lightning_posenc tasks Reverse --n 3 --length 8   prints samples")

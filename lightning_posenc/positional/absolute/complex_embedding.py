@@ -11,7 +11,9 @@ from lightning_posenc.positional.absolute.learnable_frequencies import log_frequ
 
 
 class ComplexEmbedding(Absolute):
-    """z_i · exp(i(ω_i p + θ_i)) for z_i = x_2i + i·x_{2i+1} of the residual stream; ω, θ learned.
+    """Turns pairs of the residual stream's channels by angles that grow with position.
+
+    z_i · exp(i(ω_i p + θ_i)) for z_i = x_2i + i·x_{2i+1} of the residual stream; ω, θ learned.
 
     Source: Wang et al. 2020, "Encoding Word Order in Complex Embeddings", arXiv:1912.12333.
 

@@ -13,7 +13,9 @@ from lightning_posenc.positional.absolute.sinusoidal import Sinusoidal
 
 
 class Concatenated(Absolute):
-    """W [x_p ‖ PE(p)] + b, for the vectors PE of any absolute encoding; W, b learned.
+    """Joins a position's vector to the token's channels, and maps both back to d_model.
+
+    W [x_p ‖ PE(p)] + b, for the vectors PE of any absolute encoding; W, b learned.
 
     Adding is the case W = [I ‖ I]: here the model chooses into which channels position goes, and
     which of the tokens' it overwrites.

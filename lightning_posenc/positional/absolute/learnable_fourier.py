@@ -15,7 +15,9 @@ GELU_POWER = 0.4252  # E[GELU(z)²] of a standard normal z
 
 
 class LearnableFourier(Absolute):
-    """x_p + GELU(r W1 + b1) W2 + b2, where r = [cos(W p) ‖ sin(W p)] / sqrt(F); all is learned.
+    """Adds what a small network makes of a position's learned sines and cosines.
+
+    x_p + GELU(r W1 + b1) W2 + b2, where r = [cos(W p) ‖ sin(W p)] / sqrt(F); all is learned.
 
     Source: Li et al. 2021, "Learnable Fourier Features for Multi-Dimensional Spatial Positional
     Encoding", arXiv:2106.02795, equations 2 and 6, algorithm 1.

@@ -13,7 +13,9 @@ from lightning_posenc.positional.scaling import checked_base
 
 
 class LearnableFrequencies(Absolute):
-    """PE(p, 2i) = sin(p · ω_i), PE(p, 2i + 1) = cos(p · ω_i), times `scale`; every ω_i is learned.
+    """Adds sines and cosines of the position, whose frequencies are learned.
+
+    PE(p, 2i) = sin(p · ω_i), PE(p, 2i + 1) = cos(p · ω_i), times `scale`; every ω_i is learned.
 
     They start as those of `Sinusoidal`, ω_i = base^(-2i/D).
 

@@ -15,7 +15,9 @@ from lightning_posenc.positions.recording import is_recorded
 
 
 class LearnedAbsolute(ResizedTable, Absolute):
-    """x_p + E[p], with a learned table E.
+    """Adds a learned vector for each position.
+
+    x_p + E[p], with a table E.
 
     Source: Gehring et al. 2017, "Convolutional Sequence to Sequence Learning", arXiv:1705.03122,
     section 3.1; Devlin et al. 2019, arXiv:1810.04805. Between whole positions the two neighbouring

@@ -15,7 +15,9 @@ from lightning_posenc.positions.recording import is_recorded
 
 
 class LearnedGrid(ResizedTable, Absolute):
-    """x_(r, c) + E[r, c], with a learned table E of `height` rows and `width` columns.
+    """Adds a learned vector for each place of a grid of rows and columns.
+
+    x_(r, c) + E[r, c], with a learned table E of `height` rows and `width` columns.
 
     Source: Dosovitskiy et al. 2021, "An Image is Worth 16x16 Words", arXiv:2010.11929, equation 1
     and appendix D.4. Between whole positions the four neighbouring vectors are interpolated

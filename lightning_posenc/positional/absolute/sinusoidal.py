@@ -12,7 +12,9 @@ from lightning_posenc.positional.scaling import checked_base, geometric
 
 
 class Sinusoidal(Absolute):
-    """PE(p, 2i) = sin(p · base^(-2i/D)), PE(p, 2i + 1) = cos(p · base^(-2i/D)), times `scale`.
+    """Adds sines and cosines of the position at fixed frequencies.
+
+    PE(p, 2i) = sin(p · base^(-2i/D)), PE(p, 2i + 1) = cos(p · base^(-2i/D)), times `scale`.
 
     Source: Vaswani et al. 2017, "Attention Is All You Need", arXiv:1706.03762, section 3.5, where
     token embeddings are scaled to unit size: here the sinusoids are scaled to the embeddings'.

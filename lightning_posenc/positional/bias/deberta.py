@@ -13,7 +13,9 @@ from lightning_posenc.positional.bias.lookup import look_up
 
 
 class DeBERTa(PositionalEncoding):
-    """logits_ij = (q_i · k_j + q_i · W_k P_δ(i,j) + k_j · (W_q P_δ(i,j) + b)) / sqrt(3K).
+    """Adds logits of content against offset and of offset against content.
+
+    logits_ij = (q_i · k_j + q_i · W_k P_δ(i,j) + k_j · (W_q P_δ(i,j) + b)) / sqrt(3K).
 
     δ(i, j) = i - j + max_distance, clipped to [0, 2·max_distance - 1], is a row of the table P of
     relative embeddings, which all layers share; W_q, W_k and b belong to a layer. Positions off

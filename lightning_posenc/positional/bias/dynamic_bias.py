@@ -11,7 +11,9 @@ from lightning_posenc.positional.bias.mlp import ScalarMLP
 
 
 class DynamicBias(RelativeBias):
-    """bias(delta) = MLP(delta), or MLP(sign(delta) · log(1 + |delta|)), one output for each head.
+    """A small network maps the offset to a bias for each head.
+
+    bias(delta) = MLP(delta), or MLP(sign(delta) · log(1 + |delta|)), one output for each head.
 
     Source: Wang et al. 2021, "CrossFormer: A Versatile Vision Transformer Hinging on Cross-scale
     Attention", arXiv:2108.00154; the logarithm: Liu et al. 2021, arXiv:2111.09883. In one

@@ -13,7 +13,9 @@ EPS = 1e-6  # of the paper's code
 
 
 class FIRE(PositionalEncoding):
-    """bias_ij = f(psi(i - j) / psi(max(L, i))), with psi(x) = sign(x) · log(1 + |c · x|).
+    """A small network maps the distance, relative to the query's position, to a bias.
+
+    bias_ij = f(psi(i - j) / psi(max(L, i))), with psi(x) = sign(x) · log(1 + |c · x|).
 
     i is the query's position. f is an MLP with one output for each head, and c and the threshold L
     are learned: beyond L, distances count relative to the distance of the first token, so that all

@@ -10,7 +10,9 @@ from lightning_posenc.positional.by_distance import gather
 
 
 class GraphDistanceBias(PositionalEncoding):
-    """bias_h(i, j) = b_h[edges on the shortest path from i to j], learned; tokens are nodes.
+    """A learned bias for each number of edges between two nodes; tokens are nodes.
+
+    bias_h(i, j) = b_h[edges on the shortest path from i to j], learned; tokens are nodes.
 
     A node's position is its row of distances to all nodes, whole numbers, -1 where there is no
     path: `positions.Graph` gives those of one graph, `positions.shortest_paths` those of a batch.

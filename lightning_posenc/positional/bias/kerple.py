@@ -14,7 +14,9 @@ LEAST = 0.01  # of a value at initialisation, as in the authors' code
 
 
 class KERPLELog(RelativeBias):
-    """bias_h(delta) = -r1_h · log(1 + r2_h · |delta|), with learned r1, r2 > 0.
+    """A penalty that grows with the logarithm of distance, with two learned numbers per head.
+
+    bias_h(delta) = -r1_h · log(1 + r2_h · |delta|), with learned r1, r2 > 0.
 
     Source: Chi et al. 2022, "KERPLE: Kernelized Relative Positional Embedding for Length
     Extrapolation", arXiv:2205.09921, the logarithmic kernel; r1 starts uniform in (0, 2), r2 in (0,
@@ -44,7 +46,9 @@ class KERPLELog(RelativeBias):
 
 
 class KERPLEPower(RelativeBias):
-    """bias_h(delta) = -r1_h · |delta|^r2_h, with learned r1 > 0 and 0 < r2 < 2.
+    """A penalty that grows with a power of distance, with two learned numbers per head.
+
+    bias_h(delta) = -r1_h · |delta|^r2_h, with learned r1 > 0 and 0 < r2 < 2.
 
     Source: Chi et al. 2022, "KERPLE: Kernelized Relative Positional Embedding for Length
     Extrapolation", arXiv:2205.09921, the power kernel; r1 starts uniform in (0, 1), r2 in (0, 2),

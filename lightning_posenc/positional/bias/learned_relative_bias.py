@@ -10,7 +10,9 @@ from lightning_posenc.positional.regularisers import roughness
 
 
 class LearnedRelativeBias(RelativeBias):
-    """bias_h(delta) = b_h[clip(delta, -max_distance, max_distance)], learned.
+    """A learned bias for each offset and head; far offsets share one.
+
+    bias_h(delta) = b_h[clip(delta, -max_distance, max_distance)], learned.
 
     Source: Shaw et al. 2018, arXiv:1803.02155, with a scalar in place of a vector, as in Raffel et
     al. 2020 but without buckets. Offsets off the lattice are rounded.

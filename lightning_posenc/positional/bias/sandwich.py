@@ -11,7 +11,9 @@ from lightning_posenc.positional.scaling import checked_base, geometric
 
 
 class Sandwich(RelativeBias):
-    """bias_h(delta) = sum_i (cos(delta · base^(-2i/d)) - 1) / c_h, with c_h = 8 (h + 1) / H.
+    """A penalty of distance, unlearned: the inner product of two positions' sinusoids.
+
+    bias_h(delta) = sum_i (cos(delta · base^(-2i/d)) - 1) / c_h, with c_h = 8 (h + 1) / H.
 
     The sum runs over i in 0..d/2-1: it is the inner product of two sinusoidal encodings of width
     d, and nothing is learned. The paper has no "- 1"; it adds the same to every key, which changes

@@ -10,7 +10,9 @@ from lightning_posenc.positional.bias.lookup import look_up
 
 
 class ShawRelative(PositionalEncoding):
-    """logits_ij = q_i · (k_j + a[clip(j - i)]) / sqrt(K), a learned vector per clipped offset.
+    """Adds a learned vector for each offset to the keys; far offsets share one.
+
+    logits_ij = q_i · (k_j + a[clip(j - i)]) / sqrt(K), a learned vector per clipped offset.
 
     The vectors are shared by the heads of a layer. Source: Shaw, Uszkoreit, Vaswani 2018,
     "Self-Attention with Relative Position Representations", arXiv:1803.02155, equations 2 and 5.

@@ -30,7 +30,9 @@ class Distances(NamedTuple):
 
 
 class TransformerXL(OfDistance):
-    """logits_ij = ((q_i + u) · k_j + (q_i + v) · R_{i-j}) / sqrt(K).
+    """Adds logits of the query against sinusoids of the distance, with learned offsets.
+
+    logits_ij = ((q_i + u) · k_j + (q_i + v) · R_{i-j}) / sqrt(K).
 
     R_d = W_R [sin(d·w), cos(d·w)] with the frequencies w of the sinusoidal encoding, a projection
     W_R per layer, and vectors u and v per head.

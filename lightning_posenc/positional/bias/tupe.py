@@ -13,7 +13,9 @@ from lightning_posenc.positional.resampling import Resize
 
 
 class TUPE(PositionalEncoding):
-    """logits_ij = q_i · k_j / sqrt(2K) + (p_i U_Q) · (p_j U_K) / sqrt(2K) + b[bucket(i - j)].
+    """Adds logits between positions, by projections of their own, and a bias by bucket.
+
+    logits_ij = q_i · k_j / sqrt(2K) + (p_i U_Q) · (p_j U_K) / sqrt(2K) + b[bucket(i - j)].
 
     p is a learned vector for each position, normalised; U_Q and U_K are projections of its own for
     each head. The positional terms are the same in all layers.

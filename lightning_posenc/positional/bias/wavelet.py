@@ -24,7 +24,9 @@ class Wavelets(NamedTuple):
 
 
 class WaveletBias(OfDistance):
-    """logits_ij = q_i · (k_j + p(i - j)) / sqrt(K), where each channel of p is a Ricker wavelet.
+    """Adds logits of the query against fixed wavelets of the distance.
+
+    logits_ij = q_i · (k_j + p(i - j)) / sqrt(K), where each channel of p is a Ricker wavelet.
 
     p(t) = (1 - u^2) · exp(-u^2 / 2) with u = (t - b) / a. The channels take all pairs of a scale
     a in {1, 2, 4, …, 2^(s-1)} and a shift b in {0, 1, …, K/s - 1}. Nothing is learned.

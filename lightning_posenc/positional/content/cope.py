@@ -13,10 +13,11 @@ from lightning_posenc.positions.recording import is_recorded
 
 
 class CoPE(PositionalEncoding):
-    """logits_ij + q_i · e[p_ij]: positions that count only the tokens that a gate lets count.
+    """Counts only the tokens that a learned gate lets count, and adds a vector for that count.
 
-    p_ij = sum over k = j..i of sigmoid(logits_ik), at most max_position; between whole positions
-    q_i · e is interpolated. The vectors e are shared by the heads of a layer, the gates are not.
+    logits_ij + q_i · e[p_ij], with p_ij = sum over k = j..i of sigmoid(logits_ik), at most
+    max_position; between whole positions q_i · e is interpolated. The vectors e are shared by the
+    heads of a layer, the gates are not.
 
     Source: Golovneva et al. 2024, "Contextual Position Encoding: Learning to Count What's
     Important", arXiv:2405.18719; the listing of its appendix B gates by the scaled and masked

@@ -18,9 +18,10 @@ from lightning_posenc.positional.compose.base import Composite
 
 
 class DAPE(Composite):
-    """logits + b + f([logits, b]): a bias b, and an MLP f of logits and bias over the heads.
+    """Lets a small network adapt an encoding's bias to the logits of all heads.
 
-    f maps the 2H values of a pair of tokens to H: linear, leaky ReLU of slope 0.01, linear.
+    logits + b + f([logits, b]) for a bias b: f maps the 2H values of a pair of tokens to H: linear,
+    leaky ReLU of slope 0.01, linear.
 
     Source: Zheng et al. 2024, "DAPE: Data-Adaptive Positional Encoding for Length Extrapolation",
     arXiv:2405.14722, and the authors' code of it. Deviation: the second linear

@@ -13,7 +13,9 @@ from lightning_posenc.positional.base import PositionalEncoding, Site
 
 
 class FoX(PositionalEncoding):
-    """bias_ij = sum over l = j+1..i of log f_l: a forget gate f_l = sigmoid(w · x_l + b) per head.
+    """A forget gate at each token fades all that came before it, for each head.
+
+    bias_ij = sum over l = j+1..i of log f_l: a forget gate f_l = sigmoid(w · x_l + b) per head.
 
     A query sees a token through all gates since: what is far fades as fast as the tokens between
     let it. Sums are taken in float32, as differences of one running sum.

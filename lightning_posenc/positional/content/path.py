@@ -14,7 +14,9 @@ from lightning_posenc.positional.content.convolution import short_convolution
 
 
 class PaTH(PositionalEncoding):
-    """logits_ij = q_i · H_i H_{i-1} … H_{j+1} k_j / sqrt(K), with H_s = I - β_s w_s w_s^T.
+    """Reflects a key by every token between it and the query, each in a direction of its own.
+
+    logits_ij = q_i · H_i H_{i-1} … H_{j+1} k_j / sqrt(K), with H_s = I - β_s w_s w_s^T.
 
     w_s is a unit vector and β_s = 2 · sigmoid(u · x_s + c) a number for each head; w is a low-rank
     map of x, a short causal convolution, SiLU and a division by its length. What the product

@@ -17,7 +17,9 @@ from lightning_posenc.positional.scaling import checked_base
 
 
 class PoPE(PositionalEncoding):
-    """logits_ij = Σ_c softplus(q_ic)·softplus(k_jc)·cos(delta·θ_c - δ_c) / sqrt(K).
+    """Content sets how long queries and keys are, position alone sets their angle.
+
+    logits_ij = Σ_c softplus(q_ic)·softplus(k_jc)·cos(delta·θ_c - δ_c) / sqrt(K).
 
     Content is in the magnitudes alone, position in the phases alone, with θ_c = base^(-c/K) for
     each of the K channels and a learned phase δ_c for each channel, head and layer. Source:

@@ -14,7 +14,9 @@ from lightning_posenc.positions.recording import is_recorded
 
 
 class XPos(RoPE):
-    """RoPE times ζ_i^(p/512) on queries and ζ_i^(-p/512) on keys: ζ_i^(delta/512) on the product.
+    """RoPE whose rotated pairs also decay with distance, the fast ones first.
+
+    RoPE times ζ_i^(p/512) on queries and ζ_i^(-p/512) on keys: ζ_i^(delta/512) on the product.
 
     ζ_i = (2i/K + γ) / (1 + γ) < 1, so that high frequencies decay fastest. Source: Sun et al. 2022,
     "A Length-Extrapolatable Transformer", arXiv:2212.10554, equation 11 and algorithm 1. Deviation:
