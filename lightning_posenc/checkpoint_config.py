@@ -29,10 +29,17 @@ class SaveRunConfig(SaveConfigCallback):
 
     The config of a run that goes on stays as it was until a batch has been trained: an attempt that
     fails before changes nothing.
+
+    Args:
+        told: What Lightning says: the parser, and the parsed config.
+        text: The config, as `dumped`.
+        options: Lightning's own.
     """
 
-    _dumped: str | None = None
-    _waiting: Path | None = None  # where the config is to be written
+    def __init__(self, *told: Any, text: str, **options: Any) -> None:
+        super().__init__(*told, **options)
+        self._text = text
+        self._waiting: Path | None = None  # where the config is to be written
 
     def save_config(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         path = Path(trainer.default_root_dir, CONFIG)
@@ -40,7 +47,7 @@ class SaveRunConfig(SaveConfigCallback):
         if not path.exists():
             self._write()
         for logger in trainer.loggers:
-            log_config(logger, yaml.safe_load(self._yaml()))
+            log_config(logger, untrusted.load_yaml(self._text, CONFIG))
         # They are in the config: Lightning would hand them on a second time, without their place.
         for part in (pl_module, getattr(trainer, "datamodule", None)):
             if part is not None:
@@ -52,21 +59,27 @@ class SaveRunConfig(SaveConfigCallback):
     def _write(self) -> None:
         if self._waiting is not None:
             with whole_file(self._waiting) as file:
-                file.write(self._yaml())
+                file.write(self._text)
             self._waiting = None
 
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        checkpoint[_KEY] = self._yaml()
+        checkpoint[_KEY] = self._text
 
-    def _yaml(self) -> str:
-        if self._dumped is None:  # once: it takes a fifth of a second, for each checkpoint
-            config = self.config.clone()
-            for key in _OF_ONE_RUN:
-                config.pop(key, None)
-            self._dumped = self.parser.dump(config, skip_none=False)
-        return self._dumped
+
+def dumped(parser: ArgumentParser, config: Namespace) -> str:
+    """A parsed config as YAML, without what belongs to one run alone.
+
+    Args:
+        parser: Of the subcommand.
+        config: Of the subcommand. It is not checked again, which parsing has done: that would take
+            as long as all the rest twice over.
+    """
+    config = config.clone()
+    for key in _OF_ONE_RUN:
+        config.pop(key, None)
+    return parser.dump(config, skip_unset=False, skip_validation=True)
 
 
 def parse(parser: ArgumentParser, args: list[str]) -> Namespace:

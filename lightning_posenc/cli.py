@@ -8,7 +8,6 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from lightning_posenc.mistakes import did_you_mean, fail, guarded
 from lightning_posenc.terminal import forgiving_output
 
 TRAINING = {
@@ -70,18 +69,22 @@ def _run(args: list[str]) -> int:
 
         print(__version__)
         return 0
+    from lightning_posenc.mistakes import did_you_mean, fail, guarded
+
     if args[0] not in COMMANDS:
         hint = did_you_mean(args[0], COMMANDS, f"choose one of {', '.join(COMMANDS)}")
         return fail(f"unknown command {args[0]!r}: {hint}")
     if sys.flags.optimize > 1 and any(map(_asks_for_help, args)):
         print("python -OO leaves out what options are for: run without -OO", file=sys.stderr)
     studies = args[0] in STUDIES
-    if not studies:
-        from lightning_posenc.startup import import_torchmetrics
+    if studies:
+        command = importlib.import_module(f"lightning_posenc.studies.{args[0]}")
+    else:
+        from lightning_posenc.startup import import_torchmetrics, uncollected
 
-        import_torchmetrics()
-    module = f"studies.{args[0]}" if studies else "training"
-    command = importlib.import_module(f"lightning_posenc.{module}")
+        with uncollected():
+            import_torchmetrics()
+            command = importlib.import_module("lightning_posenc.training")
     return guarded(
         lambda: command.run(args[1:] if studies else args),
         getattr(command, "USER_ERRORS", (ValueError, FileNotFoundError)),

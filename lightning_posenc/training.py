@@ -44,7 +44,7 @@ from lightning_posenc.callbacks.same_checkpoint import SameCheckpoint
 from lightning_posenc.callbacks.stays_stopped import StaysStopped, conditions
 from lightning_posenc.callbacks.unfinished_step import ROW, UnfinishedStep
 from lightning_posenc.callbacks.writer import is_writer
-from lightning_posenc.checkpoint_config import LAST, SaveRunConfig, parse, stored_config
+from lightning_posenc.checkpoint_config import LAST, SaveRunConfig, dumped, parse, stored_config
 from lightning_posenc.checkpoint_io import WholeCheckpointIO, newest, read, remove_unfinished
 from lightning_posenc.data.meaning import state_of
 from lightning_posenc.data.module import StreamData
@@ -154,11 +154,11 @@ class TrainingCLI(LightningCLI):
             if not config.run_dir:
                 raise ValueError("ckpt_path=last needs --run_dir: which run is to go on?")
             ckpt_path = config.ckpt_path = newest(config.run_dir)
-        self._plain = self._plain_config()
+        self.dump_config()
         self._why_anew = ""
         if fits and ckpt_path and not config.run_dir:
             config.run_dir, self._why_anew = resuming.directory_to_go_on(
-                Path(ckpt_path), self._plain
+                Path(ckpt_path), self.plain
             )
         files = [str(path) for path in config.get("config") or ()]
         self.name = config.name or (Path(files[0]).stem if files else str(self.subcommand))
@@ -170,10 +170,11 @@ class TrainingCLI(LightningCLI):
             if isinstance(logger, Namespace):
                 loggers.belong(logger, self.run_dir, self.name, str(self.subcommand))
 
-    def _plain_config(self) -> dict[str, Any]:
-        """The whole config of the subcommand, as YAML knows it."""
-        config = self.config[self.subcommand]
-        return yaml.safe_load(self._parser(self.subcommand).dump(config, skip_none=False))
+    def dump_config(self) -> None:
+        """Put the subcommand's config down as YAML, once for all who want it."""
+        text = dumped(self._parser(self.subcommand), self.config[self.subcommand])
+        self.save_config_kwargs["text"] = text
+        self.plain: dict[str, Any] = untrusted.load_yaml(text, run_directory.CONFIG)
 
     def instantiate_classes(self) -> None:
         """Do as Lightning does; but the data learns what its numbers mean to the checkpoint before
@@ -205,7 +206,7 @@ class TrainingCLI(LightningCLI):
         """Why the weights of the checkpoint do not fit the model, in one line."""
         ckpt_path = Path(self.config[self.subcommand].ckpt_path)
         before = stored_config(ckpt_path, read(ckpt_path))["model"]
-        return explained(error, ckpt_path, self._plain["model"], before)
+        return explained(error, ckpt_path, self.plain["model"], before)
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         self.config = self._given  # saved without what the loggers are told of this run alone
@@ -231,7 +232,7 @@ class TrainingCLI(LightningCLI):
             ours += _checkpoints(old or self.run_dir / run_directory.CHECKPOINTS, given)
         if fits:
             remove_unfinished(self.run_dir)
-            stops = StaysStopped(conditions(self._plain["trainer"]))
+            stops = StaysStopped(conditions(self.plain["trainer"]))
             given = [*given, UnfinishedStep(), SameCheckpoint(ckpt_path), stops]
             if ckpt_path and not run_directory.checkpoints(self.run_dir):
                 given.append(BranchedRun(ckpt_path, self._why_anew))

@@ -1,16 +1,18 @@
 """A command imports what it uses, and answers soon."""
 
+import gc
 import importlib.util
 import os
 import resource
 import subprocess
 import sys
+import weakref
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
 
-from lightning_posenc.startup import hidden
+from lightning_posenc.startup import hidden, uncollected
 
 ROOT = Path(__file__).parents[1]
 UNUSED = {
@@ -71,3 +73,39 @@ def test_a_hidden_package_is_not_installed_meanwhile() -> None:
             version("PyYAML")
         assert version("torch")
     assert version("PyYAML")
+
+
+def test_garbage_waits_until_everything_is_imported() -> None:
+    class Knot:
+        """Refers to itself."""
+
+    def knot() -> "weakref.ref[Knot]":
+        made = Knot()
+        made.itself = made  # type: ignore[attr-defined]
+        return weakref.ref(made)
+
+    assert gc.isenabled()
+    with uncollected():
+        assert not gc.isenabled()
+        left = knot()
+    assert gc.isenabled()
+    assert gc.get_freeze_count() == 0
+    assert left() is not None
+    gc.collect()
+    assert left() is None
+
+
+def test_who_collects_no_garbage_or_keeps_some_back_still_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gc, "get_freeze_count", lambda: 1)
+    monkeypatch.delattr(gc, "unfreeze")
+    with uncollected():
+        pass
+    gc.disable()
+    try:
+        with uncollected():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()

@@ -59,6 +59,7 @@ class RunSummary(L.Callback):
         self._earlier: dict[str, Any] = {}  # what the summary says, until a step is made
         self._steps_before = 0
         self._times = StepTime()
+        self._made_by: dict[str, Any] = {}
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         self._fits = stage == "fit"
@@ -168,6 +169,7 @@ class RunSummary(L.Callback):
         if not is_writer(trainer):
             return
         seed = os.environ.get("PL_GLOBAL_SEED")
+        self._made_by = self._made_by or _made_by()
         summary = {
             "status": status,
             **more,
@@ -179,8 +181,7 @@ class RunSummary(L.Callback):
             "seed": None if seed is None else int(seed),
             **self._counts,
             **self._cost,
-            "versions": {"python": platform.python_version(), **_versions()},
-            "git": _git_commit(),
+            **self._made_by,
         }
         with whole_file(Path(trainer.default_root_dir, SUMMARY)) as file:
             file.write(strict_json.text(summary, indent=2) + "\n")
@@ -221,6 +222,12 @@ def _name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{device.type}, {torch.get_num_threads()} threads"
+
+
+def _made_by() -> dict[str, Any]:
+    """What the process has loaded, asked once: a commit made while it runs is not its code."""
+    versions = {"python": platform.python_version(), **_versions()}
+    return {"versions": versions, "git": _git_commit()}
 
 
 def _versions() -> dict[str, str]:

@@ -15,7 +15,7 @@ class Builder(TrainingCLI):
 
     def before_instantiate_classes(self) -> None:
         self.given = self.config[self.subcommand]
-        self._plain = self._plain_config()
+        self.dump_config()
 
     def instantiate_trainer(self, **kwargs: Any) -> Any:
         return None
