@@ -87,7 +87,7 @@ def test_a_hugging_face_folder_is_examined(family: str, tmp_path: Path) -> None:
     assert main(["diagnose", "--hf", str(tmp_path / "model"), "--out", str(tmp_path)]) == 0
     page = (tmp_path / "diagnosis.md").read_text("utf-8")
     assert "2 layers" in page
-    assert "rank collapse | ✔ healthy" in page
+    assert "tokens stay distinct | ✔ healthy" in page
     assert "no gradient was taken" in page  # F-F: none was, and so none differs
     assert "hard maximum length | ! watch" in page if family == "gpt2" else True
 

@@ -300,3 +300,15 @@ def _sick(e: Examination) -> Examination:
         precision=None if e.precision is None else e.precision._replace(error=1.0),
         cost=e.cost._replace(matrices=2**40),
     )
+
+
+def test_a_finding_is_named_by_what_is_so() -> None:
+    """ "✔ healthy: has not learned" says the opposite of what was found."""
+    titles = {
+        verdict: [ailment.title(Finding(verdict, "")) for ailment in AILMENTS]
+        for verdict in Verdict
+    }
+    assert titles[Verdict.ILL] == titles[Verdict.WATCH] == [ailment.name for ailment in AILMENTS]
+    assert len({*titles[Verdict.HEALTHY], *titles[Verdict.ILL]}) == 2 * len(AILMENTS)
+    wrong = {"not", "fades", "fails", "collapse", "collapsed", "unstable", "ignores", "lose"}
+    assert not wrong & {word for title in titles[Verdict.HEALTHY] for word in title.split()}

@@ -163,7 +163,7 @@ def test_a_fault_of_evaluation_is_named_with_and_without_a_record(
     alone = found._replace(evaluation=found.evaluation._replace(recorded=None, confirmed=None))
     assert 14 in ills(alone)
     assert said in findings(alone)[14].said
-    assert findings(alone)[16].verdict == Verdict.HEALTHY  # the steps are not to blame
+    assert findings(alone)[16].verdict == Verdict.NOT_JUDGED  # nor blamed
     if plant is faint:
         assert 7 in ills(alone)
 

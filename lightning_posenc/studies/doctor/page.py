@@ -62,11 +62,12 @@ def summary(examination: Examination, diagnosis: Diagnosis) -> Summary:
         Verdict.WATCH: f"Not ill. To watch: {names}.",
         Verdict.HEALTHY: "Healthy: nothing found.",
     }[verdict]
-    line += f" {UNSEEN} is said at the end."
     e = examination
     about = (
         f"{e.name}: {e.encoding}, {e.n_layers} layers, {e.parameters:,} parameters, examined at "
-        f"{e.length} tokens" + ("" if e.steps is None else f", trained for {e.steps:,} steps")
+        f"{e.length} tokens"
+        + ("" if e.steps is None else f", trained for {e.steps:,} steps")
+        + f". {UNSEEN} is said at the end."
     )
     return Summary(verdict, line, about)
 
@@ -87,11 +88,11 @@ def print_page(console: Console, examination: Examination, diagnosis: Diagnosis)
     console.print(rich_escape(head.about), style="dim")
     console.print(rich_escape(head.line), style=STYLES[head.verdict])
     table = Table(box=box.SIMPLE_HEAD)
-    for name in ("", "ailment", "verdict", "measured"):
+    for name in ("", "finding", "verdict", "measured"):
         table.add_column(name, overflow="fold")
     for ailment, found in worst_first(diagnosis):
         verdict = f"[{STYLES[found.verdict]}]{SIGNS[found.verdict]} {found.verdict}[/]"
-        table.add_row(str(ailment.number), ailment.name, verdict, rich_escape(found.said))
+        table.add_row(str(ailment.number), ailment.title(found), verdict, rich_escape(found.said))
     console.print(table)
     for ailment, found in worst_first(diagnosis):
         if found.remedies:
@@ -111,16 +112,19 @@ def markdown(examination: Examination, diagnosis: Diagnosis) -> str:
     """As Markdown, without pictures."""
     head = summary(examination, diagnosis)
     lines = ["# Diagnosis", "", escaping.markdown(head.about), "", f"**{head.line}**", ""]
-    lines += ["| | ailment | verdict | measured |", "|---|---|---|---|"]
+    lines += ["| | finding | verdict | measured |", "|---|---|---|---|"]
     for ailment, found in worst_first(diagnosis):
         said = escaping.markdown(found.said).replace("|", "\\|")
         sign = SIGNS[found.verdict]
-        lines.append(f"| {ailment.number} | {ailment.name} | {sign} {found.verdict} | {said} |")
+        lines.append(
+            f"| {ailment.number} | {ailment.title(found)} | {sign} {found.verdict} | {said} |"
+        )
     for ailment, found in worst_first(diagnosis):
         if not found.remedies and not found.by_layer:
             continue
-        lines += ["", f"## {ailment.number}. {ailment.name}: {found.verdict}", "", ailment.meaning]
+        lines += ["", f"## {ailment.number}. {ailment.title(found)}: {found.verdict}"]
         if found.remedies:
+            lines += ["", ailment.meaning]
             lines += ["", "What helps:", ""]
             lines += [
                 (f"- `{escaping.code(remedy.line)}`: " if remedy.line else "- ")
@@ -171,7 +175,7 @@ def html(examination: Examination, diagnosis: Diagnosis, pictures: dict[str, str
 
 def _card(ailment: Ailment, found: Finding) -> str:
     kind = _class(found.verdict)
-    title = f"{ailment.number}. {ailment.name}"
+    title = f"{ailment.number}. {ailment.title(found)}"
     parts = [
         f'<article class="{kind}"><h2><span>{SIGNS[found.verdict]} {found.verdict}</span> '
         f"{escape(title)}</h2><p>{escape(found.said)}</p>"
@@ -181,7 +185,9 @@ def _card(ailment: Ailment, found: Finding) -> str:
             f"<li>{_code(remedy.line)}<span>{escape(remedy.why)}</span></li>"
             for remedy in found.remedies
         )
-        parts.append(f'<p class="meaning">{escape(ailment.meaning)}</p><ul>{lines}</ul>')
+        parts.append(
+            f'<p class="meaning">{escape(ailment.meaning)}</p><p>What helps:</p><ul>{lines}</ul>'
+        )
     if found.by_layer:
         rows = "".join(_row(name, values) for name, values in found.by_layer.items())
         parts.append(

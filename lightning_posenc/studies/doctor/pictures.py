@@ -82,8 +82,8 @@ def _probe(e: Examination) -> "Figure | None":
     axes.axhline(0.25, color="grey", linestyle=":")
     axes.text(0, 0.255, "chance", color="grey", fontsize=8)
     axes.set_ylim(-0.01, 0.3)
-    axes.set_ylabel("mean error / length")
-    _depth(axes, len(e.stream.probe), "blocks passed (0: every token knows its place)")
+    axes.set_ylabel("mean error / length (0: exact)")
+    _depth(axes, len(e.stream.probe), "blocks passed")
     return figure
 
 
@@ -95,7 +95,7 @@ def _gradient(e: Examination) -> "Figure | None":
     for (channel, layers), marker in zip(e.gradients.contributions.items(), "s^vD", strict=False):
         axes.plot(list(layers), list(layers.values()), marker=marker, label=f"through {channel}")
     axes.set_yscale("log")
-    axes.set_ylabel("norm")
+    axes.set_ylabel("norm of the gradient")
     _depth(axes, len(e.gradients.residual), "blocks passed")
     axes.legend(fontsize=8, frameon=False)
     return figure

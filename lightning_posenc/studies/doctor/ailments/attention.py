@@ -115,12 +115,14 @@ def _entropy(e: Examination) -> Finding:
 ALIKE = Ailment(
     3,
     "attention alike across layers",
+    "no harm in how alike layers attend",
     "Further layers repeat what earlier ones looked at, so depth is wasted.",
     _alike,
 )
 ENTROPY = Ailment(
     7,
     "attention's entropy collapsed or uniform",
+    "attention's entropy in range",
     "A query looks at one key whatever the content and no gradient gets through the softmax, "
     "or it looks at all keys alike.",
     _entropy,

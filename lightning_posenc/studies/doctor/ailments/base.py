@@ -56,15 +56,21 @@ class Ailment(NamedTuple):
 
     Args:
         number: In the list of the documentation.
-        name: A few words.
+        name: A few words for what is wrong.
+        sound: A few words for what is so in a model that does not have it.
         meaning: What it means for the model, in one sentence.
         judge: Gives the finding of an examination.
     """
 
     number: int
     name: str
+    sound: str
     meaning: str
     judge: Callable[[Examination], Finding]
+
+    def title(self, found: Finding) -> str:
+        """Words that are true beside the verdict: a healthy model has not "not learned"."""
+        return self.sound if found.verdict == Verdict.HEALTHY else self.name
 
 
 def healthy(said: str, **by_layer: list[float]) -> Finding:

@@ -93,12 +93,14 @@ def _unstable(e: Examination) -> Finding:
 RANK = Ailment(
     8,
     "rank collapse",
+    "tokens stay distinct",
     "All tokens of a sequence come to have the same state, and nothing tells them apart again.",
     _rank,
 )
 UNSTABLE = Ailment(
     9,
     "unstable depth",
+    "stable depth",
     "The stream or its gradient grows or shrinks from block to block, so training diverges or "
     "some blocks learn nothing.",
     _unstable,

@@ -64,12 +64,14 @@ def _cost(e: Examination) -> Finding:
 PRECISION = Ailment(
     12,
     "positions lose precision",
+    "positions keep their precision",
     "Different positions become the same number, or angles are wrong.",
     _precision,
 )
 COST = Ailment(
     13,
     "cost grows too fast",
+    "cost grows as it should",
     "Attention's matrices are kept in memory, so that long sequences do not fit.",
     _cost,
 )

@@ -128,7 +128,9 @@ def _not_learned(e: Examination) -> Finding:
     )
     if found.moved is not None:
         said += f"; weights moved by {found.moved:.2g}"
-    if learned(e) or _evaluation(e).verdict == Verdict.ILL:  # what it learned is not seen: see 14
+    if _evaluation(e).verdict == Verdict.ILL:
+        return not_judged(f"what it has learned does not show in this score, see 14: {said}")
+    if learned(e):
         return healthy(said)
     longer = Remedy("--trainer.max_epochs=10", "train for longer")
     faster = Remedy("--model.optimizer.lr=0.003", "and at a higher rate, if the loss hardly moves")
@@ -167,6 +169,7 @@ def _not_learned(e: Examination) -> Finding:
 EVALUATION = Ailment(
     14,
     "evaluation is not training",
+    "evaluated as it was trained",
     "The model is run otherwise than it was trained (positions, padding, mask, weights, numbers of "
     "tokens or classes), so that its score says nothing of what it has learned.",
     _evaluation,
@@ -174,6 +177,7 @@ EVALUATION = Ailment(
 LEAKS = Ailment(
     15,
     "reads what it must not",
+    "reads only what it may",
     "A token sees the one that it is to predict, or padding: the score is too good, or depends on "
     "the batch.",
     _leaks,
@@ -181,6 +185,7 @@ LEAKS = Ailment(
 NOT_LEARNED = Ailment(
     16,
     "has not learned the task",
+    "has learned from the data",
     "Steps, learning rate, labels or difficulty may be the cause as well as the encoding; what a "
     "model shows that has learned nothing says little of its parts.",
     _not_learned,

@@ -94,6 +94,7 @@ def _calmer() -> tuple[Remedy, ...]:
 GRADIENT = Ailment(
     6,
     "gradient through positions vanishes or explodes",
+    "gradient through positions in range",
     "Training hardly reaches the encoding, or throws it about: it does not learn what order means.",
     _gradient,
 )

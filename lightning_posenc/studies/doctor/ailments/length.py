@@ -115,18 +115,21 @@ def _any_length(e: Examination) -> tuple[Remedy, ...]:
 UNTRAINED_ROWS_USED = Ailment(
     4,
     "learned table with untrained rows",
+    "rows of the table are trained",
     "Sequences longer than those of training use entries that still are as they were drawn.",
     _untrained_rows,
 )
 HARD_MAXIMUM = Ailment(
     5,
     "hard maximum length",
+    "room for longer sequences",
     "Longer sequences cannot be served at all.",
     _hard_maximum,
 )
 FAILS_LONGER = Ailment(
     11,
     "fails past the trained length",
+    "works past the trained length",
     "What was learned does not carry over to longer sequences.",
     _fails_longer,
 )

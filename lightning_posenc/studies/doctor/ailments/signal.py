@@ -153,18 +153,21 @@ def _ignores_order(e: Examination) -> Finding:
 FADES = Ailment(
     1,
     "position signal fades with depth",
+    "position signal survives depth",
     "Deep layers can no longer tell where a token stands, though shallow ones could.",
     _fades,
 )
 CANNOT_ADAPT = Ailment(
     2,
     "fixed encoding cannot adapt",
+    "encoding suits the data as it is",
     "Nothing in the encoding is trained, and as it is, it does not serve this data.",
     _cannot_adapt,
 )
 IGNORES_ORDER = Ailment(
     10,
     "model ignores order",
+    "model reads order",
     "The same tokens in another order give the same answer.",
     _ignores_order,
 )
