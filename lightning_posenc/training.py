@@ -190,7 +190,7 @@ class TrainingCLI(LightningCLI):
     def _with_meaning(self, kind: type[StreamData], *args: Any, **kwargs: Any) -> StreamData:
         made = kind(*args, **kwargs)
         if ckpt_path := self.config[self.subcommand].get("ckpt_path"):
-            state = state_of(read(Path(ckpt_path)), made)
+            state = state_of(read(Path(ckpt_path)), kind)
             if state is not None:
                 made.adopt(state)
                 if self.subcommand == "fit":

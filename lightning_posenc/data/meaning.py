@@ -84,12 +84,12 @@ def digest(*arrays: NDArray[Any]) -> str:
     return found.hexdigest()
 
 
-def state_of(checkpoint: Mapping[str, Any], data: object) -> dict[str, Any] | None:
+def state_of(checkpoint: Mapping[str, Any], kind: type) -> dict[str, Any] | None:
     """What a checkpoint keeps of the data it was trained on; None if it keeps nothing.
 
     Args:
         checkpoint: its contents.
-        data: the data module that is to take it over.
+        kind: of the data module that is to take it over.
 
     Raises:
         ValueError: if the checkpoint's data is of another kind.
@@ -99,15 +99,28 @@ def state_of(checkpoint: Mapping[str, Any], data: object) -> dict[str, Any] | No
         for name, state in checkpoint.items()
         if isinstance(state, dict) and FORMAT in state
     }
-    for kind in type(data).__mro__:
-        if kind.__qualname__ in kept:
-            return kept[kind.__qualname__]
+    for each in kind.__mro__:
+        if each.__qualname__ in kept:
+            return kept[each.__qualname__]
     if kept:
         raise ValueError(
-            f"data={type(data).__name__}: the checkpoint was trained on data of {next(iter(kept))},"
+            f"data={kind.__name__}: the checkpoint was trained on data of {next(iter(kept))},"
             f" whose numbers mean other things: give data of {next(iter(kept))}"
         )
     return None
+
+
+def plain_options(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of the data of a checkpoint that are plain values, or lists of them."""
+
+    def is_plain(value: Any) -> bool:
+        return value is None or isinstance(value, bool | int | float | str)
+
+    return {
+        name: value
+        for name, value in state["options"].items()
+        if is_plain(value) or (isinstance(value, list) and all(map(is_plain, value)))
+    }
 
 
 def same_place(one: str, other: str) -> bool:

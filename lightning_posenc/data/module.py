@@ -1,5 +1,6 @@
 """The loaders that all our data modules share."""
 
+import inspect
 import os
 import signal
 from collections.abc import Callable, Mapping
@@ -11,7 +12,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from lightning_posenc.checks import several, whole
-from lightning_posenc.data.meaning import FORMAT, VERSION, described, differences
+from lightning_posenc.data.meaning import (
+    FORMAT,
+    VERSION,
+    described,
+    differences,
+    plain_options,
+    state_of,
+)
 from lightning_posenc.data.saying import say
 from lightning_posenc.data.stream import EvalBatches, GlobalBatches, StreamLoader, take
 
@@ -50,6 +58,48 @@ class StreamData(L.LightningDataModule):
         self.num_workers = whole(self, "num_workers", num_workers, 0, 1024)
         self._adopted: dict[str, Any] | None = None
         self._lengths: tuple[int, int] | None = None  # the checkpoint's
+
+    @classmethod
+    def load_from_checkpoint(
+        cls,
+        checkpoint_path: Any,
+        map_location: Any = None,
+        hparams_file: Any = None,
+        weights_only: bool | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Make data as that of a checkpoint was, which reads as it did.
+
+        Args:
+            checkpoint_path: a file that `fit` or a Trainer has written.
+            map_location: nothing: no tensor is read.
+            hparams_file: nothing: the options are in the checkpoint.
+            weights_only: nothing: only plain values are read.
+            kwargs: options to be other ones, such as `path`; those that are objects, as a task is,
+                must be given.
+
+        Raises:
+            ValueError: if the checkpoint keeps no data, or of another class.
+        """
+        contents = torch.load(checkpoint_path, "cpu", weights_only=True, mmap=True)
+        state = state_of(contents, cls)
+        if state is None:
+            raise ValueError(
+                f"{checkpoint_path} does not say what its numbers mean (an earlier release, or "
+                f"other data, made it): make {cls.__name__} by its arguments"
+            )
+        known = inspect.signature(cls).parameters
+        options = {k: v for k, v in plain_options(state).items() if k in known}
+        made = cls(**(options | kwargs))
+        now = described(made.options())
+        for name, value in state["options"].items():
+            if name not in options | kwargs and now.get(name, value) != value:
+                raise ValueError(
+                    f"{cls.__name__}.load_from_checkpoint: give {name}=…, an object, which no "
+                    f"checkpoint keeps: it was {value.get('class') if value else value}"
+                )
+        made.adopt(state)
+        return made
 
     def options(self) -> dict[str, Any]:
         """What the user chose, by the names of the constructor's arguments."""

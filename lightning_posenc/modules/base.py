@@ -28,6 +28,7 @@ from lightning_posenc.modules.clipping import check_clipping, clipped_unscaled
 from lightning_posenc.modules.compile_options import checked_options
 from lightning_posenc.modules.global_mean import weighted
 from lightning_posenc.modules.hyperparameters import check_named, given_names, kept, rebuilt
+from lightning_posenc.modules.known_data import KnownData
 from lightning_posenc.modules.metrics import WideMetrics, wide_by_default
 from lightning_posenc.modules.optim import (
     OptimizerFactory,
@@ -139,6 +140,7 @@ class EncoderModule(L.LightningModule):
         is_a(self, "compile", compile, bool | dict)
         self.compile_options = checked_options(compile)
         self._is_compiled = False
+        self._known_data = KnownData()
         self._reached: Reached | None = None  # where a resumed run goes on
         self._total_steps: float = 0
         self.lr: float | None = None  # that LearningRateFinder has found, for all groups
@@ -256,8 +258,24 @@ class EncoderModule(L.LightningModule):
 
     def setup(self, stage: str) -> None:
         self._reached = None
+        if stage != "fit":
+            self._known_data.hand_on(self.datamodule)
+
+    def on_validation_start(self) -> None:
+        if self.trainer.state.fn == TrainerFn.VALIDATING:
+            self._known_data.check()
+
+    def on_test_start(self) -> None:
+        self._known_data.check()
+
+    def on_predict_start(self) -> None:
+        self._known_data.check()
+
+    def on_train_end(self) -> None:
+        self._known_data.trained_on(self.datamodule)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._known_data.learn(checkpoint)
         if self._trainer is not None and self._trainer.state.fn == TrainerFn.FITTING:
             self._reached = reached(checkpoint)
 
@@ -285,6 +303,7 @@ class EncoderModule(L.LightningModule):
 
         It knows of no groups and no schedule, which must begin anew from that rate.
         """
+        self._known_data.compare(self.datamodule)
         # Sharded strategies load a checkpoint after they have asked for the schedule.
         if (total := total_steps(self.trainer, self._reached)) != self._total_steps:
             raise ValueError(

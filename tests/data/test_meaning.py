@@ -15,7 +15,7 @@ from lightning_posenc.data import (
     TextClassificationData,
     TextData,
 )
-from lightning_posenc.data.meaning import state_of
+from lightning_posenc.data.meaning import described, state_of
 from lightning_posenc.data.module import StreamData
 from lightning_posenc.data.saying import forget
 from lightning_posenc.tasks import Reverse, Shift
@@ -136,6 +136,25 @@ def test_other_data_is_read_as_the_checkpoint_reads(tmp_path, name):
 
 
 @each
+def test_data_is_made_again_from_a_checkpoint(tmp_path, name):
+    """From Python, as on the command line: with the run's lengths, vocabulary and columns."""
+    trained = ready(make(name, tmp_path, "trained"))
+    file = tmp_path / "data.ckpt"
+    torch.save({type(trained).__qualname__: trained.state_dict()}, file)
+    given = {"task": Shift()} if name == "task" else {"path": make(name, tmp_path, "other").path}
+    again = ready(type(trained).load_from_checkpoint(file, **given), "test")
+    options, before = described(again.options()), described(trained.options())
+    assert {k: v for k, v in options.items() if k not in given} == {
+        k: v for k, v in before.items() if k not in given
+    }
+    assert again.meaning() == trained.meaning()
+    assert again.trained_lengths == trained.trained_lengths
+    if name == "task":
+        with pytest.raises(ValueError, match=r"give task=…, .* it was lightning_posenc.*Shift"):
+            SyntheticData.load_from_checkpoint(file)
+
+
+@each
 def test_the_same_data_stays_what_it_was(tmp_path, name):
     trained, again = (ready(make(name, tmp_path, "trained")) for _ in range(2))
     again.load_state_dict(saved(trained))
@@ -198,8 +217,8 @@ def test_what_cannot_be_mapped_is_refused(tmp_path, make, said):
     checkpoint = {"TextClassificationData": saved(trained), "epoch": 1}
     other = make(tmp_path)
     with pytest.raises(ValueError, match=said):
-        other.adopt(state_of(checkpoint, other))
-    assert state_of({"epoch": 1}, other) is None  # of an earlier release
+        other.adopt(state_of(checkpoint, type(other)))
+    assert state_of({"epoch": 1}, type(other)) is None  # of an earlier release
 
 
 def test_nothing_that_is_known(tmp_path):
