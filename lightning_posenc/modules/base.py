@@ -304,13 +304,8 @@ class EncoderModule(L.LightningModule):
         It knows of no groups and no schedule, which must begin anew from that rate.
         """
         self._known_data.compare(self.datamodule)
-        # Sharded strategies load a checkpoint after they have asked for the schedule.
-        if (total := total_steps(self.trainer, self._reached)) != self._total_steps:
-            raise ValueError(
-                f"cannot resume a sharded run with epochs of another length: it makes {total} "
-                f"steps in all, not {self._total_steps}: leave the data's and the trainer's "
-                "numbers of batches as they were"
-            )
+        if self.trainer.strategy.restore_checkpoint_after_setup:
+            self._check_total_steps()
         if self.lr is None:
             return
         optimizer = self.trainer.optimizers[0]
@@ -319,6 +314,15 @@ class EncoderModule(L.LightningModule):
             group.pop("initial_lr", None)
         self.trainer.lr_scheduler_configs[0].scheduler = self._scheduled(optimizer)
         self.lr = None  # a fit that follows is as configured
+
+    def _check_total_steps(self) -> None:
+        """Refuse a schedule that was made before it was known where the run goes on."""
+        if (total := total_steps(self.trainer, self._reached)) != self._total_steps:
+            raise ValueError(
+                f"cannot resume a sharded run with epochs of another length: it makes {total} "
+                f"steps in all, not {self._total_steps}: leave the data's and the trainer's "
+                "numbers of batches as they were"
+            )
 
     def _scheduled(self, optimizer: Optimizer) -> Any:
         """The schedule of an optimizer whose groups have one rate."""
