@@ -17,10 +17,11 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from lightning_posenc import run_directory
 from lightning_posenc.checkpoint_parts import lacks
-from lightning_posenc.checkpoint_shards import check_shards
+from lightning_posenc.checkpoint_shards import check_shards, shapes_of_shards
 from lightning_posenc.run_directory import CHECKPOINTS, METRICS, SUMMARY
 from lightning_posenc.whole_files import UNFINISHED, whole_file
 
+_WEIGHTS = "state_dict"
 _SHARDED = "meta.pt"  # what Lightning adds to a directory of shards, when they are all written
 
 
@@ -79,6 +80,14 @@ def read(path: Path) -> dict[str, Any]:
     """A checkpoint's contents, tensors unread until they are used, without those of its shards."""
     file = path / _SHARDED if path.is_dir() else path
     return torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+
+
+def shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """The shapes of a checkpoint's weights, by name."""
+    if path.is_dir():
+        return shapes_of_shards(path, _WEIGHTS)
+    state = read(path)[_WEIGHTS].items()
+    return {name: tuple(value.shape) for name, value in state if isinstance(value, torch.Tensor)}
 
 
 def checked(path: Path, resumes: bool = False) -> dict[str, Any]:

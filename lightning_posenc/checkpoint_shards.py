@@ -48,7 +48,7 @@ def check_shards(directory: Path) -> None:
         ValueError: If it cannot.
         Exception: As reading raises where it is damaged.
     """
-    metadata = _Plain(io.BytesIO((directory / METADATA).read_bytes())).load()
+    metadata = _metadata(directory)
     kinds = metadata.state_dict_metadata
     for index, place in metadata.storage_data.items():
         file = directory / place.relative_path
@@ -62,3 +62,21 @@ def check_shards(directory: Path) -> None:
             with file.open("rb") as shard:
                 shard.seek(place.offset)
                 torch.load(io.BytesIO(shard.read(place.length)), "cpu", weights_only=True)
+
+
+def shapes_of_shards(directory: Path, of: str) -> dict[str, tuple[int, ...]]:
+    """Shapes of the tensors of one part of a directory of shards, by name.
+
+    Args:
+        directory: That is whole.
+        of: The part, such as "state_dict".
+    """
+    return {
+        name.removeprefix(f"{of}."): tuple(kind.size)
+        for name, kind in _metadata(directory).state_dict_metadata.items()
+        if name.startswith(f"{of}.") and type(kind).__name__ == "TensorStorageMetadata"
+    }
+
+
+def _metadata(directory: Path) -> Any:
+    return _Plain(io.BytesIO((directory / METADATA).read_bytes())).load()

@@ -41,11 +41,18 @@ from lightning_posenc.callbacks.moved_run import MovedRun
 from lightning_posenc.callbacks.preemption import Preemption, Stopped
 from lightning_posenc.callbacks.run_checkpoint import RunCheckpoint, takes_place_of
 from lightning_posenc.callbacks.same_checkpoint import SameCheckpoint
+from lightning_posenc.callbacks.sharded_loading import ShardedLoading
 from lightning_posenc.callbacks.stays_stopped import StaysStopped, conditions
 from lightning_posenc.callbacks.unfinished_step import ROW, UnfinishedStep
 from lightning_posenc.callbacks.writer import is_writer
 from lightning_posenc.checkpoint_config import LAST, SaveRunConfig, dumped, parse, stored_config
-from lightning_posenc.checkpoint_io import WholeCheckpointIO, newest, read, remove_unfinished
+from lightning_posenc.checkpoint_io import (
+    WholeCheckpointIO,
+    newest,
+    read,
+    remove_unfinished,
+    shapes,
+)
 from lightning_posenc.data.meaning import state_of
 from lightning_posenc.data.module import StreamData
 from lightning_posenc.data.saying import forget, say
@@ -225,6 +232,8 @@ class TrainingCLI(LightningCLI):
         made = [make() for make in _EVERY_RUN if make not in left and not _has(given, make)]
         ours: list[Callback] = [summary, *made]
         ours.append(MovedRun(ckpt_path))
+        if ckpt_path:
+            ours.append(ShardedLoading(shapes(Path(ckpt_path))))
         saves = config["enable_checkpointing"] is not False and not config["fast_dev_run"]
         if saves:
             # Where nothing is trained, the callback only takes up what the checkpoint knows of it.
