@@ -15,14 +15,18 @@ def glance(study: Study, results: Results) -> dict[str, str]:
 
 
 def _led(leader: Leader, column: str, results: Results) -> str:
-    best = f"{leader.best} {said_of(results.cells[leader.best, column])}"
+    of_best = results.cells[leader.best, column]
+    best = f"{leader.best} {said_of(of_best)}"
     if leader.second is None:
         return f"only {best}"
-    second = f"{leader.second} {said_of(results.cells[leader.second, column])}"
+    of_second = results.cells[leader.second, column]
+    second = f"{leader.second} {said_of(of_second)}"
     comparison = leader.comparison
     if comparison is None or comparison.p is None:
         why = "" if comparison is None else f": not tested ({comparison.found.untested})"
-        return f"{best} leads {second}{why}"
+        if of_best.mean == of_second.mean:
+            return f"{best} and {second} are level{why}"
+        return f"{best} has a better mean than {second}{why}"
     by = f"by {_difference(comparison.found, signed=False)}"
     tested = f"{by} over {comparison.found.n} common seeds, {said_p(comparison.p)}"
     winner = comparison.winner(results.higher)
@@ -35,7 +39,7 @@ def _led(leader: Leader, column: str, results: Results) -> str:
         return f"{best} and {second} are level"
     if comparison.significant:
         return f"{best} is best, significantly better than {second} ({tested})"
-    return f"{best} leads, but not significantly better than {second} ({tested})"
+    return f"{best} and {second} do not differ significantly ({tested})"
 
 
 def results_section(study: Study, results: Results) -> Section:

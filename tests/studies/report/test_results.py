@@ -129,6 +129,23 @@ def test_the_direction_is_that_of_the_pairs(tmp_path: Path) -> None:
     assert against.against_baseline("NoPE", "Reverse", "ALiBi") == -1
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "said"),
+    [
+        ((1.0, 1.0, 1.0), (1.0, 1.0, 1.0), "are level: not tested"),
+        ((0.50, 0.54, 0.52), (0.53, 0.50, 0.52), "do not differ significantly (by"),
+        ((0.5, 0.6), (0.4, 0.6), "has a better mean than"),
+    ],
+)
+def test_nobody_leads_where_nothing_differs(
+    first: tuple[float, ...], second: tuple[float, ...], said: str, tmp_path: Path
+) -> None:
+    study = study_of(write_rows(tmp_path, {"NoPE": first, "A": second}))
+    line = findings.glance(study, compare(study))["Reverse"]
+    assert said in line
+    assert "lead" not in line
+
+
 def test_two_seeds_and_ties_are_said_not_to_be_tested(tmp_path: Path) -> None:
     """C2: two seeds, both better by one sample of 256."""
     rows = {"NoPE": (0.5, 0.6), "A": (0.5 + 1 / 256, 0.6 + 1 / 256)}
