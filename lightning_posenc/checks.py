@@ -5,9 +5,11 @@ it was (an object's, a class's, a function's, or a name), what was given and wha
 and infinity are no numbers, True is none either, and a float is no whole number, not even 4.0.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from inspect import isabstract, signature
 from numbers import Integral, Real
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 T = TypeVar("T")
 
@@ -22,7 +24,7 @@ MOST_WIDTH = 2**16  # channels of a layer
 def wrong(owner: object, name: str, value: object, allowed: str) -> ValueError:
     """Make what is to be raised: `Owner: name=value must …`, the value cut where it is long."""
     named = owner if isinstance(owner, str) else getattr(owner, "__name__", type(owner).__name__)
-    given = " ".join(repr(value).split())
+    given = value.__name__ if isinstance(value, type) else " ".join(repr(value).split())
     given = given if len(given) <= 80 else f"{given[:79]}…"
     return ValueError(f"{named}: {name}={given} must {allowed}")
 
@@ -96,5 +98,67 @@ def is_a(owner: object, name: str, value: Any, kind: Any) -> Any:
         ValueError: if it is not.
     """
     if not isinstance(value, kind):
-        raise wrong(owner, name, value, f"be a {getattr(kind, '__name__', kind)}")
+        raise wrong(owner, name, value, f"be {_said(kind)}{_instead(value, kind)}")
     return value
+
+
+def maker(owner: object, name: str, make: Any, kind: type, *given: object) -> Any:
+    """`make`, checked to be a class, or a function, that makes a `kind` of what it will be given.
+
+    Raises:
+        ValueError: if it is a name, an object, another class, or wants other arguments.
+    """
+    a_kind = f"make a {kind.__name__}"
+    if isinstance(make, kind):
+        its = type(make).__name__
+        raise wrong(owner, name, make, f"{a_kind}, not be one: give {its}, or partial({its}, ...)")
+    is_a(owner, name, make, Callable)
+    if isinstance(make, type) and not issubclass(make, kind):
+        raise wrong(owner, name, make, f"{a_kind}: give a class of that kind")
+    if isabstract(make):
+        raise wrong(owner, name, make, f"{a_kind}: it leaves methods to be written, give another")
+    bound = make if isinstance(make, partial) else partial(make)
+    try:
+        wanted = signature(bound.func)
+    except (TypeError, ValueError):  # of C
+        return make
+    try:
+        wanted.bind(*bound.args, *given, **bound.keywords)
+    except TypeError as error:
+        raise wrong(
+            owner, name, make, f"{a_kind} of one argument ({error}): partial(...) gives the others"
+        ) from None
+    return make
+
+
+def made(owner: object, name: str, make: Any, kind: type, *given: object) -> Any:
+    """What `make` makes of what it is given.
+
+    Raises:
+        ValueError: as `maker` does, or if it made something else.
+    """
+    result = maker(owner, name, make, kind, *given)(*given)
+    if not isinstance(result, kind):
+        raise wrong(owner, name, make, f"make a {kind.__name__}, and made a {_name(result)}")
+    return result
+
+
+def _said(kind: Any) -> str:
+    if kind is Callable:
+        return "a class or a function"
+    names = [_name(each) for each in get_args(kind) or (kind,)]
+    return f"a {' or '.join(names)}".replace("NoneType", "None")
+
+
+def _instead(value: Any, kind: Any) -> str:
+    """What to give in place of a likely mistake."""
+    wants_text = str in (get_args(kind) or (kind,))
+    if isinstance(value, str) and not wants_text:
+        return ": names stand in config files, here give the thing itself"
+    if isinstance(value, type) and kind is not Callable and issubclass(value, kind):
+        return f", not its class: give {value.__name__}(...)"
+    return ""
+
+
+def _name(thing: Any) -> str:
+    return thing.__name__ if isinstance(thing, type) else type(thing).__name__

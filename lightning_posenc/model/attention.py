@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from lightning_posenc.checks import is_a, whole, wrong
+from lightning_posenc.checks import is_a, made, maker, whole, wrong
 from lightning_posenc.dims import Dims
 from lightning_posenc.masks import Visibility
 from lightning_posenc.model.cache import Cache
@@ -81,10 +81,10 @@ class Attention(nn.Module):
         width = n_kv_heads * dims.d_head
         self.qkv = Stacked(dims.d_model, {"q": dims.d_model, "k": width, "v": width}, bias=bias)
         if qk_norm is not None:
-            is_a(self, "qk_norm", qk_norm, Callable)
+            maker(self, "qk_norm", qk_norm, nn.Module, dims.d_head)
         self.qk_norm = None if qk_norm is None else QKNorm(dims.d_head, qk_norm)
         self.out = nn.Linear(dims.d_model, dims.d_model, bias=bias)
-        self.kernel = is_a(self, "kernel", kernel, Callable)(dropout)
+        self.kernel = made(self, "kernel", kernel, Kernel, dropout)
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
         """Attend: (B, T, D) -> (B, T, D)."""

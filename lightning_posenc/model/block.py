@@ -5,12 +5,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from lightning_posenc.checks import is_a, number
+from lightning_posenc.checks import is_a, made, number
 from lightning_posenc.dims import Dims
 from lightning_posenc.model.attention import Attention, Context
 from lightning_posenc.model.feed_forward import FeedForward
 from lightning_posenc.model.linear import linears
-from lightning_posenc.model.residual import Plain, ResidualFactory
+from lightning_posenc.model.residual import Plain, Residual, ResidualFactory
 
 
 class DropPath(nn.Module):
@@ -66,16 +66,14 @@ class Block(nn.Module):
     ) -> None:
         super().__init__()
         is_a(self, "dims", dims, Dims)
-        is_a(self, "norm", norm, Callable)
-        is_a(self, "residual", residual, Callable)
         number(self, "dropout", dropout, 0, below=1)
         number(self, "drop_path", drop_path, 0, below=1)
         self.attention = is_a(self, "attention", attention, nn.Module)
         self.feed_forward = is_a(self, "feed_forward", feed_forward, nn.Module)
-        self.norm_attention = norm(dims.d_model)
-        self.norm_feed_forward = norm(dims.d_model)
-        self.residual_attention = residual(dims)
-        self.residual_feed_forward = residual(dims)
+        self.norm_attention = made(self, "norm", norm, nn.Module, dims.d_model)
+        self.norm_feed_forward = made(self, "norm", norm, nn.Module, dims.d_model)
+        self.residual_attention = made(self, "residual", residual, Residual, dims)
+        self.residual_feed_forward = made(self, "residual", residual, Residual, dims)
         self.residual_attention.check(pre_norm)
         self.pre_norm = pre_norm
         self.drop = nn.Sequential(nn.Dropout(dropout), DropPath(drop_path))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from lightning_posenc.checks import is_a, number
+from lightning_posenc.checks import is_a, made, maker, number
 from lightning_posenc.dims import Dims
 from lightning_posenc.masks import Causal, Documents, Mask, Padding, Visibility, compose
 from lightning_posenc.model.attention import Attention, Context
@@ -19,10 +19,10 @@ from lightning_posenc.model.cache import Cache
 from lightning_posenc.model.door import check_ids, check_inputs, check_lengths, checked_positions
 from lightning_posenc.model.feed_forward import MLP, FeedForward
 from lightning_posenc.model.kernels import SDPA, Kernel
-from lightning_posenc.model.residual import Plain, ResidualFactory
+from lightning_posenc.model.residual import Plain, Residual, ResidualFactory
 from lightning_posenc.model.sigma_reparam import advance, reparametrise
 from lightning_posenc.positional import NoPE
-from lightning_posenc.positional.base import Factory
+from lightning_posenc.positional.base import Factory, PositionalEncoding
 from lightning_posenc.positions import Consecutive, Positions
 
 
@@ -87,7 +87,7 @@ class Encoder(nn.Module):
         self.positions: Positions = Consecutive()
         if positions is not None:
             self.positions = is_a(self, "positions", positions, Positions)
-        patterns = mask if isinstance(mask, Sequence) else [mask]
+        patterns = mask if isinstance(mask, Sequence) and not isinstance(mask, str) else [mask]
         for pattern in patterns:
             is_a(self, "mask", pattern, Mask | None)
         if not 1 <= len(patterns) <= dims.n_layers:
@@ -101,14 +101,15 @@ class Encoder(nn.Module):
         # a config names instead, MLP's bias to SwiGLU and LayerNorm's eps to RMSNorm.
         feed_forward = MLP if feed_forward is None else feed_forward
         norm = nn.LayerNorm if norm is None else norm
-        makers = {"feed_forward": feed_forward, "norm": norm, "residual": residual}
-        for name, make in {"positional": positional, "kernel": kernel, **makers}.items():
-            is_a(self, name, make, Callable)
+        maker(self, "feed_forward", feed_forward, FeedForward, dims.d_model)
+        maker(self, "norm", norm, nn.Module, dims.d_model)
+        maker(self, "residual", residual, Residual, dims)
+        maker(self, "kernel", kernel, Kernel, attention_dropout)
         number(self, "dropout", dropout, 0, below=1)
         number(self, "attention_dropout", attention_dropout, 0, below=1)
         number(self, "drop_path", drop_path, 0, below=1)
         number(self, "init_std", init_std, 0)
-        self.positional = positional(dims)
+        self.positional = made(self, "positional", positional, PositionalEncoding, dims)
         self.blocks = nn.ModuleList(
             Block(
                 dims,
@@ -121,7 +122,7 @@ class Encoder(nn.Module):
                     kernel=kernel,
                     qk_norm=norm if qk_norm else None,
                 ),
-                feed_forward(dims.d_model),
+                made(self, "feed_forward", feed_forward, FeedForward, dims.d_model),
                 norm,
                 residual=residual,
                 pre_norm=pre_norm,
@@ -131,7 +132,7 @@ class Encoder(nn.Module):
             for layer in range(dims.n_layers)
         )
         self.dropout = nn.Dropout(dropout)
-        self.norm = norm(dims.d_model) if pre_norm else nn.Identity()
+        self.norm = made(self, "norm", norm, nn.Module, dims.d_model) if pre_norm else nn.Identity()
         for block in self.blocks:
             cast(Block, block).initialise(init_std)
         self.sigma_reparam = sigma_reparam

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_posenc.checks import MOST_WIDTH, is_a, whole
+from lightning_posenc.checks import MOST_WIDTH, made, whole
 from lightning_posenc.model.linear import Stacked
 
 
@@ -44,7 +44,7 @@ class MLP(FeedForward):
         whole(self, "d_model", d_model, most=MOST_WIDTH)
         d_ff = 4 * d_model if d_ff is None else whole(self, "d_ff", d_ff, most=4 * MOST_WIDTH)
         self.up = nn.Linear(d_model, d_ff, bias=bias)
-        self.activation = is_a(self, "activation", activation, Callable)()
+        self.activation = made(self, "activation", activation, nn.Module)
         self.out = nn.Linear(d_ff, d_model, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from lightning_posenc.checks import MOST_WIDTH, is_a, whole
+from lightning_posenc.checks import MOST_WIDTH, made, whole
 
 
 class QKNorm(nn.Module):
@@ -27,9 +27,8 @@ class QKNorm(nn.Module):
     def __init__(self, d_head: int, norm: Callable[[int], nn.Module]) -> None:
         super().__init__()
         whole(self, "d_head", d_head, most=MOST_WIDTH)
-        is_a(self, "norm", norm, Callable)
-        self.q = norm(d_head)
-        self.k = norm(d_head)
+        self.q = made(self, "norm", norm, nn.Module, d_head)
+        self.k = made(self, "norm", norm, nn.Module, d_head)
 
     def forward(self, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
         """Normalise (B, H, T, K) and (B, G, S, K); the dtypes stay."""

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_posenc.checks import is_a
+from lightning_posenc.checks import made
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.absolute.base import Absolute
 from lightning_posenc.positional.absolute.sinusoidal import Sinusoidal
+from lightning_posenc.positional.base import PositionalEncoding
 
 
 class Concatenated(Absolute):
@@ -43,7 +44,7 @@ class Concatenated(Absolute):
     ) -> None:
         super().__init__(dims, layers, dropout)
         width = dims.d_model
-        self.encoding = is_a(self, "encoding", encoding, Callable)(dims)
+        self.encoding = made(self, "encoding", encoding, PositionalEncoding, dims)
         if not isinstance(self.encoding, Absolute):
             raise ValueError(
                 f"Concatenated: {type(self.encoding).__name__} has no vectors to concatenate; "

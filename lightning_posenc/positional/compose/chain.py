@@ -1,12 +1,12 @@
 """Several encodings at once."""
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from functools import partial
 from itertools import pairwise
 
 from torch import Tensor
 
-from lightning_posenc.checks import is_a, several
+from lightning_posenc.checks import made, several
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import Factory, PositionalEncoding, Site
 from lightning_posenc.positional.by_distance import ByDistance, written_out
@@ -29,9 +29,10 @@ class Chain(Composite):
     """
 
     def __init__(self, dims: Dims, parts: Sequence[Factory]) -> None:
-        for part in several(self, "parts", parts):
-            is_a(self, "parts", part, Callable)
-        super().__init__(dims, (part(dims) for part in parts))
+        several(self, "parts", parts)
+        super().__init__(
+            dims, (made(self, "parts", part, PositionalEncoding, dims) for part in parts)
+        )
         for layer in range(dims.n_layers):
             self._check_planes(layer)
 

@@ -1,15 +1,15 @@
 """An encoding that can be dropped for good."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from lightning_posenc.checks import is_a
+from lightning_posenc.checks import made
 from lightning_posenc.dims import Dims
-from lightning_posenc.positional.base import Factory
+from lightning_posenc.positional.base import Factory, PositionalEncoding
 from lightning_posenc.positional.compose.base import Switch
 
 
@@ -32,7 +32,7 @@ class Droppable(Switch):
     flag: Tensor
 
     def __init__(self, dims: Dims, encoding: Factory) -> None:
-        super().__init__(dims, [is_a(self, "encoding", encoding, Callable)(dims)])
+        super().__init__(dims, [made(self, "encoding", encoding, PositionalEncoding, dims)])
         self.dropped = False
         # What a checkpoint remembers, sharded or not; never read in a forward pass, where that
         # would make a GPU wait.

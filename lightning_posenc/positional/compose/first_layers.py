@@ -1,12 +1,11 @@
 """An encoding in the first layers only."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from lightning_posenc.checks import is_a, whole
+from lightning_posenc.checks import is_a, made, whole
 from lightning_posenc.dims import Dims
-from lightning_posenc.positional.base import Factory
+from lightning_posenc.positional.base import Factory, PositionalEncoding
 from lightning_posenc.positional.compose.base import Switch
 
 
@@ -26,9 +25,10 @@ class FirstLayers(Switch):
     """
 
     def __init__(self, dims: Dims, encoding: Factory, n: int = 1) -> None:
-        is_a(self, "encoding", encoding, Callable)
         whole(self, "n", n, most=is_a(self, "dims", dims, Dims).n_layers)
-        super().__init__(dims, [encoding(replace(dims, n_layers=n))])
+        super().__init__(
+            dims, [made(self, "encoding", encoding, PositionalEncoding, replace(dims, n_layers=n))]
+        )
         self.n = n
 
     @classmethod

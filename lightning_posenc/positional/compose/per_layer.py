@@ -1,12 +1,12 @@
 """Another encoding in every layer."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from lightning_posenc.checks import is_a, several
+from lightning_posenc.checks import is_a, made, several
 from lightning_posenc.dims import Dims
-from lightning_posenc.positional.base import Factory
+from lightning_posenc.positional.base import Factory, PositionalEncoding
 from lightning_posenc.positional.compose.base import Switch
 
 
@@ -26,8 +26,7 @@ class PerLayer(Switch):
     """
 
     def __init__(self, dims: Dims, pattern: Sequence[Factory]) -> None:
-        for part in several(self, "pattern", pattern):
-            is_a(self, "pattern", part, Callable)
+        several(self, "pattern", pattern)
         n = len(pattern)
         is_a(self, "dims", dims, Dims)
         if not 1 <= n <= dims.n_layers:
@@ -37,7 +36,13 @@ class PerLayer(Switch):
             )
         served = (len(range(entry, dims.n_layers, n)) for entry in range(n))
         parts = zip(pattern, served, strict=True)
-        super().__init__(dims, (make(replace(dims, n_layers=layers)) for make, layers in parts))
+        super().__init__(
+            dims,
+            (
+                made(self, "pattern", make, PositionalEncoding, replace(dims, n_layers=layers))
+                for make, layers in parts
+            ),
+        )
 
     @classmethod
     def of(cls, *pattern: Factory) -> Factory:

@@ -1,14 +1,13 @@
 """An encoding of distance that meets random distances."""
 
-from collections.abc import Callable
 from functools import partial
 
 import torch
 from torch import Tensor
 
-from lightning_posenc.checks import is_a, whole
+from lightning_posenc.checks import made, whole
 from lightning_posenc.dims import Dims
-from lightning_posenc.positional.base import Factory
+from lightning_posenc.positional.base import Factory, PositionalEncoding
 from lightning_posenc.positional.bias.base import OfDistance
 from lightning_posenc.positional.compose.base import Switch
 from lightning_posenc.positions.randomized import random_subset
@@ -43,7 +42,7 @@ class RandomizedDistances(Switch):
 
     def __init__(self, dims: Dims, encoding: Factory, max_distance: int = 2047) -> None:
         whole(self, "max_distance", max_distance)
-        part = is_a(self, "encoding", encoding, Callable)(dims)
+        part = made(self, "encoding", encoding, PositionalEncoding, dims)
         if not isinstance(part, OfDistance):
             raise ValueError(
                 f"RandomizedDistances: {type(part).__name__} computes nothing from distances alone;"

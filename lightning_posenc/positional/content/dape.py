@@ -3,15 +3,15 @@
 Shapes: B sequences, T queries, S keys, H heads, M hidden channels.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_posenc.checks import MOST_WIDTH, is_a, whole
+from lightning_posenc.checks import MOST_WIDTH, made, whole
 from lightning_posenc.dims import Dims
-from lightning_posenc.positional.base import Factory, Site
+from lightning_posenc.positional.base import Factory, PositionalEncoding, Site
 from lightning_posenc.positional.bias.kerple import KERPLELog
 from lightning_posenc.positional.by_distance import written_out
 from lightning_posenc.positional.compose.base import Composite
@@ -38,7 +38,7 @@ class DAPE(Composite):
     """
 
     def __init__(self, dims: Dims, encoding: Factory = KERPLELog, width: int = 32) -> None:
-        super().__init__(dims, [is_a(self, "encoding", encoding, Callable)(dims)])
+        super().__init__(dims, [made(self, "encoding", encoding, PositionalEncoding, dims)])
         whole(self, "width", width, most=MOST_WIDTH)
         if any(self.encodings[0].rescores(layer) for layer in range(dims.n_layers)):
             raise ValueError(
