@@ -25,10 +25,10 @@ import torch
 from lightning_posenc import callbacks
 from lightning_posenc.callbacks.probing import Probing
 from lightning_posenc.data import TextData
-from lightning_posenc.metrics_csv import MetricsCSV
 from lightning_posenc.model import MLP, EncoderSpec
 from lightning_posenc.modules import LanguageModel
 from lightning_posenc.positional import ALiBi, LearnedAbsolute, RoPE
+from lightning_posenc.runs.metrics_csv import MetricsCSV
 
 OUT = Path(__file__).parent / "results" / "diagnostics.md"
 LENGTH, BATCH, STEPS_IN_A_ROUND, WARM_UP, IDLE = 64, 12, 10, 2, 1000

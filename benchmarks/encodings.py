@@ -21,10 +21,10 @@ import torch
 from rich.progress import track
 
 from lightning_posenc import Dims, Encoder, positional
+from lightning_posenc.catalogue import described
 from lightning_posenc.positional import NoPE
-from lightning_posenc.studies import catalogue
 
-RECORD = Path(catalogue.__file__).parent / "encoding_costs.json"
+RECORD = Path(described.__file__).parent / "encoding_costs.json"
 DIMS = Dims(256, 4, 6, causal=True)
 BATCH, LENGTH = 8, 256
 # What each family may cost, by the folder that it lies in, or its class; methods that read the
@@ -38,7 +38,7 @@ class Contender:
 
     def __init__(self, kind: type[positional.PositionalEncoding]) -> None:
         self.model = Encoder(DIMS, kind)
-        self.positions = catalogue.example_positions(self.model.positional, LENGTH)
+        self.positions = described.example_positions(self.model.positional, LENGTH)
 
     def step(self, x: torch.Tensor) -> float:
         """Seconds of a forward and a backward."""
@@ -76,7 +76,7 @@ def record(threads: int, ratio: float, name: str) -> None:
         "machine": f"{threads} thread(s) of {os.cpu_count()} {platform.machine()} cores, "
         f"torch {torch.__version__.split('+')[0]}",
         "date": datetime.date.today().isoformat(),
-        "ratios": catalogue.costs()["ratios"] | {name: ratio},
+        "ratios": described.costs()["ratios"] | {name: ratio},
     }
     RECORD.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n", "utf-8")
 
@@ -89,7 +89,7 @@ def main() -> None:
     parser.add_argument("--record", action="store_true")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    names = args.only or [entry.name for entry in catalogue.encodings(DIMS)]
+    names = args.only or [entry.name for entry in described.encodings(DIMS)]
     ratios: dict[str, float] = {}
     for name, ratio in measure(args.rounds, names):
         ratios[name] = ratio

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from lightning_posenc.studies.report.results import results_of
-from lightning_posenc.studies.report.statistics import LEVEL
+from lightning_posenc.report.results import results_of
+from lightning_posenc.report.statistics import LEVEL
 
 ROWS, SAMPLES = 8, 256
 Table = NDArray[np.float64]  # (rows, seeds), accuracies

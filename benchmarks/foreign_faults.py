@@ -40,11 +40,11 @@ from foreign_models import (
     trained,
 )  # fmt: skip
 
-from lightning_posenc.studies.doctor.admission import admit
-from lightning_posenc.studies.doctor.ailments import Verdict, diagnose
-from lightning_posenc.studies.doctor.examination import Examination, examine
-from lightning_posenc.studies.doctor.patient import Recorded
-from lightning_posenc.studies.doctor.scores import Score, answers, score
+from lightning_posenc.diagnose.ailments import Verdict, diagnose
+from lightning_posenc.diagnose.examination import Examination, examine
+from lightning_posenc.diagnose.loading import admit
+from lightning_posenc.diagnose.scores import Score, answers, score
+from lightning_posenc.diagnose.subject import Recorded
 
 OUT = Path(__file__).parent / "results" / "foreign_faults.json"
 DOCS = Path(__file__).parent.parent / "docs" / "diagnose.md"

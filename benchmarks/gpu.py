@@ -33,9 +33,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from lightning_posenc import Dims, Encoder, positional
+from lightning_posenc.catalogue import described as catalogue
 from lightning_posenc.diagnostics import AttentionView, entropy_of, observe
 from lightning_posenc.model import SDPA, Eager, Flex
-from lightning_posenc.studies import catalogue
 
 OUT = timing.RESULTS / "gpu.json"
 BACKENDS = {"eager": Eager, "sdpa": SDPA, "flex": Flex}

@@ -168,7 +168,7 @@ def main() -> None:
     args = parser.parse_args()
     out = args.out or (OUT if args.write else None)
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["lightning_posenc.training"])
+    context.set_forkserver_preload(["lightning_posenc.training.command"])
     rng = random.Random(args.seed)
     with TemporaryDirectory() as temporary:
         folder = args.keep or Path(temporary)

@@ -26,9 +26,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lightning_posenc.data import Batch
-from lightning_posenc.metrics_csv import MetricsCSV
 from lightning_posenc.modules import parameter_groups
 from lightning_posenc.positional import NoPE
+from lightning_posenc.runs.metrics_csv import MetricsCSV
 
 OUT = timing.RESULTS / "peers.json"
 PACKAGES = ("torch", "lightning", "x-transformers", "transformers")

@@ -22,9 +22,9 @@ from typing import Any
 import torch
 from planted_models import DEPTHS, FAULTS, FRESH_DEPTH, HEALTHY, Model, sound
 
-from lightning_posenc.studies.doctor.admission import admit
-from lightning_posenc.studies.doctor.ailments import AILMENTS, Verdict, diagnose
-from lightning_posenc.studies.doctor.examination import examine
+from lightning_posenc.diagnose.ailments import AILMENTS, Verdict, diagnose
+from lightning_posenc.diagnose.examination import examine
+from lightning_posenc.diagnose.loading import admit
 
 OUT = Path(__file__).parent / "results" / "planted_faults.json"
 DOCS = Path(__file__).parent.parent / "docs" / "diagnose.md"

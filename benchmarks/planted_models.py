@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_posenc.data import SyntheticData
-from lightning_posenc.diagnostics.observation import observe
+from lightning_posenc.diagnostics.observing.observe import observe
 from lightning_posenc.model import Encoder
 from lightning_posenc.model.encoder import EncoderSpec
 from lightning_posenc.model.residual import Residual

@@ -18,9 +18,9 @@ import torch
 from rich.progress import track
 from torch.utils.data import DataLoader
 
+from lightning_posenc.catalogue.tasks import available, example_length
 from lightning_posenc.data import GlobalBatches, SyntheticData
-from lightning_posenc.data.stream import take
-from lightning_posenc.studies.tasks import available, example_length
+from lightning_posenc.data.order import take
 from lightning_posenc.tasks import Task, generate
 from tests.tasks.solvers import all_solvers, solve
 

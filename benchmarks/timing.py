@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lightning_posenc.whole_files import whole_file
+from lightning_posenc.runs.whole_files import whole_file
 
 RESULTS = Path(__file__).parent / "results"
 

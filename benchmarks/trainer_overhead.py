@@ -21,9 +21,9 @@ from torch.utils.data import DataLoader
 
 from lightning_posenc import callbacks
 from lightning_posenc.data import Batch
-from lightning_posenc.metrics_csv import MetricsCSV
 from lightning_posenc.model import EncoderSpec
 from lightning_posenc.modules import LanguageModel, WarmupCosine, parameter_groups
+from lightning_posenc.runs.metrics_csv import MetricsCSV
 
 VOCABULARY, LENGTH, BATCH = 256, 32, 16
 SPEC = {"d_model": 128, "n_heads": 4, "n_layers": 4}

@@ -8,7 +8,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from lightning_posenc.terminal import forgiving_output
+from lightning_posenc.mistakes.terminal import forgiving_output
 
 TRAINING = {
     "fit": "train a model, then test it",
@@ -24,6 +24,13 @@ STUDIES = {
     "report": "compare runs: tables with intervals, curves, costs, one page",
 }
 COMMANDS = TRAINING | STUDIES
+STUDIES_LIE_IN = {
+    "encodings": "catalogue.encodings",
+    "tasks": "catalogue.tasks",
+    "diagnose": "diagnose.command",
+    "sweep": "sweep.command",
+    "report": "report.command",
+}
 
 HELP = """usage: python -m lightning_posenc COMMAND [OPTIONS]
 
@@ -69,24 +76,23 @@ def _run(args: list[str]) -> int:
 
         print(__version__)
         return 0
-    from lightning_posenc.mistakes import did_you_mean, fail, guarded
+    from lightning_posenc.mistakes.one_line import did_you_mean, fail, guarded
 
     if args[0] not in COMMANDS:
         hint = did_you_mean(args[0], COMMANDS, f"choose one of {', '.join(COMMANDS)}")
         return fail(f"unknown command {args[0]!r}: {hint}")
     if sys.flags.optimize > 1 and any(map(_asks_for_help, args)):
         print("python -OO leaves out what options are for: run without -OO", file=sys.stderr)
-    studies = args[0] in STUDIES
-    if studies:
-        command = importlib.import_module(f"lightning_posenc.studies.{args[0]}")
+    if args[0] in STUDIES:
+        command = importlib.import_module(f"lightning_posenc.{STUDIES_LIE_IN[args[0]]}")
     else:
-        from lightning_posenc.startup import import_torchmetrics, uncollected
+        from lightning_posenc.training.startup import import_torchmetrics, uncollected
 
         with uncollected():
             import_torchmetrics()
-            command = importlib.import_module("lightning_posenc.training")
+            command = importlib.import_module("lightning_posenc.training.command")
     return guarded(
-        lambda: command.run(args[1:] if studies else args),
+        lambda: command.run(args if args[0] in TRAINING else args[1:]),
         getattr(command, "USER_ERRORS", (ValueError, FileNotFoundError)),
         getattr(command, "one_line", str),
     )

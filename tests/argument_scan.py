@@ -79,10 +79,13 @@ def public() -> Iterator[tuple[str, Any]]:
                 yield name, value
 
 
-LIBRARY = {"lightning_posenc.masks", "lightning_posenc.loggers", "lightning_posenc.dims"}
+LIBRARY = {"lightning_posenc.masks", "lightning_posenc.runs.loggers", "lightning_posenc.dims"}
 
 
 MADE_FOR_YOU = {"Visibility", "Both", "Draws"}  # by Encoder.forward, & of two masks, generate
+
+
+COMMANDS = ("catalogue", "diagnose", "report", "sweep")  # they check what a person types
 
 
 def subjects() -> list[Subject]:
@@ -94,7 +97,7 @@ def subjects() -> list[Subject]:
             continue
         if issubclass(value, tuple | BaseException) or not inspect.signature(value).parameters:
             continue
-        if value.__module__.startswith("lightning_posenc.studies") or name in MADE_FOR_YOU:
+        if value.__module__.split(".")[1] in COMMANDS or name in MADE_FOR_YOU:
             continue
         given = {
             parameter.name: GIVEN[parameter.name]

@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from lightning_posenc import Dims, Encoder
 from lightning_posenc.data import Batch, Lengths, SyntheticData
-from lightning_posenc.data.stream import EvalBatches, GlobalBatches, ShuffledPasses
+from lightning_posenc.data.order import EvalBatches, GlobalBatches, ShuffledPasses
 from lightning_posenc.masks import Mask
 from lightning_posenc.model import (
     MLP,
@@ -24,7 +24,7 @@ from lightning_posenc.model import (
 )
 from lightning_posenc.modules import EncoderModule, GroupWarmup, WarmupCosine
 from lightning_posenc.positional import ALiBi, PositionalEncoding, RoPE, Sinusoidal
-from lightning_posenc.positional.scaling import Scaling
+from lightning_posenc.positional.rotary.scaling import Scaling
 from lightning_posenc.positions import Positions
 from lightning_posenc.tasks import IGNORE, SCAN, Copy, Reverse, Task, generate
 

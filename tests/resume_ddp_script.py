@@ -10,10 +10,10 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from lightning_posenc.callbacks import RandomState
-from lightning_posenc.checkpoint_io import WholeCheckpointIO
 from lightning_posenc.data import SyntheticData
 from lightning_posenc.model import EncoderSpec
 from lightning_posenc.modules import SequenceClassifier
+from lightning_posenc.runs.checkpoints import WholeCheckpointIO
 from lightning_posenc.tasks import PositionPattern
 
 

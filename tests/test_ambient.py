@@ -20,8 +20,8 @@ from torch import Tensor
 import lightning_posenc.positions
 import lightning_posenc.tasks
 from lightning_posenc import Dims
-from lightning_posenc.positional import scaling
-from lightning_posenc.positional.scaling import Scaling
+from lightning_posenc.positional.rotary import scaling
+from lightning_posenc.positional.rotary.scaling import Scaling
 from lightning_posenc.positions import Positions
 from lightning_posenc.tasks import Task, generate
 from tests.cases import CASES, Case

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from lightning_posenc import Dims
-from lightning_posenc.studies import catalogue
+from lightning_posenc.catalogue import described
 
 ROOT = Path(__file__).parents[1]
 BENCHMARKS = ROOT / "benchmarks"
@@ -205,7 +205,7 @@ def test_every_encoding_is_benchmarked_on_a_gpu(load: Any, monkeypatch: Any, tmp
     monkeypatch.setattr(sys, "argv", ["gpu.py", "--out", str(out), "--lengths", "16"])
     gpu.main()
     names = {entry.split()[0] for entry in json.loads(out.read_text())["rows"]}
-    assert names == {entry.name for entry in catalogue.encodings(Dims(32, 4, 2))}
+    assert names == {entry.name for entry in described.encodings(Dims(32, 4, 2))}
 
 
 def test_the_index_names_every_benchmark() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lightning_posenc.effective_length import effective_length, learned
+from lightning_posenc.diagnostics.measures.effective_length import effective_length, learned
 
 
 @pytest.mark.parametrize(

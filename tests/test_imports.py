@@ -3,6 +3,8 @@
 import ast
 import subprocess
 import sys
+from collections import Counter
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -14,66 +16,33 @@ CORE = {"positions", "positional", "masks", "model"}
 LEARNED = {"tasks", "data", "modules"}
 WATCHED = {"diagnostics", "callbacks"}
 
-RUN = {
-    "run_directory", "metrics_csv", "loggers", "checkpoint_config", "checkpoint_io", "messages",
-    "given", "trust", "taken_over", "resuming", "trainer_options", "misfit",
-}  # fmt: skip
-
 # What each place may import besides itself and what everything may.
-FREE = {
-    "checks", "dims", "effective_length", "whole_files", "locks", "library_errors", "terminal",
-    "mistakes", "strict_json", "untrusted", "escaping", "__version__",
-}  # fmt: skip
+FREE = {"checks", "compat", "dims", "draws", "mistakes", "__version__"}
 MAY_IMPORT: dict[str, set[str]] = {
+    "compat": set(),
     "checks": set(),
     "dims": set(),
-    "effective_length": set(),
-    "whole_files": set(),
+    "draws": set(),
     "mistakes": set(),
-    "strict_json": set(),
-    "untrusted": set(),
-    "escaping": set(),
-    "library_errors": set(),
-    "terminal": set(),
-    "locks": set(),
-    "trainer_options": set(),
     "positions": set(),
     "positional": {"positions"},
     "masks": set(),
     "model": {"positions", "positional", "masks"},
     "tasks": CORE,
-    "data": CORE | {"tasks"},
+    "runs": set(),
+    "data": CORE | {"tasks", "runs"},
     "modules": CORE | {"tasks", "data"},
     "diagnostics": CORE,
-    "run_directory": set(),
-    "metrics_csv": {"run_directory"},
-    "loggers": {"run_directory"},
-    "startup": set(),
-    "given": set(),
-    "trust": set(),
-    "taken_over": {"run_directory"},
-    "renamed_classes": set(),
-    "checkpoint_shards": set(),
-    "checkpoint_parts": set(),
-    "checkpoint_io": {"run_directory", "checkpoint_shards", "checkpoint_parts"},
-    "checkpoint_config": {
-        "run_directory",
-        "loggers",
-        "checkpoint_io",
-        "given",
-        "trust",
-        "taken_over",
-        "renamed_classes",
-    },
-    "resuming": {"run_directory", "checkpoint_config", "checkpoint_io"},
-    "messages": CORE | LEARNED,
-    "misfit": set(),
-    "callbacks": CORE | LEARNED | {"diagnostics", "run_directory"},
-    "training": CORE | LEARNED | WATCHED | RUN,
-    "studies": CORE | LEARNED | WATCHED | RUN | {"training"},
-    "cli": CORE | LEARNED | WATCHED | RUN | {"startup", "training", "studies"},
+    "callbacks": CORE | LEARNED | {"diagnostics", "runs"},
+    "training": CORE | LEARNED | WATCHED | {"runs"},
+    "catalogue": CORE | LEARNED | {"training"},
+    "sweep": {"runs", "training"},
+    "report": {"runs", "diagnostics", "sweep"},
+    "diagnose": CORE | LEARNED | WATCHED | {"runs", "training"},
+    "cli": {"training"},
     "__main__": {"cli"},
 }
+LARGEST = 0.2  # of the code, in one package
 FILES = [path for path in sorted(ROOT.rglob("*.py")) if path != ROOT / "__init__.py"]
 
 
@@ -110,9 +79,9 @@ def test_an_arrow_the_other_way_is_seen() -> None:
         "from lightning_posenc import __version__\n"
         "from .model import Encoder\n"
         "def late():\n"
-        "    from lightning_posenc.studies.sweep import run\n"
+        "    from lightning_posenc.sweep.command import run\n"
     )
-    assert imported(tree) == {"cli", "__version__", "", "studies"}
+    assert imported(tree) == {"cli", "__version__", "", "sweep"}
 
 
 def test_table_has_no_cycle() -> None:
@@ -121,6 +90,43 @@ def test_table_has_no_cycle() -> None:
 
     for here in MAY_IMPORT:
         assert here not in below(here)
+
+
+def test_no_package_holds_more_than_a_fifth() -> None:
+    sizes: Counter[str] = Counter()
+    for path in FILES:
+        sizes[place(path)] += len(path.read_text("utf-8").splitlines())
+    largest, lines = sizes.most_common(1)[0]
+    assert lines <= LARGEST * sizes.total(), f"{largest} holds {lines / sizes.total():.0%}"
+
+
+def test_root_holds_what_all_share() -> None:
+    modules = {path.stem for path in ROOT.glob("*.py")}
+    assert modules == {"__init__", "__main__", "checks", "cli", "dims", "draws", "masks"}
+
+
+def test_files_import_in_one_direction() -> None:
+    """Between files too there is no circle, imports within functions left out."""
+    below = {dotted(path): modules_imported(path) for path in FILES}
+    graph = TopologicalSorter({name: seen & below.keys() for name, seen in below.items()})
+    graph.prepare()  # raises CycleError, which names the circle
+
+
+def dotted(path: Path) -> str:
+    """A file's module."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(("lightning_posenc", *parts)).removesuffix(".__init__")
+
+
+def modules_imported(path: Path) -> set[str]:
+    """The modules that a file imports at its top; a package stands for its `__init__`."""
+    names: set[str] = set()
+    for node in ast.parse(path.read_text("utf-8")).body:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    return names - {dotted(path)}
 
 
 def test_importing_the_package_loads_no_torch() -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from lightning_posenc import terminal
 from lightning_posenc.cli import main
-from lightning_posenc.library_errors import explained
-from lightning_posenc.mistakes import guarded
+from lightning_posenc.mistakes import terminal
+from lightning_posenc.mistakes.library_errors import explained
+from lightning_posenc.mistakes.one_line import guarded
 from tests.mistakes import FIT, KINDS, lay_out
 
 ROOT = Path(__file__).parents[1]

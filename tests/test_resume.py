@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import torch
 
-from lightning_posenc.checkpoint_config import with_checkpoint_config
 from lightning_posenc.cli import main
+from lightning_posenc.training.checkpoint_config import with_checkpoint_config
 
 ROOT = Path(__file__).parents[1]
 FIT = [

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lightning_posenc.startup import hidden, uncollected
+from lightning_posenc.training.startup import hidden, uncollected
 
 ROOT = Path(__file__).parents[1]
 UNUSED = {

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from lightning_posenc import callbacks, modules, positional, positions, tasks
-from lightning_posenc.studies.sweep import command, definition, own_fit
-from lightning_posenc.studies.sweep.definition import Definition
-from lightning_posenc.studies.sweep.search import search
+from lightning_posenc.sweep import definition, in_process_fit, trial_command
+from lightning_posenc.sweep.definition import Definition
+from lightning_posenc.sweep.searches import search_of
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "sweeps" / "README.md").read_text("utf-8")
@@ -22,8 +22,8 @@ HOMES = {"data.task": tasks, "model.positional": positional, "model.positions": 
 
 def arguments(sweep: Definition, parameters: dict[str, Any]) -> list[str]:
     """What an agent of W&B gives to `fit`."""
-    words = command.expand(sweep.command, sweep.program, parameters, Path("p.json"))
-    fit = command.own_fit(words, [command.PYTHON])
+    words = trial_command.expand(sweep.command, sweep.program, parameters, Path("p.json"))
+    fit = trial_command.own_fit(words, [trial_command.PYTHON])
     assert fit is not None
     return fit
 
@@ -36,10 +36,10 @@ def working_directory(monkeypatch: pytest.MonkeyPatch) -> None:
 @each_file
 def test_first_and_last_trial_are_parsed(file: Path) -> None:
     sweep = definition.load(file)
-    found = search(sweep, seed=0)
+    found = search_of(sweep, seed=0)
     for number in (0, min(size for size in (found.size, sweep.run_cap) if size) - 1):
         trial = arguments(sweep, found.parameters(found.point(number, ())))
-        assert own_fit.parse(trial) is None
+        assert in_process_fit.parse(trial) is None
 
 
 @each_file
@@ -61,9 +61,9 @@ def test_nested_parameters_arrive_as_an_agent_writes_them() -> None:
     values = {"model.encoder": encoder, "data.eval_lengths": [8, 16], "data.task": "Shift"}
     trial = arguments(sweep, values)
     assert f"--model.encoder={encoder}" in trial  # the repr of a dictionary
-    assert own_fit.parse(trial) is None
+    assert in_process_fit.parse(trial) is None
     wrong = arguments(sweep, {"model.encoder": {**encoder, "layers": 2}})
-    assert "layers" in str(own_fit.parse(wrong))
+    assert "layers" in str(in_process_fit.parse(wrong))
 
 
 def test_quick_can_tell_encodings_from_none() -> None:
@@ -76,7 +76,7 @@ def test_quick_can_tell_encodings_from_none() -> None:
 @each_file
 def test_it_is_told_of_with_its_number_of_trials(file: Path) -> None:
     sweep = definition.load(file)
-    size = search(sweep, seed=0).size or sweep.run_cap
+    size = search_of(sweep, seed=0).size or sweep.run_cap
     (line,) = (row for row in README.splitlines() if row.startswith(f"| `{file.name}` |"))
     assert line.split("|")[-2].split(",")[0].strip() == str(size)
 

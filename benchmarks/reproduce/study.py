@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from rich.progress import track
 
-from lightning_posenc.whole_files import whole_file
+from lightning_posenc.runs.whole_files import whole_file
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "reproduce"

@@ -1,31 +1,27 @@
 """Thin adapters that watch a run."""
 
-from lightning_posenc.callbacks.accuracy_by_position import AccuracyByPosition
-from lightning_posenc.callbacks.attention_maps import AttentionMaps
+from importlib import import_module
+from typing import Any
+
 from lightning_posenc.callbacks.attention_statistics import AttentionStatistics
-from lightning_posenc.callbacks.best_score import BestScore
-from lightning_posenc.callbacks.divergence import Diverged, Divergence
 from lightning_posenc.callbacks.drop_positions import DropPositions
-from lightning_posenc.callbacks.figures import log_figure
-from lightning_posenc.callbacks.length_generalization import LengthGeneralization
 from lightning_posenc.callbacks.order_sensitivity import OrderSensitivity
 from lightning_posenc.callbacks.position_probe import PositionProbe
 from lightning_posenc.callbacks.positional_gradients import PositionalGradients
 from lightning_posenc.callbacks.positional_share import PositionalShare
-from lightning_posenc.callbacks.predictions import Predictions
-from lightning_posenc.callbacks.random_state import RandomState
 from lightning_posenc.callbacks.rank_collapse import RankCollapse
-from lightning_posenc.callbacks.results_table import ResultsTable
-from lightning_posenc.callbacks.run_summary import RunSummary
-from lightning_posenc.callbacks.tables import log_table
+from lightning_posenc.callbacks.results.accuracy_by_position import AccuracyByPosition
+from lightning_posenc.callbacks.results.attention_maps import AttentionMaps
+from lightning_posenc.callbacks.results.length_generalization import LengthGeneralization
+from lightning_posenc.callbacks.results.predictions import Predictions
+from lightning_posenc.callbacks.results.results_table import ResultsTable
+from lightning_posenc.runs.figures import log_figure
+from lightning_posenc.runs.tables import log_table
 
 __all__ = [
     "AccuracyByPosition",
     "AttentionMaps",
     "AttentionStatistics",
-    "BestScore",
-    "Diverged",
-    "Divergence",
     "DropPositions",
     "LengthGeneralization",
     "OrderSensitivity",
@@ -33,10 +29,23 @@ __all__ = [
     "PositionalGradients",
     "PositionalShare",
     "Predictions",
-    "RandomState",
     "RankCollapse",
     "ResultsTable",
-    "RunSummary",
     "log_figure",
     "log_table",
 ]
+
+# What a run does for itself lies above this package now; programs of release 0.1 find it here.
+_MOVED = {
+    "BestScore": "lightning_posenc.training.best_score",
+    "Diverged": "lightning_posenc.training.divergence",
+    "Divergence": "lightning_posenc.training.divergence",
+    "RandomState": "lightning_posenc.training.resuming.random_state",
+    "RunSummary": "lightning_posenc.training.summary",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MOVED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_MOVED[name]), name)

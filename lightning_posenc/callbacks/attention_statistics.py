@@ -5,12 +5,12 @@ from typing import Any
 
 import lightning as L
 
-from lightning_posenc.callbacks.depth import Panel, draw_by_depth, draw_last
+from lightning_posenc.callbacks.by_depth import Panel, draw_by_depth, draw_last
 from lightning_posenc.callbacks.history import of_layer
 from lightning_posenc.callbacks.probing import Measured, Probing
-from lightning_posenc.diagnostics.observation import observe
-from lightning_posenc.diagnostics.similarity import layer_similarity
-from lightning_posenc.diagnostics.statistics import summarise
+from lightning_posenc.diagnostics.measures.attention_summary import summarise
+from lightning_posenc.diagnostics.measures.similarity import layer_similarity
+from lightning_posenc.diagnostics.observing.observe import observe
 
 
 class AttentionStatistics(Probing):

@@ -6,12 +6,12 @@ from typing import Any
 import lightning as L
 from torch import Tensor
 
-from lightning_posenc.callbacks.figures import log_figure, new_figure
-from lightning_posenc.callbacks.generators import random_state, set_random_state
 from lightning_posenc.callbacks.probing import Measured, Probing
-from lightning_posenc.diagnostics.failed_pass import forget
-from lightning_posenc.diagnostics.order_sensitivity import OrderSensitivity as Changes
-from lightning_posenc.diagnostics.order_sensitivity import order_sensitivity
+from lightning_posenc.diagnostics.measures.order_sensitivity import OrderSensitivity as Changes
+from lightning_posenc.diagnostics.measures.order_sensitivity import order_sensitivity
+from lightning_posenc.diagnostics.observing.refused_pass import forget
+from lightning_posenc.modules.generators import random_state, set_random_state
+from lightning_posenc.runs.figures import log_figure, new_figure
 
 WHAT = {
     "swapped": "two tokens swapped",

@@ -7,12 +7,12 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from lightning_posenc.callbacks.depth import STREAM, Panel, draw_by_depth
+from lightning_posenc.callbacks.by_depth import STREAM, Panel, draw_by_depth
 from lightning_posenc.callbacks.history import of_layer
 from lightning_posenc.callbacks.probing import Measured, Probing
 from lightning_posenc.checks import whole
-from lightning_posenc.diagnostics.observation import observe
-from lightning_posenc.diagnostics.probe import ProbeResult, probe_positions
+from lightning_posenc.diagnostics.measures.probe import ProbeResult, probe_positions
+from lightning_posenc.diagnostics.observing.observe import observe
 
 HELD_OUT = 4  # a probe is tried on every fourth sequence, and fitted to the others
 

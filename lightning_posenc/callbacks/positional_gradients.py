@@ -5,11 +5,11 @@ from typing import Any
 import lightning as L
 import torch
 
-from lightning_posenc.callbacks.depth import STREAM, Panel, draw_by_depth, draw_last
+from lightning_posenc.callbacks.by_depth import STREAM, Panel, draw_by_depth, draw_last
 from lightning_posenc.callbacks.history import of_layer
 from lightning_posenc.callbacks.probing import Measured, Probing
-from lightning_posenc.diagnostics.gradients import positional_gradients
-from lightning_posenc.diagnostics.taps import CHANNELS
+from lightning_posenc.diagnostics.measures.gradients import positional_gradients
+from lightning_posenc.diagnostics.observing.hook_gradients import CHANNELS
 
 WHAT = {
     "embed": "the residual stream after embed",

@@ -5,11 +5,11 @@ from typing import Any
 
 import lightning as L
 
-from lightning_posenc.callbacks.depth import STREAM, Panel, draw_by_depth
+from lightning_posenc.callbacks.by_depth import STREAM, Panel, draw_by_depth
 from lightning_posenc.callbacks.history import of_layer
 from lightning_posenc.callbacks.probing import Measured, Probing
-from lightning_posenc.diagnostics.observation import observe
-from lightning_posenc.diagnostics.positional_share import positional_share
+from lightning_posenc.diagnostics.measures.positional_share import positional_share
+from lightning_posenc.diagnostics.observing.observe import observe
 
 
 class PositionalShare(Probing):

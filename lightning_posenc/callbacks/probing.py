@@ -11,10 +11,10 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from lightning_posenc.callbacks.gathering import gathered
-from lightning_posenc.callbacks.generators import random_state, set_random_state
 from lightning_posenc.callbacks.history import History
 from lightning_posenc.checks import MOST_STEPS, whole
 from lightning_posenc.data.batch import Batch
+from lightning_posenc.modules.generators import random_state, set_random_state
 
 Measured = Mapping[str, float | Tensor]
 

@@ -2,11 +2,11 @@
 
 from lightning_posenc.data.batch import Batch
 from lightning_posenc.data.lengths import GrowingLengths, Lengths, UniformLengths, WeightedLengths
-from lightning_posenc.data.stream import EvalBatches, GlobalBatches, ShuffledPasses
+from lightning_posenc.data.order import EvalBatches, GlobalBatches, ShuffledPasses
 from lightning_posenc.data.synthetic import SyntheticData
-from lightning_posenc.data.tagging import TaggingData
-from lightning_posenc.data.text import TextData
-from lightning_posenc.data.text_classification import TextClassificationData
+from lightning_posenc.data.text.classification import TextClassificationData
+from lightning_posenc.data.text.language import TextData
+from lightning_posenc.data.text.tagging import TaggingData
 
 __all__ = [
     "Batch",

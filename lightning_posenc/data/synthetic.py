@@ -8,12 +8,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from lightning_posenc.checks import MOST_STEPS, is_a, whole, wrong
+from lightning_posenc.data.base import StreamData, lengths_to_test
 from lightning_posenc.data.batch import Batch
 from lightning_posenc.data.lengths import Lengths, UniformLengths
 from lightning_posenc.data.meaning import described, differences
-from lightning_posenc.data.module import StreamData, lengths_to_test
+from lightning_posenc.data.order import as_they_come
 from lightning_posenc.data.saying import say
-from lightning_posenc.data.stream import as_they_come
 from lightning_posenc.tasks import IGNORE, PositionPattern, Sample, Task, generate
 
 

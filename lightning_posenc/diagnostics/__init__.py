@@ -1,22 +1,28 @@
 """What do we watch? Pure measurements, defined once."""
 
 from lightning_posenc.diagnostics.attention import captured_attention
-from lightning_posenc.diagnostics.entropy import attention_entropy
-from lightning_posenc.diagnostics.fused_entropy import entropy_of
-from lightning_posenc.diagnostics.gradients import PositionalGradients, positional_gradients
-from lightning_posenc.diagnostics.observation import (
+from lightning_posenc.diagnostics.measures.attention_summary import AttentionSummary, summarise
+from lightning_posenc.diagnostics.measures.entropy import attention_entropy
+from lightning_posenc.diagnostics.measures.fused_entropy import entropy_of
+from lightning_posenc.diagnostics.measures.gradients import (
+    PositionalGradients,
+    positional_gradients,
+)
+from lightning_posenc.diagnostics.measures.order_sensitivity import (
+    OrderSensitivity,
+    order_sensitivity,
+)
+from lightning_posenc.diagnostics.measures.positional_share import positional_share
+from lightning_posenc.diagnostics.measures.probe import ProbeResult, probe_positions
+from lightning_posenc.diagnostics.measures.rank import effective_rank, residual_ratio, token_cosine
+from lightning_posenc.diagnostics.measures.similarity import layer_similarity
+from lightning_posenc.diagnostics.measures.table_probe import order_error, position_error
+from lightning_posenc.diagnostics.observing.observe import (
     AttentionView,
     Observation,
     observe,
     weights_by_block,
 )
-from lightning_posenc.diagnostics.order_sensitivity import OrderSensitivity, order_sensitivity
-from lightning_posenc.diagnostics.positional_share import positional_share
-from lightning_posenc.diagnostics.probe import ProbeResult, probe_positions
-from lightning_posenc.diagnostics.rank import effective_rank, residual_ratio, token_cosine
-from lightning_posenc.diagnostics.similarity import layer_similarity
-from lightning_posenc.diagnostics.statistics import AttentionSummary, summarise
-from lightning_posenc.diagnostics.table_probe import order_error, position_error
 
 __all__ = [
     "AttentionSummary",

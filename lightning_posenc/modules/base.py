@@ -26,9 +26,9 @@ from lightning_posenc.model.encoder import EncoderSpec
 from lightning_posenc.modules import sharding
 from lightning_posenc.modules.clipping import check_clipping, clipped_unscaled
 from lightning_posenc.modules.compile_options import checked_options
-from lightning_posenc.modules.global_mean import weighted
 from lightning_posenc.modules.hyperparameters import check_named, given_names, kept, rebuilt
 from lightning_posenc.modules.known_data import KnownData
+from lightning_posenc.modules.loss_share import weighted
 from lightning_posenc.modules.metrics import WideMetrics, wide_by_default
 from lightning_posenc.modules.optim import (
     OptimizerFactory,

@@ -18,6 +18,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from lightning_posenc.compat.earlier_releases import today
 from lightning_posenc.model.encoder import EncoderSpec
 
 _CLASS, _ARGUMENTS, _OBJECT, _LOST = "class_path", "init_args", "object", "not_kept"
@@ -178,7 +179,7 @@ def _allowed(kind: Any) -> bool:
 
 
 def _imported(name: str, path: str) -> type:
-    module = path
+    module = path = today(path)
     attributes: list[str] = []
     while module and module not in sys.modules:
         module, _, attribute = module.rpartition(".")

@@ -7,8 +7,8 @@ pieces otherwise: what evaluates it must read it as training did.
 from collections.abc import Mapping
 from typing import Any
 
+from lightning_posenc.data.base import StreamData
 from lightning_posenc.data.meaning import FORMAT, described, state_of
-from lightning_posenc.data.module import StreamData
 from lightning_posenc.data.saying import say
 
 

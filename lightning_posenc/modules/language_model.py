@@ -14,7 +14,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from lightning_posenc.checks import number, one_of, whole
 from lightning_posenc.data.batch import Batch
-from lightning_posenc.data.token_bytes import token_bytes
+from lightning_posenc.data.text.token_bytes import token_bytes
 from lightning_posenc.model.encoder import EncoderSpec
 from lightning_posenc.modules.base import HEAD_STD, EncoderModule
 from lightning_posenc.modules.loss import cross_entropy

@@ -1,5 +1,6 @@
 """Synthetic tasks that need order: pure generators, with what can be reached without it."""
 
+from lightning_posenc.draws import Draws
 from lightning_posenc.tasks.algorithmic import (
     LEGO,
     SCAN,
@@ -17,7 +18,6 @@ from lightning_posenc.tasks.algorithmic import (
 from lightning_posenc.tasks.base import IGNORE, Sample, Task, generate
 from lightning_posenc.tasks.copy import Copy
 from lightning_posenc.tasks.decoder import DecoderTask
-from lightning_posenc.tasks.draws import Draws
 from lightning_posenc.tasks.formal import (
     BinaryAddition,
     BinaryMultiplication,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lightning_posenc.checks import whole
-from lightning_posenc.tasks.draws import Draws
+from lightning_posenc.draws import Draws
 
 IGNORE = -100  # the target of a place that is not scored; cross_entropy's default ignore_index
 

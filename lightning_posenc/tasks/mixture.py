@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from lightning_posenc.checks import is_a, number, several, wrong
+from lightning_posenc.draws import Draws
 from lightning_posenc.tasks.base import IGNORE, Sample, Task, generate
-from lightning_posenc.tasks.draws import Draws
 
 
 class Mixture(Task):

@@ -3,9 +3,9 @@
 from typing import ClassVar, Literal
 
 from lightning_posenc.checks import whole
-from lightning_posenc.tasks.bag import expected_mode, guess_another
+from lightning_posenc.draws import Draws
 from lightning_posenc.tasks.base import Sample, Task
-from lightning_posenc.tasks.draws import Draws
+from lightning_posenc.tasks.bounds.mode import expected_mode, guess_another
 
 
 class Reverse(Task):

@@ -25,7 +25,7 @@ from lightning_posenc.positional import (
     RoPE,
 )
 from lightning_posenc.positional.base import Factory
-from lightning_posenc.positional.scaling import DynamicNTK
+from lightning_posenc.positional.rotary.scaling import DynamicNTK
 from lightning_posenc.tasks import PositionPattern
 
 SPEC = EncoderSpec(d_model=16, n_heads=2, n_layers=2, init_std=0.2)

@@ -13,10 +13,10 @@ from torch import nn
 
 from lightning_posenc import positions
 from lightning_posenc.callbacks import AttentionStatistics, RandomState
-from lightning_posenc.callbacks.generators import random_state, set_random_state
 from lightning_posenc.data import SyntheticData
 from lightning_posenc.model import EncoderSpec
 from lightning_posenc.modules import SequenceClassifier
+from lightning_posenc.modules.generators import random_state, set_random_state
 from lightning_posenc.positional import ALiBi, Factory, RandomizedDistances, RoPE
 from lightning_posenc.positions import (
     Abacus,

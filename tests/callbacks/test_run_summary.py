@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-from lightning_posenc.callbacks import step_time
-from lightning_posenc.callbacks.step_time import FIRST, KEPT, StepTime
 from lightning_posenc.cli import main
+from lightning_posenc.training import step_time
+from lightning_posenc.training.step_time import FIRST, KEPT, StepTime
 
 QUICKSTART = str(Path(__file__).parents[2] / "configs" / "quickstart.yaml")
 TINY = [

@@ -19,7 +19,7 @@ from lightning_posenc.positional import (
     RoPE,
     XPos,
 )
-from lightning_posenc.positional.scaling import (
+from lightning_posenc.positional.rotary.scaling import (
     DynamicNTK,
     LinearScaling,
     Llama3,

@@ -3,7 +3,7 @@
 import pytest
 
 from lightning_posenc.data import TaggingData
-from lightning_posenc.data.conll import read_sentences
+from lightning_posenc.data.text.conll import read_sentences
 
 CONLLU = """# sent_id = 1
 # text = the cat

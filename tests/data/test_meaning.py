@@ -15,8 +15,8 @@ from lightning_posenc.data import (
     TextClassificationData,
     TextData,
 )
+from lightning_posenc.data.base import StreamData
 from lightning_posenc.data.meaning import described, state_of
-from lightning_posenc.data.module import StreamData
 from lightning_posenc.data.saying import forget
 from lightning_posenc.tasks import Reverse, Shift
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from lightning_posenc.data.packing import Blocks
+from lightning_posenc.data.text.packing import Blocks
 from lightning_posenc.positions import PerDocument
 from lightning_posenc.tasks import IGNORE
 

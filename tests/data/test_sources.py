@@ -10,7 +10,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from lightning_posenc.data import TextClassificationData, TextData
 from lightning_posenc.data.saying import forget
-from lightning_posenc.data.vocabulary import read_tokenizer
+from lightning_posenc.data.text.vocabulary import read_tokenizer
 
 pytestmark = pytest.mark.usefixtures("private_cache")
 

@@ -5,7 +5,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from lightning_posenc.data import Batch, GlobalBatches, SyntheticData
-from lightning_posenc.data.stream import take
+from lightning_posenc.data.order import take
 from lightning_posenc.tasks import IGNORE, Copy, Order, PositionPattern, Reverse, generate
 
 # Lightning's own use of torch, and its advice to take more workers.

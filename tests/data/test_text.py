@@ -8,8 +8,9 @@ import torch
 from datasets import Dataset, DatasetDict
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-from lightning_posenc.data import TextData, hub
-from lightning_posenc.data.vocabulary import Bytes, Chars
+from lightning_posenc.data import TextData
+from lightning_posenc.data.text import hub
+from lightning_posenc.data.text.vocabulary import Bytes, Chars
 
 pytestmark = pytest.mark.usefixtures("private_cache")
 TEXT = "".join(f"{n} times {n} is {n * n}.\n" for n in range(200))

@@ -10,9 +10,10 @@ import time
 import pytest
 from tokenizers import Tokenizer
 
-from lightning_posenc.data import TextData, tokenizer_training
-from lightning_posenc.data.tokenizer_training import train_bpe
-from lightning_posenc.data.vocabulary import Subwords
+from lightning_posenc.data import TextData
+from lightning_posenc.data.text import byte_pairs
+from lightning_posenc.data.text.byte_pairs import train_bpe
+from lightning_posenc.data.text.vocabulary import Subwords
 
 pytestmark = pytest.mark.usefixtures("private_cache")
 TEXT = "".join(f"{n} times {n} is {n * n}, naïvely.\n" for n in range(400))
@@ -57,7 +58,7 @@ def test_trained_once(text_file, monkeypatch, private_cache):
     def again(*args):
         raise AssertionError("trained a second time")
 
-    monkeypatch.setattr(tokenizer_training, "train_bpe", again)
+    monkeypatch.setattr(byte_pairs, "train_bpe", again)
     assert make(text_file, train_length=8).vocabulary == first
     with pytest.raises(AssertionError, match="second time"):
         _ = make(text_file, vocabulary_size=301).vocab_size
@@ -74,11 +75,11 @@ import sys, datasets
 datasets.config.HF_DATASETS_CACHE = sys.argv[1]
 datasets.disable_progress_bars()
 from lightning_posenc.data import TextData, tokenizer_training
-train = tokenizer_training.train_bpe
+train = byte_pairs.train_bpe
 def told(*args):
     print("trained")
     return train(*args)
-tokenizer_training.train_bpe = told
+byte_pairs.train_bpe = told
 print(TextData(sys.argv[2], vocabulary="bpe", vocabulary_size=400).vocabulary.json)
 """
 

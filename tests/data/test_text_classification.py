@@ -7,8 +7,9 @@ import torch
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
 from lightning_posenc.cli import main
-from lightning_posenc.data import TextClassificationData, hub
-from lightning_posenc.data.vocabulary import Bytes
+from lightning_posenc.data import TextClassificationData
+from lightning_posenc.data.text import hub
+from lightning_posenc.data.text.vocabulary import Bytes
 
 pytestmark = pytest.mark.usefixtures("private_cache")
 KINDS = ["wordy", "Number", "empty"]

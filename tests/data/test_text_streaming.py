@@ -10,7 +10,7 @@ from datasets import Dataset
 
 from lightning_posenc.cli import main
 from lightning_posenc.data import TextData
-from lightning_posenc.data.streaming import shuffled
+from lightning_posenc.data.text.streamed import shuffled
 
 pytestmark = [
     pytest.mark.usefixtures("private_cache"),

@@ -7,9 +7,9 @@ import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-from lightning_posenc.data.token_bytes import token_bytes
-from lightning_posenc.data.tokenizer_training import bpe_json
-from lightning_posenc.data.vocabulary import Bytes, Chars, Subwords, Vocabulary
+from lightning_posenc.data.text.byte_pairs import bpe_json
+from lightning_posenc.data.text.token_bytes import token_bytes
+from lightning_posenc.data.text.vocabulary import Bytes, Chars, Subwords, Vocabulary
 from lightning_posenc.modules.target_bytes import TargetBytes
 from lightning_posenc.tasks import IGNORE
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from lightning_posenc.data.vocabulary import Bytes, Chars, Subwords
+from lightning_posenc.data.text.vocabulary import Bytes, Chars, Subwords
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lightning_posenc.diagnostics import entropy_of
-from lightning_posenc.diagnostics.fused_entropy import _fused
+from lightning_posenc.diagnostics.measures.fused_entropy import _fused
 from tests.diagnostics.naive import B, H, S, naive_attention, naive_entropy, random_view
 
 FITS: dict[str, dict[str, Any]] = {

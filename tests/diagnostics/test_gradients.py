@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from lightning_posenc import Dims, Encoder
 from lightning_posenc.data import Batch
-from lightning_posenc.diagnostics.gradients import gradient_of_angles, positional_gradients
-from lightning_posenc.diagnostics.positional_share import positional_share
+from lightning_posenc.diagnostics.measures.gradients import gradient_of_angles, positional_gradients
+from lightning_posenc.diagnostics.measures.positional_share import positional_share
 from lightning_posenc.positional import (
     Chain,
     KERPLELog,
@@ -27,7 +27,7 @@ from lightning_posenc.positional import (
     T5Bias,
 )
 from lightning_posenc.positional.rotary.base import Layout, Turn, rotate, rotation
-from lightning_posenc.positional.scaling import Spectrum
+from lightning_posenc.positional.rotary.scaling import Spectrum
 from lightning_posenc.positions import Randomized
 from tests.cases import Case
 from tests.helpers import D_MODEL, each_method_both_ways, encoder

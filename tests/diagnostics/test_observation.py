@@ -13,7 +13,7 @@ from lightning_posenc.diagnostics import (
     observe,
     weights_by_block,
 )
-from lightning_posenc.diagnostics.observation import Observation
+from lightning_posenc.diagnostics.observing.observe import Observation
 from lightning_posenc.masks import Window
 from lightning_posenc.model.cache import Cache
 from lightning_posenc.positional import ALiBi, RoPE

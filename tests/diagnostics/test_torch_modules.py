@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightning_posenc.diagnostics import observe, weights_by_block
-from lightning_posenc.diagnostics.observation import Observation
+from lightning_posenc.diagnostics.observing.observe import Observation
 
 B, T, D, H = 2, 7, 16, 4
 CAUSAL = torch.ones(T, T).triu(1).bool()

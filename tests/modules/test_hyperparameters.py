@@ -19,7 +19,7 @@ from lightning_posenc.model import MLP, EncoderSpec, SwiGLU
 from lightning_posenc.modules import SequenceClassifier
 from lightning_posenc.modules.hyperparameters import kept, rebuilt
 from lightning_posenc.positional import ALiBi, Chain, RoPE
-from lightning_posenc.positional.scaling import LinearScaling, YaRN
+from lightning_posenc.positional.rotary.scaling import LinearScaling, YaRN
 from lightning_posenc.positions import Positions, Randomized, Shifted
 from lightning_posenc.tasks import PositionPattern
 

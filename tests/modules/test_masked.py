@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lightning_posenc.data import Batch
-from lightning_posenc.data.packing import Blocks
+from lightning_posenc.data.text.packing import Blocks
 from lightning_posenc.model import EncoderSpec
 from lightning_posenc.modules import LanguageModel, SequenceClassifier, TokenClassifier
 from lightning_posenc.tasks import IGNORE

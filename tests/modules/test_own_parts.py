@@ -19,8 +19,8 @@ from lightning_posenc.data import Batch, SyntheticData
 from lightning_posenc.model import EncoderSpec
 from lightning_posenc.modules import SequenceClassifier
 from lightning_posenc.positional import LearnedAbsolute
-from lightning_posenc.renamed_classes import replaced
 from lightning_posenc.tasks import PositionPattern
+from lightning_posenc.training.renamed_classes import replaced
 
 ROOT = Path(__file__).parents[2]
 QUIET = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false",

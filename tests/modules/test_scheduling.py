@@ -12,12 +12,12 @@ from torch.optim import AdamW, Optimizer, lr_scheduler
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from lightning_posenc.data import SyntheticData
-from lightning_posenc.messages import explain
 from lightning_posenc.model import EncoderSpec
 from lightning_posenc.modules import SequenceClassifier
 from lightning_posenc.modules.scheduling import ScheduleFactory, make_schedule
 from lightning_posenc.positional import LearnedAbsolute
 from lightning_posenc.tasks import PositionPattern
+from lightning_posenc.training.parser_errors import explain
 
 STEPS, RATE = 6, 0.01
 

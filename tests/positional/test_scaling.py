@@ -17,7 +17,7 @@ from transformers.models.llama import modeling_llama
 
 from lightning_posenc import Dims
 from lightning_posenc.positional import PRoPE, RoPE
-from lightning_posenc.positional.scaling import (
+from lightning_posenc.positional.rotary.scaling import (
     DynamicNTK,
     LinearScaling,
     Llama3,

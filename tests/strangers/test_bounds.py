@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from lightning_posenc import escaping
 from lightning_posenc.cli import main
-from lightning_posenc.data.vocabulary import read_tokenizer
-from lightning_posenc.untrusted import read_json, read_yaml
+from lightning_posenc.data.text.vocabulary import read_tokenizer
+from lightning_posenc.mistakes import escaping
+from lightning_posenc.runs.untrusted import read_json, read_yaml
+from tests.report.made_runs import class_of, config, write
 from tests.strangers.conftest import QUICKSTART, TINY, Marks, said
-from tests.studies.report.made_runs import class_of, config, write
 
 LETTERS = "abcdefghij"
 LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from lightning_posenc.checkpoint_config import _family
 from lightning_posenc.cli import main
+from lightning_posenc.training.checkpoint_config import _family
 from tests.strangers.conftest import QUICKSTART, TINY, Marks, said, spoiled
 
 COMMANDS = ("test", "validate", "predict", "fit", "diagnose")
@@ -25,8 +25,8 @@ PLACES = {
 CALLABLES = (
     "subprocess.call",
     "torch.utils.collect_env.run",
-    "lightning_posenc.mistakes.os.system",
-    "lightning_posenc.mistakes.fail",
+    "lightning_posenc.mistakes.one_line.os.system",
+    "lightning_posenc.mistakes.one_line.fail",
     "lightning_posenc.positional.Chain.of",
     "torch.nn.functional.relu",
     "builtins.eval",

@@ -12,8 +12,8 @@ import torch
 import yaml
 from torch.distributed import checkpoint as shards
 
-from lightning_posenc.checkpoint_io import WholeCheckpointIO, checked
 from lightning_posenc.cli import main
+from lightning_posenc.runs.checkpoints import WholeCheckpointIO, checked
 from tests.strangers.conftest import KEY, QUICKSTART, Marks, other, said, written
 
 WAYS = ("file", "legacy", "directory", "last", "config")

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from lightning_posenc.cli import main
-from lightning_posenc.studies.doctor.hugging_face import admit_folder
+from lightning_posenc.diagnose.hugging_face import admit_folder
 from tests.strangers.conftest import Marks, said
 
 transformers = pytest.importorskip("transformers")

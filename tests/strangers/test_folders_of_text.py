@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lightning_posenc.data.sources import load_rows
+from lightning_posenc.data.text.sources import load_rows
 from tests.strangers.conftest import Marks
 
 COLUMNS = {"text_column": "text"}

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lightning_posenc.tasks import Copy, Order, PositionPattern, Reverse, Shift, generate
-from lightning_posenc.tasks.bag import expected_mode, guess_another
+from lightning_posenc.tasks.bounds.mode import expected_mode, guess_another
 from tests.tasks.helpers import bag, best_accuracy, words
 
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from lightning_posenc import Dims, Encoder, tasks
+from lightning_posenc.catalogue.tasks import available, example_length
 from lightning_posenc.data.synthetic import SyntheticData
 from lightning_posenc.positional import NoPE
-from lightning_posenc.studies.tasks import available, example_length
 from lightning_posenc.tasks import IGNORE, DecoderTask, Sample, TreeDistance, generate
 from tests.tasks.helpers import possible
 from tests.tasks.solvers import all_solvers, solve, solve_sample

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
+from lightning_posenc.draws import _mix, _mix_number
 from lightning_posenc.tasks import Draws
-from lightning_posenc.tasks.draws import _mix, _mix_number
 
 
 def draws(seed=0, split="train", n=4096, first=0):

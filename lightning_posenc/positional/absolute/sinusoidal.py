@@ -8,7 +8,7 @@ from torch import Tensor
 from lightning_posenc.checks import number, wrong
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.absolute.base import Absolute
-from lightning_posenc.positional.scaling import checked_base, geometric
+from lightning_posenc.positional.rotary.scaling import checked_base, geometric
 
 
 class Sinusoidal(Absolute):

@@ -7,7 +7,7 @@ from lightning_posenc.checks import MOST_WIDTH, whole, wrong
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.bias.base import RelativeBias
 from lightning_posenc.positional.bias.sides import Form, mirrored_form
-from lightning_posenc.positional.scaling import checked_base, geometric
+from lightning_posenc.positional.rotary.scaling import checked_base, geometric
 
 
 class Sandwich(RelativeBias):

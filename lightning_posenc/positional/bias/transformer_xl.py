@@ -14,7 +14,7 @@ from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import Site
 from lightning_posenc.positional.bias.base import OfDistance
 from lightning_posenc.positional.bias.lookup import look_up
-from lightning_posenc.positional.scaling import checked_base, geometric
+from lightning_posenc.positional.rotary.scaling import checked_base, geometric
 
 
 class Distances(NamedTuple):

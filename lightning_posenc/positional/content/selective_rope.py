@@ -15,7 +15,7 @@ from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import PositionalEncoding, Site
 from lightning_posenc.positional.content.convolution import short_convolution
 from lightning_posenc.positional.rotary.base import Layout, rotate, rotation
-from lightning_posenc.positional.scaling import checked_base, geometric
+from lightning_posenc.positional.rotary.scaling import checked_base, geometric
 
 
 class SelectiveRoPE(PositionalEncoding):

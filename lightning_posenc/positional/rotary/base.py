@@ -14,7 +14,7 @@ from torch import Tensor
 from lightning_posenc.checks import one_of
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import PositionalEncoding, Site
-from lightning_posenc.positional.scaling import Spectrum
+from lightning_posenc.positional.rotary.scaling import Spectrum
 
 Layout: TypeAlias = Literal["half", "interleaved"]
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from lightning_posenc.checks import number, whole
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.rotary.base import Layout, Rotary, Rotation, rotation
-from lightning_posenc.positional.scaling import Spectrum, checked_base, geometric
+from lightning_posenc.positional.rotary.scaling import Spectrum, checked_base, geometric
 
 
 class FoPE(Rotary):

@@ -11,7 +11,7 @@ from lightning_posenc.checks import whole, wrong
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import PositionalEncoding, Site
 from lightning_posenc.positional.rotary.exponential import exponential
-from lightning_posenc.positional.scaling import checked_base
+from lightning_posenc.positional.rotary.scaling import checked_base
 
 
 class LieRE(PositionalEncoding):

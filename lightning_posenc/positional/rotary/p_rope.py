@@ -7,7 +7,7 @@ from lightning_posenc.checks import number, wrong
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.rotary.base import Layout, part_of
 from lightning_posenc.positional.rotary.rope import RoPE
-from lightning_posenc.positional.scaling import Scaling, Spectrum
+from lightning_posenc.positional.rotary.scaling import Scaling, Spectrum
 
 
 class PRoPE(RoPE):

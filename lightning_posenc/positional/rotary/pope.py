@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from lightning_posenc.checks import one_of
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import PositionalEncoding, Site
-from lightning_posenc.positional.scaling import checked_base
+from lightning_posenc.positional.rotary.scaling import checked_base
 
 
 class PoPE(PositionalEncoding):

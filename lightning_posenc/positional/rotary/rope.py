@@ -5,7 +5,7 @@ from torch import Tensor
 from lightning_posenc.checks import is_a
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.rotary.base import Layout, Rotary
-from lightning_posenc.positional.scaling import (
+from lightning_posenc.positional.rotary.scaling import (
     Scaling,
     Spectrum,
     checked_base,

@@ -2,11 +2,11 @@
 
 import torch
 
-from lightning_posenc.tasks.algorithmic.compact import compact
-from lightning_posenc.tasks.algorithmic.remaining import guesses_of_remaining
+from lightning_posenc.draws import Draws
+from lightning_posenc.tasks.algorithmic.close_gaps import compact
 from lightning_posenc.tasks.base import Sample
+from lightning_posenc.tasks.bounds.revealed import guesses_of_remaining
 from lightning_posenc.tasks.decoder import DecoderTask, prompt_and_answer
-from lightning_posenc.tasks.draws import Draws
 
 PLUS, EQUALS = 10, 11  # after the digits 0..9
 

@@ -3,10 +3,10 @@
 import torch
 
 from lightning_posenc.checks import whole
-from lightning_posenc.tasks.algorithmic.remaining import guesses_of_remaining
+from lightning_posenc.draws import Draws
 from lightning_posenc.tasks.base import Sample
+from lightning_posenc.tasks.bounds.revealed import guesses_of_remaining
 from lightning_posenc.tasks.decoder import DecoderTask, prompt_and_answer
-from lightning_posenc.tasks.draws import Draws
 
 
 class CopyRandom(DecoderTask):

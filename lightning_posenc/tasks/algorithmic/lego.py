@@ -7,9 +7,9 @@ import string
 import torch
 
 from lightning_posenc.checks import whole
+from lightning_posenc.draws import Draws
 from lightning_posenc.tasks.base import Sample
 from lightning_posenc.tasks.decoder import DecoderTask, prompt_and_answer
-from lightning_posenc.tasks.draws import Draws
 
 
 class LEGO(DecoderTask):

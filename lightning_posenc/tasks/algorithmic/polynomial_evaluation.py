@@ -2,10 +2,10 @@
 
 import torch
 
-from lightning_posenc.tasks.algorithmic.compact import compact
+from lightning_posenc.draws import Draws
+from lightning_posenc.tasks.algorithmic.close_gaps import compact
 from lightning_posenc.tasks.base import Sample
 from lightning_posenc.tasks.decoder import DecoderTask, prompt_and_answer
-from lightning_posenc.tasks.draws import Draws
 
 MINUS, X, POWER, PLUS, EQUALS, COLON, ASK = range(10, 17)  # after the digits 0..9
 

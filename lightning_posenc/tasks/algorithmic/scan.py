@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from lightning_posenc.checks import is_a, whole
+from lightning_posenc.draws import Draws
 from lightning_posenc.tasks.base import IGNORE, Sample
 from lightning_posenc.tasks.decoder import DecoderTask, prompt_and_answer
-from lightning_posenc.tasks.draws import Draws
 
 WORDS = ["after", "and", "around", "jump", "left", "look", "opposite", "right", "run", "thrice"]
 WORDS += ["turn", "twice", "walk"]

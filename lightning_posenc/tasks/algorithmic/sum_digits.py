@@ -2,9 +2,9 @@
 
 import torch
 
+from lightning_posenc.draws import Draws
 from lightning_posenc.tasks.base import Sample
 from lightning_posenc.tasks.decoder import DecoderTask, prompt_and_answer
-from lightning_posenc.tasks.draws import Draws
 
 
 class SumDigits(DecoderTask):

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from lightning_posenc.checks import whole
-from lightning_posenc.tasks.bag import expected_mode
 from lightning_posenc.tasks.base import IGNORE, Sample, Task, generate
+from lightning_posenc.tasks.bounds.mode import expected_mode
 
 _N_ESTIMATE = 1024  # samples behind an estimated bound
 

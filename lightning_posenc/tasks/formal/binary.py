@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from lightning_posenc.tasks.draws import Draws
+from lightning_posenc.draws import Draws
 
 _EXACT = 31  # digits that fit one draw
 

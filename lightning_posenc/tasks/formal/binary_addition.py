@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from lightning_posenc.draws import Draws
 from lightning_posenc.tasks.base import Sample
-from lightning_posenc.tasks.draws import Draws
 from lightning_posenc.tasks.formal.base import FormalTask
 from lightning_posenc.tasks.formal.binary import draw_operands, n_significant
 

@@ -1,8 +1,8 @@
 """Where does a walk on a circle end?"""
 
 from lightning_posenc.checks import whole
+from lightning_posenc.draws import Draws
 from lightning_posenc.tasks.base import Sample
-from lightning_posenc.tasks.draws import Draws
 from lightning_posenc.tasks.formal.base import FormalTask
 
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from lightning_posenc.tasks.draws import Draws
+from lightning_posenc.draws import Draws
 
 
 def draw_expressions(

@@ -2,8 +2,8 @@
 
 from torch.nn.functional import pad
 
+from lightning_posenc.draws import Draws
 from lightning_posenc.tasks.base import Sample
-from lightning_posenc.tasks.draws import Draws
 from lightning_posenc.tasks.formal.base import FormalTask
 
 

@@ -4,10 +4,10 @@ import torch
 from torch import Tensor
 
 from lightning_posenc.checks import whole
+from lightning_posenc.draws import Draws
 from lightning_posenc.tasks.base import Sample
-from lightning_posenc.tasks.draws import Draws
+from lightning_posenc.tasks.bounds.expressions import plain_expression_bound
 from lightning_posenc.tasks.formal.base import FormalTask
-from lightning_posenc.tasks.formal.hidden import plain_expression_bound
 
 
 class ModularArithmetic(FormalTask):

@@ -1,11 +1,11 @@
 """What is the value of a nested expression?"""
 
 from lightning_posenc.checks import whole
+from lightning_posenc.draws import Draws
 from lightning_posenc.tasks.base import Sample
-from lightning_posenc.tasks.draws import Draws
+from lightning_posenc.tasks.bounds.expressions import nested_expression_bound
 from lightning_posenc.tasks.formal.base import FormalTask
 from lightning_posenc.tasks.formal.expressions import draw_expressions
-from lightning_posenc.tasks.formal.hidden import nested_expression_bound
 
 
 class ModularArithmeticBrackets(FormalTask):

@@ -1,7 +1,7 @@
 """Are there evenly many ones?"""
 
+from lightning_posenc.draws import Draws
 from lightning_posenc.tasks.base import Sample
-from lightning_posenc.tasks.draws import Draws
 from lightning_posenc.tasks.formal.base import FormalTask
 
 

@@ -1,7 +1,7 @@
 """What is the string backwards?"""
 
+from lightning_posenc.draws import Draws
 from lightning_posenc.tasks.base import Sample
-from lightning_posenc.tasks.draws import Draws
 from lightning_posenc.tasks.formal.base import StringTask
 
 

@@ -3,11 +3,11 @@
 import torch
 
 from lightning_posenc.checks import whole
+from lightning_posenc.draws import Draws
 from lightning_posenc.tasks.base import Sample
-from lightning_posenc.tasks.draws import Draws
+from lightning_posenc.tasks.bounds.expressions import equation_bound
 from lightning_posenc.tasks.formal.base import FormalTask
 from lightning_posenc.tasks.formal.expressions import draw_expressions
-from lightning_posenc.tasks.formal.hidden import equation_bound
 
 
 class SolveEquation(FormalTask):

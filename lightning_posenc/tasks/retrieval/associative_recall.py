@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from lightning_posenc.checks import number, whole
+from lightning_posenc.draws import Draws
 from lightning_posenc.tasks.base import IGNORE, Sample, Task
-from lightning_posenc.tasks.draws import Draws
 
 
 class AssociativeRecall(Task):

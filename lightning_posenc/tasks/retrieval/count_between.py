@@ -5,8 +5,8 @@ from typing import ClassVar, Literal
 import torch
 
 from lightning_posenc.checks import whole
+from lightning_posenc.draws import Draws
 from lightning_posenc.tasks.base import Sample, Task
-from lightning_posenc.tasks.draws import Draws
 
 
 class CountBetween(Task):

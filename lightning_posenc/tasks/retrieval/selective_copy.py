@@ -5,9 +5,9 @@ from typing import ClassVar, Literal
 import torch
 
 from lightning_posenc.checks import whole
-from lightning_posenc.tasks.bag import expected_mode
+from lightning_posenc.draws import Draws
 from lightning_posenc.tasks.base import IGNORE, Sample, Task
-from lightning_posenc.tasks.draws import Draws
+from lightning_posenc.tasks.bounds.mode import expected_mode
 
 
 class SelectiveCopy(Task):

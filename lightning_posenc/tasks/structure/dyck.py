@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from lightning_posenc.checks import whole
-from lightning_posenc.tasks.bag import expected_mode, guess_another
+from lightning_posenc.draws import Draws
 from lightning_posenc.tasks.base import IGNORE, Sample, Task
-from lightning_posenc.tasks.draws import Draws
+from lightning_posenc.tasks.bounds.mode import expected_mode, guess_another
 
 
 class Dyck(Task):

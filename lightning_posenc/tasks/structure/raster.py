@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from lightning_posenc.tasks.draws import Draws
+from lightning_posenc.draws import Draws
 
 
 def largest_width(length: int) -> int:

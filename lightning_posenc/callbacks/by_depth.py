@@ -1,0 +1,147 @@
+"""Pictures by depth: how a number changed with the layer and the step."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from lightning_posenc.callbacks.history import History, of_layer
+from lightning_posenc.runs.figures import log_figure, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SHOWN_STEPS = 3  # curves in the panel on the right: the first step, one in the middle, the last
+TICKS = 6
+STREAM = "blocks passed"  # the depth of the residual stream, from 0 to L
+LABELLED = 16  # a map of more rows or columns has no numbers in its cells
+
+
+class Panel(NamedTuple):
+    """A row of the picture.
+
+    Args:
+        keys: Metric keys with {} for the layer, as `History.layers` takes them.
+        title: What they are.
+        meaning: How to read them, in a few words.
+        limits: The range of the numbers, if it is known; None for theirs.
+        log: Whether they are shown on a logarithmic scale.
+        mark: A value to compare with, and what it is.
+        depth: What is counted upwards.
+    """
+
+    keys: str
+    title: str
+    meaning: str = ""
+    limits: tuple[float, float] | None = None
+    log: bool = False
+    mark: tuple[float, str] | None = None
+    depth: str = "layer"
+
+
+def draw_by_depth(
+    trainer: L.Trainer, name: str, title: str, panels: Sequence[Panel], history: History
+) -> None:
+    """Draw `figures/<name>`: for each panel that has numbers a map, layer by step, and beside it
+    the layers at the first, a middle and the last step. The whole history goes into the JSON.
+    """
+    shown = [panel for panel in panels if history.layers(panel.keys)]
+    if not shown:
+        return
+    figure = new_figure(figsize=(9, 0.6 + 2.5 * len(shown)))
+    axes = figure.subplots(len(shown), 2, squeeze=False, sharey="row", width_ratios=(1.5, 1))
+    for (left, right), panel in zip(axes, shown, strict=True):
+        draw_panel(left, right, panel, history)
+    figure.suptitle(title, fontsize=11)
+    log_figure(trainer, name, figure, history.as_json())
+
+
+def draw_panel(left: "Axes", right: "Axes", panel: Panel, history: History) -> None:
+    """Draw one panel: the map on the left, curves on the right, depth upwards in both."""
+    layers = list(history.layers(panel.keys))
+    values = history.by_layer(panel.keys)
+    norm = _norm(values, panel)
+    image = left.imshow(values.numpy(), aspect="auto", origin="lower", cmap="viridis", norm=norm)
+    left.figure.colorbar(image, ax=left, pad=0.02)
+    left.set_title(panel.title, fontsize=10, loc="left")
+    left.set(xlabel="optimizer step", ylabel=panel.depth)
+    left.set_yticks(range(len(layers)), [str(layer) for layer in layers])
+    n_steps = len(history.steps)
+    ticks = range(0, n_steps, -(-n_steps // TICKS))
+    left.set_xticks(ticks, [str(history.steps[tick]) for tick in ticks])
+    columns = (
+        torch.linspace(0, n_steps - 1, min(n_steps, SHOWN_STEPS), dtype=torch.float64)
+        .round()
+        .long()
+        .tolist()
+    )
+    height = range(len(layers))
+    for column in columns:
+        age = (column + 1) / n_steps
+        style: dict[str, Any] = {"color": "C0", "alpha": 0.25 + 0.75 * age, "linewidth": 1 + age}
+        right.plot(values[:, column], height, ".-", label=f"step {history.steps[column]}", **style)
+    if panel.mark is not None:
+        right.axvline(panel.mark[0], color="black", linestyle="--", label=panel.mark[1])
+    if panel.log:
+        right.set_xscale("log")
+        right.set_xlim(norm.vmin, norm.vmax)
+        right.xaxis.set_minor_formatter("")
+    elif panel.limits is not None:
+        margin = 0.03 * (panel.limits[1] - panel.limits[0])
+        right.set_xlim(panel.limits[0] - margin, panel.limits[1] + margin)
+    right.set_title(panel.meaning, fontsize=8, loc="left", color="dimgray")
+    right.legend(fontsize=7)
+    right.grid(alpha=0.3)
+
+
+def draw_last(trainer: L.Trainer, name: str, title: str, keys: str, history: History) -> None:
+    """Draw `figures/<name>`: the last numbers of every layer, one beside the other.
+
+    Args:
+        trainer: Says where.
+        name: Of the picture.
+        title: What is shown.
+        keys: Metric keys with {} for the layer and * for what differs within it.
+        history: The numbers.
+    """
+    layers = history.layers(keys)
+    if not layers:
+        return
+    rows = [[column[-1] for column in columns.values()] for columns in layers.values()]
+    n_columns = max(map(len, rows))
+    padded = [row + [math.nan] * (n_columns - len(row)) for row in rows]
+    values = torch.tensor(padded, dtype=torch.float32)
+    figure = new_figure(figsize=(2.5 + 0.6 * n_columns, 1.6 + 0.5 * len(rows)))
+    ax = figure.subplots()
+    image = ax.imshow(values.numpy(), aspect="auto", origin="lower", cmap="viridis", vmin=0)
+    figure.colorbar(image, ax=ax)
+    what = keys.rsplit("/", 1)[-1].removesuffix("_*")
+    ax.set(xlabel=what, ylabel="layer", xticks=range(n_columns))
+    ax.set_yticks(range(len(rows)), [str(layer) for layer in layers])
+    ax.set_title(title, fontsize=10)
+    if max(values.shape) <= LABELLED:
+        bright = 0.6 * values.nan_to_num().max()
+        for (y, x), value in zip(
+            itertools.product(range(len(rows)), range(n_columns)), values.flatten(), strict=True
+        ):
+            colour = "black" if value > bright else "white"
+            ax.text(x, y, f"{value:.2g}", ha="center", va="center", color=colour, fontsize=8)
+    numbers = {of_layer(layer): row for layer, row in zip(layers, rows, strict=True)}
+    log_figure(trainer, name, figure, {"step": history.last_step, **numbers})
+
+
+def _norm(values: Tensor, panel: Panel) -> Any:
+    from matplotlib.colors import LogNorm, Normalize
+
+    if panel.limits is not None:
+        return Normalize(*panel.limits)
+    seen = values[values.isfinite() & (values > 0 if panel.log else True)]
+    low, high = (seen.min().item(), seen.max().item()) if len(seen) else (0.1, 1.0)
+    if not panel.log:
+        return Normalize(low, high)
+    least, most = math.floor(math.log10(low) - 0.05), math.ceil(math.log10(high) + 0.05)
+    return LogNorm(vmin=10.0**least, vmax=10.0**most)  # whole decades: noise looks like noise

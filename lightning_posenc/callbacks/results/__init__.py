@@ -1,0 +1,1 @@
+"""What a test gave, as pictures and tables."""

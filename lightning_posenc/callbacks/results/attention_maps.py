@@ -1,0 +1,148 @@
+"""Picture: who attends to whom, in chosen layers and heads."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from lightning_posenc.callbacks.module_fits import fits
+from lightning_posenc.callbacks.probing import first, isolated
+from lightning_posenc.checks import MOST, several, whole
+from lightning_posenc.diagnostics.attention import captured_attention
+from lightning_posenc.model.kernels import Kernel
+from lightning_posenc.runs.figures import log_figure, new_figure
+
+MAX_TOKENS = 64  # a longer map is neither readable nor worth its memory
+
+
+class AttentionMaps(L.Callback):
+    """Draws `figures/attention`: the attention of one test sequence, layers by heads.
+
+    Args:
+        n_heads: At most so many heads are drawn, the first ones, at least 1.
+        n_layers: At most so many layers are drawn, from the first to the last at equal distances,
+            at least 1.
+        layers: The layers to draw instead, from 0; negative ones count from the last.
+        heads: The heads to draw instead, likewise.
+
+    Raises:
+        ValueError: If a number is out of range, or a model has no such layer or head.
+    """
+
+    def __init__(
+        self,
+        n_heads: int = 8,
+        n_layers: int = 8,
+        layers: list[int] | None = None,
+        heads: list[int] | None = None,
+    ) -> None:
+        for name, chosen in (("layers", layers), ("heads", heads)):
+            for each in () if chosen is None else several(self, name, chosen):
+                whole(self, name, each, -MOST, MOST)
+        self.n_heads = whole(self, "n_heads", n_heads)
+        self.n_layers = whole(self, "n_layers", n_layers)
+        self.layers = layers
+        self.heads = heads
+        self._batch: Any = None
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        self._layers(_count_layers(pl_module))
+        dims = getattr(getattr(pl_module, "encoder", None), "dims", None)
+        if dims is not None:
+            self._heads(dims.n_heads)
+
+    def on_test_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        if dataloader_idx or batch_idx or not fits(self, pl_module, batch, "encoder"):
+            return
+        if batch.tokens.shape[1] <= MAX_TOKENS:
+            self._batch = first(batch, 1)
+
+    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        one, self._batch = self._batch, None
+        if trainer.world_size > 1:
+            # The first rank's, on every rank: they run a sharded model together, or hang.
+            one = trainer.strategy.broadcast(None if one is None else one.to(torch.device("cpu")))
+        if one is None:
+            return
+        one = one.to(pl_module.device)
+        n_layers = _count_layers(pl_module)
+        layers = self._layers(n_layers)
+        # Uncompiled: a graph that was compiled before calls no hook that was added since.
+        with (
+            isolated(trainer, pl_module),
+            torch.no_grad(),
+            captured_attention(pl_module, layers) as captured,
+        ):
+            pl_module.predict_step(one, 0)
+        if not trainer.is_global_zero or not captured:
+            return
+        length = one.tokens.shape[1] if one.lengths is None else int(one.lengths[0])
+        heads = self._heads(captured[0].shape[1])
+        maps = [weights[0, heads, :length, :length].float().cpu() for weights in captured]
+        of = f"{_some('layer', layers, n_layers)}, {_some('head', heads, captured[0].shape[1])}"
+        _draw(trainer, maps, layers, heads, of)
+
+    def _layers(self, count: int) -> list[int]:
+        if self.layers is not None:
+            return _chosen("layers", self.layers, count)
+        n = min(self.n_layers, count)
+        return [round(i * (count - 1) / max(n - 1, 1)) for i in range(n)]
+
+    def _heads(self, count: int) -> list[int]:
+        if self.heads is not None:
+            return _chosen("heads", self.heads, count)
+        return list(range(min(self.n_heads, count)))
+
+
+def _count_layers(module: torch.nn.Module) -> int:
+    return sum(isinstance(each, Kernel) for each in module.modules())
+
+
+def _chosen(name: str, numbers: Sequence[int], count: int) -> list[int]:
+    wrong = [number for number in numbers if not -count <= number < count]
+    if wrong or not numbers:
+        which = f"no {wrong[0]}" if wrong else "none is named"
+        raise ValueError(f"AttentionMaps: {name}: the model has {count}, from 0: {which}")
+    return sorted({number % count for number in numbers})
+
+
+def _some(name: str, numbers: Sequence[int], count: int) -> str:
+    if len(numbers) == count:
+        return f"all {count} {name}s"
+    return f"{name}s {', '.join(map(str, numbers))} of {count}"
+
+
+def _draw(
+    trainer: L.Trainer, maps: list[Tensor], layers: list[int], heads: list[int], of: str
+) -> None:
+    figure = new_figure(figsize=(1.7 * len(heads) + 1.4, 1.7 * len(layers) + 0.7))
+    axes = figure.subplots(len(layers), len(heads), squeeze=False, sharex=True, sharey=True)
+    top = max(float(weights.max()) for weights in maps)
+    for row, layer in enumerate(layers):
+        for column, head in enumerate(heads):
+            ax = axes[row, column]
+            image = ax.imshow(maps[row][column].numpy(), cmap="magma", vmin=0, vmax=top)
+            if row == 0:
+                ax.set_title(f"head {head}", fontsize=9)
+        axes[row, 0].set_ylabel(f"layer {layer}\nquery", fontsize=9)
+    for ax in axes[-1]:
+        ax.set_xlabel("key", fontsize=9)
+    figure.colorbar(image, ax=axes, label="attention weight", shrink=0.7)
+    figure.suptitle(f"attention of one test sequence: {of}", fontsize=10, wrap=True)
+    numbers: dict[str, Any] = {
+        f"layer_{layer:02d}": [
+            [[round(w, 5) for w in query] for query in head] for head in maps[row].tolist()
+        ]
+        for row, layer in enumerate(layers)
+    }
+    log_figure(trainer, "attention", figure, numbers)

@@ -1,0 +1,1 @@
+"""What is there? Every encoding, sampler, scaling and task, found out and listed."""

@@ -1,0 +1,235 @@
+"""What every encoding is and can do, found out by making and running it, not from a list."""
+
+import inspect
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from importlib import resources
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from lightning_posenc import positional, positions
+from lightning_posenc.catalogue.docstrings import docstring, summary
+from lightning_posenc.dims import Dims
+from lightning_posenc.model import Encoder
+from lightning_posenc.model.kernels import Kernel, Operands
+from lightning_posenc.positional import PositionalEncoding
+from lightning_posenc.positional.rotary import scaling
+from lightning_posenc.positional.rotary.scaling import Scaling
+from lightning_posenc.positions import Positions
+
+HOOKS = ("embed", "transform", "bias", "rescore")
+FAR = 10**6  # a position that no table reaches
+_SOURCE = re.compile(r"Source:\s+(?P<work>.*?),?\s+arXiv:(?P<arxiv>\d{4}\.\d{4,5})", re.DOTALL)
+_TITLE = re.compile(r'^(?P<authors>[^"]*?\b(?P<year>(?:19|20)\d\d)\w?)\b')
+
+
+class Paper(NamedTuple):
+    """Where a method comes from: first author and year, and the number at arXiv."""
+
+    name: str
+    arxiv: str
+
+    @property
+    def link(self) -> str:
+        """In Markdown."""
+        return f"{self.name}, [{self.arxiv}](https://arxiv.org/abs/{self.arxiv})"
+
+
+class Entry(NamedTuple):
+    """An encoding.
+
+    Args:
+        name: Of the class.
+        sentence: What it does: the first line of its docstring.
+        paper: The first that its docstring names.
+        hooks: Those that it overrides.
+        parameters: Number of its parameters for the given dims.
+        length: "any", or the largest number of tokens that it serves.
+        order: Whether a bidirectional model tells a sequence from its reverse: "yes", "no", or
+            "causal only" if the encoding refuses such a model.
+        kernel: The fastest kernel that serves it.
+        cost: Time of a training step over that with NoPE, where it was measured.
+    """
+
+    name: str
+    sentence: str
+    paper: Paper
+    hooks: tuple[str, ...]
+    parameters: int
+    length: str
+    order: str
+    kernel: str
+    cost: float | None
+
+
+def encodings(dims: Dims) -> Iterator[Entry]:
+    """Describe every encoding that can be made from dims alone, by name.
+
+    Args:
+        dims: Sizes; whether they are causal does not matter.
+    """
+    measured = costs()["ratios"]
+    for name in sorted(positional.__all__, key=str.lower):
+        kind = getattr(positional, name)
+        if _is_concrete(kind, PositionalEncoding) and _needs_only_dims(kind):
+            yield describe(kind, dims, measured.get(name))
+
+
+def describe(kind: type[PositionalEncoding], dims: Dims, cost: float | None = None) -> Entry:
+    """Describe one class."""
+    with torch.random.fork_rng(devices=()):
+        encoding = kind(replace(dims, causal=True))
+    return Entry(
+        name=kind.__name__,
+        sentence=summary(kind),
+        paper=paper(kind),
+        hooks=tuple(hook for hook in HOOKS if _overrides(kind, hook)),
+        parameters=sum(parameter.numel() for parameter in encoding.parameters()),
+        length=_length(encoding),
+        order=_order(kind),
+        kernel=_kernel(kind),
+        cost=cost,
+    )
+
+
+def samplers() -> Iterator[tuple[str, str, Paper | None]]:
+    """Name, first line and paper of every sampler of positions."""
+    yield from _documented(positions, Positions)
+
+
+def scalings() -> Iterator[tuple[str, str, Paper | None]]:
+    """Name, first line and paper of every scaling of RoPE."""
+    yield from _documented(scaling, Scaling)
+
+
+def costs() -> dict[str, Any]:
+    """What `benchmarks/encodings.py` measured: ratios to NoPE by class, machine, versions, date."""
+    file = resources.files("lightning_posenc.catalogue") / "encoding_costs.json"
+    return json.loads(file.read_text("utf-8"))
+
+
+def paper(kind: type) -> Paper:
+    """The first paper that a class's docstring names after "Source:".
+
+    Raises:
+        ValueError: If it names none in the form `Source: Authors YEAR, …, arXiv:NNNN.NNNNN`.
+    """
+    found = _SOURCE.search(docstring(kind))
+    named = _TITLE.match(" ".join(found["work"].split())) if found else None
+    if found is None or named is None:
+        raise ValueError(f"{kind.__name__}: the docstring names no source with year and arXiv id")
+    first = re.split(r",| and | et al", named["authors"])[0].removesuffix(named["year"]).strip()
+    return Paper(f"{first} {named['year']}", found["arxiv"])
+
+
+def example_positions(encoding: PositionalEncoding, n: int, step: int = 1) -> Tensor:
+    """Positions 0, step, 2·step, … of n tokens, or places of a grid or graph of them: in the
+    shape that the encoding takes.
+
+    Raises:
+        ValueError: If it takes none of them: it says why for one number each.
+    """
+    index = torch.arange(n).unsqueeze(0)
+    distances = (index.unsqueeze(-1) - index.unsqueeze(-2)).abs()
+    refusal: ValueError | None = None
+    for shaped in (index * step, _grid(n, 2) * step, _grid(n, 3) * step, distances * step):
+        try:
+            encoding.check(shaped)
+        except ValueError as error:
+            refusal = refusal or error
+        else:
+            return shaped
+    assert refusal is not None
+    raise refusal
+
+
+def _grid(n: int, axes: int) -> Tensor:
+    """The first n places of a grid as high as wide, row by row: (1, n, A)."""
+    side = 1
+    while side**axes < n:
+        side += 1
+    index = torch.arange(n)
+    return torch.stack([index // side**axis % side for axis in reversed(range(axes))], -1)[None]
+
+
+def _documented(module: Any, base: type) -> Iterator[tuple[str, str, Paper | None]]:
+    for name, kind in sorted(vars(module).items()):
+        if _is_concrete(kind, base):
+            yield name, summary(kind), paper(kind) if "Source:" in docstring(kind) else None
+
+
+def _is_concrete(kind: Any, base: type) -> bool:
+    return (
+        inspect.isclass(kind)
+        and issubclass(kind, base)
+        and kind is not base
+        and not inspect.isabstract(kind)
+    )
+
+
+def _needs_only_dims(kind: type) -> bool:
+    first, *others = inspect.signature(kind).parameters.values()
+    return first.name == "dims" and all(other.default is not other.empty for other in others)
+
+
+def _overrides(kind: type, hook: str) -> bool:
+    return getattr(kind, hook) is not getattr(PositionalEncoding, hook)
+
+
+def _length(encoding: PositionalEncoding) -> str:
+    try:
+        example_positions(encoding, 2, step=FAR)
+    except ValueError:
+        low, high = 1, FAR  # serves `low` tokens, not `high`
+        while high - low > 1:
+            middle = (low + high) // 2
+            try:
+                example_positions(encoding, 2, step=middle - 1)
+                low = middle
+            except ValueError:
+                high = middle
+        return f"{low}"
+    return "any"
+
+
+def _tiny(kind: type[PositionalEncoding], causal: bool) -> Encoder:
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(0)
+        return Encoder(Dims(32, 4, 2, causal), kind, init_std=0.2).eval()
+
+
+def _order(kind: type[PositionalEncoding]) -> str:
+    """A bidirectional model that is blind to order gives the reversed outputs of the reversed
+    sequence.
+    """
+    try:
+        model = _tiny(kind, causal=False)
+    except ValueError:
+        return "causal only"
+    x = torch.randn(2, 12, 32, generator=torch.Generator().manual_seed(0))
+    at = example_positions(model.positional, 12)
+    with torch.no_grad():
+        change = model(x.flip(1), positions=at).flip(1) - model(x, positions=at)
+    return "yes" if change.abs().amax() > 1e-3 else "no"
+
+
+def _kernel(kind: type[PositionalEncoding]) -> str:
+    """What serves the operands that reach a causal model's kernels."""
+    model = _tiny(kind, causal=True)
+    seen: list[Operands] = []
+    for module in model.modules():
+        if isinstance(module, Kernel):
+            module.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    model(torch.ones(1, 12, 32), positions=example_positions(model.positional, 12))
+    if any(operands.rescore is not None for operands in seen):
+        return "eager"
+    biases = [operands.bias for operands in seen if operands.bias is not None]
+    if not biases:
+        return "SDPA flash, Flex"
+    if any(bias.requires_grad for bias in biases):
+        return "SDPA, learned bias"
+    return "SDPA, fixed bias; Flex"

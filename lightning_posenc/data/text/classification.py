@@ -1,0 +1,265 @@
+"""Texts with a class each: any file with a text and a label column, or a dataset on the Hub."""
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from lightning_posenc.checks import is_a, wrong
+from lightning_posenc.data.meaning import listed
+from lightning_posenc.data.text.base import CorpusData
+from lightning_posenc.data.text.files import holds_tables
+from lightning_posenc.data.text.labelled_texts import Labelled, LabelledTexts
+from lightning_posenc.data.text.labels import (
+    classes_of,
+    labels_of,
+    missing,
+    name_of,
+    names_given,
+)
+from lightning_posenc.data.text.sources import load_rows
+from lightning_posenc.data.text.tokenised import Tokens, laid_out
+from lightning_posenc.tasks import IGNORE
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+class TextClassificationData(CorpusData):
+    """A class for every text, cut or padded to a length.
+
+    Training goes through all texts, pass after pass, each in an order of its own. Validation reads
+    the source's validation split; without one, `val_fraction` of the training texts, drawn once
+    and for any seed. The test reads the test split if its labels are given, and otherwise the
+    validation texts, cut to each of `eval_lengths`. Ranks that cannot share them equally leave out
+    the last few. Tokenised text is cached where the `datasets` library caches.
+
+    Classes are the different values of the label column over all splits, in ascending order, or
+    those that a dataset of the Hub names. With a checkpoint they are the checkpoint's, by name: of
+    other data all texts of its classes are tested, and a prediction needs no label.
+
+    Args:
+        path: a .parquet, .json, .jsonl or .csv file, a folder of them, or a dataset on the Hub
+            such as ag_news.
+        subset: which of a Hub dataset's subsets.
+        text_column: which column holds the text.
+        label_column: which column holds the class, an integer or a name.
+        vocabulary: `bytes` (256), `chars` (those that occur in the whole corpus, sorted), `bpe`
+            (byte-level pieces, trained once on the training split of the source, before any of it
+            goes to validation), or the path of a tokenizer's JSON file.
+        vocabulary_size: number of pieces of `bpe`, at least 256.
+        train_length: T, tokens a text is cut or padded to.
+        eval_lengths: lengths to cut the texts of the test to; None for `train_length`.
+        val_fraction: share of the training texts for validation, between 0 and 1.
+        batch_size: texts in a training batch over all ranks; a multiple of their number.
+        steps_per_epoch: training batches in an epoch; None for as many as one pass fills.
+        eval_batch_size: texts in an evaluation batch over all ranks; None for `batch_size`.
+        seed: seed of the order of the texts; None for the run's own.
+        num_workers: worker processes a loader.
+
+    Raises:
+        ValueError: if a number is out of range, a label is missing, or there is too little text.
+        FileNotFoundError: if a file does not exist.
+    """
+
+    def __init__(
+        self,
+        path: str | None = None,
+        subset: str | None = None,
+        text_column: str = "text",
+        label_column: str = "label",
+        vocabulary: str = "bytes",
+        vocabulary_size: int = 4096,
+        train_length: int = 128,
+        eval_lengths: list[int] | None = None,
+        val_fraction: float = 0.1,
+        batch_size: int = 32,
+        steps_per_epoch: int | None = None,
+        eval_batch_size: int | None = None,
+        seed: int | None = None,
+        num_workers: int = 0,
+    ) -> None:
+        super().__init__(
+            path,
+            subset,
+            text_column,
+            vocabulary,
+            vocabulary_size,
+            train_length=train_length,
+            eval_lengths=eval_lengths,
+            val_fraction=val_fraction,
+            batch_size=batch_size,
+            steps_per_epoch=steps_per_epoch,
+            eval_batch_size=eval_batch_size,
+            seed=seed,
+            num_workers=num_workers,
+        )
+        self.label_column = is_a(self, "label_column", label_column, str)
+        if label_column == text_column:
+            raise wrong(self, "label_column", label_column, "be another column than text_column")
+        self._class_names: list[str] | None = None
+        self._found: dict[str, Labelled] = {}
+
+    def options(self) -> dict[str, Any]:
+        return {"label_column": self.label_column, **super().options()}
+
+    def meaning(self) -> dict[str, Any]:
+        return {"class_names": self.class_names, **super().meaning()}
+
+    def take_over(self, meaning: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+        before = self._vocabulary, self._class_names
+        super().take_over(meaning, options)
+        self._class_names = list(meaning["class_names"])
+        if (self._vocabulary, self._class_names) != before:
+            self._found = {}
+
+    def rows(self) -> "dict[str, Dataset]":
+        """The splits; without a test that has no labels, unless it is to be predicted."""
+        columns = {"text_column": self.text_column, "label_column": self.label_column}
+        optional = () if self._adopted is None or self._fits else ("label_column",)
+        splits = load_rows(self.path, self.subset, columns, optional, not self._evaluates_other)
+        predicts = self.trainer is not None and self.trainer.state.fn == "predict"
+        if "test" in splits and len(splits) > 1 and not predicts:
+            labels = labels_of(splits["test"], self.label_column, self.path)
+            if len(missing(labels)) == len(labels):
+                del splits["test"]  # a benchmark that keeps its answers to itself
+        return splits
+
+    @property
+    def class_names(self) -> list[str]:
+        """Names of the classes, in the order of their numbers."""
+        if self._class_names is None:
+            self._class_names = self._own_class_names()
+        return self._class_names
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes; known before the text is prepared."""
+        return len(self.class_names)
+
+    def prepare_data(self) -> None:
+        """Load and tokenise once a machine; the `datasets` library caches the result."""
+        _ = self.class_names
+        self._encoded(self.rows())
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read the tokens from the cache.
+
+        Raises:
+            ValueError: if there are too few texts, or none with a class that is known.
+        """
+        found = self._all_texts()
+        if not self._evaluates_other and "val" not in found:
+            n = len(found["train"].numbers)
+            if n < 2:
+                raise ValueError(f"data.path={self.path} has {n} text(s): give at least 2")
+        self._say_what_is_read(stage)
+
+    def predicted(self, row: int, classes: Any, probabilities: Any) -> dict[str, Any]:
+        names = self.class_names
+        if not isinstance(classes, int) or classes >= len(names):
+            return super().predicted(row, classes, probabilities)
+        if probabilities is not None:
+            probabilities = dict(zip(names, probabilities, strict=True))
+        return super().predicted(row, names[classes], probabilities)
+
+    def _all_texts(self) -> "dict[str, Labelled]":
+        """The texts of each split of the source, read once."""
+        if not self._found:
+            _ = self.class_names
+            splits = self.rows()
+            tokens = {name: laid_out(rows) for name, rows in self._encoded(splits).items()}
+            self._found = {name: self._labelled(splits[name], tokens[name]) for name in splits}
+        return self._found
+
+    def _dataset(self, split: str, length: int) -> LabelledTexts:
+        name, items = self._items(split)
+        found = self._all_texts()[name]
+        return LabelledTexts(found.tokens, found.numbers, items, length)
+
+    def _items(self, split: str) -> tuple[str, Tensor]:
+        """Which of the source's splits is read, and which of its texts.
+
+        Raises:
+            ValueError: if none of them can be scored.
+        """
+        order = {
+            "train": ("train",),
+            "val": ("val", "train", "test"),
+            "test": ("test", "val", "train"),
+            "predict": ("test", "val", "train"),
+        }[split]
+        texts = self._all_texts()
+        name = next(name for name in order if name in texts)
+        found = texts[name]
+        n = len(found.numbers)
+        if split == "predict":
+            return name, torch.arange(n)
+        items = torch.arange(n)
+        if name == "train" and "val" not in texts and not self._evaluates_other:
+            rest, held = self._held_out(n)
+            items = rest if split == "train" else held
+        scored = items[found.numbers[items] != IGNORE]
+        if not len(scored):
+            raise ValueError(self._nothing_to_score(found))
+        return name, scored
+
+    def _nothing_to_score(self, found: Labelled) -> str:
+        n = len(found.numbers)
+        if not found.unknown:
+            return (
+                f"data.path={self.path}: none of its {n} texts has a label in column "
+                f"{self.label_column!r}: set data.label_column, or ask for predictions alone"
+            )
+        return (
+            f"data.path={self.path}: none of its {n} texts has a class that the checkpoint knows: "
+            f"they have {listed(found.unknown)}, the checkpoint {listed(self.class_names)}"
+        )
+
+    def _extent(self, split: str) -> str:
+        name, items = self._items(split)
+        found = self._all_texts()[name]
+        n = len(found.numbers)
+        if split == "predict":
+            return f"all {n:,} texts of {self.path}"
+        if name == "train" and not self._evaluates_other:
+            return f"the {len(items):,} texts of {self.path} that training left out"
+        unscored = []
+        if found.unknown:
+            total = sum(found.unknown.values())
+            classes = listed(found.unknown)
+            unscored.append(f"{total:,} of classes that the model does not know, {classes}")
+        if found.n_missing:
+            unscored.append(f"{found.n_missing:,} without a label")
+        of = "all" if not unscored else f"{len(items):,} of the"
+        return f"{of} {n:,} texts of {self.path}" + (
+            f"; not scored: {'; '.join(unscored)}" if unscored else ""
+        )
+
+    def _labelled(self, rows: "Dataset", tokens: Tokens) -> Labelled:
+        number = {name: n for n, name in enumerate(self.class_names)}
+        labels = labels_of(rows, self.label_column, self.path)
+        names = [None if label is None else name_of(label) for label in labels]
+        numbers = [IGNORE if name is None else number.get(name, IGNORE) for name in names]
+        unknown = Counter(name for name in names if name is not None and name not in number)
+        return Labelled(tokens, torch.tensor(numbers), unknown, len(missing(labels)))
+
+    def _own_class_names(self) -> list[str]:
+        splits = self.rows()
+        found = []
+        for name, rows in splits.items():
+            labels = labels_of(rows, self.label_column, self.path)
+            if rows_without := missing(labels):
+                raise ValueError(
+                    f"data.path={self.path}: {len(rows_without)} of {len(labels)} {name} texts "
+                    f"have no label in column {self.label_column!r}, the first of them row "
+                    f"{rows_without[0]} (counted from 0): label them or take them out"
+                )
+            found += labels
+        if names := names_given(splits["train"], self.label_column):
+            return names
+        is_table = holds_tables(Path(self.path).expanduser())
+        return [str(value) for value in classes_of(found, self.label_column, self.path, is_table)]

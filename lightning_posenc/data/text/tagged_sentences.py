@@ -1,0 +1,50 @@
+"""Sentences with a target for each token, cut and padded to a length."""
+
+import numpy as np
+import torch
+
+from lightning_posenc.data.batch import Batch
+from lightning_posenc.data.fixed import Cut, FiniteDataset
+from lightning_posenc.data.meaning import digest
+from lightning_posenc.tasks import IGNORE
+
+Encoded = list[tuple[int, int]]  # token ids and their targets
+
+
+class TaggedSentences(FiniteDataset):
+    """Sentences of at most T tokens, padded to T with token 0 and targets that are not scored.
+
+    Args:
+        sentences: ids and targets of each.
+        length: T; of a longer sentence the first T tokens are kept.
+    """
+
+    def __init__(self, sentences: list[Encoded], length: int) -> None:
+        self.sentences = sentences
+        self.length = length
+
+    def __len__(self) -> int:
+        return len(self.sentences)
+
+    def content(self) -> str:
+        return digest(np.array([pair for sentence in self.sentences for pair in sentence]))
+
+    def cut(self) -> Cut:
+        sizes = np.array([len(sentence) for sentence in self.sentences])
+        beyond = (sizes - self.length).clip(min=0)
+        targets = [target for sentence in self.sentences for _, target in sentence[self.length :]]
+        unscored = sum(target != IGNORE for target in targets)
+        all_targets = sum(target != IGNORE for each in self.sentences for _, target in each)
+        phrase = f", {unscored:,} of {all_targets:,} words are never scored" if unscored else ""
+        lost = int(beyond.sum())
+        n_cut = int((beyond > 0).sum())
+        return Cut(len(sizes), n_cut, int(sizes.sum()), lost, phrase, "sentences")
+
+    def __getitems__(self, indices: list[int]) -> Batch:
+        chosen = [self.sentences[index][: self.length] for index in indices]
+        tokens = torch.zeros(len(chosen), self.length, dtype=torch.int64)
+        targets = torch.full_like(tokens, IGNORE)
+        for row, sentence in enumerate(chosen):
+            pairs = torch.tensor(sentence)
+            tokens[row, : len(pairs)], targets[row, : len(pairs)] = pairs.unbind(1)
+        return Batch(tokens, targets, lengths=torch.tensor([len(sentence) for sentence in chosen]))

@@ -1,0 +1,29 @@
+"""The sixteen ailments, and what the doctor says about each."""
+
+from lightning_posenc.diagnose.ailments.attention import ALIKE, ENTROPY
+from lightning_posenc.diagnose.ailments.base import Ailment, Finding, Remedy, Verdict
+from lightning_posenc.diagnose.ailments.depth import RANK, UNSTABLE
+from lightning_posenc.diagnose.ailments.engineering import COST, PRECISION
+from lightning_posenc.diagnose.ailments.evaluation import EVALUATION, LEAKS, NOT_LEARNED
+from lightning_posenc.diagnose.ailments.gradient import GRADIENT
+from lightning_posenc.diagnose.ailments.length import (
+    FAILS_LONGER,
+    HARD_MAXIMUM,
+    UNTRAINED_ROWS_USED,
+)
+from lightning_posenc.diagnose.ailments.signal import CANNOT_ADAPT, FADES, IGNORES_ORDER
+from lightning_posenc.diagnose.examination import Examination
+
+AILMENTS = (
+    EVALUATION, LEAKS, NOT_LEARNED,  # first: what they find puts all else into doubt
+    FADES, CANNOT_ADAPT, ALIKE, UNTRAINED_ROWS_USED, HARD_MAXIMUM, GRADIENT, ENTROPY, RANK,
+    UNSTABLE, IGNORES_ORDER, FAILS_LONGER, PRECISION, COST,
+)  # fmt: skip
+
+
+def diagnose(examination: Examination) -> list[tuple[Ailment, Finding]]:
+    """What the doctor finds, by ailment."""
+    return [(ailment, ailment.judge(examination)) for ailment in AILMENTS]
+
+
+__all__ = ["AILMENTS", "NOT_LEARNED", "Ailment", "Finding", "Remedy", "Verdict", "diagnose"]

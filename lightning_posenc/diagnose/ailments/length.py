@@ -1,0 +1,135 @@
+"""What happens at lengths that training never saw?"""
+
+from lightning_posenc.diagnose.ailments.base import (
+    Ailment,
+    Finding,
+    Remedy,
+    accuracy,
+    healthy,
+    ill,
+    is_trained,
+    learned,
+    not_applicable,
+    not_judged,
+    watch,
+)
+from lightning_posenc.diagnose.examination import Examination
+
+UNTRAINED = 0.1  # share of the entries used at a tested length that training never reaches
+IDLE = 0.02  # share of all entries
+ROOM = 4  # times the trained length
+KEPT = 0.9  # of the score at the trained length, above the bound: what counts as working
+TRAINED_ROWS, UNTRAINED_ROWS = 0.3, 0.1  # cosines of neighbouring rows
+
+
+def _untrained_rows(e: Examination) -> Finding:
+    tables = e.tables
+    if not tables.entries:
+        return not_applicable("there is no learned table")
+    remedies = _any_length(e)
+    if e.positional is None:
+        rows = tables.neighbours
+        if not rows or max(rows) < TRAINED_ROWS:
+            return not_judged("no rows of the table look alike, as trained neighbours do")
+        last = max(i for i, cosine in enumerate(rows) if cosine >= TRAINED_ROWS)
+        if rows[last + 1 :] and max(rows[last + 1 :]) < UNTRAINED_ROWS:
+            return ill(
+                f"neighbouring rows are alike up to about row {16 * (last + 1)} and unrelated "
+                "beyond: these look untrained",
+                *remedies,
+                cosine_of_neighbouring_rows=rows,
+            )
+        return healthy("neighbouring rows are alike all along", cosine_of_neighbouring_rows=rows)
+    asked = {n: share for n, share in tables.used.items() if n in e.lengths.asked}
+    worst = max(asked.values(), default=0.0)
+    said = f"training never reaches {tables.idle:.0%} of {tables.entries:,} positional parameters"
+    if worst >= UNTRAINED:
+        length = max(asked, key=lambda n: asked[n])
+        return ill(
+            f"at the tested length {length}, {worst:.0%} of what is used was never trained",
+            *remedies,
+        )
+    if tables.idle > IDLE:
+        return watch(
+            f"{said}: a longer sequence would read numbers that nothing trained", *remedies
+        )
+    return healthy(said)
+
+
+def _hard_maximum(e: Examination) -> Finding:
+    limit, lengths = e.lengths.limit, e.lengths
+    if limit is None:
+        return healthy("any length is served")
+    if e.positional is None:
+        if not e.tables.entries:
+            return healthy(f"its config names {limit} tokens, but no table of positions ends there")
+        return watch(f"its table of positions ends at {limit} tokens", *_any_length(e))
+    said = (
+        f"sequences of up to {limit} tokens are served, {limit / max(e.length, 1):.3g} times as "
+        f"long as those of training ({e.length})"
+    )
+    if any(length in lengths.asked for length in lengths.refused):
+        refused = ", ".join(map(str, lengths.refused))
+        return ill(f"{said}; length {refused} was refused", *_any_length(e))
+    if limit < ROOM * e.length:
+        return watch(said, *_any_length(e))
+    return healthy(said)
+
+
+def _fails_longer(e: Examination) -> Finding:
+    lengths, reached = e.lengths, accuracy(e)
+    if reached is None:
+        return not_judged("there are no targets to score")
+    if is_trained(e) is False:
+        return not_judged("untrained: there is no score to hold")
+    if not learned(e) and e.evaluation is not None:
+        return not_judged(f"there is no score to hold at the trained length, {reached:.2f}: see 16")
+    longer = {n: score for n, score in lengths.accuracy.items() if n > lengths.trained}
+    if not longer:
+        return not_judged("the data gave no longer sequences")
+    floor = lengths.bound or 0.0
+    kept = {n: (score - floor) / max(reached - floor, 1e-9) for n, score in longer.items()}
+    failing = [n for n, share in sorted(kept.items()) if share < KEPT]
+    scores = ", ".join(f"{score:.2f} at {n}" for n, score in sorted(lengths.accuracy.items()))
+    said = f"trained at {lengths.trained}; accuracy {scores}"
+    if not failing:
+        return healthy(f"holds at every length that was tried: {said}")
+    found = ill if any(n in lengths.asked for n in failing) else watch
+    return found(f"fails from length {failing[0]} on: {said}", *_any_length(e))
+
+
+def _any_length(e: Examination) -> tuple[Remedy, ...]:
+    longest = max(4 * e.length, 2 * max(e.lengths.tokens.values(), default=e.length))
+    longest = min(longest, e.lengths.limit or longest)
+    spread = Remedy(
+        f"--model.positions=Randomized --model.positions.max_position={longest}",
+        "train with positions as large as longer sequences have",
+    )
+    return (
+        *((spread,) if longest > e.length else ()),
+        Remedy("--model.positional=ALiBi", "no table, and a bias that goes on with distance"),
+        Remedy("--model.positional=T5Bias", "far distances share a bucket"),
+    )
+
+
+UNTRAINED_ROWS_USED = Ailment(
+    4,
+    "learned table with untrained rows",
+    "rows of the table are trained",
+    "Sequences longer than those of training use entries that still are as they were drawn.",
+    _untrained_rows,
+)
+HARD_MAXIMUM = Ailment(
+    5,
+    "hard maximum length",
+    "room for longer sequences",
+    "Longer sequences cannot be served at all.",
+    _hard_maximum,
+)
+FAILS_LONGER = Ailment(
+    11,
+    "fails past the trained length",
+    "works past the trained length",
+    "What was learned does not carry over to longer sequences.",
+    _fails_longer,
+)

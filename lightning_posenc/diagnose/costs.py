@@ -1,0 +1,95 @@
+"""What does attention cost at this length, and on which path is it computed?
+
+Shapes: B sequences, H heads, T queries, S keys.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+
+from lightning_posenc.diagnose.subject import OwnPatient, Patient, first
+from lightning_posenc.diagnostics.observing.attention_view import AttentionView
+from lightning_posenc.positional.by_distance import ByDistance
+
+REPEATS = 3
+N_TIMED = 8  # sequences
+LONG_ENOUGH = 128  # tokens from which on time says something of its growth
+
+
+class Cost(NamedTuple):
+    """Cost of a training step (of a forward pass, for a model that is not of this package).
+
+    Args:
+        path: What serves attention: one of the constants of this module.
+        seconds: By number of tokens, for N_TIMED sequences.
+        exponent: Growth of the time: 1 linear, 2 quadratic; None below LONG_ENOUGH tokens.
+        matrices: Bytes of the matrices (B, H, T, S) that are kept for the backward pass, for the
+            whole model at the examined length; 0 on a fused path.
+        sequences: B, sequences of a training batch.
+    """
+
+    path: str
+    seconds: dict[int, float]
+    exponent: float | None
+    matrices: int
+    sequences: int
+
+
+FUSED = "fused"
+FUSED_BIAS = "fused with a bias"
+BY_ROWS = "for a few queries at a time, whose bias is read from a table"
+LEARNED_BIAS = "materialised, since the bias learns"
+MATERIALISED = "materialised"
+
+
+def measure_cost(patient: Patient, views: list[AttentionView]) -> Cost:
+    """Find the path from what was observed, and time the model at T/2 and at T."""
+    trained = isinstance(patient, OwnPatient)
+    biases = [view.bias for view in views if view.bias is not None]
+    learned = any(bias.requires_grad for bias in biases)
+    if any(view.rescore is not None for view in views):
+        path = MATERIALISED
+    elif not biases:
+        path = FUSED
+    elif any(isinstance(bias, ByDistance) for bias in biases):
+        path = BY_ROWS
+    else:
+        path = LEARNED_BIAS if learned else FUSED_BIAS
+    sequences = len(patient.batches[0].tokens) if trained else len(patient.batch.tokens)  # type: ignore[attr-defined]
+    kept = [view for view in views if view.rescore is not None or path == LEARNED_BIAS]
+    matrices = sum(4 * sequences * math.prod(view.shape[1:]) for view in kept)
+    seconds = {n: _time(patient, n) for n in sorted({max(patient.length // 2, 1), patient.length})}
+    (short, a), *longer = seconds.items()
+    grows = longer and patient.length >= LONG_ENOUGH
+    exponent = math.log(longer[0][1] / a) / math.log(longer[0][0] / short) if grows else None
+    return Cost(path, seconds, exponent, matrices, sequences)
+
+
+def _time(patient: Patient, length: int) -> float:
+    batch = first(patient.batch, N_TIMED)
+    tokens = batch.tokens[:, :length]
+
+    def step() -> None:
+        if not isinstance(patient, OwnPatient):
+            with torch.no_grad():
+                patient.outputs(batch._replace(tokens=tokens))
+            return
+        positions = None if batch.positions is None else batch.positions[:, :length]
+        short = batch._replace(tokens=tokens, lengths=None, documents=None, positions=positions)
+        states = patient.module.encode(tokens, short)
+        torch.autograd.grad(states.sum(), patient.module.embedding.weight)
+
+    return _fastest(step)
+
+
+def _fastest(step: Callable[[], None]) -> float:
+    step()
+    times = []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        step()
+        times.append(time.perf_counter() - start)
+    return min(times)

@@ -1,0 +1,171 @@
+"""Does training reach the encoding, and how far has it come?
+
+Shapes: B sequences, T tokens, S keys, H heads, L layers.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from lightning_posenc.data import Batch
+from lightning_posenc.diagnose.subject import OwnPatient
+from lightning_posenc.diagnostics.measures.gradients import positional_gradients
+from lightning_posenc.diagnostics.observing.hook_gradients import replaced
+from lightning_posenc.positional import PositionalEncoding, Site
+from lightning_posenc.positional.by_distance import written_out
+
+N_BATCHES = 4  # whose gradients are held against each other
+
+
+class Gradients(NamedTuple):
+    """Gradients of the training loss, and what the encoding adds.
+
+    Args:
+        loss: The loss.
+        parameters: Norm of the gradient of each positional parameter.
+        contributions: Norms by channel ("embed", "transform", "bias", "rescore") and layer.
+        residual: L + 1 norms of the gradient by the residual stream.
+        share: L + 1 shares of its variance that position explains, in [0, 1].
+        positional_rms: Root mean square of the gradient's entries over the positional parameters
+            that are trained, those left out that no examined sequence uses; 0 if it reaches none,
+            None if there are none.
+        other_rms: The same over all other parameters.
+        agreement: ‖mean gradient‖² / mean ‖gradient‖² over N_BATCHES batches for the positional
+            parameters: 1 if all agree, 1/N_BATCHES if it is noise. None if there are none.
+        strength: What the encoding adds, by channel and layer: `embed` relative to the size of the
+            stream, `transform` relative to the spread of the logits without it, the others in
+            logits. Standard deviation over the keys of a query, root mean square over queries.
+    """
+
+    loss: float
+    parameters: dict[str, float]
+    contributions: dict[str, dict[int, float]]
+    residual: list[float]
+    share: list[float]
+    positional_rms: float | None
+    other_rms: float
+    agreement: float | None
+    strength: dict[str, dict[int, float]]
+
+
+def measure_gradients(patient: OwnPatient) -> Gradients:
+    """Measure on the examined batch; no `.grad` is touched."""
+    module = patient.module
+    found = positional_gradients(module, patient.batch, with_positions=False)
+    batches = patient.batches[:N_BATCHES]
+    own = {id(parameter) for parameter in module.positional.parameters()}
+    trained = [p for p in module.parameters() if p.requires_grad]
+    ours = [p for p in trained if id(p) in own]
+    others = [p for p in trained if id(p) not in own]
+    flat = [_gradient(module, batch, [*ours, *others]) for batch in batches]
+    mean = torch.stack(flat).mean(dim=0)
+    n = sum(p.numel() for p in ours)
+    squares = [float(each[:n].square().sum()) for each in flat]
+    agreement = float(mean[:n].square().sum()) * len(flat) / sum(squares) if sum(squares) else None
+    with torch.no_grad(), strengths(module.positional) as strength:
+        module.logits(patient.batch)
+    return Gradients(
+        loss=found.loss,
+        parameters=found.parameters,
+        contributions=found.contributions,
+        residual=found.residual,
+        share=found.share,
+        positional_rms=_rms(mean[:n]) if n else None,
+        other_rms=_rms(mean[n:]),
+        agreement=agreement,
+        strength=strength,
+    )
+
+
+def _gradient(module: Any, batch: Batch, parameters: Sequence[Tensor]) -> Tensor:
+    loss = module.score(batch, 0)[0]
+    grads = torch.autograd.grad(loss, parameters, allow_unused=True)
+    pairs = zip(parameters, grads, strict=True)
+    return torch.cat([(torch.zeros_like(p) if g is None else g).flatten() for p, g in pairs])
+
+
+def _rms(x: Tensor) -> float:
+    reached = x[x != 0].double()
+    return float(reached.square().mean().sqrt()) if len(reached) else 0.0
+
+
+@contextmanager
+def strengths(encoding: PositionalEncoding) -> Iterator[dict[str, dict[int, float]]]:
+    """Record what each hook adds while the model runs inside."""
+    found: dict[str, dict[int, float]] = {}
+    wrapped: dict[str, Callable[..., Any]] = {
+        "embed": _embed,
+        "transform": _transform,
+        "bias": _bias,
+        "rescore": _rescore,
+    }
+    causal = encoding.dims.causal
+    with ExitStack() as stack:
+        for name, wrap in wrapped.items():
+            watch = partial(partial, wrap, causal, partial(_note, found, name))
+            stack.enter_context(replaced(encoding, name, watch))
+        yield found
+
+
+def _note(found: dict[str, dict[int, float]], name: str, layer: int, value: float) -> None:
+    found.setdefault(name, {})[layer] = value
+
+
+Note = Callable[[int, float], None]
+
+
+def _embed(
+    causal: bool, note: Note, original: Any, x: Tensor, positions: Tensor, layer: int
+) -> Any:
+    out = original(x, positions, layer)
+    if out is not x:
+        size = float(x.detach().float().square().mean().sqrt())
+        added = float((out - x).detach().float().square().mean().sqrt())
+        note(layer, added / size if size else math.inf)
+    return out
+
+
+def _transform(causal: bool, note: Note, original: Any, site: Site) -> Any:
+    q, k = original(site)
+    if q is not site.q or k is not site.k:
+        plain = _logits(site.q, site.k)
+        size, change = _spread(plain, causal), _spread(_logits(q, k) - plain, causal)
+        note(site.layer, change / size if size else math.inf)
+    return q, k
+
+
+def _logits(q: Tensor, k: Tensor, n: int = 4) -> Tensor:
+    """Of the first n sequences, in float32."""
+    q, k = q[:n].float(), k[:n].float()
+    return q @ k.repeat_interleave(q.shape[1] // k.shape[1], dim=1).transpose(-2, -1)
+
+
+def _bias(causal: bool, note: Note, original: Any, site: Site) -> Any:
+    out = original(site)
+    if out is not None:
+        note(site.layer, _spread(written_out(out).detach().float(), causal))
+    return out
+
+
+def _rescore(causal: bool, note: Note, original: Any, logits: Tensor, site: Site) -> Any:
+    out = original(logits, site)
+    if out is not logits:
+        seen = logits.isfinite() & out.isfinite()
+        note(site.layer, _spread(torch.where(seen, out - logits, 0.0).detach().float(), causal))
+    return out
+
+
+def _spread(added: Tensor, causal: bool) -> float:
+    """Standard deviation over visible keys of (…, T, S), root mean square over all else."""
+    seen = torch.ones(added.shape[-2:], dtype=torch.bool, device=added.device)
+    if causal:
+        seen = seen.tril(added.shape[-1] - added.shape[-2])
+    n = seen.sum(dim=-1, keepdim=True)
+    mean = (added * seen).sum(dim=-1, keepdim=True) / n
+    variance = ((added - mean) * seen).square().sum(dim=-1, keepdim=True) / n
+    return float(variance.mean().sqrt())

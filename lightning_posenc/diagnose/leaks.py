@@ -1,0 +1,121 @@
+"""Does a token read what it must not: the tokens after it, or padding?
+
+Shapes: B sequences, T tokens, D = d_model.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from lightning_posenc.data import Batch
+from lightning_posenc.diagnose.subject import OwnPatient, first
+from lightning_posenc.tasks import IGNORE
+
+N_READ = 8  # sequences
+N_PADS = 2  # tokens of padding put behind every sequence
+
+
+class Leaks(NamedTuple):
+    """Changes of what must not change, over the spread of the states or answers.
+
+    Args:
+        said_causal: Whether the model is one whose tokens see only their past.
+        next_token: Whether the targets are the tokens that follow, so that none may be seen.
+        future: Change of the states of a first half, when the tokens of the second half are
+            others; 0 for a causal model.
+        padding: Change of the answers, when the tokens of padding behind the end are others; None
+            if the model refuses padding.
+    """
+
+    said_causal: bool
+    next_token: bool
+    future: float
+    padding: float | None
+
+
+@torch.no_grad()
+def measure_leaks(patient: OwnPatient) -> Leaks:
+    """Change tokens out of sight, and look whether anything moves."""
+    batch = first(patient.batch, N_READ)
+    with torch.random.fork_rng(devices=()):
+        batch = batch._replace(positions=placed(patient, batch))
+    return Leaks(
+        patient.encoder.dims.causal,
+        _is_next_token(patient.batch),
+        _future(patient, batch),
+        _padding(patient, batch),
+    )
+
+
+def placed(patient: OwnPatient, batch: Batch) -> Tensor:
+    """The positions (B|1, T) or (B|1, T, A) that the encoder works with."""
+    if batch.positions is not None:
+        return batch.positions
+    tokens = batch.tokens
+    return patient.encoder.positions(*tokens.shape, tokens.device, batch.documents, tokens)
+
+
+def _is_next_token(batch: Batch) -> bool:
+    """Whether the target of a token is the token that follows it."""
+    if batch.targets.shape != batch.tokens.shape or batch.tokens.shape[1] < 2:
+        return False
+    targets, following = batch.targets[:, :-1], batch.tokens[:, 1:]
+    real = targets != IGNORE
+    return bool(real.any() and (targets == following)[real].all())
+
+
+def _future(patient: OwnPatient, batch: Batch) -> float:
+    tokens = batch.tokens
+    cut = tokens.shape[1] // 2
+    if cut == 0:
+        return 0.0
+    other = tokens.clone()
+    other[:, cut:] = _others(tokens[:, cut:], patient)
+    before, after = (patient.module.encode(x, batch)[:, :cut].double() for x in (tokens, other))
+    return _change(before, after)
+
+
+def _padding(patient: OwnPatient, batch: Batch) -> float | None:
+    """Padding is put behind every sequence, at the place of its last token."""
+    tokens, positions = batch.tokens, batch.positions
+    assert positions is not None
+    n_sequences, length = tokens.shape
+    pads = tokens[:, -1:].expand(-1, N_PADS)
+    ends = tokens.new_full((n_sequences,), length) if batch.lengths is None else batch.lengths
+    documents = batch.documents
+    padded = batch._replace(
+        lengths=ends,
+        positions=torch.cat(
+            [positions, positions[:, -1:].expand(-1, N_PADS, *positions.shape[2:])], dim=1
+        ),
+        documents=None
+        if documents is None
+        else torch.cat([documents, documents[:, -1:].expand(-1, N_PADS)], dim=1),
+    )
+    real = torch.arange(length, device=tokens.device) < ends[:, None]
+    found = []
+    try:
+        for fill in (pads, _others(pads, patient)):
+            behind = torch.arange(length + N_PADS, device=tokens.device) >= ends[:, None]
+            row = torch.cat([tokens, fill], dim=1)
+            row = torch.where(behind, fill[:, :1], row)
+            out = patient.outputs(padded._replace(tokens=row)).double()
+            found.append(out if out.dim() == 2 else out[:, :length][real])
+    except ValueError:  # a sampler or an encoding that serves no padding
+        return None
+    return _change(*found)
+
+
+def _others(tokens: Tensor, patient: OwnPatient) -> Tensor:
+    """Another token in each place."""
+    n_symbols = patient.module.embedding.num_embeddings
+    step = torch.randint(
+        1, max(n_symbols, 2), tokens.shape, generator=torch.Generator().manual_seed(0)
+    )
+    return (tokens + step.to(tokens.device)) % n_symbols
+
+
+def _change(before: Tensor, after: Tensor) -> float:
+    spread = (before - before.flatten(0, -2).mean(dim=0)).norm()
+    return float((after - before).norm() / spread) if spread > 0 else 0.0

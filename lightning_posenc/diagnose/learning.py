@@ -1,0 +1,153 @@
+"""Was the model trained at all, and can the data be learned?
+
+Shapes: B sequences, T tokens.
+"""
+
+from collections.abc import Iterable, Iterator
+from functools import partial
+from itertools import islice
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from lightning_posenc.data import Batch
+from lightning_posenc.diagnose.subject import OwnPatient, first
+from lightning_posenc.model.encoder import EncoderSpec
+from lightning_posenc.modules import (
+    EncoderModule,
+    LanguageModel,
+    SequenceClassifier,
+    TokenClassifier,
+    WarmupCosine,
+    parameter_groups,
+)
+from lightning_posenc.positional import Chain, LearnedAbsolute, LearnedRelativeBias
+
+RATE = 3e-3
+STEPS = 300
+WIDTH, HEADS, LAYERS = 32, 4, 2
+ROWS = 32  # sequences of a batch
+MOST_TOKENS = 4096  # of a batch of the trial
+RECENT = 20  # steps over which the loss is averaged
+ENOUGH = 0.9  # of the loss of a guess: the trial has learned something
+
+
+class Trial(NamedTuple):
+    """A small fresh model, trained for a moment on the same data.
+
+    Args:
+        steps: That it was trained for.
+        loss: Mean over the last RECENT of them, in nats.
+        learned: Whether that is less than ENOUGH of a guess's.
+    """
+
+    steps: int
+    loss: float
+    learned: bool
+
+
+@torch.no_grad()
+def movement(module: nn.Module) -> float | None:
+    """How far training moved what starts at a known place: root mean square over the entries.
+
+    Biases start at 0, gains of norms at 1. Adam moves an entry by about the sum of the learning
+    rates at most, so that 300 steps at 1e-5 make 0.003. None if there are no such entries.
+    """
+    moved = []
+    for part in module.modules():
+        if isinstance(part, nn.LayerNorm | nn.RMSNorm) and part.weight is not None:
+            moved.append(part.weight.flatten() - 1)
+        bias = getattr(part, "bias", None)
+        if isinstance(part, nn.Linear | nn.LayerNorm) and isinstance(bias, torch.Tensor):
+            moved.append(bias.flatten())
+    if not moved:
+        return None
+    return float(torch.cat([each.double() for each in moved]).square().mean().sqrt())
+
+
+def attempt(patient: OwnPatient, guess: float) -> Trial | None:
+    """Let a small model of the same kind try: what it learns in a moment can be learned.
+
+    Args:
+        patient: Whose data it is trained on.
+        guess: Loss of the best single answer, in nats.
+
+    Returns:
+        None if the data or the kind of the model does not allow it.
+    """
+    length = patient.length
+    rows = min(ROWS, MOST_TOKENS // max(length, 1))
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(0)
+        module = _fresh(patient)
+        if module is None or rows == 0:
+            return None
+        try:
+            return _train(module, islice(_forever(patient, rows), STEPS), guess)
+        except ValueError:  # positions on several axes, for one
+            return None
+
+
+def _fresh(patient: OwnPatient) -> EncoderModule | None:
+    """An untrained model for the same data, with both absolute and relative positions."""
+    module = patient.module
+    spec = EncoderSpec(WIDTH, HEADS, LAYERS, init_std=0.1)
+    reach = 4 * max(patient.length, 1)
+    positional = Chain.of(
+        partial(LearnedAbsolute, max_length=reach),
+        partial(LearnedRelativeBias, max_distance=patient.length),
+    )
+    vocab_size = module.embedding.num_embeddings
+    if isinstance(module, LanguageModel):
+        return LanguageModel(
+            spec,
+            module.vocab_size,
+            module.objective,
+            module.mask_share,
+            False,
+            positional=positional,
+        )
+    causal = patient.encoder.dims.causal
+    if isinstance(module, SequenceClassifier):
+        return SequenceClassifier(
+            spec, vocab_size, module.n_classes, module.pooling, causal=causal, positional=positional
+        )
+    if isinstance(module, TokenClassifier):
+        return TokenClassifier(
+            spec, vocab_size, module.n_classes, causal=causal, positional=positional
+        )
+    return None
+
+
+def _forever(patient: OwnPatient, rows: int) -> Iterator[Batch]:
+    """Training batches of at most so many rows, again from the first when they end."""
+    while True:
+        batch = None
+        for batch in patient.training():
+            yield first(batch, rows)
+        if batch is None:
+            return
+
+
+def _train(module: EncoderModule, batches: Iterable[Batch], guess: float) -> Trial | None:
+    optimizer = torch.optim.AdamW(parameter_groups(module, module.positional, 0.0), lr=RATE)
+    schedule = WarmupCosine(optimizer, STEPS, warmup_steps=20)
+    losses: list[float] = []
+    with torch.enable_grad():
+        for step, batch in enumerate(batches):
+            loss = module.score(batch, step)[0]
+            if not loss.isfinite():  # no target is scored
+                continue
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            losses.append(float(loss.detach()))
+            recent = sum(losses[-RECENT:]) / RECENT
+            if len(losses) >= RECENT and recent < ENOUGH * guess:
+                return Trial(len(losses), recent, True)
+    if len(losses) < RECENT:
+        return None
+    return Trial(len(losses), recent, False)

@@ -1,0 +1,77 @@
+"""How does the score change with length, and is there a length that the model refuses?"""
+
+from typing import NamedTuple
+
+from lightning_posenc.catalogue.described import FAR, example_positions
+from lightning_posenc.diagnose.scores import answers, score
+from lightning_posenc.diagnose.subject import OtherPatient, OwnPatient, Patient
+from lightning_posenc.positional import PositionalEncoding
+
+
+class Lengths(NamedTuple):
+    """Scores by length, in the data's unit.
+
+    Args:
+        trained: Longest length of training, or of what was examined.
+        limit: Most tokens that the model serves; None for any number.
+        bound: Best accuracy without order at the trained length; None if nobody knows.
+        accuracy: Share of scored targets that are right, by length; without those lengths at which
+            none is scored.
+        refused: Lengths that the model refused.
+        asked: Lengths that the data is configured to test.
+        tokens: Tokens of a sequence of each length.
+    """
+
+    trained: int
+    limit: int | None
+    bound: float | None
+    accuracy: dict[int, float]
+    refused: tuple[int, ...]
+    asked: tuple[int, ...]
+    tokens: dict[int, int]
+
+
+def measure_lengths(patient: Patient) -> Lengths:
+    """Score the patient at every length that its batches have."""
+    if isinstance(patient, OtherPatient):
+        return Lengths(patient.length, patient.limit, None, {}, (), (), {})
+    assert isinstance(patient, OwnPatient)
+    accuracy: dict[int, float] = {}
+    refused: list[int] = []
+    batches = {patient.trained_length: list(patient.batches), **patient.others}
+    for length, of_length in sorted(batches.items()):
+        try:
+            found = score(answers(patient.module, of_length))
+        except ValueError:
+            refused.append(length)
+            continue
+        if found is not None:
+            accuracy[length] = found.accuracy
+    return Lengths(
+        patient.trained_length,
+        longest(patient.module.positional),
+        patient.bound,
+        accuracy,
+        tuple(refused),
+        patient.asked,
+        {length: of_length[0].tokens.shape[1] for length, of_length in batches.items()},
+    )
+
+
+def longest(encoding: PositionalEncoding) -> int | None:
+    """The most tokens that an encoding serves at consecutive positions; None for any number."""
+
+    def serves(n_tokens: int) -> bool:
+        try:
+            example_positions(encoding, 2, step=n_tokens - 1)
+        except ValueError:
+            return False
+        return True
+
+    if serves(FAR):
+        return None
+    low, high = 1, FAR  # serves `low` tokens, not `high`
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if serves(middle) else (low, middle)
+    return low

@@ -1,0 +1,209 @@
+"""The doctor's page: in the terminal, in Markdown, in HTML that needs nothing else."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import NamedTuple
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape as escape_markup
+from rich.table import Table
+
+from lightning_posenc.diagnose.ailments import NOT_LEARNED, Ailment, Finding, Verdict
+from lightning_posenc.diagnose.blind_spots import blind_spots
+from lightning_posenc.diagnose.examination import Examination
+from lightning_posenc.mistakes import escaping
+
+STYLES = {
+    Verdict.ILL: "bold red",
+    Verdict.WATCH: "yellow",
+    Verdict.HEALTHY: "green",
+    Verdict.NOT_APPLICABLE: "dim",
+    Verdict.NOT_JUDGED: "dim",
+}
+SIGNS = {
+    Verdict.ILL: "✖",
+    Verdict.WATCH: "!",
+    Verdict.HEALTHY: "✔",
+    Verdict.NOT_APPLICABLE: "–",
+    Verdict.NOT_JUDGED: "?",
+}
+ORDER = list(STYLES)  # the worst first
+FORM = (Path(__file__).parent / "page.css").read_text("utf-8")
+
+UNSEEN = "What the doctor cannot see"
+
+Diagnosis = Sequence[tuple[Ailment, Finding]]
+
+
+class Summary(NamedTuple):
+    """The first lines of a page."""
+
+    verdict: Verdict
+    line: str
+    about: str
+
+
+def summary(examination: Examination, diagnosis: Diagnosis) -> Summary:
+    """The worst verdict, what it is about, and what was examined."""
+    by_verdict = {
+        verdict: [ailment.name for ailment, found in diagnosis if found.verdict == verdict]
+        for verdict in ORDER
+    }
+    verdict = next(
+        (each for each in (Verdict.ILL, Verdict.WATCH) if by_verdict[each]), Verdict.HEALTHY
+    )
+    names = ", ".join(by_verdict[verdict])
+    if verdict == Verdict.WATCH and NOT_LEARNED.name in by_verdict[verdict]:
+        names += " (steps, rate, labels or difficulty: no part of the model is blamed)"
+    line = {
+        Verdict.ILL: f"Ill: {names}.",
+        Verdict.WATCH: f"Not ill. To watch: {names}.",
+        Verdict.HEALTHY: "Healthy: nothing found.",
+    }[verdict]
+    e = examination
+    about = (
+        f"{e.name}: {e.encoding}, {e.n_layers} layers, {e.parameters:,} parameters, examined at "
+        f"{e.length} tokens"
+        + ("" if e.steps is None else f", trained for {e.steps:,} steps")
+        + f". {UNSEEN} is said at the end."
+    )
+    return Summary(verdict, line, about)
+
+
+def worst_first(diagnosis: Diagnosis) -> list[tuple[Ailment, Finding]]:
+    """Sorted by verdict; within one, in the order in which they were judged."""
+    return sorted(diagnosis, key=lambda pair: ORDER.index(pair[1].verdict))
+
+
+def rich_escape(text: str) -> str:
+    """Text that is neither markup nor obeyed by a terminal."""
+    return escape_markup(escaping.plain(text))
+
+
+def print_page(console: Console, examination: Examination, diagnosis: Diagnosis) -> None:
+    """To a terminal."""
+    head = summary(examination, diagnosis)
+    console.print(rich_escape(head.about), style="dim")
+    console.print(rich_escape(head.line), style=STYLES[head.verdict])
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in ("", "finding", "verdict", "measured"):
+        table.add_column(name, overflow="fold")
+    for ailment, found in worst_first(diagnosis):
+        verdict = f"[{STYLES[found.verdict]}]{SIGNS[found.verdict]} {found.verdict}[/]"
+        table.add_row(str(ailment.number), ailment.title(found), verdict, rich_escape(found.said))
+    console.print(table)
+    for ailment, found in worst_first(diagnosis):
+        if found.remedies:
+            style = STYLES[found.verdict]
+            console.print(f"[{style}]{ailment.number} {ailment.name}[/], what helps:")
+            for remedy in found.remedies:
+                # Never wrapped: it is to be pasted.
+                if remedy.line:
+                    console.print(f"  [cyan]{rich_escape(remedy.line)}[/]", soft_wrap=True)
+                console.print(f"      {rich_escape(remedy.why)}", style="dim")
+    console.print(f"{UNSEEN}:")
+    for sentence in blind_spots(examination):
+        console.print(f"  {rich_escape(sentence)}", style="dim")
+
+
+def markdown(examination: Examination, diagnosis: Diagnosis) -> str:
+    """As Markdown, without pictures."""
+    head = summary(examination, diagnosis)
+    lines = ["# Diagnosis", "", escaping.markdown(head.about), "", f"**{head.line}**", ""]
+    lines += ["| | finding | verdict | measured |", "|---|---|---|---|"]
+    for ailment, found in worst_first(diagnosis):
+        said = escaping.markdown(found.said).replace("|", "\\|")
+        sign = SIGNS[found.verdict]
+        lines.append(
+            f"| {ailment.number} | {ailment.title(found)} | {sign} {found.verdict} | {said} |"
+        )
+    for ailment, found in worst_first(diagnosis):
+        if not found.remedies and not found.by_layer:
+            continue
+        lines += ["", f"## {ailment.number}. {ailment.title(found)}: {found.verdict}"]
+        if found.remedies:
+            lines += ["", ailment.meaning]
+            lines += ["", "What helps:", ""]
+            lines += [
+                (f"- `{escaping.code(remedy.line)}`: " if remedy.line else "- ")
+                + escaping.markdown(remedy.why)
+                for remedy in found.remedies
+            ]
+        if found.by_layer:
+            lines += ["", *_markdown_layers(found.by_layer)]
+    lines += ["", f"## {UNSEEN}", "", *(f"- {sentence}" for sentence in blind_spots(examination))]
+    return "\n".join(lines) + "\n"
+
+
+def _markdown_layers(by_layer: Mapping[str, list[float]]) -> list[str]:
+    n = max(map(len, by_layer.values()))
+    lines = [f"| | {' | '.join(map(str, range(n)))} |", "|---" * (n + 1) + "|"]
+    for name, values in by_layer.items():
+        cells = [f"{value:.3g}" for value in values] + [""] * (n - len(values))
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return lines
+
+
+def html(examination: Examination, diagnosis: Diagnosis, pictures: dict[str, str]) -> str:
+    """As one HTML file with its pictures in it.
+
+    Args:
+        examination: What was measured.
+        diagnosis: What was found.
+        pictures: Data URIs by title.
+    """
+    head = summary(examination, diagnosis)
+    figures = "".join(
+        f'<figure><img src="{uri}" alt="{escape(title)}"><figcaption>{escape(title)}'
+        "</figcaption></figure>"
+        for title, uri in pictures.items()
+    )
+    cards = "".join(_card(ailment, found) for ailment, found in worst_first(diagnosis))
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>Diagnosis</title><style>{FORM}</style></head><body>"
+        f'<header class="{_class(head.verdict)}"><h1>{escape(head.line)}</h1>'
+        f"<p>{escape(head.about)}</p></header>"
+        f"<main>{cards}</main><section>{figures}</section><footer><h2>{UNSEEN}</h2><ul>"
+        + "".join(f"<li>{escape(sentence)}</li>" for sentence in blind_spots(examination))
+        + "</ul></footer></body></html>\n"
+    )
+
+
+def _card(ailment: Ailment, found: Finding) -> str:
+    kind = _class(found.verdict)
+    title = f"{ailment.number}. {ailment.title(found)}"
+    parts = [
+        f'<article class="{kind}"><h2><span>{SIGNS[found.verdict]} {found.verdict}</span> '
+        f"{escape(title)}</h2><p>{escape(found.said)}</p>"
+    ]
+    if found.remedies:
+        lines = "".join(
+            f"<li>{_code(remedy.line)}<span>{escape(remedy.why)}</span></li>"
+            for remedy in found.remedies
+        )
+        parts.append(
+            f'<p class="meaning">{escape(ailment.meaning)}</p><p>What helps:</p><ul>{lines}</ul>'
+        )
+    if found.by_layer:
+        rows = "".join(_row(name, values) for name, values in found.by_layer.items())
+        parts.append(
+            "<details><summary>by layer</summary><div><table>" + rows + "</table></div></details>"
+        )
+    return "".join([*parts, "</article>"])
+
+
+def _code(line: str) -> str:
+    return f"<code>{escape(line)}</code> " if line else ""
+
+
+def _row(name: str, values: list[float]) -> str:
+    cells = "".join(f"<td>{value:.3g}</td>" for value in values)
+    return f"<tr><th>{escape(name)}</th>{cells}</tr>"
+
+
+def _class(verdict: Verdict) -> str:
+    return verdict.replace(" ", "-")

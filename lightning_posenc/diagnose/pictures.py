@@ -1,0 +1,109 @@
+"""Four pictures of an examination, as PNG files or within a page."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from lightning_posenc.diagnose.examination import Examination
+from lightning_posenc.runs.figures import new_figure
+from lightning_posenc.runs.png import data_uri, png
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SIZE = (5.2, 3.4)  # inches: readable on a phone's width
+
+
+def pictures(examination: Examination) -> dict[str, str]:
+    """Data URIs of PNGs, by title; what was not measured is left out."""
+    drawn = {title: draw(examination) for title, draw in _PICTURES.items()}
+    return {
+        title: data_uri(png(figure, 140)) for title, figure in drawn.items() if figure is not None
+    }
+
+
+def _axes(**kwargs: Any) -> tuple["Figure", "Axes"]:
+    figure = new_figure(figsize=SIZE)
+    axes = figure.subplots(**kwargs)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _depth(axes: "Axes", n: int, label: str) -> None:
+    axes.set_xlabel(label)
+    axes.set_xticks(range(0, n, max(1, n // 8)))
+    axes.set_xlim(-0.3, n - 0.7)
+
+
+def _states(e: Examination) -> "Figure | None":
+    if e.stream is None:
+        return None
+    figure, axes = _axes()
+    columns = {
+        "residual ratio (0: tokens are all the same)": e.stream.residual_ratio,
+        "positional share of the variance": e.stream.positional_share,
+        "change when tokens are shuffled": [min(x, 1.5) for x in e.order.states],
+    }
+    for (name, values), marker in zip(columns.items(), "os^", strict=True):
+        if values:
+            axes.plot(values, marker=marker, label=name)
+    axes.set_ylim(-0.05, 1.6)
+    _depth(axes, len(e.stream.size), "blocks passed")
+    axes.legend(fontsize=8, frameon=False, loc="upper left")
+    return figure
+
+
+def _entropy(e: Examination) -> "Figure | None":
+    if e.attention is None:
+        return None
+    figure, axes = _axes()
+    heads = torch.tensor(e.attention.normalised_entropy)
+    image = axes.imshow(heads.numpy(), vmin=0, vmax=1, cmap="viridis", aspect="auto")
+    axes.set_xlabel("head")
+    axes.set_ylabel("layer")
+    axes.set_xticks(range(0, heads.shape[1], max(1, heads.shape[1] // 8)))
+    axes.set_yticks(range(0, heads.shape[0], max(1, heads.shape[0] // 8)))
+    if heads.numel() <= 64:
+        for row, values in enumerate(heads.tolist()):
+            for column, value in enumerate(values):
+                colour = "black" if value > 0.6 else "white"
+                axes.text(column, row, f"{value:.2f}", ha="center", va="center", color=colour)
+    figure.colorbar(image, label="0: one key … 1: all alike")
+    return figure
+
+
+def _probe(e: Examination) -> "Figure | None":
+    if e.stream is None or not e.stream.probe:
+        return None
+    figure, axes = _axes()
+    axes.plot(e.stream.probe, marker="o")
+    axes.axhline(0.25, color="grey", linestyle=":")
+    axes.text(0, 0.255, "chance", color="grey", fontsize=8)
+    axes.set_ylim(-0.01, 0.3)
+    axes.set_ylabel("mean error / length (0: exact)")
+    _depth(axes, len(e.stream.probe), "blocks passed")
+    return figure
+
+
+def _gradient(e: Examination) -> "Figure | None":
+    if e.gradients is None or not any(value > 0 for value in e.gradients.residual):
+        return None
+    figure, axes = _axes()
+    axes.plot(e.gradients.residual, marker="o", label="residual stream")
+    for (channel, layers), marker in zip(e.gradients.contributions.items(), "s^vD", strict=False):
+        axes.plot(list(layers), list(layers.values()), marker=marker, label=f"through {channel}")
+    axes.set_yscale("log")
+    axes.set_ylabel("norm of the gradient")
+    _depth(axes, len(e.gradients.residual), "blocks passed")
+    axes.legend(fontsize=8, frameon=False)
+    return figure
+
+
+_PICTURES: dict[str, Callable[[Examination], "Figure | None"]] = {
+    "States by depth": _states,
+    "Attention's entropy by layer and head": _entropy,
+    "Position read by a probe, by depth": _probe,
+    "Gradient by depth": _gradient,
+}

@@ -1,0 +1,206 @@
+"""What would make a model right again that is evaluated otherwise than it was trained?
+
+Each treatment undoes one way in which evaluation may differ from training. A model that is
+evaluated as it was trained gains nothing from any of them.
+
+Shapes: B sequences, T tokens, C classes.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from lightning_posenc.data import Batch
+from lightning_posenc.diagnose.leaks import placed
+from lightning_posenc.diagnose.subject import OwnPatient
+from lightning_posenc.diagnostics.observing.hook_gradients import replaced
+from lightning_posenc.masks import Causal
+from lightning_posenc.model.kernels import Kernel
+from lightning_posenc.positional.by_distance import written_out
+from lightning_posenc.tasks import IGNORE
+
+SHIFTS = (-2, -1, 1, 2)
+STRETCHES = (0.25, 0.5, 2, 4)
+FACTORS = (0.01, 0.1, 10.0, 100.0)
+STRENGTHS = (0.1, 10.0)
+
+
+class Treatment(NamedTuple):
+    """A way to run a model on a batch.
+
+    Args:
+        name: What is done, as a sentence says it: "with <name>, …".
+        fault: What is wrong if it helps.
+        change: What is done to a batch.
+        scope: Within what the model runs.
+        gradual: Whether a model that is trained too briefly may gain by it as well.
+    """
+
+    name: str
+    fault: str
+    change: Callable[[Batch], Batch]
+    scope: Callable[[], AbstractContextManager[Any]] = nullcontext
+    gradual: bool = False
+
+
+def treatments(patient: OwnPatient, limit: int | None) -> Iterator[Treatment]:
+    """All treatments that this patient can be given.
+
+    Args:
+        patient: The model and its data.
+        limit: Most tokens that its encoding serves; positions beyond wrap around.
+    """
+
+    def at(name: str, fault: str, move: Callable[[Tensor], Tensor]) -> Treatment:
+        def change(batch: Batch) -> Batch:
+            positions = move(placed(patient, batch))
+            return batch._replace(positions=positions if limit is None else positions % limit)
+
+        return Treatment(name, fault, change)
+
+    for shift in SHIFTS:
+        yield at(f"positions moved by {shift:+d}", "positions are off", partial(_plus, shift))
+    for times in STRETCHES:
+        yield at(
+            f"positions {times:g} times as far apart",
+            "positions have another scale",
+            partial(_times, times),
+        )
+    yield at("positions in the opposite order", "positions run backwards", lambda p: p.flip(1))
+    yield at("positions 0, 1, 2, …", "positions are not those of training", _counted)
+    yield Treatment(
+        "padding moved from the left to the right",
+        "padding stands on the left, and positions count it",
+        without_left_padding,
+    )
+    for by in (-1, 1):
+        yield Treatment(
+            f"token ids moved by {by:+d}",
+            "tokens are numbered otherwise",
+            partial(_renumbered, patient, by),
+        )
+    for factor in FACTORS:
+        yield Treatment(
+            f"attention's logits times {factor:g}",
+            LOGITS,
+            _same,
+            partial(_logits_times, patient, factor),
+            gradual=True,
+        )
+        yield Treatment(
+            f"token embeddings times {factor:g}",
+            "token embeddings have another scale",
+            _same,
+            partial(_embeddings_times, patient, factor),
+            gradual=True,
+        )
+    for factor in STRENGTHS:
+        yield Treatment(
+            f"the encoding {factor:g} times as strong",
+            "the encoding has another strength",
+            _same,
+            partial(_encoding_times, patient, factor),
+            gradual=True,
+        )
+    for name, mask in (("every token seen", None), ("the past alone seen", Causal())):
+        yield Treatment(
+            name, "the mask is not that of training", _same, partial(_masked, patient, mask)
+        )
+
+
+LOGITS = "attention's logits have another scale"
+
+
+def _plus(shift: int, positions: Tensor) -> Tensor:
+    return positions + shift
+
+
+def _times(factor: float, positions: Tensor) -> Tensor:
+    return positions * factor
+
+
+def _counted(positions: Tensor) -> Tensor:
+    places = torch.arange(positions.shape[1], device=positions.device)
+    return places.view(1, -1, *[1] * (positions.dim() - 2)).expand_as(positions)
+
+
+def _same(batch: Batch) -> Batch:
+    return batch
+
+
+def without_left_padding(batch: Batch) -> Batch:
+    """Real tokens first, where most sequences begin with the same token: as it is, where not."""
+    tokens = batch.tokens
+    pad = tokens[:, 0].mode().values
+    n_pads = (tokens == pad).long().cumprod(dim=1).sum(dim=1).clamp(max=tokens.shape[1] - 1)
+    if (n_pads > 0).float().mean() < 0.5:
+        return batch
+    places = torch.arange(tokens.shape[1], device=tokens.device)
+    index = (places + n_pads[:, None]) % tokens.shape[1]
+    real = tokens.shape[1] - n_pads
+    targets = batch.targets
+    if targets.shape == tokens.shape:
+        targets = targets.gather(1, index).masked_fill(places >= real[:, None], IGNORE)
+    return batch._replace(
+        tokens=tokens.gather(1, index), targets=targets, lengths=real, positions=None
+    )
+
+
+def _renumbered(patient: OwnPatient, by: int, batch: Batch) -> Batch:
+    return batch._replace(tokens=(batch.tokens + by) % patient.module.embedding.num_embeddings)
+
+
+@contextmanager
+def _logits_times(patient: OwnPatient, factor: float) -> Iterator[None]:
+    def scaled(_: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (args[0]._replace(q=args[0].q * factor), *args[1:])
+
+    with ExitStack() as stack:
+        for module in patient.encoder.modules():
+            if isinstance(module, Kernel):
+                stack.callback(module.register_forward_pre_hook(scaled).remove)
+        yield
+
+
+@contextmanager
+def _embeddings_times(patient: OwnPatient, factor: float) -> Iterator[None]:
+    handle = patient.module.embedding.register_forward_hook(lambda _, args, out: out * factor)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+@contextmanager
+def _encoding_times(patient: OwnPatient, factor: float) -> Iterator[None]:
+    """What is added, to the stream and to the logits; a rotation has no strength."""
+
+    def embed(original: Any, x: Tensor, positions: Tensor, layer: int) -> Tensor:
+        out = original(x, positions, layer)
+        return x if out is x else x + factor * (out - x)
+
+    def bias(original: Any, site: Any) -> Tensor | None:
+        out = original(site)
+        return None if out is None else factor * written_out(out)
+
+    encoding = patient.module.positional
+    with (
+        replaced(encoding, "embed", lambda original: partial(embed, original)),
+        replaced(encoding, "bias", lambda original: partial(bias, original)),
+    ):
+        yield
+
+
+@contextmanager
+def _masked(patient: OwnPatient, mask: Causal | None) -> Iterator[None]:
+    encoder = patient.encoder
+    own = encoder.masks
+    try:
+        encoder.masks = [mask]
+        yield
+    finally:
+        encoder.masks = own

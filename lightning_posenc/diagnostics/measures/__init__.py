@@ -1,0 +1,1 @@
+"""Pure measurements, one idea a file."""

@@ -1,0 +1,138 @@
+"""How one layer attends, head by head, block of queries by block.
+
+Shapes: B sequences, H heads, T queries, t of them at a time, S keys.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lightning_posenc.diagnostics.measures.entropy import attention_entropy
+from lightning_posenc.diagnostics.observing.attention_view import (
+    BLOCK,
+    AttentionView,
+    blocks,
+    softmax_,
+)
+
+
+class AttentionSummary(NamedTuple):
+    """Numbers of each head, (H,), float32: means over sequences and their real queries.
+
+    Args:
+        entropy: H_i = -Σ_j A_ij ln A_ij, in nats.
+        normalised_entropy: H_i / ln(number of visible keys), in [0, 1], over queries that see more
+            than one; NaN if none does.
+        distance: Σ_j A_ij |i - j|, in tokens.
+        sink: A_i0, the weight on the first key, in [0, 1] (Xiao et al. 2023, arXiv:2309.17453).
+        max_logit: The largest logit of a visible key: no mean, the largest of all.
+        offset_share: Share of the variance of A over visible pairs that their offset i - j
+            explains, in [0, 1]: 1 - Σ (A_ij - mean of offset i - j)² / Σ (A_ij - mean)². 0 where
+            nothing varies, by less than a thousandth.
+    """
+
+    entropy: Tensor
+    normalised_entropy: Tensor
+    distance: Tensor
+    sink: Tensor
+    max_logit: Tensor
+    offset_share: Tensor
+
+
+@torch.no_grad()
+def summarise(
+    view: AttentionView, lengths: Tensor | None = None, block: int = BLOCK
+) -> AttentionSummary:
+    """Summarise one layer's attention, in O(block · S) memory.
+
+    Args:
+        view: One layer's attention.
+        lengths: (B,) tokens of each sequence; queries beyond are left out. None if all are full.
+        block: Queries at a time.
+    """
+    sums = _Sums(view, lengths)
+    with torch.autocast(view.q.device.type, enabled=False):
+        for queries in blocks(view, block):
+            sums.add(queries)
+    return sums.summary()
+
+
+class _Sums:
+    """Running sums over blocks of queries, in float64."""
+
+    def __init__(self, view: AttentionView, lengths: Tensor | None) -> None:
+        n_sequences, n_heads, n_queries, n_keys = view.shape
+        device = view.q.device
+        self.view = view
+        self.keys = torch.arange(n_keys, device=device)
+        self.queries = self.keys[n_keys - n_queries :]  # the queries are the last of the keys
+        full = self.keys.new_full((n_sequences,), n_keys)
+        self.real = self.queries < (full if lengths is None else lengths.to(device))[:, None]
+        n_offsets = n_queries + n_keys - 1
+        self.means = torch.zeros(4, n_heads, dtype=torch.float64, device=device)
+        self.rows = self.means.new_zeros(2, n_heads)  # that see > 0, > 1 keys
+        self.squares = self.means.new_zeros(n_heads)
+        self.top = torch.full((n_heads,), -torch.inf, dtype=torch.float32, device=device)
+        self.of_offset = self.means.new_zeros(n_heads, n_offsets)  # from -(S - 1) on, as ids
+        self.pairs = self.means.new_zeros(n_heads, n_offsets)
+
+    def add(self, queries: slice) -> None:
+        logits = self.view.logits_at(queries)
+        seen = self.view.visible_at(queries)
+        if seen is None:
+            seen = logits.new_ones(1, 1, *logits.shape[2:], dtype=torch.bool)
+        seen = seen & self.real[:, None, queries, None]  # (B, 1|H, t, S)
+        n_seen = seen.sum(dim=-1)  # (B, 1|H, t)
+        if self.view.rescore is not None:
+            logits = logits.clone()
+        top = torch.where(seen, logits, -torch.inf).amax(dim=(0, 2, 3))
+        self.top = torch.maximum(self.top, top.to(self.top))
+        weights = softmax_(logits)
+        weights.mul_((n_seen > 0).unsqueeze(-1))
+        entropy = attention_entropy(weights)
+        share = entropy / n_seen.clamp(min=2).to(entropy.dtype).log()
+        distance = (self.queries[queries, None] - self.keys).abs().to(weights.dtype)
+        for index, values in enumerate(
+            (
+                entropy,
+                torch.where(n_seen > 1, share, 0),
+                torch.einsum("bhts,ts->bht", weights, distance),
+                weights[..., 0],
+            )
+        ):
+            self.means[index] += values.sum(dim=(0, 2), dtype=torch.float64)
+        self.rows += torch.stack([(n_seen > least).sum(dim=(0, 2)) for least in (0, 1)])
+        first = self.queries[queries][0] - self.queries[0]
+        self._by_offset(self.of_offset, weights.sum(dim=0), int(first))
+        self._by_offset(self.pairs, seen.sum(dim=0).to(weights.dtype), int(first))
+        self.squares += weights.square_().sum(dim=(0, 2, 3), dtype=torch.float64)
+
+    def _by_offset(self, sums: Tensor, values: Tensor, first: int) -> None:
+        """Add up (H, t, S) along its diagonals, by a skew: rows laid out one longer than they are.
+
+        The offset of query i and key j is at first + i - j + S - 1.
+        """
+        n_heads, t, n_keys = values.shape
+        skewed = F.pad(values.flip(2), (0, t)).flatten(1)[:, : t * (n_keys + t - 1)]
+        along = skewed.view(n_heads, t, n_keys + t - 1).sum(dim=1)
+        sums[:, first : first + n_keys + t - 1] += along
+
+    def summary(self) -> AttentionSummary:
+        entropy, normalised, distance, sink = self.means
+        total = self.of_offset.sum(dim=1)
+        n_pairs = self.pairs.sum(dim=1)
+        middle = total.square() / n_pairs
+        between = (self.of_offset.square() / self.pairs.clamp(min=1)).sum(dim=1) - middle
+        whole = self.squares - middle
+        varies = whole > 1e-6 * self.squares
+        explained = torch.where(varies, between / whole, 0).clamp(0, 1)
+        return AttentionSummary(
+            (entropy / self.rows[0]).float(),
+            (normalised / self.rows[1]).float(),
+            (distance / self.rows[0]).float(),
+            (sink / self.rows[0]).float(),
+            self.top,
+            explained.float(),
+        )

@@ -1,0 +1,170 @@
+"""Watch one forward pass: attention layer by layer, and the residual stream between the blocks.
+
+Any model: this package's by hooks on its kernels, others by a watch on the functions that they
+call. It only observes: outputs are bit-identical with and without it.
+
+Shapes: B sequences, T tokens, D = d_model, L blocks.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lightning_posenc.diagnostics.observing.attention_view import AttentionView, weights_by_block
+from lightning_posenc.diagnostics.observing.blocks import (
+    Stack,
+    as_batch_first,
+    find_stack,
+    first_tensor,
+)
+from lightning_posenc.diagnostics.observing.functions import AttentionWatch, refuse_fast_path
+from lightning_posenc.model.kernels import Kernel, Operands
+
+__all__ = ["AttentionView", "Observation", "observe", "weights_by_block"]
+
+
+class Observation:
+    """What one forward pass did, the last one if there were several.
+
+    The tensors are the model's own, with their graph if gradients are on.
+
+    Args:
+        take_attention: As in `observe`.
+        take_hidden: As in `observe`.
+
+    Attributes:
+        attention: Layer by layer. Cross-attention is left out.
+        hidden: The residual stream (B, T, D): before block 0, then after each block, L + 1 in all.
+            Empty for a model without repeated blocks.
+    """
+
+    def __init__(
+        self,
+        take_attention: Callable[[AttentionView], object] | None = None,
+        take_hidden: Callable[[Tensor], object] | None = None,
+    ) -> None:
+        self.attention: list[AttentionView] = []
+        self.hidden: list[Tensor] = []
+        self._take_attention = take_attention or self.attention.append
+        self._take_hidden = take_hidden or self.hidden.append
+        self._begun = False  # whether the stream before block 0 is known
+        self._open = False  # whether the next attention is a layer's own
+        self._lone = False  # whether there are no blocks, so that every attention counts
+
+    def clear(self) -> None:
+        """Forget what was seen."""
+        self.attention.clear()
+        self.hidden.clear()
+        self._begun = False
+
+    def add(self, view: AttentionView) -> None:
+        """Take a layer's attention: the first that runs in a block; what follows is across."""
+        if self._open and not _recomputing():
+            self._take_attention(view)
+            self._open = self._lone
+
+    def _starts(self, module: nn.Module, args: Any) -> None:
+        if not _recomputing():
+            self.clear()
+
+    def _enters(self, block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if _recomputing():
+            return
+        self._open = True
+        if not self._begun:
+            self._begun = True
+            named = [kwargs.get(name) for name in ("hidden_states", "src", "x")]
+            x = first_tensor((*args, *named, *kwargs.values()))
+            self._take_hidden(as_batch_first(block, x))
+
+    def _leaves(self, block: nn.Module, args: Any, output: Any) -> None:
+        if not _recomputing():
+            self._open = False
+            self._take_hidden(as_batch_first(block, first_tensor(output)))
+
+
+@contextmanager
+def observe(
+    model: nn.Module,
+    *,
+    take_attention: Callable[[AttentionView], object] | None = None,
+    take_hidden: Callable[[Tensor], object] | None = None,
+) -> Iterator[Observation]:
+    """Observe the forward passes that run inside the block.
+
+    A model of this package, one of Hugging Face's or torch's, or any that calls
+    `scaled_dot_product_attention` or computes softmax(q·k) · v itself. Checkpointed activations
+    that are recomputed in the backward pass are not taken for another pass. A compiled model runs
+    uncompiled inside (`torch.compiler.set_stance("force_eager")`), since a hook would break its
+    graph: outputs are then those of the uncompiled model.
+
+    Args:
+        model: What to observe. Of an encoder-decoder, one of the two stacks (`model.encoder`); run
+            the whole as always.
+        take_attention: Is called with each layer's attention as soon as it is computed, which is
+            then not kept: the memory of one layer instead of all.
+        take_hidden: Likewise with the residual stream.
+
+    Yields:
+        What the last forward pass did.
+
+    Raises:
+        ValueError: If the model has several stacks of blocks; and, when it runs, if torch's fused
+            fast path of `nn.TransformerEncoder` may be taken, which nothing can observe.
+    """
+    seen = Observation(take_attention, take_hidden)
+    stack = find_stack(model)
+    kernels = [module for module in model.modules() if isinstance(module, Kernel)]
+    with ExitStack() as exits:
+        if any(_is_compiled(module) for module in model.modules()):
+            exits.enter_context(torch.compiler.set_stance("force_eager"))
+        for handle in _hooks(seen, model, stack, kernels):
+            exits.callback(handle.remove)
+        if not kernels:
+            exits.enter_context(AttentionWatch(seen.add))
+        yield seen
+
+
+def _hooks(
+    seen: Observation, model: nn.Module, stack: Stack | None, kernels: list[Kernel]
+) -> Iterator[Any]:
+    owner = model if stack is None else stack.owner
+    yield owner.register_forward_pre_hook(seen._starts)
+    if stack is None:
+        seen._lone = True
+        yield model.register_forward_pre_hook(partial(_set_open, seen, True))
+        yield model.register_forward_hook(partial(_set_open, seen, False), always_call=True)
+    else:
+        for block in stack.blocks:
+            yield block.register_forward_pre_hook(seen._enters, with_kwargs=True)
+            yield block.register_forward_hook(seen._leaves)
+    for kernel in kernels:
+        yield kernel.register_forward_hook(partial(_add_operands, seen))
+    for module in model.modules():
+        if isinstance(module, nn.MultiheadAttention | nn.TransformerEncoderLayer):
+            yield module.register_forward_pre_hook(refuse_fast_path, prepend=True)
+
+
+def _set_open(seen: Observation, is_open: bool, *_: Any) -> None:
+    seen._open = is_open
+
+
+def _add_operands(seen: Observation, kernel: nn.Module, args: tuple[Any, ...], out: Tensor) -> None:
+    operands: Operands = args[0]
+    q, k, v, bias, visibility, rescore, scale = operands
+    scale = q.shape[-1] ** -0.5 if scale is None else scale
+    seen.add(AttentionView(q, k, v, bias, visibility.mask, scale, rescore))
+
+
+def _recomputing() -> bool:
+    """Whether a backward pass runs, in which checkpointed blocks compute once more."""
+    return torch._C._current_graph_task_id() != -1
+
+
+def _is_compiled(module: nn.Module) -> bool:
+    """By `torch.compile(module)` or by `module.compile()`."""
+    return hasattr(module, "_orig_mod") or module._compiled_call_impl is not None

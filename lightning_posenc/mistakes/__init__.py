@@ -1,0 +1,1 @@
+"""What does a person's mistake end in? One line, with nothing lost."""

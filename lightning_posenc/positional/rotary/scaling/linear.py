@@ -1,0 +1,23 @@
+"""Position interpolation."""
+
+from torch import Tensor
+
+from lightning_posenc.positional.rotary.scaling.base import Scaling, Spectrum, geometric
+
+
+class LinearScaling(Scaling):
+    """θ_i / factor: positions are squeezed into the trained range (position interpolation).
+
+    Source: Chen et al. 2023, "Extending Context Window of Large Language Models via Positional
+    Interpolation", arXiv:2306.15595, equation 4; "linear" in Hugging Face.
+
+    Args:
+        factor: s, how many times longer sequences become, at least 1.
+        trained_length: Longest sequence of the training; not used, here for all to be alike.
+
+    Raises:
+        ValueError: If one of them makes no sense.
+    """
+
+    def __call__(self, base: float, width: int, positions: Tensor) -> Spectrum:
+        return Spectrum(geometric(base, width, positions.device) / self.factor)

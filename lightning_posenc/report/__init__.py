@@ -1,0 +1,1 @@
+"""The command `report`: from run directories to one page."""

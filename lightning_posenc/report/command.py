@@ -1,0 +1,137 @@
+"""The command `report`: from run directories to one page with tables, error bars and plots."""
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lightning_posenc.mistakes.arguments import Parser, made_directory
+
+if TYPE_CHECKING:
+    from lightning_posenc.report.results import Results
+    from lightning_posenc.report.study import Study
+
+HELP = """usage: python -m lightning_posenc report RUNS… [OPTIONS]
+
+Compare finished runs: write report.md with figures/, and report.html that needs no other file.
+RUNS are run directories, or directories that hold some, such as a sweep's. Runs that are not
+finished are listed, and not counted.
+
+what is compared:
+  --by KEY          what makes a row, a key of the config: model.encoder.n_layers; several times for
+                    several keys; default model.positional and model.positions
+  --columns KEY     what makes a column, likewise; default data.task or data.path
+  --metric KEY      default the test metric that most runs have, at the longest trained length;
+                    test/acc/len_64, val/loss; test/acc/len_trained, …/len_longest and …/len_beyond
+                    (the mean over lengths longer than trained) suit tasks of several lengths
+  --goal max|min    what is better of --metric; default told from its name
+  --baseline ROW    the row that others are compared with; default NoPE, else the first
+  --seed KEY        by what runs are paired; default seed, that of the whole run
+
+which runs count:
+  --filter KEY=VALUE  only those; several times: of one key alternatives, of several keys all
+  --select METRIC     of runs with the same row, column and seed the one with the best METRIC, such
+                      as val/loss in a search over learning rates; without it, they must be alike
+
+what is written:
+  --out DIR         default the first of RUNS, or what holds it if that is a run itself
+  --export LIST     csv,parquet (a line for each run and metric), latex (the table of results)
+"""
+
+
+def run(args: list[str]) -> None:
+    """Write `report.md`, `figures/` and `report.html`, and print the table of results.
+
+    Raises:
+        ValueError: What the user can mend.
+    """
+    if not args or "--help" in args or "-h" in args:
+        print(HELP)
+        return
+    given = _parse(args)
+    # Late, so that --help and mistakes do not wait for them.
+    from lightning_posenc.report import export, grouping, metrics, results, runs, selection, writing
+    from lightning_posenc.report.keys import clean
+    from lightning_posenc.report.study import arrange
+
+    kinds = _kinds(given.export, export.KINDS)
+    found = runs.find(given.runs)
+    out = given.out or (given.runs[0].parent if runs.is_run(given.runs[0]) else given.runs[0])
+    if given.filter:
+        found = selection.matching(found, given.filter)
+    whole = [each for each in found if each.status == runs.FINISHED]
+    others = [each for each in found if each.status != runs.FINISHED]
+    if not whole:
+        why = f"{others[0].name} is {others[0].status}: {others[0].why}"
+        raise ValueError(f"report: none of {len(others)} runs is finished ({why})")
+    by = tuple((clean(key),) for key in given.by) or grouping.ROWS
+    columns = tuple((clean(key),) for key in given.columns) or grouping.COLUMNS
+    for option, keys in (
+        ("--by", given.by),
+        ("--columns", given.columns),
+        ("--seed", [given.seed]),
+    ):
+        for key in keys:
+            selection.check_key(option, clean(key), whole)
+    select = given.select and metrics.choose(whole, given.select, None, "--select")
+    metric = metrics.choose(whole, given.metric, given.goal)
+    study = arrange(
+        whole, others, by, columns, metric, given.baseline, clean(given.seed), select or None
+    )
+    compared = results.compare(study)
+    what = "positional encoding" if not given.by else "setting"
+    made_directory("--out", out)
+    paths = writing.write(study, compared, what, out)
+    paths += export.export(kinds, study, compared, out)
+    _print(study, compared)
+    print("\n".join(map(str, paths)))
+
+
+def _parse(args: list[str]) -> argparse.Namespace:
+    parser = Parser("report", add_help=False)
+    parser.add_argument("runs", nargs="+", type=Path)
+    for option in ("--by", "--columns", "--filter"):
+        parser.add_argument(option, action="append", default=[])
+    for option in ("--metric", "--baseline", "--select", "--export"):
+        parser.add_argument(option)
+    parser.add_argument("--seed", default="seed")
+    parser.add_argument("--goal", choices=("max", "min"))
+    parser.add_argument("--out", type=Path)
+    given = parser.parse_intermixed_args(args)
+    if given.out is not None and os.path.isfile(given.out):
+        raise ValueError(f"--out {given.out} is a file: name a directory")
+    return given
+
+
+def _kinds(given: str | None, known: tuple[str, ...]) -> list[str]:
+    kinds = [kind.strip() for kind in (given or "").split(",") if kind.strip()]
+    for kind in kinds:
+        if kind not in known:
+            raise ValueError(f"--export {kind}: choose from {','.join(known)}")
+    return kinds
+
+
+def _print(study: "Study", compared: "Results") -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from lightning_posenc.report.findings import glance, results_section
+    from lightning_posenc.report.page import about
+
+    console = Console()
+    console.print(about(study), style="dim", highlight=False)
+    shown = results_section(study, compared).table
+    assert shown is not None
+    table = Table(box=box.SIMPLE_HEAD)
+    for i, column in enumerate(shown.header):
+        table.add_column(escape(column), overflow="fold", justify="right" if i else "left")
+    for row in shown.rows:
+        cells = [escape(f"{cell.text} {cell.mark}".strip()) for cell in row]
+        table.add_row(*(f"[bold]{t}[/]" if c.bold else t for t, c in zip(cells, row, strict=True)))
+    console.print(table)
+    for column, line in glance(study, compared).items():
+        console.print(f"[bold]{escape(column)}[/]: {escape(line)}", highlight=False)
+    for line in study.notices:
+        console.print(f"beware: {escape(line)}", style="yellow", highlight=False)

@@ -1,0 +1,84 @@
+"""What the rows cost: time, memory, parameters, and how they compare with the baseline."""
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+from lightning_posenc.report.runs import Run
+from lightning_posenc.report.study import Study
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MEMORY = {"cuda": "tensors on the GPU", "process": "resident set of the process"}
+
+
+class Quantity(NamedTuple):
+    """Something that a run's summary says of its cost.
+
+    Args:
+        key: In `summary.json`.
+        title: Of its column.
+        scale: From the summary's unit to that of the title.
+        ratio: Whether it is compared with the baseline.
+    """
+
+    key: str
+    title: str
+    scale: float = 1.0
+    ratio: bool = True
+
+
+QUANTITIES = (
+    Quantity("seconds_per_step", "time per step, ms", 1000.0),
+    Quantity("peak_memory_mb", "peak memory, MiB"),
+    Quantity("parameters", "parameters"),
+    Quantity("positional_parameters", "of them positional", ratio=False),
+)
+
+
+class Cost(NamedTuple):
+    """Cost of a row.
+
+    Args:
+        value: Mean over the columns that every row has of the median over seeds; None if unknown.
+        ratio: To the baseline, the geometric mean over the columns that both have; None if unknown.
+    """
+
+    value: float | None
+    ratio: float | None
+
+
+def costs(study: Study) -> dict[Quantity, dict[str, Cost]]:
+    """Every quantity that runs know, by row."""
+    found = {}
+    for quantity in QUANTITIES:
+        frame = study.tidy(lambda run, key=quantity.key: _value(run, key))  # type: ignore[misc]
+        if len(frame):
+            medians = frame.groupby(["row", "column"])["value"].median().unstack("column")
+            found[quantity] = _of_rows(study, medians.reindex(study.rows), quantity.scale)
+    return found
+
+
+def memory_of(study: Study) -> str:
+    """What the peak of memory is of."""
+    said = sorted({str(run.summary["peak_memory_of"]) for run in study.runs
+                   if run.summary.get("peak_memory_of")})  # fmt: skip
+    return " or ".join(MEMORY.get(each, each) for each in said)
+
+
+def _value(run: Run, key: str) -> float | None:
+    value = run.summary.get(key)
+    return None if value is None else float(value)
+
+
+def _of_rows(study: Study, medians: "pd.DataFrame", scale: float) -> dict[str, Cost]:
+    common = medians.dropna(axis="columns")
+    common = medians if common.empty else common
+    rows = {}
+    for row in study.rows:
+        mean = common.loc[row].mean() * scale
+        ratios = (medians.loc[row] / medians.loc[study.baseline]).dropna()
+        positive = [ratio for ratio in ratios if 0 < ratio < math.inf]
+        ratio = math.exp(sum(map(math.log, positive)) / len(positive)) if positive else None
+        rows[row] = Cost(None if math.isnan(mean) else float(mean), ratio)
+    return rows

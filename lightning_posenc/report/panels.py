@@ -1,0 +1,220 @@
+"""What is drawn: a panel for each task (and diagnostic), a curve with a band for each row."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from lightning_posenc.report.baselines import mean_bounds
+from lightning_posenc.report.metrics import BASELINES, by_length, trained_lengths
+from lightning_posenc.report.runs import Run
+from lightning_posenc.report.study import Study
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_LAYER = re.compile(r"(?P<before>.+)/layer_(?P<layer>\d+)(?P<after>/.*)?")
+
+# What readers need to read a diagnostic; others go by their key.
+MEANINGS = {
+    "attn/distance": ("Attended distance, in tokens", "0: looks at itself"),
+    "attn/entropy": ("Entropy of attention, in nats", "0: looks at one token"),
+    "attn/max_logit": ("Largest logit of attention", ""),
+    "attn/normalised_entropy": ("Entropy of attention over uniform's", "1: looks everywhere"),
+    "attn/offset_share": ("Attention explained by offset alone", "1: position decides; 0: content"),
+    "attn/similarity": ("Attention like the layer below", "1: the same"),
+    "attn/sink": ("Weight on the first token", "1: looks at nothing else"),
+    "pos_grad/bias": ("Gradient through the bias", "norm"),
+    "pos_grad/embed": ("Gradient through what is embedded", "norm"),
+    "pos_grad/plane": ("Gradient through a plane of rotation", "norm, mean over planes"),
+    "pos_grad/residual": ("Gradient of the residual stream", "norm"),
+    "pos_grad/share": ("Positional share of the gradient", "0: none of it is by position"),
+    "pos_grad/transform": ("Gradient through the rotation", "norm"),
+    "pos_share": ("Positional share of the variance", "1: a token is its place; 0: its content"),
+    "probe/mae": ("Error of a probe of position", "0: every token knows its place"),
+    "probe/r2": ("R² of a probe of position", "1: every token knows its place"),
+    "rank/cosine": ("Cosine between tokens", "1: all tokens alike"),
+    "rank/effective": ("Effective rank", "1: tokens on one line"),
+    "rank/residual": ("Residual ratio", "0: all tokens alike"),
+}
+
+
+class Band(NamedTuple):
+    """A row's curve: mean over seeds, and the lowest and the highest seed, at each x."""
+
+    x: list[float]
+    mean: list[float]
+    low: list[float]
+    high: list[float]
+    seeds: int
+
+
+class Panel(NamedTuple):
+    """A picture.
+
+    Args:
+        name: File stem.
+        title: Above it.
+        x: What is counted to the right.
+        y: What is measured.
+        bands: By row; at least one.
+        trained: Lengths to shade, if x is a length.
+        unit: Whether the numbers lie in [0, 1].
+        log: Whether they are shown on a logarithmic scale.
+        bounds: What is reached without order, or without looking, by name and x.
+    """
+
+    name: str
+    title: str
+    x: str
+    y: str
+    bands: dict[str, Band]
+    trained: tuple[int, int] | None = None
+    unit: bool = False
+    log: bool = False
+    bounds: Mapping[str, Mapping[int, float]] = {}
+
+
+def by_test_length(study: Study, name: str) -> list[Panel]:
+    """A test metric against length, a panel for each column."""
+    panels = []
+    for column, bands in _of_columns(study, lambda run: by_length(run, name)):
+        if max(len(band.x) for band in bands.values()) > 1:
+            lengths = _trained(study, column)
+            unit = name in ("acc", "exact")
+            panels.append(
+                Panel(
+                    f"lengths_{slug(column, study.columns)}",
+                    column,
+                    "test length",
+                    f"test {name}",
+                    bands,
+                    lengths,
+                    unit,
+                    bounds=_bounds(study, column) if name == "acc" else {},
+                )
+            )
+    return panels
+
+
+def _bounds(study: Study, column: str) -> dict[str, dict[int, float]]:
+    runs = [run for row in study.rows for run in study.at(row, column)]
+    found = {title: mean_bounds(runs, name) for name, title in BASELINES.items()}
+    return {title: values for title, values in found.items() if values}
+
+
+def learning(study: Study, key: str) -> list[Panel]:
+    """A validation metric against steps, a panel for each column.
+
+    Between the steps of a run its curve is taken to be straight, so that means can be taken where
+    runs were validated at different steps; none goes beyond the shortest run.
+    """
+    found = _of_columns(study, lambda run: _curve(run, key), straight=True)
+    return [
+        Panel(
+            f"learning_{slug(column, study.columns)}",
+            column,
+            "optimizer step",
+            key,
+            bands,
+            unit=key.rpartition("/")[2] in ("acc", "exact"),
+        )
+        for column, bands in found
+    ]
+
+
+def learning_key(study: Study) -> str | None:
+    """The validation metric that belongs to the one that is compared, else val/loss."""
+    name = study.metric.name or study.metric.key.rpartition("/")[2]
+    for key in (f"val/{name}", "val/loss"):
+        if any(key in run.history for run in study.runs):
+            return key
+    return None
+
+
+def by_depth(study: Study) -> dict[str, list[Panel]]:
+    """Every diagnostic that was logged by layer, its last value: panels by column."""
+    measured = {run.name: last_by_layer(run) for run in study.runs}
+    diagnostics = sorted({each for found in measured.values() for each in found})
+    panels: dict[str, list[Panel]] = {}
+    for diagnostic in diagnostics:
+        title, meaning = MEANINGS.get(diagnostic, (diagnostic, ""))
+
+        def of(run: Run, diagnostic: str = diagnostic) -> Mapping[int, float]:
+            return measured[run.name].get(diagnostic, {})
+
+        for column, bands in _of_columns(study, of):
+            stem = f"depth_{slug(column, study.columns)}_{slug(diagnostic, diagnostics)}"
+            where = f" · {column}" if len(study.columns) > 1 else ""
+            norm = diagnostic.startswith("pos_grad/") and not diagnostic.endswith("share")
+            panel = Panel(stem, title + where, "layer", meaning or diagnostic, bands, log=norm)
+            panels.setdefault(column, []).append(panel)
+    return {column: panels[column] for column in study.columns if column in panels}
+
+
+def last_by_layer(run: Run) -> dict[str, dict[int, float]]:
+    """The last value that a run logged of each diagnostic, by layer; means over heads or planes."""
+    columns = [column for column in run.history if "/layer_" in column]
+    found: dict[str, dict[int, list[float]]] = {}
+    for key, value in run.history[columns].ffill().tail(1).squeeze(axis=0).items():
+        match = _LAYER.fullmatch(str(key))
+        if match and value == value:
+            after = re.sub(r"/head_\d+|_\d+$", "", match["after"] or "")
+            layers = found.setdefault(match["before"] + after, {})
+            layers.setdefault(int(match["layer"]), []).append(float(value))
+    return {
+        name: {layer: sum(values) / len(values) for layer, values in sorted(layers.items())}
+        for name, layers in found.items()
+    }
+
+
+def slug(name: str, among: list[str]) -> str:
+    """A name for a file, its own among others'."""
+    plain = [re.sub(r"[^a-z0-9]+", "_", each.lower()).strip("_") or "_" for each in among]
+    i = among.index(name)
+    return plain[i] if plain.count(plain[i]) == 1 else f"{plain[i]}_{i}"
+
+
+def _of_columns(
+    study: Study, values: Callable[[Run], Mapping[int, float]], straight: bool = False
+) -> Iterator[tuple[str, dict[str, Band]]]:
+    """Columns in which there is something to draw, and the bands of their rows."""
+    import pandas as pd
+
+    for column in study.columns:
+        bands = {}
+        for row in study.rows:
+            curves = {run.name: pd.Series(values(run)) for run in study.at(row, column)}
+            curves = {name: curve for name, curve in curves.items() if len(curve)}
+            if curves:
+                band = _band(pd.DataFrame(curves).sort_index(), straight)
+                if band.x:
+                    bands[row] = band
+        if bands:
+            yield column, bands
+
+
+def _band(curves: "pd.DataFrame", straight: bool) -> Band:
+    if straight:
+        curves = curves.interpolate(method="index", limit_area="inside").dropna()
+    curves = curves.dropna(how="all")
+    return Band(
+        [float(x) for x in curves.index],
+        curves.mean(axis=1).tolist(),
+        curves.min(axis=1).tolist(),
+        curves.max(axis=1).tolist(),
+        curves.shape[1],
+    )
+
+
+def _curve(run: Run, key: str) -> dict[int, float]:
+    if key not in run.history:
+        return {}
+    known = run.history[["step", key]].dropna()
+    # A resumed run may have repeated a validation: the last one counts.
+    return dict(zip(known["step"].astype(int), known[key].astype(float), strict=True))
+
+
+def _trained(study: Study, column: str) -> tuple[int, int] | None:
+    """What all runs of a column were trained on, if it is the same."""
+    found = {trained_lengths(run) for row in study.rows for run in study.at(row, column)}
+    return found.pop() if len(found) == 1 else None

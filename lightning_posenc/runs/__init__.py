@@ -1,0 +1,1 @@
+"""Where does a run keep what it makes? Directories, whole files, checkpoints, loggers, figures."""

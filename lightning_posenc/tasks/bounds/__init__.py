@@ -1,0 +1,1 @@
+"""What can be reached without order: exact, or bounded from above."""

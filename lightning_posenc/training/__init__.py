@@ -1,0 +1,1 @@
+"""How does a person train? The commands around Lightning's Trainer."""

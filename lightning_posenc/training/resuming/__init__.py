@@ -1,0 +1,1 @@
+"""What lets a stopped run go on as if it had never stopped."""

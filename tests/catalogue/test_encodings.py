@@ -1,0 +1,109 @@
+"""The command `encodings`: what it says is true, and the README says the same."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from lightning_posenc import Dims, Encoder, positional
+from lightning_posenc.catalogue import described
+from lightning_posenc.catalogue.encodings import markdown
+from lightning_posenc.cli import main
+from lightning_posenc.positional import PositionalEncoding
+from lightning_posenc.positions import Consecutive
+from tests.cases import CASES, Case
+from tests.helpers import dims
+
+README = Path(__file__).parents[2] / "README.md"
+DIMS = Dims(256, 4, 6)  # those of the README and of the measured costs
+ENTRIES = {entry.name: entry for entry in described.encodings(DIMS)}
+
+
+def plain(case: Case) -> bool:
+    """Whether the case has its class's own defaults, as the command has."""
+    own = getattr(positional, getattr(case.factory, "__name__", ""), None)
+    return case.factory is own and isinstance(case.positions(), Consecutive)
+
+
+def test_readme_has_what_the_command_prints() -> None:
+    """python -m lightning_posenc encodings --markdown"""
+    assert markdown(DIMS) in README.read_text("utf-8")
+
+
+def test_at_least_40_methods() -> None:
+    methods = [*ENTRIES, *described.samplers(), *described.scalings()]
+    assert len(methods) >= 40
+
+
+@pytest.mark.parametrize("case", list(filter(plain, CASES)), ids=lambda case: case.name)
+def test_what_is_found_out_is_what_the_case_says(case: Case) -> None:
+    entry = ENTRIES[type(case.factory(dims(causal=True))).__name__]
+    aware = {True: "yes", False: "no"}[case.order_aware_bidirectional]
+    assert entry.order == ("causal only" if case.refused else aware)
+    assert (entry.length == "any") == case.extrapolates
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_the_limit_is_the_longest_that_works(name: str) -> None:
+    if ENTRIES[name].length == "any":
+        return
+    limit = int(ENTRIES[name].length)
+    encoding: PositionalEncoding = getattr(positional, name)(dims(causal=True))
+    reaching = described.example_positions(encoding, 2, step=limit - 1)
+    farther = torch.arange(2).view(1, 2, *[1] * (reaching.dim() - 2))
+    with pytest.raises(ValueError, match=str(limit)):
+        encoding.check(reaching + farther)
+
+
+def test_every_method_was_timed() -> None:
+    assert {name for name, entry in ENTRIES.items() if entry.cost is None} == set()
+
+
+def test_every_sampler_and_scaling_is_listed() -> None:
+    listed = {name for name, _, _ in (*described.samplers(), *described.scalings())}
+    assert {"Consecutive", "Randomized", "Grid", "Shifted", "YaRN", "Llama3"} <= listed
+
+
+def test_the_terminal_shows_the_table(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main(["encodings", "--d_model=64"]) == 0
+    shown = capsys.readouterr().out
+    assert "d_model=64" in shown
+    learned = re.search(r"LearnedAbsolute.*?([\d,]+)", shown)
+    assert learned is not None
+    assert f"{512 * 64:,}" in shown
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("--width=3", "encodings: unrecognized arguments"),
+        ("--d_model=7", "d_model=7 must be a multiple"),
+    ],
+)
+def test_bad_arguments_end_in_one_line(
+    argument: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["encodings", argument]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert len(error.splitlines()) == 1
+
+
+def test_listing_draws_no_random_numbers() -> None:
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    described.describe(positional.T5Bias, DIMS)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_docstring_without_source_is_refused() -> None:
+    class Mine(PositionalEncoding):
+        """No paper."""
+
+    with pytest.raises(ValueError, match="Mine: the docstring names no source"):
+        described.paper(Mine)
+    assert isinstance(Encoder(DIMS, Mine), Encoder)

@@ -1,0 +1,314 @@
+"""The doctor: what is measured, and what is concluded from it."""
+
+import shlex
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from lightning_posenc.data import SyntheticData
+from lightning_posenc.diagnose import costs
+from lightning_posenc.diagnose.ailments import AILMENTS, Finding, Verdict, diagnose
+from lightning_posenc.diagnose.examination import Examination, examine
+from lightning_posenc.diagnose.gradients import strengths
+from lightning_posenc.diagnose.learning import Trial
+from lightning_posenc.diagnose.lengths import longest
+from lightning_posenc.diagnose.loading import admit
+from lightning_posenc.diagnose.scores import Score
+from lightning_posenc.diagnose.subject import OwnPatient
+from lightning_posenc.dims import Dims
+from lightning_posenc.model.encoder import EncoderSpec
+from lightning_posenc.modules import SequenceClassifier
+from lightning_posenc.positional import (
+    ALiBi,
+    Factory,
+    LearnableFrequencies,
+    LearnedAbsolute,
+    LearnedRelativeBias,
+    NoPE,
+    RoPE,
+    Sinusoidal,
+    by_distance,
+)
+from lightning_posenc.positions import Positions, Randomized
+
+LENGTH = 12
+
+
+def patient(
+    encoding: Factory = LearnedAbsolute,
+    steps: int = 0,
+    eval_lengths: tuple[int, ...] = (LENGTH,),
+    positions: Positions | None = None,
+    n_layers: int = 2,
+    **wiring: Any,
+) -> OwnPatient:
+    data = SyntheticData(train_length=LENGTH, eval_lengths=list(eval_lengths), eval_samples=64)
+    spec = EncoderSpec(16, 2, n_layers, **wiring)
+    module = SequenceClassifier(spec, 17, 4, positional=encoding, positions=positions)
+    return admit(module, data, "a model", steps)
+
+
+def findings(examination: Examination) -> dict[int, Finding]:
+    return {ailment.number: found for ailment, found in diagnose(examination)}
+
+
+@pytest.fixture(scope="module")
+def fresh() -> Examination:
+    torch.manual_seed(0)
+    return examine(patient())
+
+
+def with_score(e: Examination, accuracy: float, loss: float, moved: float = 0.5) -> Examination:
+    """As after 1000 steps that ended in this score, on data that a small model learns."""
+    assert e.evaluation is not None
+    evaluation = e.evaluation._replace(
+        score=Score(accuracy, loss, 0.01), moved=moved, trial=Trial(40, 0.1, learned=True)
+    )
+    lengths = e.lengths._replace(accuracy={LENGTH: accuracy})
+    return e._replace(steps=1000, evaluation=evaluation, lengths=lengths)
+
+
+def failed(someone: OwnPatient) -> Examination:
+    """Trained for long, and no better than chance."""
+    return with_score(examine(someone), 0.25, 1.386)
+
+
+@pytest.fixture(scope="module")
+def solved(fresh: Examination) -> Examination:
+    """An examination as a trained, healthy model has it."""
+    order = fresh.order._replace(outputs=1.3)
+    return with_score(fresh, 1.0, 0.01)._replace(order=order)
+
+
+def test_what_puts_all_else_into_doubt_is_judged_first(fresh: Examination) -> None:
+    assert [ailment.number for ailment in AILMENTS] == [14, 15, 16, *range(1, 14)]
+    assert len(findings(fresh)) == 16
+
+
+def test_nothing_is_ill_in_a_fresh_or_a_solved_model(
+    fresh: Examination, solved: Examination
+) -> None:
+    for examination in (fresh, solved):
+        assert [n for n, found in findings(examination).items() if found.verdict == "ill"] == []
+
+
+def test_every_list_has_its_layers(fresh: Examination) -> None:
+    assert fresh.stream is not None
+    assert fresh.attention is not None
+    assert {len(values) for values in fresh.stream} == {3}
+    assert [len(heads) for heads in fresh.attention.entropy] == [2, 2]
+    assert len(fresh.attention.similarity) == 1
+
+
+def test_examining_leaves_the_model_as_it_was() -> None:
+    someone = patient(LearnedRelativeBias)
+    before = {name: x.clone() for name, x in someone.module.state_dict().items()}
+    random = torch.get_rng_state()
+    examine(someone)
+    after = someone.module.state_dict()
+    assert all(torch.equal(x, after[name]) for name, x in before.items())
+    assert all(p.grad is None and p.requires_grad for p in someone.module.parameters())
+    assert torch.equal(random, torch.get_rng_state())
+    assert "bias" not in vars(someone.module.positional)
+
+
+def test_a_bidirectional_model_without_encoding_ignores_order() -> None:
+    untrained = examine(patient(NoPE))
+    for examination in (untrained, with_score(untrained, 0.25, 1.386)):
+        found = findings(examination)
+        assert found[10].verdict == Verdict.ILL
+        assert found[6].verdict == Verdict.NOT_APPLICABLE
+
+
+def test_rope_at_initialisation_does_not_ignore_order() -> None:
+    assert findings(examine(patient(RoPE, n_layers=6)))[10].verdict == Verdict.HEALTHY
+
+
+def test_a_weak_frozen_table_cannot_adapt_and_a_trained_one_can() -> None:
+    someone = patient(partial(LearnedAbsolute, std=0.01))
+    assert findings(failed(someone))[2].verdict == Verdict.NOT_APPLICABLE
+    someone.module.positional.requires_grad_(False)
+    assert findings(failed(someone))[2].verdict == Verdict.ILL
+
+
+def test_a_starved_bias_is_named_with_its_remedies() -> None:
+    found = findings(failed(patient(partial(LearnedRelativeBias, std=0.0))))[6]
+    assert found.verdict == Verdict.ILL
+    assert [remedy.line for remedy in found.remedies] == [
+        "--model.positional.std=2.0",
+        "--model.positional_lr_multiplier=10",
+    ]
+
+
+def test_a_gradient_that_does_not_arrive_is_dead() -> None:
+    class Detached(LearnedAbsolute):
+        def vectors(self, positions: torch.Tensor) -> torch.Tensor:
+            return super().vectors(positions).detach()
+
+    assert findings(examine(patient(Detached)))[6].said.startswith("dead")
+
+
+def test_untrained_rows_are_ill_only_if_a_tested_length_uses_them() -> None:
+    asked = findings(examine(patient(LearnedAbsolute, eval_lengths=(LENGTH, 2 * LENGTH))))[4]
+    assert asked.verdict == Verdict.ILL
+    assert "50%" in asked.said
+    assert findings(examine(patient(LearnedAbsolute)))[4].verdict == Verdict.WATCH
+    small = partial(LearnedAbsolute, max_length=LENGTH)
+    assert findings(examine(patient(small)))[4].verdict == Verdict.HEALTHY
+
+
+def test_random_positions_train_the_rows_of_longer_sequences() -> None:
+    sampler = Randomized(max_position=2 * LENGTH)
+    someone = patient(partial(LearnedAbsolute, max_length=2 * LENGTH), positions=sampler)
+    examined = examine(someone)
+    assert examined.tables.idle == 0
+    assert findings(examined)[4].verdict == Verdict.HEALTHY
+
+
+def test_a_table_shorter_than_the_test_is_a_hard_maximum() -> None:
+    table = partial(LearnedAbsolute, max_length=LENGTH + 1)
+    found = findings(examine(patient(table, eval_lengths=(LENGTH, LENGTH + 4))))[5]
+    assert found.verdict == Verdict.ILL
+    assert findings(examine(patient(table)))[5].verdict == Verdict.WATCH
+    assert findings(examine(patient(RoPE)))[5].verdict == Verdict.HEALTHY
+
+
+@pytest.mark.parametrize(("encoding", "limit"), [(RoPE, None), (LearnedAbsolute, 512)])
+def test_the_longest_sequence_is_found(encoding: Factory, limit: int | None) -> None:
+    assert longest(encoding(Dims(16, 2, 2))) == limit
+
+
+def test_learned_frequencies_are_ill_only_where_they_are_cast() -> None:
+    someone = patient(LearnableFrequencies)
+    assert findings(examine(someone))[12].verdict == Verdict.WATCH
+    someone.module.positional.bfloat16()
+    assert findings(examine(someone))[12].verdict == Verdict.ILL
+
+
+def test_scaled_logits_collapse_entropy() -> None:
+    someone = patient(RoPE)
+    with torch.no_grad():
+        for block in someone.encoder.blocks:
+            block.attention.qkv.weight[:32] *= 1000  # type: ignore[index, operator, union-attr]
+    assert findings(examine(someone))[7].verdict == Verdict.ILL
+
+
+def test_states_that_are_not_finite_are_unstable() -> None:
+    someone = patient(RoPE)
+    nn.init.constant_(someone.encoder.blocks[0].attention.out.weight, torch.nan)  # type: ignore[arg-type, union-attr]
+    found = findings(examine(someone))
+    assert found[9].verdict == Verdict.ILL
+    assert found[8].verdict == Verdict.NOT_JUDGED
+
+
+@pytest.mark.parametrize(("ratio", "verdict"), [(0.9, "healthy"), (0.1, "watch"), (0.01, "ill")])
+def test_rank_collapse_is_judged_by_what_blocks_read(
+    fresh: Examination, ratio: float, verdict: str
+) -> None:
+    assert fresh.stream is not None
+    stream = fresh.stream._replace(residual_ratio=[1.0, ratio, 0.0])
+    assert findings(fresh._replace(stream=stream))[8].verdict == verdict
+
+
+@pytest.mark.parametrize(("probe", "verdict"), [(0.01, "healthy"), (0.15, "watch"), (0.24, "ill")])
+def test_fading_is_judged_before_the_last_block(
+    fresh: Examination, probe: float, verdict: str
+) -> None:
+    assert fresh.stream is not None
+    stream = fresh.stream._replace(probe=[0.01, probe, 0.25])
+    assert findings(fresh._replace(stream=stream))[1].verdict == verdict
+
+
+def test_failing_past_the_trained_length_says_where(solved: Examination) -> None:
+    lengths = solved.lengths._replace(
+        accuracy={12: 1.0, 24: 0.99, 48: 0.4}, asked=(12, 48), tokens={12: 12, 24: 24, 48: 48}
+    )
+    found = findings(solved._replace(lengths=lengths))[11]
+    assert found.verdict == Verdict.ILL
+    assert "from length 48 on" in found.said
+    assert findings(solved._replace(lengths=lengths._replace(asked=(12,))))[11].verdict == "watch"
+
+
+def test_strength_is_the_spread_of_what_is_added() -> None:
+    encoding = ALiBi(Dims(16, 2, 2, causal=True))
+    someone = patient(ALiBi)
+    with strengths(someone.module.positional) as found:
+        someone.module.logits(someone.batch)
+    site_bias = someone.module.positional.prepare(*[torch.arange(LENGTH)[None]] * 2)
+    bias = site_bias if isinstance(site_bias, torch.Tensor) else site_bias.values
+    expected = bias.var(dim=-1, correction=0).mean().sqrt()
+    assert found["bias"][1] == pytest.approx(float(expected), rel=1e-5)
+    assert encoding is not None
+
+
+def test_a_bias_that_stays_a_table_is_examined(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = examine(patient(LearnedRelativeBias))
+    monkeypatch.setattr(by_distance, "LARGE", 0)
+    found = examine(patient(LearnedRelativeBias))
+    assert expected.cost.path == costs.LEARNED_BIAS
+    assert found.cost.path == costs.BY_ROWS
+    assert found.cost.matrices == 0 < expected.cost.matrices
+
+
+@pytest.mark.slow
+def test_every_remedy_is_a_line_that_fit_understands() -> None:
+    """Each is put below the quickstart's config, with the encoding that it was printed for."""
+    from lightning_posenc.diagnose.from_config import Builder
+    from lightning_posenc.training.command import OPTIONS, USER_ERRORS
+
+    cases = {
+        "LearnedAbsolute": patient(LearnedAbsolute, eval_lengths=(LENGTH, 24)),
+        "LearnedRelativeBias": patient(partial(LearnedRelativeBias, std=0.0)),
+        "Sinusoidal": patient(partial(Sinusoidal, scale=0.0)),
+        "RoPE": patient(partial(RoPE), pre_norm=False),
+    }
+    printed_for = {
+        remedy.line: name
+        for name, someone in cases.items()
+        for found in findings(_sick(failed(someone))).values()
+        for remedy in found.remedies
+        if remedy.line
+    }
+    assert len(printed_for) > 15
+    quickstart = ["test", "--config=configs/quickstart.yaml"]
+    parser = Builder(save_config_callback=None, args=quickstart, **OPTIONS).parser
+    for line, name in printed_for.items():
+        args = [*quickstart, f"--model.positional={name}"]
+        parser.parse_args([*args, *shlex.split(line)])
+    with pytest.raises(USER_ERRORS):
+        parser.parse_args([*args, "--model.positional.nonsense=1"])
+
+
+def _sick(e: Examination) -> Examination:
+    """With everything wrong that can be wrong, so that all remedies are printed."""
+    assert e.stream is not None
+    assert e.attention is not None
+    n = e.n_layers
+    stream = e.stream._replace(
+        probe=[0.0] + [0.25] * n, residual_ratio=[0.0] * (n + 1), size=[1.0] + [1e4] * n
+    )
+    attention = e.attention._replace(
+        similarity=[1.0] * 3, max_logit=[[1e4]] * n, normalised_entropy=[[0.0]] * n
+    )
+    return e._replace(
+        stream=stream,
+        attention=attention,
+        n_layers=n + 1,
+        precision=None if e.precision is None else e.precision._replace(error=1.0),
+        cost=e.cost._replace(matrices=2**40),
+    )
+
+
+def test_a_finding_is_named_by_what_is_so() -> None:
+    """ "✔ healthy: has not learned" says the opposite of what was found."""
+    titles = {
+        verdict: [ailment.title(Finding(verdict, "")) for ailment in AILMENTS]
+        for verdict in Verdict
+    }
+    assert titles[Verdict.ILL] == titles[Verdict.WATCH] == [ailment.name for ailment in AILMENTS]
+    assert len({*titles[Verdict.HEALTHY], *titles[Verdict.ILL]}) == 2 * len(AILMENTS)
+    wrong = {"not", "fades", "fails", "collapse", "collapsed", "unstable", "ignores", "lose"}
+    assert not wrong & {word for title in titles[Verdict.HEALTHY] for word in title.split()}
