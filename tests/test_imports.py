@@ -38,7 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "catalogue": CORE | LEARNED | {"training"},
     "sweep": {"runs", "training"},
     "report": {"runs", "diagnostics", "sweep"},
-    "diagnose": CORE | LEARNED | WATCHED | {"runs", "training"},
+    "diagnose": CORE | LEARNED | WATCHED | {"runs", "training", "catalogue"},
     "cli": {"training"},
     "__main__": {"cli"},
 }
@@ -118,12 +118,16 @@ def dotted(path: Path) -> str:
     return ".".join(("lightning_posenc", *parts)).removesuffix(".__init__")
 
 
+MODULES = {dotted(path) for path in FILES}
+
+
 def modules_imported(path: Path) -> set[str]:
     """The modules that a file imports at its top; a package stands for its `__init__`."""
     names: set[str] = set()
     for node in ast.parse(path.read_text("utf-8")).body:
         if isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+            named = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= named if named <= MODULES else named | {node.module}
         elif isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
     return names - {dotted(path)}
