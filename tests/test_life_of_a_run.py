@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -167,6 +168,37 @@ def test_an_attempt_that_fails_leaves_a_finished_run_finished(
     with pytest.raises(InterruptedError):
         fit(*OWN, *MAPS, f"--ckpt_path={run}", *stop("on_train_start", 8), epochs=3)
     assert files(run) == before
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a limit on the size of files")
+@pytest.mark.parametrize("limit", [1000, 100_000])
+def test_a_full_disk_leaves_what_was_there(
+    limit: int, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """B29: one line, and nothing half-written; a limit on the size of files fails as a disk does
+    that is full, in the midst of a file."""
+    import resource
+
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    before = files(run)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        assert fit(*OWN, *MAPS, f"--ckpt_path={run}", epochs=3) == 2
+        assert fit("--run_dir=new") == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 2
+    said = ["too large: raise the limit"] if limit == 1000 else ["cannot be written", "too large"]
+    assert all(any(text in line for text in said) for line in errors)
+    assert not Path("new").exists()
+    after = files(run)
+    assert after.keys() == before.keys()
+    assert {
+        name for name in after if name.endswith(".ckpt") and after[name] != before[name]
+    } == set()
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from pathlib import Path
 _HINTS = {
     errno.ENOSPC: "free some space: the files that were there before are whole",
     errno.EDQUOT: "free some space: the files that were there before are whole",
+    errno.EFBIG: "raise the limit (ulimit -f): the files that were there before are whole",
     errno.EROFS: "name a place that can be written to",
     errno.EACCES: "name another place, or change its permissions",
     errno.EPERM: "name another place, or change its permissions",

@@ -31,8 +31,10 @@ def whole_file(place: Path, mode: str = "w", **options: Any) -> Iterator[IO[Any]
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(place)
-    except BaseException:
+    except BaseException as error:
         unfinished.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(place)  # what fails to write does not know where
         raise
     _sync_directory(place.parent)
 
