@@ -15,6 +15,7 @@ from lightning_posenc.compat.earlier_releases import of_today
 from lightning_posenc.runs import checkpoints as checkpoint_io
 from lightning_posenc.runs import directory as run_directory
 from lightning_posenc.runs import untrusted
+from lightning_posenc.runs.checkpoint_sizes import oversized
 from lightning_posenc.runs.directory import CONFIG
 from lightning_posenc.runs.loggers import log_config
 from lightning_posenc.runs.whole_files import whole_file
@@ -245,4 +246,6 @@ def stored_config(path: Path, contents: Mapping[str, Any]) -> dict[str, Any]:
         raise ValueError(f"--ckpt_path {path}: not a readable checkpoint ({error})") from error
     if not isinstance(config, dict) or not isinstance(config.get("model"), dict):
         raise ValueError(f"--ckpt_path {path}: its config names no model; it was not made by fit")
+    if asked := oversized(config["model"], contents.get("state_dict")):
+        raise ValueError(f"--ckpt_path {path}: its config asks for {asked}; fit has not made it")
     return config

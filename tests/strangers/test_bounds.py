@@ -5,15 +5,19 @@ import time
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+import yaml
 
 from lightning_posenc.cli import main
 from lightning_posenc.data.text.vocabulary import read_tokenizer
 from lightning_posenc.mistakes import escaping
+from lightning_posenc.runs.checkpoint_sizes import oversized
 from lightning_posenc.runs.untrusted import read_json, read_yaml
 from tests.report.made_runs import class_of, config, write
-from tests.strangers.conftest import QUICKSTART, TINY, Marks, said
+from tests.strangers.conftest import KEY, QUICKSTART, TINY, Marks, said, spoiled
 
 LETTERS = "abcdefghij"
 LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -110,6 +114,54 @@ def test_a_folder_of_runs(tmp_path: Path, mark: Marks, capsys: pytest.CaptureFix
             assert why in text.replace("&#39;", "'")
     assert "](javascript" not in page
     assert mark.none()
+
+
+@pytest.mark.parametrize(
+    ("part", "option", "size"),
+    [
+        ("encoder", "n_layers", 9999),
+        ("encoder", "d_model", 65536),
+        ("positional", "max_length", 2**24),
+    ],
+)
+def test_a_config_asks_for_no_larger_model_than_its_weights(
+    part: str,
+    option: str,
+    size: int,
+    whole: dict[str, Any],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """E3: 9999 layers were built, for half a minute, before the weights were seen not to fit."""
+
+    def change(config: dict[str, Any]) -> None:
+        options = config["model"]["init_args"][part]
+        options.get("init_args", options)[option] = size
+
+    path = spoiled(whole, tmp_path / "bad.ckpt", change)
+    for command in ("test", "diagnose", "fit"):
+        began = time.monotonic()
+        assert main([command, f"--ckpt_path={path}"]) == 2
+        assert f"its config asks for model.{part}.{option}={size}" in said(capsys)
+        assert time.monotonic() - began < 10  # half a second, but for imports
+
+
+def test_own_sizes_are_served(whole: dict[str, Any], tmp_path: Path) -> None:
+    """A whole number that is no size, and sizes that the command itself gives."""
+    contents = torch.load(spoiled(whole, tmp_path / "own.ckpt", lambda _: None), weights_only=True)
+    config = yaml.safe_load(contents[KEY])["model"]
+    weights = contents["state_dict"]
+    assert oversized(config, weights) is None
+    config["init_args"]["positional"] = {
+        "class_path": "lightning_posenc.positional.RoPE",
+        "init_args": {"base": 10**9},
+    }
+    config["init_args"]["encoder"]["mask"] = {"init_args": {"size": 2**19}}
+    assert oversized(config, weights) is None
+    renamed = {f"model._forward_module.{name}": value for name, value in weights.items()}
+    config["init_args"]["encoder"]["n_layers"] += 1
+    assert oversized(config, renamed) is not None
+    assert oversized(config, {}) is None  # shards: their weights lie in other files
 
 
 def test_escaping() -> None:
