@@ -7,8 +7,12 @@ Shapes: B sequences, T tokens at hand, S tokens in all (those in a cache first),
 A axes.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
+
+from lightning_posenc.checks import wrong
 
 FARTHEST = 2**53
 """The largest position: differences of such are whole numbers still, in float64 too."""
@@ -21,6 +25,7 @@ def check_inputs(x: Tensor, d_model: int) -> None:
     Raises:
         ValueError: If x is not (B, T, D) of a floating dtype.
     """
+    _is_tensor("x", x)
     if x.dim() != 3 or x.shape[-1] != d_model or not x.is_floating_point():
         raise ValueError(
             f"Encoder: x must be embedded tokens (B, T, {d_model}) of a floating dtype, got "
@@ -34,6 +39,7 @@ def check_lengths(lengths: Tensor, n_sequences: int, n_tokens: int) -> None:
     Raises:
         ValueError: If they are not B whole numbers from 0 to S.
     """
+    _is_tensor("lengths", lengths)
     if lengths.dtype not in _WHOLE or lengths.shape != (n_sequences,):
         raise ValueError(
             f"Encoder: lengths must be whole numbers ({n_sequences},), one for each sequence, got "
@@ -54,6 +60,7 @@ def check_ids(name: str, ids: Tensor, n_sequences: int, n_tokens: int) -> None:
     Raises:
         ValueError: If they are not.
     """
+    _is_tensor(name, ids)
     if ids.dtype not in _WHOLE or ids.shape != (n_sequences, n_tokens):
         raise ValueError(
             f"Encoder: {name} must be whole numbers ({n_sequences}, {n_tokens}), one for each "
@@ -67,6 +74,7 @@ def checked_tokens(tokens: Tensor, vocab_size: int) -> Tensor:
     Raises:
         ValueError: If they are not whole numbers from 0 to V - 1.
     """
+    _is_tensor("tokens", tokens)
     if tokens.dtype not in _WHOLE or tokens.dim() != 2:
         raise ValueError(f"tokens must be whole numbers (B, T), got {_looks(tokens)}")
     if _readable(tokens) and tokens.numel():
@@ -92,6 +100,7 @@ def checked_positions(positions: Tensor, n_sequences: int, n_tokens: int) -> Ten
         ValueError: On other shapes, in half precision (of 4096 positions in bfloat16 only 769 stay
             distinct), and where a number is not finite.
     """
+    _is_tensor("positions", positions)
     shape = tuple(positions.shape)
     if (
         len(shape) not in (2, 3)
@@ -121,6 +130,11 @@ def checked_positions(positions: Tensor, n_sequences: int, n_tokens: int) -> Ten
     if _readable(positions) and not positions.isfinite().all():
         raise ValueError("Encoder: positions must be finite, got some that are not")
     return positions
+
+
+def _is_tensor(name: str, value: Any) -> None:
+    if not isinstance(value, Tensor):
+        raise wrong("Encoder", name, value, "be a tensor")
 
 
 def _looks(tensor: Tensor) -> str:

@@ -15,6 +15,7 @@ from lightning_posenc.checks import one_of, whole
 from lightning_posenc.data.batch import Batch
 from lightning_posenc.model.encoder import EncoderSpec
 from lightning_posenc.modules.base import HEAD_STD, EncoderModule
+from lightning_posenc.modules.called import as_batch
 from lightning_posenc.modules.class_scores import COUNTS, class_scores
 from lightning_posenc.modules.entity_f1 import EntityF1, are_entities
 from lightning_posenc.modules.exact_match import ExactMatch
@@ -59,6 +60,10 @@ class Classifier(EncoderModule):
         self.head = nn.Linear(self.encoder.dims.d_model, n_classes)
         nn.init.normal_(self.head.weight, std=HEAD_STD)
         nn.init.zeros_(self.head.bias)
+
+    def forward(self, batch: Batch | Tensor) -> Tensor:
+        """`logits` of a batch, or of token ids (B, T) without padding."""
+        return self.logits(as_batch(self, batch))
 
     @abstractmethod
     def logits(self, batch: Batch) -> Tensor: ...

@@ -8,6 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from lightning_posenc.checks import wrong
 from lightning_posenc.model.cache import Cache
 from lightning_posenc.model.door import checked_tokens
 from lightning_posenc.model.encoder import Encoder
@@ -50,9 +51,13 @@ def greedy(
             length, or cannot go on from remembered keys, as where new tokens change the positions
             of earlier ones.
     """
-    encoder = model.encoder
+    encoder = getattr(model, "encoder", None)
+    if not isinstance(encoder, Encoder):
+        raise wrong("greedy", "model", model, "have an encoder, as a LanguageModel has")
     if not encoder.dims.causal:
         raise ValueError("greedy decoding needs a causal model: set model.causal=true")
+    if not isinstance(tokens, Tensor):
+        raise wrong("greedy", "tokens", tokens, "be token ids (B, T), which a vocabulary encodes")
     if tokens.dim() != 2:
         raise ValueError(
             f"greedy decoding: tokens must be whole numbers (B, T), got {tuple(tokens.shape)}"

@@ -17,6 +17,7 @@ from lightning_posenc.data.batch import Batch
 from lightning_posenc.data.text.token_bytes import token_bytes
 from lightning_posenc.model.encoder import EncoderSpec
 from lightning_posenc.modules.base import HEAD_STD, EncoderModule
+from lightning_posenc.modules.called import as_batch
 from lightning_posenc.modules.loss import cross_entropy
 from lightning_posenc.modules.target_bytes import BYTES, TargetBytes
 from lightning_posenc.tasks import IGNORE, Draws
@@ -62,6 +63,10 @@ class LanguageModel(EncoderModule):
         if not tie_weights:
             self.head = nn.Linear(self.encoder.dims.d_model, vocab_size, bias=False)
             nn.init.normal_(self.head.weight, std=HEAD_STD)
+
+    def forward(self, batch: Batch | Tensor) -> Tensor:
+        """`logits` of a batch, or of token ids (B, T) without padding."""
+        return self.logits(as_batch(self, batch))
 
     def logits(self, batch: Batch) -> Tensor:
         """(B, T, V)."""

@@ -67,6 +67,11 @@ class PositionalEncoding(nn.Module):
         super().__init__()
         self.dims = is_a(self, "dims", dims, Dims)
 
+    def forward(self, *_: Any, **__: Any) -> Any:
+        """Refuse to be called as a layer: an encoder calls the hooks."""
+        name = type(self).__name__
+        raise ValueError(f"{name} is no layer to call: Encoder(dims, {name}) calls its hooks")
+
     def check(self, positions: Tensor) -> None:
         """Refuse positions that the encoding cannot serve: those on other than `axes` axes.
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
+from lightning_posenc.checks import wrong
 from lightning_posenc.diagnostics.measures.positional_share import positional_share
 from lightning_posenc.diagnostics.observing.hook_gradients import CHANNELS, tapped
 from lightning_posenc.diagnostics.observing.refused_pass import forget
@@ -82,6 +83,8 @@ def positional_gradients(
         scale: Factor on the loss while gradients are computed, against underflow in float16. The
             results are those of the loss itself.
     """
+    if not hasattr(module, "score"):
+        raise wrong("positional_gradients", "module", module, "have a `score`, as an EncoderModule")
     encoder = module.encoder
     with tapped(encoder) as taps:
         loss = module.score(batch, batch_idx)[0]
