@@ -4,23 +4,7 @@ from collections import defaultdict
 from fractions import Fraction
 from itertools import product
 
-from lightning_posenc.tasks.formal import (
-    BinaryAddition,
-    BinaryMultiplication,
-    BucketSort,
-    ComputeSqrt,
-    CycleNavigation,
-    DuplicateString,
-    EvenPairs,
-    MissingDuplicate,
-    ModularArithmetic,
-    ModularArithmeticBrackets,
-    OddsFirst,
-    ParityCheck,
-    ReverseString,
-    SolveEquation,
-    StackManipulation,
-)
+from lightning_posenc.tasks import formal
 from tests.tasks.solvers.formal import (
     binary_addition,
     binary_multiplication,
@@ -122,28 +106,28 @@ def masked(length, task):
 
 
 SPACES = {  # task, all its questions with unnormalised probabilities, solver
-    "EvenPairs": (EvenPairs(), bits, even_pairs),
-    "ParityCheck": (ParityCheck(), bits, parity_check),
-    "CycleNavigation": (CycleNavigation(3), strings, cycle_navigation),
-    "ModularArithmetic": (ModularArithmetic(3), plain_questions, modular_arithmetic),
+    "EvenPairs": (formal.EvenPairs(), bits, even_pairs),
+    "ParityCheck": (formal.ParityCheck(), bits, parity_check),
+    "CycleNavigation": (formal.CycleNavigation(3), strings, cycle_navigation),
+    "ModularArithmetic": (formal.ModularArithmetic(3), plain_questions, modular_arithmetic),
     "ModularArithmeticBrackets": (
-        ModularArithmeticBrackets(3),
+        formal.ModularArithmeticBrackets(3),
         nested_questions,
         modular_arithmetic_brackets,
     ),
     "ModularArithmeticBrackets-add": (
-        ModularArithmeticBrackets(3, multiply=False),
+        formal.ModularArithmeticBrackets(3, multiply=False),
         nested_questions,
         modular_arithmetic_brackets,
     ),
-    "SolveEquation": (SolveEquation(3), equations, solve_equation),
-    "StackManipulation": (StackManipulation(), stacks, stack_manipulation),
-    "ReverseString": (ReverseString(), bits, reverse_string),
-    "DuplicateString": (DuplicateString(3), strings, duplicate_string),
-    "MissingDuplicate": (MissingDuplicate(), masked, missing_duplicate),
-    "OddsFirst": (OddsFirst(), bits, odds_first),
-    "BucketSort": (BucketSort(3), strings, bucket_sort),
-    "BinaryAddition": (BinaryAddition(), sums, binary_addition),
-    "BinaryMultiplication": (BinaryMultiplication(), sums, binary_multiplication),
-    "ComputeSqrt": (ComputeSqrt(), positive_bits, compute_sqrt),
+    "SolveEquation": (formal.SolveEquation(3), equations, solve_equation),
+    "StackManipulation": (formal.StackManipulation(), stacks, stack_manipulation),
+    "ReverseString": (formal.ReverseString(), bits, reverse_string),
+    "DuplicateString": (formal.DuplicateString(3), strings, duplicate_string),
+    "MissingDuplicate": (formal.MissingDuplicate(), masked, missing_duplicate),
+    "OddsFirst": (formal.OddsFirst(), bits, odds_first),
+    "BucketSort": (formal.BucketSort(3), strings, bucket_sort),
+    "BinaryAddition": (formal.BinaryAddition(), sums, binary_addition),
+    "BinaryMultiplication": (formal.BinaryMultiplication(), sums, binary_multiplication),
+    "ComputeSqrt": (formal.ComputeSqrt(), positive_bits, compute_sqrt),
 }

@@ -7,23 +7,6 @@ import pytest
 import torch
 
 from lightning_posenc.tasks import formal, generate
-from lightning_posenc.tasks.formal import (
-    BinaryAddition,
-    BinaryMultiplication,
-    BucketSort,
-    ComputeSqrt,
-    CycleNavigation,
-    DuplicateString,
-    EvenPairs,
-    MissingDuplicate,
-    ModularArithmetic,
-    ModularArithmeticBrackets,
-    OddsFirst,
-    ParityCheck,
-    ReverseString,
-    SolveEquation,
-    StackManipulation,
-)
 from tests.tasks.formal_spaces import SPACES
 from tests.tasks.helpers import assert_follows
 from tests.tasks.solvers import solve
@@ -57,34 +40,34 @@ def test_numbers_of_many_digits(name, length):
 # Worked by hand. The questions are samples found by searching for them, so that the generator's
 # own answer is what is compared.
 GOLDEN = [
-    (EvenPairs(), "0 0 1 1 1 0", "even"),  # one 01, one 10
-    (EvenPairs(), "0 1 0 1", "odd"),  # 01, 10, 01
-    (ParityCheck(), "0 1 1 1 1", "even"),
-    (CycleNavigation(), "+1 +1 +1 -1", "2"),
-    (CycleNavigation(), "-1 0 -1", "3"),  # -2 = 3 modulo 5
-    (ModularArithmetic(), "1 + 2 * 3", "2"),  # 7
-    (ModularArithmetic(), "1 - 1 - 1", "4"),  # -1
-    (ModularArithmetic(), "4 - 3 * 4", "2"),  # 4 - 12 = -8
-    (ModularArithmeticBrackets(), "( 2 * 3 )", "1"),
-    (ModularArithmeticBrackets(), "( - 3 )", "2"),
-    (ModularArithmeticBrackets(), "( 1 - - 3 )", "4"),
-    (SolveEquation(), "( x - 2 ) = 4", "1"),  # 6 - 2 = 4, and 6 is 1
-    (SolveEquation(), "- x = 2", "3"),
-    (StackManipulation(), "0 1 push1 pop", "1 0 end"),
-    (StackManipulation(), "1 pop pop", "end"),
-    (StackManipulation(), "1 pop pop push0", "0 end"),  # the second pop finds nothing
-    (ReverseString(), "0 1 1 0 1", "1 0 1 1 0"),
-    (DuplicateString(), "1 0 1", "1 0 1 1 0 1"),
-    (MissingDuplicate(), "0 1 ? 1", "0"),
-    (MissingDuplicate(), "1 0 1 1 0 ? .", "1"),
-    (OddsFirst(), "0 0 1 1 0 1", "0 1 1 0 1 0"),
-    (BucketSort(), "1 0 2 0 4", "0 0 1 2 4"),
-    (BinaryAddition(), "0 1 + 1 1 0", "1 0 1 end"),  # 2 + 3 = 5
-    (BinaryAddition(), "1 1 + 1", "0 0 1 end"),  # 3 + 1 = 4
-    (BinaryMultiplication(), "0 1 * 1 1 0", "0 1 1 end"),  # 2 * 3 = 6
-    (BinaryMultiplication(), "1 1 * 1 1", "1 0 0 1 end"),  # 9
-    (ComputeSqrt(), "1 0 0 1 0 1", "1 1 0"),  # 37
-    (ComputeSqrt(), "0 1 0 0 0", "0 1 0"),  # 8, in 3 digits
+    (formal.EvenPairs(), "0 0 1 1 1 0", "even"),  # one 01, one 10
+    (formal.EvenPairs(), "0 1 0 1", "odd"),  # 01, 10, 01
+    (formal.ParityCheck(), "0 1 1 1 1", "even"),
+    (formal.CycleNavigation(), "+1 +1 +1 -1", "2"),
+    (formal.CycleNavigation(), "-1 0 -1", "3"),  # -2 = 3 modulo 5
+    (formal.ModularArithmetic(), "1 + 2 * 3", "2"),  # 7
+    (formal.ModularArithmetic(), "1 - 1 - 1", "4"),  # -1
+    (formal.ModularArithmetic(), "4 - 3 * 4", "2"),  # 4 - 12 = -8
+    (formal.ModularArithmeticBrackets(), "( 2 * 3 )", "1"),
+    (formal.ModularArithmeticBrackets(), "( - 3 )", "2"),
+    (formal.ModularArithmeticBrackets(), "( 1 - - 3 )", "4"),
+    (formal.SolveEquation(), "( x - 2 ) = 4", "1"),  # 6 - 2 = 4, and 6 is 1
+    (formal.SolveEquation(), "- x = 2", "3"),
+    (formal.StackManipulation(), "0 1 push1 pop", "1 0 end"),
+    (formal.StackManipulation(), "1 pop pop", "end"),
+    (formal.StackManipulation(), "1 pop pop push0", "0 end"),  # the second pop finds nothing
+    (formal.ReverseString(), "0 1 1 0 1", "1 0 1 1 0"),
+    (formal.DuplicateString(), "1 0 1", "1 0 1 1 0 1"),
+    (formal.MissingDuplicate(), "0 1 ? 1", "0"),
+    (formal.MissingDuplicate(), "1 0 1 1 0 ? .", "1"),
+    (formal.OddsFirst(), "0 0 1 1 0 1", "0 1 1 0 1 0"),
+    (formal.BucketSort(), "1 0 2 0 4", "0 0 1 2 4"),
+    (formal.BinaryAddition(), "0 1 + 1 1 0", "1 0 1 end"),  # 2 + 3 = 5
+    (formal.BinaryAddition(), "1 1 + 1", "0 0 1 end"),  # 3 + 1 = 4
+    (formal.BinaryMultiplication(), "0 1 * 1 1 0", "0 1 1 end"),  # 2 * 3 = 6
+    (formal.BinaryMultiplication(), "1 1 * 1 1", "1 0 0 1 end"),  # 9
+    (formal.ComputeSqrt(), "1 0 0 1 0 1", "1 1 0"),  # 37
+    (formal.ComputeSqrt(), "0 1 0 0 0", "0 1 0"),  # 8, in 3 digits
 ]
 
 
@@ -146,7 +129,7 @@ def test_questions_are_distributed_as_in_the_source(name, length):
 
 
 def test_the_number_of_digits_splits_uniformly():
-    sample = generate(BinaryAddition(), 0, "test", torch.arange(30_000), 62)
+    sample = generate(formal.BinaryAddition(), 0, "test", torch.arange(30_000), 62)
     place = (sample.tokens == 2).long().argmax(1)
     assert_follows(place - 1, [1] * 60)
     # Every digit of a long number is a fair coin.
@@ -157,7 +140,7 @@ def test_the_number_of_digits_splits_uniformly():
 
 def test_depth_of_long_expressions():
     # The size of the first side of a whole expression is uniform in 1..n-4.
-    n, task = 40, ModularArithmeticBrackets()
+    n, task = 40, formal.ModularArithmeticBrackets()
     tokens = generate(task, 0, "train", torch.arange(9000), n).tokens[:, :n]
     opens, closes, minus = (tokens == task.symbols.index(symbol) for symbol in "()-")
     depth = (opens.long() - closes.long()).cumsum(1)

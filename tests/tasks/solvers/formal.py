@@ -4,24 +4,7 @@ import math
 import re
 from collections.abc import Callable
 
-from lightning_posenc.tasks import IGNORE, Task
-from lightning_posenc.tasks.formal import (
-    BinaryAddition,
-    BinaryMultiplication,
-    BucketSort,
-    ComputeSqrt,
-    CycleNavigation,
-    DuplicateString,
-    EvenPairs,
-    MissingDuplicate,
-    ModularArithmetic,
-    ModularArithmeticBrackets,
-    OddsFirst,
-    ParityCheck,
-    ReverseString,
-    SolveEquation,
-    StackManipulation,
-)
+from lightning_posenc.tasks import IGNORE, Task, formal
 
 
 def even_pairs(task, q):
@@ -189,29 +172,33 @@ def solver(
 SOLVERS: dict[str, tuple[Task, Callable]] = {
     name: (task, solver(solve))
     for name, task, solve in [
-        ("EvenPairs", EvenPairs(), even_pairs),
-        ("ParityCheck", ParityCheck(), parity_check),
-        ("CycleNavigation", CycleNavigation(), cycle_navigation),
-        ("CycleNavigation-3", CycleNavigation(3), cycle_navigation),
-        ("ModularArithmetic", ModularArithmetic(), modular_arithmetic),
-        ("ModularArithmetic-7", ModularArithmetic(7), modular_arithmetic),
-        ("ModularArithmeticBrackets", ModularArithmeticBrackets(), modular_arithmetic_brackets),
+        ("EvenPairs", formal.EvenPairs(), even_pairs),
+        ("ParityCheck", formal.ParityCheck(), parity_check),
+        ("CycleNavigation", formal.CycleNavigation(), cycle_navigation),
+        ("CycleNavigation-3", formal.CycleNavigation(3), cycle_navigation),
+        ("ModularArithmetic", formal.ModularArithmetic(), modular_arithmetic),
+        ("ModularArithmetic-7", formal.ModularArithmetic(7), modular_arithmetic),
         (
-            "ModularArithmeticBrackets-add",
-            ModularArithmeticBrackets(3, multiply=False),
+            "ModularArithmeticBrackets",
+            formal.ModularArithmeticBrackets(),
             modular_arithmetic_brackets,
         ),
-        ("SolveEquation", SolveEquation(), solve_equation),
-        ("SolveEquation-4", SolveEquation(4), solve_equation),
-        ("StackManipulation", StackManipulation(), stack_manipulation),
-        ("ReverseString", ReverseString(), reverse_string),
-        ("ReverseString-7", ReverseString(7), reverse_string),
-        ("DuplicateString", DuplicateString(), duplicate_string),
-        ("MissingDuplicate", MissingDuplicate(), missing_duplicate),
-        ("OddsFirst", OddsFirst(), odds_first),
-        ("BucketSort", BucketSort(), bucket_sort),
-        ("BinaryAddition", BinaryAddition(), binary_addition),
-        ("BinaryMultiplication", BinaryMultiplication(), binary_multiplication),
-        ("ComputeSqrt", ComputeSqrt(), compute_sqrt),
+        (
+            "ModularArithmeticBrackets-add",
+            formal.ModularArithmeticBrackets(3, multiply=False),
+            modular_arithmetic_brackets,
+        ),
+        ("SolveEquation", formal.SolveEquation(), solve_equation),
+        ("SolveEquation-4", formal.SolveEquation(4), solve_equation),
+        ("StackManipulation", formal.StackManipulation(), stack_manipulation),
+        ("ReverseString", formal.ReverseString(), reverse_string),
+        ("ReverseString-7", formal.ReverseString(7), reverse_string),
+        ("DuplicateString", formal.DuplicateString(), duplicate_string),
+        ("MissingDuplicate", formal.MissingDuplicate(), missing_duplicate),
+        ("OddsFirst", formal.OddsFirst(), odds_first),
+        ("BucketSort", formal.BucketSort(), bucket_sort),
+        ("BinaryAddition", formal.BinaryAddition(), binary_addition),
+        ("BinaryMultiplication", formal.BinaryMultiplication(), binary_multiplication),
+        ("ComputeSqrt", formal.ComputeSqrt(), compute_sqrt),
     ]
 }
