@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 import torch
-from lightning_posenc.checkpoint_io import shapes
-from lightning_posenc.library_errors import explained
 from torch import Tensor
 from torch.distributed import get_rank
 
 from lightning_posenc.callbacks import Diverged, Divergence, DropPositions, RunSummary
 from lightning_posenc.data import Batch
+from lightning_posenc.mistakes.library_errors import explained
 from lightning_posenc.modules import TokenClassifier
 from lightning_posenc.positional import Chain, Droppable, LearnedAbsolute, NoPE, T5Bias
+from lightning_posenc.runs.checkpoints import shapes
 from lightning_posenc.training.resuming.sharded_loading import ShardedLoading
 from tests.distributed.ranks import on_ranks
 from tests.distributed.runs import Losses, data, model, strategy, trainer
