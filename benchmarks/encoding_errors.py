@@ -22,11 +22,11 @@ from torch import Tensor
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from lightning_posenc.masks import Causal, Visibility
-from lightning_posenc.model.kernels import SDPA, Operands
+from lightning_posenc.model.kernels import SDPA, Operands, read_weights
 from lightning_posenc.positional import PositionalEncoding, Site
 from lightning_posenc.positions import Consecutive
 from tests.cases import CASES, METHODS, Case
-from tests.helpers import D_MODEL, N_HEADS, completed, dims, oracle_view
+from tests.helpers import D_MODEL, N_HEADS, completed, dims, oracle_view, values_of
 from tests.oracles.base import Array
 from tests.peers import PEERS
 from tests.positional.test_oracles import LAYOUTS, compared
@@ -96,11 +96,11 @@ class Audit:
         """What each layer sees; `prepare` runs without autocast, as in the encoder."""
         prepared = self.encoding.prepare(self.positions, self.positions)
         for layer in range(2):
-            yield Site(layer, x, x, q, k, self.positions, self.positions, prepared)
+            yield Site(layer, x, x, q, k, values_of(k), self.positions, self.positions, prepared)
 
-    def expected(self, site: Site, logits: Tensor) -> dict[str, Array | None]:
-        wide = site._replace(q=site.q.float(), k=site.k.float())
-        given = oracle_view(self.encoding, wide, logits)
+    def expected(self, site: Site, logits: Tensor, **attended: Array) -> dict[str, Array | None]:
+        wide = site._replace(q=site.q.float(), k=site.k.float(), v=site.v.float())
+        given = oracle_view(self.encoding, wide, logits)._replace(**attended)
         return completed(self.case.oracle(given), given)
 
     def output_error(self) -> float:
@@ -112,16 +112,19 @@ class Audit:
         worst = 0.0
         visibility = Visibility(Causal(), n, n, x.device)
         hidden = ~visibility.dense[0, 0].numpy()  # type: ignore[index]
-        for site in self.sites(x, q, k):
+        for each in self.sites(x, q, k):
+            site = each._replace(v=v)
             with torch.autocast("cpu", torch.bfloat16):
                 embedded = self.encoding.embed(x, self.positions, site.layer)
                 bias = self.encoding.bias(site)
                 turned_q, turned_k = self.encoding.transform(site)
-                rescores = self.encoding.rescores(site.layer)
-                rescore = partial(self.encoding.rescore, site=site) if rescores else None
+                rescore = self.encoding.rescore(site)
                 scale = D_HEAD**-0.5
-                operands = Operands(turned_q, turned_k, v, bias, visibility, rescore, scale)
+                values = self.encoding.values(site)
+                operands = Operands(turned_q, turned_k, values, bias, visibility, rescore, scale)
                 out = SDPA()(operands)
+                reader = partial(read_weights, operands)
+                out = self.encoding.output(site._replace(read_weights=reader), out)
             wanted = self.expected(site, torch.zeros(1, N_HEADS, n, n))
             assert wanted["x"] is not None
             assert wanted["q"] is not None
@@ -130,12 +133,18 @@ class Audit:
             logits = wanted["q"] @ wanted["k"].swapaxes(-1, -2) * scale
             logits = logits + (0 if wanted["bias"] is None else wanted["bias"])
             logits = np.where(hidden, -np.inf, logits)
-            if rescores:
+            if rescore is not None:
                 again = self.expected(site, torch.from_numpy(logits))["logits"]
                 assert again is not None
                 logits = again
             weights = np.exp(logits - logits.max(-1, keepdims=True))
-            exact = weights / weights.sum(-1, keepdims=True) @ v.double().numpy()
+            weights = weights / weights.sum(-1, keepdims=True)
+            assert wanted["v"] is not None
+            mixed = weights @ wanted["v"]
+            exact = self.expected(site, torch.from_numpy(logits), weights=weights, mixed=mixed)[
+                "mixed"
+            ]
+            assert exact is not None
             worst = max(worst, np.abs(out.detach().double().numpy() - exact).max())
         return worst
 
@@ -161,7 +170,9 @@ class Audit:
                     "x": self.encoding.embed(x, self.positions, site.layer).bfloat16(),
                     "bias": self.encoding.bias(site),
                     "k": self.encoding.transform(site)[1],
-                    "logits": self.encoding.rescore(logits, site),
+                    "logits": None
+                    if (step := self.encoding.rescore(site)) is None
+                    else step(logits),
                 }
             wanted = self.expected(site, logits)
             for name, value in got.items():

@@ -120,18 +120,30 @@ def site_of(
     the last of them."""
     encoding.check(k_pos)
     prepared = encoding.prepare(q_pos, k_pos)
-    return Site(layer, x[:, x.shape[1] - q.shape[2] :], x, q, k, q_pos, k_pos, prepared)
+    here = x[:, x.shape[1] - q.shape[2] :]
+    return Site(layer, here, x, q, k, values_of(k), q_pos, k_pos, prepared)
+
+
+def values_of(x: Tensor) -> Tensor:
+    """Values, or a mix of them, that differ from other numbers of their shape and are drawn from
+    no generator."""
+    return x.roll(1, dims=-1).neg()
 
 
 def hooks(encoding: PositionalEncoding, site: Site, logits: Tensor) -> dict[str, Tensor | None]:
     """What all hooks return, by the names of `Result`."""
     q, k = encoding.transform(site)
+    T, mixed = site.q.shape[2], values_of(site.q)
     return {
         "x": encoding.embed(site.x, site.q_pos, site.layer),
         "q": q,
         "k": k,
         "bias": encoding.bias(site),
-        "logits": encoding.rescore(logits, site),
+        "logits": logits if (rescore := encoding.rescore(site)) is None else rescore(logits),
+        "v": encoding.values(site),
+        "mixed": encoding.output(
+            site._replace(read_weights=lambda read: read(logits.softmax(-1), slice(0, T))), mixed
+        ),
     }
 
 
@@ -145,9 +157,12 @@ def oracle_view(encoding: PositionalEncoding, site: Site, logits: Tensor) -> Giv
         _array(site.k_x),
         _array(site.q),
         _array(site.k),
+        _array(site.v),
         _array(site.q_pos.expand(batch, *site.q_pos.shape[1:])),
         _array(site.k_pos.expand(batch, *site.k_pos.shape[1:])),
         _array(logits),
+        _array(logits.softmax(-1)),
+        _array(values_of(site.q)),
         {
             name: _array(value)
             for name, value in encoding.state_dict().items()

@@ -16,6 +16,8 @@ WHAT = {
     "transform": "queries and keys after transform",
     "bias": "the bias of the logits",
     "rescore": "logits after rescore",
+    "values": "the values before they are mixed",
+    "output": "what was mixed of them",
 }
 
 
@@ -23,12 +25,12 @@ class PositionalGradients(Probing):
     """Logs norms of the loss's gradient through every positional channel, and draws
     `figures/positional_gradients` and, for rotary encodings, `figures/gradient_by_plane`.
 
-    By block: `pos_grad/layer_03/embed`, `…/transform`, `…/bias`, `…/rescore` (those that the
-    encoding has) and `…/plane_00` for each rotary plane. Of the residual stream after 3 blocks
-    (layer_00: what enters the first): `pos_grad/layer_03/residual`, and `…/share`, what of it
-    position explains. Besides: `pos_grad/parameters/<name>`, `pos_grad/positions` (norm over
-    positions) and `pos_grad/positions_sum` (their sum over the sum of their sizes: 0 where only
-    distances matter). Definitions: `diagnostics/gradients.py`.
+    By block: `pos_grad/layer_03/embed`, `…/transform`, `…/bias`, `…/rescore`, `…/values` and
+    `…/output` (those that the encoding has) and `…/plane_00` for each rotary plane. Of the residual
+    stream after 3 blocks (layer_00: what enters the first): `pos_grad/layer_03/residual`, and
+    `…/share`, what of it position explains. Besides: `pos_grad/parameters/<name>`,
+    `pos_grad/positions` (norm over positions) and `pos_grad/positions_sum` (their sum over the sum
+    of their sizes: 0 where only distances matter). Definitions: `diagnostics/gradients.py`.
 
     Args:
         every_n_steps: Optimizer steps from one measurement to the next, at least 1.

@@ -21,7 +21,7 @@ from lightning_posenc.positional.rotary import scaling
 from lightning_posenc.positional.rotary.scaling import Scaling
 from lightning_posenc.positions import Positions
 
-HOOKS = ("embed", "transform", "bias", "rescore")
+HOOKS = ("embed", "transform", "bias", "rescore", "values", "output")
 FAR = 10**6  # a position that no table reaches
 _SOURCE = re.compile(r"Source:\s+(?P<work>.*?),?\s+arXiv:(?P<arxiv>\d{4}\.\d{4,5})", re.DOTALL)
 _TITLE = re.compile(r'^(?P<authors>[^"]*?\b(?P<year>(?:19|20)\d\d)\w?)\b')

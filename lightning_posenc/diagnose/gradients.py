@@ -28,7 +28,7 @@ class Gradients(NamedTuple):
     Args:
         loss: The loss.
         parameters: Norm of the gradient of each positional parameter.
-        contributions: Norms by channel ("embed", "transform", "bias", "rescore") and layer.
+        contributions: Norms by channel (`CHANNELS`) and layer.
         residual: L + 1 norms of the gradient by the residual stream.
         share: L + 1 shares of its variance that position explains, in [0, 1].
         positional_rms: Root mean square of the gradient's entries over the positional parameters
@@ -37,9 +37,10 @@ class Gradients(NamedTuple):
         other_rms: The same over all other parameters.
         agreement: ‖mean gradient‖² / mean ‖gradient‖² over N_BATCHES batches for the positional
             parameters: 1 if all agree, 1/N_BATCHES if it is noise. None if there are none.
-        strength: What the encoding adds, by channel and layer: `embed` relative to the size of the
-            stream, `transform` relative to the spread of the logits without it, the others in
-            logits. Standard deviation over the keys of a query, root mean square over queries.
+        strength: What the encoding adds, by channel and layer: `embed`, `values` and `output`
+            relative to the size of what they change, `transform` relative to the spread of the
+            logits without it, the others in logits. Standard deviation over the keys of a query,
+            root mean square over queries.
     """
 
     loss: float
@@ -103,6 +104,8 @@ def strengths(encoding: PositionalEncoding) -> Iterator[dict[str, dict[int, floa
         "transform": _transform,
         "bias": _bias,
         "rescore": _rescore,
+        "values": _values,
+        "output": _output,
     }
     causal = encoding.dims.causal
     with ExitStack() as stack:
@@ -123,11 +126,30 @@ def _embed(
     causal: bool, note: Note, original: Any, x: Tensor, positions: Tensor, layer: int
 ) -> Any:
     out = original(x, positions, layer)
-    if out is not x:
-        size = float(x.detach().float().square().mean().sqrt())
-        added = float((out - x).detach().float().square().mean().sqrt())
-        note(layer, added / size if size else math.inf)
+    _note_change(note, layer, x, out)
     return out
+
+
+def _values(causal: bool, note: Note, original: Any, site: Site) -> Any:
+    out = original(site)
+    _note_change(note, site.layer, site.v, out)
+    return out
+
+
+def _output(causal: bool, note: Note, original: Any, site: Site, mixed: Tensor) -> Any:
+    out = original(site, mixed)
+    _note_change(note, site.layer, mixed, out)
+    return out
+
+
+def _note_change(note: Note, layer: int, before: Tensor, after: Tensor) -> None:
+    """Root mean square of a change over that of what was changed, if there was one."""
+    if after is before:
+        return
+    size = float(before.detach().float().square().mean().sqrt())
+    before = before.repeat_interleave(after.shape[1] // before.shape[1], dim=1)
+    added = float((after - before).detach().float().square().mean().sqrt())
+    note(layer, added / size if size else math.inf)
 
 
 def _transform(causal: bool, note: Note, original: Any, site: Site) -> Any:
@@ -152,12 +174,17 @@ def _bias(causal: bool, note: Note, original: Any, site: Site) -> Any:
     return out
 
 
-def _rescore(causal: bool, note: Note, original: Any, logits: Tensor, site: Site) -> Any:
-    out = original(logits, site)
-    if out is not logits:
+def _rescore(causal: bool, note: Note, original: Any, site: Site) -> Any:
+    if (inner := original(site)) is None:
+        return None
+
+    def rescore(logits: Tensor) -> Tensor:
+        out: Tensor = inner(logits)
         seen = logits.isfinite() & out.isfinite()
         note(site.layer, _spread(torch.where(seen, out - logits, 0.0).detach().float(), causal))
-    return out
+        return out
+
+    return rescore
 
 
 def _spread(added: Tensor, causal: bool) -> float:

@@ -112,7 +112,7 @@ def _added(
         with torch.autocast("cpu", enabled=False):
             prepared = encoding.prepare(positions, positions)
         embedded = encoding.embed(x, positions, 0)
-        site = Site(0, x, x, q, k, positions, positions, prepared)
+        site = Site(0, x, x, q, k, k, positions, positions, prepared)
         turned_q, turned_k = (each.float() for each in encoding.transform(site))
         bias = encoding.bias(site)
     except (RuntimeError, ValueError):  # projections of its own in another dtype

@@ -13,7 +13,7 @@ from lightning_posenc.checks import is_a, made, maker, whole, wrong
 from lightning_posenc.dims import Dims
 from lightning_posenc.masks import Visibility
 from lightning_posenc.model.cache import Cache
-from lightning_posenc.model.kernels import SDPA, Kernel, Operands
+from lightning_posenc.model.kernels import SDPA, Kernel, Operands, read_weights
 from lightning_posenc.model.linear import Stacked
 from lightning_posenc.model.qk_norm import QKNorm
 from lightning_posenc.positional.base import PositionalEncoding, Site
@@ -98,14 +98,19 @@ class Attention(nn.Module):
         k_x = x
         if cache is not None:
             k_x, k, v = cache.extended(self.layer, x, k, v)
-        site = Site(self.layer, x, k_x, q, k, q_pos, k_pos, prepared)
+        site = Site(self.layer, x, k_x, q, k, v, q_pos, k_pos, prepared)
         bias = positional.bias(site)
-        rescores = positional.rescores(self.layer)
-        rescore = partial(positional.rescore, site=site) if rescores else None
+        rescore = positional.rescore(site)
         q, k = positional.transform(site)
-        if k.shape[1] != v.shape[1]:  # a method that treats query heads apart gave each its keys
-            v = v.repeat_interleave(k.shape[1] // v.shape[1], dim=1)
+        v = positional.values(site)
+        if k.shape[1] != v.shape[1]:  # a method that treats query heads apart gave each its own
+            n_heads = max(k.shape[1], v.shape[1])
+            k, v = (x.repeat_interleave(n_heads // x.shape[1], dim=1) for x in (k, v))
         seen = visibility[self.layer % len(visibility)]
         scale = self.dims.d_head**-0.5
-        mixed = self.kernel(Operands(q, k, v, bias, seen, rescore, scale))  # (B, H, T, K)
+        operands = Operands(q, k, v, bias, seen, rescore, scale)
+        mixed = self.kernel(operands)  # (B, H, T, K)
+        mixed = positional.output(
+            site._replace(read_weights=partial(read_weights, operands)), mixed
+        )
         return self.out(mixed.transpose(1, 2).flatten(-2))

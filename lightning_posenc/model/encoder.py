@@ -227,7 +227,8 @@ class Encoder(nn.Module):
                 f"a cache needs the positions of all {length} tokens, those in the cache "
                 f"included, got {given}"
             )
-        self.positional.check_cache(positions)
+        if (reason := self.positional.depends_on_length(positions)) is not None:
+            raise ValueError(f"{reason}: decode without a cache (use_cache=False)")
 
 
 @final

@@ -25,6 +25,7 @@ from torch.utils.checkpoint import checkpoint
 from lightning_posenc.checks import number
 from lightning_posenc.masks import Visibility
 from lightning_posenc.positional.by_distance import ByDistance, written_out
+from lightning_posenc.positions.recording import is_recorded
 
 ROWS = 256  # queries at a time where a bias is not written out at once
 
@@ -56,6 +57,26 @@ class Operands(NamedTuple):
         """Whether several query heads share a key-value head."""
         return bool(self.k.shape[1] != self.q.shape[1])  # torch.jit.trace has sizes as tensors
 
+    def rows(self, queries: slice) -> "Operands":
+        """Those of some of the queries, without the last keys if none of them sees those.
+
+        A rescore is of all queries and does not come along.
+        """
+        visibility = self.visibility.rows(queries)
+        seen, bias = slice(visibility.n_keys), self.bias
+        if isinstance(bias, ByDistance):
+            bias = bias.rows(queries, visibility.n_keys).written_out()
+        elif bias is not None:
+            bias = bias[:, :, queries, seen]
+        return self._replace(
+            q=self.q[:, :, queries],
+            k=self.k[:, :, seen],
+            v=self.v[:, :, seen],
+            bias=bias,
+            visibility=visibility,
+            rescore=None,
+        )
+
     def repeated(self, x: Tensor) -> Tensor:
         """Keys or values (B, G, S, K), one for each query head: (B, H, S, K)."""
         repeats = self.q.shape[1] // x.shape[1]
@@ -76,6 +97,42 @@ def attention_weights(operands: Operands) -> Tensor:
     if rescore is not None:
         logits = rescore(logits)
     return logits.softmax(dim=-1)
+
+
+def read_weights(operands: Operands, read: Callable[[Tensor, slice], Tensor]) -> Tensor:
+    """Call `read` with the weights (B, H, t, S') of t queries at a time and with their slice.
+
+    The weights are those of the first S' keys, beyond which these queries see nothing; they are
+    computed once more in the backward pass. A rescore, which is of all queries, gives all at once.
+
+    Returns:
+        (B, H, T, K) of what `read` gave for each slice, (B, H, t, K).
+    """
+    n_queries = operands.q.shape[2]
+    if operands.rescore is not None or n_queries <= ROWS or is_recorded():
+        return read(attention_weights(operands), slice(0, n_queries))
+
+    def part(queries: slice) -> Tensor:
+        return read(attention_weights(operands.rows(queries)), queries)
+
+    return by_rows(part, n_queries)
+
+
+@torch.compiler.disable
+def by_rows(part: Callable[[slice], Tensor], n_queries: int, draws: bool = False) -> Tensor:
+    """What `part` gives (B, H, t, K) for a few queries at a time: (B, H, T, K).
+
+    It is called once more for each in the backward pass, in memory that does not grow with T.
+
+    Args:
+        part: Is called with a slice of the queries.
+        n_queries: T.
+        draws: Whether it draws random numbers, which must then be the same in both passes.
+    """
+    again = partial(checkpoint, part, use_reentrant=False, preserve_rng_state=draws)
+    run = again if torch.is_grad_enabled() else part
+    starts = range(0, n_queries, ROWS)
+    return torch.cat([run(slice(start, min(start + ROWS, n_queries))) for start in starts], dim=2)
 
 
 def has_tangent(operands: Operands) -> bool:
@@ -119,7 +176,11 @@ class SDPA(Eager):
         if rescore is not None or has_tangent(operands):
             return super().forward(operands)
         if isinstance(bias, ByDistance):
-            return self._by_rows(operands, bias)
+            # Of this class, so that a hook on the module sees all the operands, once.
+            draws = self.training and self.dropout > 0
+            return by_rows(
+                lambda queries: SDPA.forward(self, operands.rows(queries)), q.shape[2], draws
+            )
         is_causal = bias is None and visibility.is_causal
         mask = None
         if bias is not None:
@@ -141,36 +202,6 @@ class SDPA(Eager):
             enable_gqa=operands.is_grouped,
         )
         return out[..., :width] if wider else out
-
-    @torch.compiler.disable
-    def _by_rows(self, operands: Operands, table: ByDistance) -> Tensor:
-        """Attend for a few queries at a time, in memory that grows with S.
-
-        Their bias is written out, and once more in the backward pass.
-        """
-        n_queries = operands.q.shape[2]
-
-        def attend(start: int) -> Tensor:
-            queries = slice(start, min(start + ROWS, n_queries))
-            visibility = operands.visibility.rows(queries)
-            seen = slice(visibility.n_keys)
-            block = operands._replace(
-                q=operands.q[:, :, queries],
-                k=operands.k[:, :, seen],
-                v=operands.v[:, :, seen],
-                bias=table.rows(queries, visibility.n_keys).written_out(),
-                visibility=visibility,
-            )
-            return SDPA.forward(self, block)  # a hook on this module sees all the operands, once
-
-        again = partial(
-            checkpoint,
-            attend,
-            use_reentrant=False,
-            preserve_rng_state=self.training and self.dropout > 0,
-        )
-        run = again if torch.is_grad_enabled() else attend
-        return torch.cat([run(start) for start in range(0, n_queries, ROWS)], dim=2)
 
 
 class Flex(SDPA):

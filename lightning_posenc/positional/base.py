@@ -22,9 +22,15 @@ class Site(NamedTuple):
         k_x: (B, S, D) the same at the keys.
         q: (B, H, T, K) queries, before any hook changed them.
         k: (B, H, S, K) keys, likewise; fewer heads when queries are grouped.
+        v: (B, H, S, K) values, likewise.
         q_pos: (B|1, T) positions of the queries, or (B|1, T, A) on A axes.
         k_pos: (B|1, S) positions of the keys, likewise.
         prepared: What the encoding's own `prepare` returned for this forward.
+        read_weights: In `output` alone, and where the mixer has attention weights: calls a function
+            with those (B, H, t, S') of t queries at a time, before any dropout, over the first S'
+            keys, which are all that these queries see, and with the slice of the queries; puts
+            what it gives (B, H, t, K) together to (B, H, T, K). So weights of T × S never exist
+            at once, and every kernel serves.
     """
 
     layer: int
@@ -32,9 +38,11 @@ class Site(NamedTuple):
     k_x: Tensor
     q: Tensor
     k: Tensor
+    v: Tensor
     q_pos: Tensor
     k_pos: Tensor
     prepared: Any
+    read_weights: "ReadWeights | None" = None
 
     @property
     def delta(self) -> Tensor:
@@ -42,6 +50,11 @@ class Site(NamedTuple):
         lies in the past.
         """
         return offsets(self.q_pos, self.k_pos)
+
+
+Read: TypeAlias = Callable[[Tensor, slice], Tensor]
+ReadWeights: TypeAlias = Callable[[Read], Tensor]
+Rescore: TypeAlias = Callable[[Tensor], Tensor]
 
 
 def offsets(q_pos: Tensor, k_pos: Tensor) -> Tensor:
@@ -60,8 +73,8 @@ class PositionalEncoding(nn.Module):
         dims: Sizes of the model.
     """
 
-    axes: int | None = 1
-    """A, how many numbers it reads for each position; None if it reads none."""
+    axes: int | tuple[int, ...] | None = 1
+    """A, how many numbers it reads for each position, or those that it may; None: any, or none."""
 
     def __init__(self, dims: Dims) -> None:
         super().__init__()
@@ -82,29 +95,30 @@ class PositionalEncoding(nn.Module):
             ValueError: Naming the limit and a remedy.
         """
         given = 1 if positions.dim() == 2 else positions.shape[-1]
-        if self.axes is None or (given == self.axes and (given > 1 or positions.dim() == 2)):
+        served = (self.axes,) if isinstance(self.axes, int) else self.axes
+        if served is None or (given in served and (given > 1 or positions.dim() == 2)):
             return
         remedy = (
             "choose an encoding with axes (AxialRoPE, MRoPE, LearnableFourier, LearnedGrid) or "
             "positions without (Consecutive)"
-            if self.axes == 1
+            if served == (1,)
             else "set axes or choose other positions (Consecutive has one number, Grid two or more)"
         )
-        wanted = "one number" if self.axes == 1 else f"{self.axes} numbers"
+        wanted = " or ".join("one" if n == 1 else f"{n}" for n in served)
+        wanted += " number" if served == (1,) else " numbers"
         got = "one on an axis of its own" if given == 1 and positions.dim() > 2 else given
         raise ValueError(
             f"{type(self).__name__}: wants {wanted} for each position, got {got}: {remedy}"
         )
 
-    def check_cache(self, positions: Tensor) -> None:
-        """Refuse to go on from remembered keys, if later positions change earlier tokens' states.
+    def depends_on_length(self, positions: Tensor) -> str | None:
+        """Why states of earlier tokens change as the sequence grows, so that nothing may go on
+        from remembered keys: `Owner: reason`. None if they do not.
 
         Args:
             positions: (B|1, S) or (B|1, S, A), of all tokens.
-
-        Raises:
-            ValueError: Saying why, and what to do.
         """
+        return None
 
     def prepare(self, q_pos: Tensor, k_pos: Tensor) -> Any:
         """Compute what depends on positions alone, once per forward.
@@ -146,13 +160,25 @@ class PositionalEncoding(nn.Module):
         """
         return None
 
-    def rescore(self, logits: Tensor, site: Site) -> Tensor:
-        """Map logits (B, H, T, S), bias and mask included (-inf where hidden), to new logits."""
-        return logits
+    def rescore(self, site: Site) -> Rescore | None:
+        """Give what maps logits (B, H, T, S), bias and mask included (-inf where hidden), to new
+        ones: they are then materialised. None if the encoding leaves them as they are.
+        """
+        return None
 
-    def rescores(self, layer: int) -> bool:
-        """Whether `rescore` does anything in this layer: if so, logits must be materialised."""
-        return type(self).rescore is not PositionalEncoding.rescore
+    def values(self, site: Site) -> Tensor:
+        """Change values (B, G, S, K) before they are mixed; the dtype and the width stay.
+
+        Grouped values may become (B, H, S, K), where query heads are treated differently.
+        """
+        return site.v
+
+    def output(self, site: Site, mixed: Tensor) -> Tensor:
+        """Change what attention made of the values, (B, H, T, K), before heads are projected.
+
+        The weights that it was mixed with are to be had from `site.read_weights`.
+        """
+        return mixed
 
     def penalty(self) -> Tensor | None:
         """A scalar that training adds to the loss; None if the encoding asks for nothing."""

@@ -17,6 +17,7 @@ CASES: tuple[Case, ...] = (
     Case("learned-relative-bias-shared", partial(LearnedRelativeBias, max_distance=4, shared=True), partial(bias.learned_relative_bias, max_distance=4), differentiable=False),
     Case("t5", partial(T5Bias, n_buckets=8, max_distance=16), partial(bias.t5, n_buckets=8, max_distance=16), differentiable=False),
     Case("t5-per-layer", partial(T5Bias, n_buckets=8, max_distance=16, shared=False), partial(bias.t5, n_buckets=8, max_distance=16), differentiable=False),
+    Case("shaw-values", partial(ShawRelative, max_distance=4, values=True), partial(bias.shaw, max_distance=4), content_dependent=True, differentiable=False),
     Case("shaw", partial(ShawRelative, max_distance=4), partial(bias.shaw, max_distance=4), content_dependent=True, differentiable=False),
     Case("shaw-shared", partial(ShawRelative, max_distance=4, shared=True), partial(bias.shaw, max_distance=4), content_dependent=True, differentiable=False),
 )

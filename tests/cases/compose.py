@@ -23,6 +23,7 @@ CASES: tuple[Case, ...] = (
     Case("nope", NoPE, base.nothing, order_aware_bidirectional=False, differentiable=False),
     Case("chain-rope-alibi", Chain.of(RoPE, ALiBi), compose.chain(rotary.rope, bias.alibi)),
     Case("chain-shaw-rope-alibi", Chain.of(partial(ShawRelative, max_distance=4), RoPE, ALiBi), compose.chain(partial(bias.shaw, max_distance=4), rotary.rope, bias.alibi), content_dependent=True),
+    Case("chain-rope-shaw-values", Chain.of(RoPE, partial(ShawRelative, max_distance=4, values=True)), compose.chain(rotary.rope, partial(bias.shaw, max_distance=4)), content_dependent=True),
     Case("per-layer-rope-nope", PerLayer.of(RoPE, NoPE), compose.per_layer(rotary.rope, base.nothing)),
     Case("per-layer-shaw-nope", PerLayer.of(partial(ShawRelative, max_distance=4), NoPE), compose.per_layer(partial(bias.shaw, max_distance=4), base.nothing), content_dependent=True, differentiable=False),
     Case("first-layers-shaw", FirstLayers.of(partial(ShawRelative, max_distance=4), n=1), compose.first_layers(partial(bias.shaw, max_distance=4), n=1), content_dependent=True, differentiable=False),

@@ -3,6 +3,7 @@
 Shapes: B sequences, T tokens, H heads, K channels of a head.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,7 @@ from lightning_posenc import Dims, Encoder
 from lightning_posenc.data import Batch
 from lightning_posenc.diagnostics.measures.gradients import gradient_of_angles, positional_gradients
 from lightning_posenc.diagnostics.measures.positional_share import positional_share
+from lightning_posenc.diagnostics.observing.hook_gradients import CHANNELS
 from lightning_posenc.positional import (
     Chain,
     KERPLELog,
@@ -89,8 +91,17 @@ class Everything(PositionalEncoding):
     def bias(self, site: Site) -> Tensor:
         return self.nudged("bias", site.layer, -0.3 * site.delta.abs().unsqueeze(1).double())
 
-    def rescore(self, logits: Tensor, site: Site) -> Tensor:
-        return self.nudged("rescore", site.layer, logits + torch.sin(logits))
+    def rescore(self, site: Site) -> Callable[[Tensor], Tensor]:
+        def rescore(logits: Tensor) -> Tensor:
+            return self.nudged("rescore", site.layer, logits + torch.sin(logits))
+
+        return rescore
+
+    def values(self, site: Site) -> Tensor:
+        return self.nudged("values", site.layer, site.v * site.k)
+
+    def output(self, site: Site, mixed: Tensor) -> Tensor:
+        return self.nudged("output", site.layer, mixed + site.q)
 
 
 def slopes(module: Model, batch: Batch, name: str, layer: int, shape: tuple[int, ...]) -> Tensor:
@@ -112,7 +123,7 @@ def slopes(module: Model, batch: Batch, name: str, layer: int, shape: tuple[int,
 def test_contributions_equal_finite_differences() -> None:
     module, batch = model(Everything).double(), some_batch()
     found = positional_gradients(module, batch)
-    assert found.contributions.keys() == {"embed", "transform", "bias", "rescore"}
+    assert found.contributions.keys() == set(CHANNELS)
     stream, heads = (B, T, 8), (B, 2, T, 4)
     for layer in range(2):
         slope = partial(slopes, module, batch, layer=layer)
@@ -123,6 +134,8 @@ def test_contributions_equal_finite_differences() -> None:
             ),
             "bias": slope(name="bias", shape=(1, 1, T, T)).norm(),
             "rescore": slope(name="rescore", shape=(B, 2, T, T)).norm(),
+            "values": slope(name="values", shape=heads).norm(),
+            "output": slope(name="output", shape=heads).norm(),
         }
         for channel, norm in expected.items():
             assert found.contributions[channel][layer] == pytest.approx(float(norm), rel=1e-4)

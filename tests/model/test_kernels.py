@@ -198,6 +198,31 @@ def test_flex_attention_equals_eager(mask: Mask | None, rows: tuple[int, int] | 
     torch.testing.assert_close(out, expected, rtol=0, atol=1e-5)
 
 
+@each_mask
+@pytest.mark.parametrize("tabled", [False, True], ids=["bias", "table"])
+def test_weights_are_read_a_few_queries_at_a_time(
+    mask: Mask | None, tabled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an encoding makes of the weights and its gradients, in parts or at once."""
+    q, k, v, bias = inputs(2, (1, H))
+    visibility = Visibility(mask, T, T, CPU)
+    operands = Operands(q.requires_grad_(), k, v, a_table(1) if tabled else bias, visibility)
+    table, found, sizes = torch.randn(T, K, requires_grad=True), [], []
+
+    def read(weights: Tensor, queries: slice) -> Tensor:
+        sizes.append(weights.shape[2:])
+        return weights @ table[: weights.shape[-1]]
+
+    for rows in (kernels.ROWS, 4):
+        monkeypatch.setattr(kernels, "ROWS", rows)
+        out = kernels.read_weights(operands, read)
+        found.append((out, *torch.autograd.grad(out.square().sum(), (q, table))))
+    torch.testing.assert_close(found[1], found[0])
+    hides = mask is not None and mask.hides_future
+    expected = [(4, 4), (4, 8), (2, 10)] if hides else [(4, T), (4, T), (2, T)]
+    assert sizes[:4] == [(T, T), *expected]
+
+
 @pytest.mark.parametrize("kernel", [SDPA, Flex])
 def test_rescored_logits_are_masked_and_biased(kernel: type[Kernel]) -> None:
     q, k, v, bias = inputs(H, (1, H))
@@ -283,7 +308,7 @@ def test_products_with_large_queries_in_half_precision_stay_finite(name: str) ->
                 projection.copy_(torch.eye(128))
     encoding, q = encoding.half(), q.half()
     positions, x = torch.arange(4).unsqueeze(0), torch.randn(1, 4, 128).half()
-    site = Site(0, x, x, q, q, positions, positions, encoding.prepare(positions, positions))
+    site = Site(0, x, x, q, q, q, positions, positions, encoding.prepare(positions, positions))
     bias = encoding.bias(site)
     assert isinstance(bias, Tensor)
     assert bias.isfinite().all()

@@ -24,9 +24,12 @@ class Given(NamedTuple):
     k_x: Array  # (B, S, D), the same at the keys
     q: Array  # (B, H, T, K)
     k: Array  # (B, G, S, K)
+    v: Array  # (B, G, S, K)
     q_pos: Array  # (B, T) or (B, T, A)
     k_pos: Array  # (B, S) or (B, S, A)
     logits: Array  # (B, H, T, S), -inf where hidden
+    weights: Array  # (B, H, T, S), those of attention
+    mixed: Array  # (B, H, T, K), what attention made of the values
     parameters: dict[str, Array]
 
 
@@ -38,6 +41,8 @@ class Result(NamedTuple):
     k: Array | None = None
     bias: Array | None = None  # (B, H, T, S)
     logits: Array | None = None
+    v: Array | None = None
+    mixed: Array | None = None
 
 
 Oracle: TypeAlias = Callable[[Given], Result]

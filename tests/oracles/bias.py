@@ -72,13 +72,23 @@ def t5_bucket(delta: float, n_buckets: int, max_distance: int, causal: bool) -> 
 
 
 def shaw(given: Given, max_distance: int) -> Result:
-    """Shaw et al. 2018, equation 5 without its first term: q_i · a[clip(j - i)] / sqrt(K)."""
-    table = given.parameters["table"]
-    table = table[given.layer if len(table) > 1 else 0]
+    """Shaw et al. 2018, equation 5 without its first term: q_i · a^K_ij / sqrt(K); and, where there
+    are vectors for the values, equation 3 without its own: Σ_j weight_ij · a^V_ij.
+    """
+    tables = [
+        table[given.layer if len(table) > 1 else 0]
+        for name in ("table", "value_table")
+        if (table := given.parameters.get(name)) is not None
+    ]
     batch, n_heads, n_queries, width = given.q.shape
     bias = np.zeros((batch, n_heads, n_queries, given.k_pos.shape[1]))
+    added = np.zeros(given.q.shape)
     for b, h, i, j in np.ndindex(bias.shape):
         offset = round(float(given.k_pos[b, j] - given.q_pos[b, i]))
-        row = table[max(-max_distance, min(max_distance, offset)) + max_distance]
-        bias[b, h, i, j] = sum(given.q[b, h, i] * row) / math.sqrt(width)
-    return Result(bias=bias)
+        rows = [
+            table[max(-max_distance, min(max_distance, offset)) + max_distance] for table in tables
+        ]
+        bias[b, h, i, j] = sum(given.q[b, h, i] * rows[0]) / math.sqrt(width)
+        for row in rows[1:]:
+            added[b, h, i] += given.weights[b, h, i, j] * row
+    return Result(bias=bias, mixed=given.mixed + added)

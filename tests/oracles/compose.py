@@ -21,7 +21,7 @@ def chain(*parts: Oracle) -> Oracle:
             term = part(given._replace(parameters=parameters)).bias
             if term is not None:
                 bias = term if bias is None else bias + term
-        return Result(now.x, now.q, now.k, bias, now.logits)
+        return Result(now.x, now.q, now.k, bias, now.logits, now.v, now.mixed)
 
     return oracle
 

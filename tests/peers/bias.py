@@ -5,13 +5,15 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
-from transformers import T5Config, Wav2Vec2BertConfig
+from transformers import T5Config, VitsConfig, Wav2Vec2BertConfig
 from transformers.models.bloom.modeling_bloom import build_alibi_tensor
 from transformers.models.swin.modeling_swin import SwinRelativePositionBias
 from transformers.models.t5.modeling_t5 import T5Attention
+from transformers.models.vits.modeling_vits import VitsAttention
 from transformers.models.wav2vec2_bert.modeling_wav2vec2_bert import Wav2Vec2BertSelfAttention
 
 from lightning_posenc.masks import Visibility
+from lightning_posenc.model.attention import Attention, Context
 from lightning_posenc.model.kernels import Operands, attention_weights
 from lightning_posenc.positional import ALiBi, LearnedRelativeBias, ShawRelative, T5Bias
 from lightning_posenc.positional.bias.alibi import slopes
@@ -98,6 +100,28 @@ def shaw() -> Iterator[tuple[Tensor, Tensor]]:
     )
     everything = Visibility(None, T, T, x.device)
     yield attention_weights(Operands(q, k, k, bias(encoding, q, k), everything)), expected
+
+
+@peer("ShawRelative", "transformers VitsAttention (keys and values)")
+def shaw_values() -> Iterator[tuple[Tensor, Tensor]]:
+    """The one in transformers with vectors on the values; within its window, of which it knows no
+    offset beyond."""
+    config = VitsConfig(
+        hidden_size=D, num_attention_heads=H, window_size=T - 1, attention_dropout=0.0
+    )
+    theirs = VitsAttention(config).eval()
+    encoding = ShawRelative(dims(), max_distance=T - 1, values=True)
+    encoding.table.data[0], encoding.value_table.data[0] = theirs.emb_rel_k[0], theirs.emb_rel_v[0]
+    ours = Attention(dims(), 0)
+    linears = (theirs.q_proj, theirs.k_proj, theirs.v_proj)
+    ours.qkv.weight.data = torch.cat([linear.weight for linear in linears])
+    ours.qkv.bias.data = torch.cat([linear.bias for linear in linears])
+    ours.out = theirs.out_proj
+    prepared = encoding.prepare(POSITIONS, POSITIONS)
+    everything = [Visibility(None, T, T, POSITIONS.device)]
+    x = torch.randn(B, T, D)
+    context = Context(encoding, POSITIONS, POSITIONS, prepared, everything)
+    yield ours(x, context), theirs(x)[0]
 
 
 @peer("LearnedRelativeBias", "transformers SwinRelativePositionBias")

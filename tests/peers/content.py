@@ -26,8 +26,9 @@ def cope() -> Iterator[tuple[Tensor, Tensor]]:
         logits = (q @ k.transpose(-2, -1) * K**-0.5).masked_fill(hidden, -torch.inf)
         site = site_of(encoding, 0, torch.empty(B, T, D), q, k, POSITIONS, POSITIONS)
         expected = logits + theirs(q, logits.nan_to_num(neginf=torch.finfo().min))
-        yield encoding.rescore(logits, site).softmax(-1), expected.softmax(-1)
-        yield encoding.rescore(logits, site).tril(), expected.masked_fill(hidden, 0)
+        rescored = encoding.rescore(site)(logits)
+        yield rescored.softmax(-1), expected.softmax(-1)
+        yield rescored.tril(), expected.masked_fill(hidden, 0)
 
 
 @peer("FoX", "x-transformers DataDependentAlibi")

@@ -152,7 +152,7 @@ def test_refusals() -> None:
     x = torch.randn(1, T, D_MODEL)
     with pytest.raises(ValueError, match="tokens 8 apart do not fit max_distance=7; raise"):
         model(x)
-    with pytest.raises(ValueError, match="generate without a cache"):
+    with pytest.raises(ValueError, match="decode without a cache"):
         model(x, positions=POSITIONS, cache=Cache())
     between = Encoder(dims(causal=True), RandomizedDistances.of(ALiBi), Jittered())
     with pytest.raises(ValueError, match="wants whole positions"):

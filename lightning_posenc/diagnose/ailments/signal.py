@@ -28,9 +28,16 @@ BLIND = 2e-6  # no more than rounding, which makes 2e-7; RoPE at initialisation 
 ORDER_ILL = 0.05
 ORDER_WATCH = 0.3
 
-# What an encoding adds: to the stream, over the stream's size; by turning, over the logits' spread;
-# to logits, in logits.
-WEAK = {"embed": 0.05, "transform": 0.05, "bias": 0.3, "rescore": 0.15}
+# What an encoding adds: to the stream, values or outputs, over their size; by turning, over the
+# logits' spread; to logits, in logits.
+WEAK = {
+    "embed": 0.05,
+    "transform": 0.05,
+    "bias": 0.3,
+    "rescore": 0.15,
+    "values": 0.05,
+    "output": 0.05,
+}
 
 
 def too_weak(examination: Examination) -> bool:

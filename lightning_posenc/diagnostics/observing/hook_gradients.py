@@ -10,11 +10,11 @@ from typing import Any, NamedTuple, cast
 from torch import Tensor, nn
 
 from lightning_posenc.model.encoder import Encoder
-from lightning_posenc.positional.base import Site
+from lightning_posenc.positional.base import Rescore, Site
 from lightning_posenc.positional.by_distance import ByDistance, written_out
 from lightning_posenc.positional.rotary.base import Layout, Rotary
 
-CHANNELS = ("embed", "transform", "bias", "rescore")
+CHANNELS = ("embed", "transform", "bias", "rescore", "values", "output")
 
 
 class Tap(NamedTuple):
@@ -85,11 +85,27 @@ class Taps:
 
         return bias
 
-    def rescore(self, original: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        def rescore(logits: Tensor, site: Site) -> Tensor:
-            return self("rescore", site.layer, original(logits, site))
+    def rescore(self, original: Callable[[Site], Rescore | None]) -> Callable[[Site], Any]:
+        def rescore(site: Site) -> Rescore | None:
+            if (inner := original(site)) is None:
+                return None
+            return lambda logits: self("rescore", site.layer, inner(logits))
 
         return rescore
+
+    def values(self, original: Callable[[Site], Tensor]) -> Callable[[Site], Tensor]:
+        def values(site: Site) -> Tensor:
+            out = original(site)
+            return out if out is site.v else self("values", site.layer, out)
+
+        return values
+
+    def output(self, original: Callable[[Site, Tensor], Tensor]) -> Callable[[Site, Tensor], Any]:
+        def output(site: Site, mixed: Tensor) -> Tensor:
+            out = original(site, mixed)
+            return out if out is mixed else self("output", site.layer, out)
+
+        return output
 
 
 @contextmanager

@@ -1,4 +1,9 @@
-"""Relative position representations added to the keys."""
+"""Relative position representations added to the keys, and to the values.
+
+Shapes: B sequences, T queries, t of them at a time, S keys, H heads, K channels of a head.
+"""
+
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +19,11 @@ class ShawRelative(PositionalEncoding):
 
     logits_ij = q_i · (k_j + a[clip(j - i)]) / sqrt(K), a learned vector per clipped offset.
 
-    The vectors are shared by the heads of a layer. Source: Shaw, Uszkoreit, Vaswani 2018,
-    "Self-Attention with Relative Position Representations", arXiv:1803.02155, equations 2 and 5.
-    Deviation: no representations on the values, which the paper's section 4.3 finds needless.
+    The vectors are shared by the heads of a layer. With `values`, others are added to the values:
+    z_i = Σ_j weight_ij · (v_j + a'[clip(j - i)]). Source: Shaw, Uszkoreit, Vaswani 2018,
+    "Self-Attention with Relative Position Representations", arXiv:1803.02155, equations 2, 3 and 5.
+    Deviation: dropout of attention weights spares a', whose weights are computed once more, a few
+    queries at a time, so that every kernel serves.
 
     Args:
         dims: Sizes of the model.
@@ -25,6 +32,7 @@ class ShawRelative(PositionalEncoding):
         shared: One table for all layers instead of one for each.
         std: Standard deviation of the vectors; None takes 1 / sqrt(K), the scale at which their
             part of the logits matches a unit key's; at least 0.
+        values: Whether the values have vectors too, which the paper's section 4.3 finds needless.
     """
 
     def __init__(
@@ -33,14 +41,18 @@ class ShawRelative(PositionalEncoding):
         max_distance: int = 16,
         shared: bool = False,
         std: float | None = None,
+        values: bool = False,
     ) -> None:
         super().__init__(dims)
         self.max_distance = whole(self, "max_distance", max_distance)
-        layers = 1 if shared else dims.n_layers
-        self.table = nn.Parameter(torch.empty(layers, 2 * max_distance + 1, dims.d_head))
-        nn.init.normal_(
-            self.table, std=number(self, "std", dims.d_head**-0.5 if std is None else std, 0)
-        )
+        std = number(self, "std", dims.d_head**-0.5 if std is None else std, 0)
+        shape = (1 if shared else dims.n_layers, 2 * max_distance + 1, dims.d_head)
+        self.table = nn.Parameter(torch.empty(shape))
+        nn.init.normal_(self.table, std=std)
+        self.value_table: nn.Parameter | None = None
+        if values:
+            self.value_table = nn.Parameter(torch.empty(shape))
+            nn.init.normal_(self.value_table, std=std)
 
     def prepare(self, q_pos: Tensor, k_pos: Tensor) -> Tensor:
         """(B|1, T, S) row of the table that serves each pair."""
@@ -52,3 +64,20 @@ class ShawRelative(PositionalEncoding):
         table = self.table[site.layer % len(self.table)].to(site.q.dtype)
         scores = (site.q * self.dims.d_head**-0.5) @ table.t()  # (B, H, T, 2·max_distance + 1)
         return look_up(scores, site.prepared)
+
+    def output(self, site: Site, mixed: Tensor) -> Tensor:
+        if self.value_table is None:
+            return mixed
+        assert site.read_weights is not None
+        table = self.value_table[site.layer % len(self.value_table)].to(mixed.dtype)
+        return mixed + site.read_weights(partial(_mixed_vectors, table, site.prepared))
+
+
+def _mixed_vectors(table: Tensor, place: Tensor, weights: Tensor, queries: slice) -> Tensor:
+    """Σ_j weight_ij · table[place_ij] of some queries, from weights (B, H, t, S'): (B, H, t, K).
+
+    Weights of one offset are summed first, so that no vectors of pairs exist.
+    """
+    index = place[:, None, queries, : weights.shape[-1]].expand_as(weights)
+    of_offset = weights.new_zeros(*weights.shape[:-1], len(table)).scatter_add(-1, index, weights)
+    return of_offset.to(table.dtype) @ table

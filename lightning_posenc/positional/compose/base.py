@@ -7,7 +7,7 @@ from typing import Any, cast
 from torch import Tensor, nn
 
 from lightning_posenc.dims import Dims
-from lightning_posenc.positional.base import PositionalEncoding, Site
+from lightning_posenc.positional.base import PositionalEncoding, Rescore, Site
 from lightning_posenc.positional.by_distance import ByDistance
 
 
@@ -32,9 +32,9 @@ class Composite(PositionalEncoding):
         for part in self.encodings:
             part.check(positions)
 
-    def check_cache(self, positions: Tensor) -> None:
-        for part in self.encodings:
-            part.check_cache(positions)
+    def depends_on_length(self, positions: Tensor) -> str | None:
+        reasons = (part.depends_on_length(positions) for part in self.encodings)
+        return next((reason for reason in reasons if reason is not None), None)
 
     def prepare(self, q_pos: Tensor, k_pos: Tensor) -> list[Any]:
         return [part.prepare(q_pos, k_pos) for part in self.encodings]
@@ -74,15 +74,23 @@ class Switch(Composite, ABC):
         part, local = served
         return part.bias(local)
 
-    def rescore(self, logits: Tensor, site: Site) -> Tensor:
+    def rescore(self, site: Site) -> Rescore | None:
         if (served := self._localised(site)) is None:
-            return logits
+            return None
         part, local = served
-        return part.rescore(logits, local)
+        return part.rescore(local)
 
-    def rescores(self, layer: int) -> bool:
-        served = self.serving(layer)
-        return served is not None and self.encodings[served[0]].rescores(served[1])
+    def values(self, site: Site) -> Tensor:
+        if (served := self._localised(site)) is None:
+            return site.v
+        part, local = served
+        return part.values(local)
+
+    def output(self, site: Site, mixed: Tensor) -> Tensor:
+        if (served := self._localised(site)) is None:
+            return mixed
+        part, local = served
+        return part.output(local, mixed)
 
     def _localised(self, site: Site) -> tuple[PositionalEncoding, Site] | None:
         """The part that serves the layer, and the site as that part sees it; None for none."""

@@ -1,6 +1,6 @@
 """Several encodings at once."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
 
@@ -8,13 +8,15 @@ from torch import Tensor
 
 from lightning_posenc.checks import made, several
 from lightning_posenc.dims import Dims
-from lightning_posenc.positional.base import Factory, PositionalEncoding, Site
+from lightning_posenc.positional.base import Factory, PositionalEncoding, Rescore, Site
 from lightning_posenc.positional.by_distance import ByDistance, written_out
 from lightning_posenc.positional.compose.base import Composite, total
 
 
 class Chain(Composite):
     """Two or more encodings at once: embeddings and transforms in turn, biases summed.
+
+    Outputs are changed in the reverse order, so that what a part did to the values it undoes first.
 
     `Chain.of(RoPE, ALiBi)` gives the factory that `Encoder(dims, positional=…)` takes. Of those
     that turn queries and keys, all must turn the same channels together: else a product would
@@ -52,25 +54,37 @@ class Chain(Composite):
 
     def transform(self, site: Site) -> tuple[Tensor, Tensor]:
         q, k = site.q, site.k
-        for part, prepared in zip(self.encodings, site.prepared, strict=True):
-            q, k = part.transform(site._replace(q=q, k=k, prepared=prepared))
+        for part, local in self._sites(site):
+            q, k = part.transform(local._replace(q=q, k=k))
         return q, k
 
     def bias(self, site: Site) -> Tensor | ByDistance | None:
         biases = [
-            bias
-            for part, prepared in zip(self.encodings, site.prepared, strict=True)
-            if (bias := part.bias(site._replace(prepared=prepared))) is not None
+            bias for part, local in self._sites(site) if (bias := part.bias(local)) is not None
         ]
         return biases[0] if len(biases) == 1 else total(map(written_out, biases))
 
-    def rescore(self, logits: Tensor, site: Site) -> Tensor:
-        for part, prepared in zip(self.encodings, site.prepared, strict=True):
-            logits = part.rescore(logits, site._replace(prepared=prepared))
-        return logits
+    def rescore(self, site: Site) -> Rescore | None:
+        steps = [
+            step for part, local in self._sites(site) if (step := part.rescore(local)) is not None
+        ]
+        return partial(_in_turn, steps) if steps else None
 
-    def rescores(self, layer: int) -> bool:
-        return any(part.rescores(layer) for part in self.encodings)
+    def values(self, site: Site) -> Tensor:
+        v = site.v
+        for part, local in self._sites(site):
+            v = part.values(local._replace(v=v))
+        return v
+
+    def output(self, site: Site, mixed: Tensor) -> Tensor:
+        for part, local in reversed(list(self._sites(site))):
+            mixed = part.output(local, mixed)
+        return mixed
+
+    def _sites(self, site: Site) -> Iterator[tuple[PositionalEncoding, Site]]:
+        """Each part, and the site as it sees it."""
+        for part, prepared in zip(self.encodings, site.prepared, strict=True):
+            yield part, site._replace(prepared=prepared)
 
     def _turning(self, layer: int) -> list[PositionalEncoding]:
         return [part for part in self.encodings if part.planes(layer) is not None]
@@ -84,3 +98,9 @@ class Chain(Composite):
                     "sequence stands: leave one out, give both the same layout and channels, or "
                     "take PerLayer (a class of your own that commutes says so by `planes`)"
                 )
+
+
+def _in_turn(steps: Sequence[Rescore], logits: Tensor) -> Tensor:
+    for step in steps:
+        logits = step(logits)
+    return logits

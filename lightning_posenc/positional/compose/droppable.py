@@ -55,9 +55,8 @@ class Droppable(Switch):
         if not self.dropped:
             super().check(positions)
 
-    def check_cache(self, positions: Tensor) -> None:
-        if not self.dropped:
-            super().check_cache(positions)
+    def depends_on_length(self, positions: Tensor) -> str | None:
+        return None if self.dropped else super().depends_on_length(positions)
 
     def prepare(self, q_pos: Tensor, k_pos: Tensor) -> list[Any]:
         return [] if self.dropped else super().prepare(q_pos, k_pos)

@@ -57,10 +57,10 @@ class RandomizedDistances(Switch):
         """Bind the encoding and leave the dims open."""
         return partial(cls, encoding=encoding, max_distance=max_distance)
 
-    def check_cache(self, positions: Tensor) -> None:
-        raise ValueError(
-            "RandomizedDistances draws anew in every forward, so remembered keys would be of other "
-            "distances: generate without a cache (use_cache=False)"
+    def depends_on_length(self, positions: Tensor) -> str:
+        return (
+            "RandomizedDistances: draws anew in every forward, so remembered keys would be of "
+            "other distances"
         )
 
     def serving(self, layer: int) -> tuple[int, int] | None:

@@ -1,5 +1,6 @@
 """Contextual position encoding."""
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -8,7 +9,7 @@ from torch.nn import functional as F
 
 from lightning_posenc.checks import number, whole
 from lightning_posenc.dims import Dims
-from lightning_posenc.positional.base import PositionalEncoding, Site
+from lightning_posenc.positional.base import PositionalEncoding, Rescore, Site
 from lightning_posenc.positions.recording import is_recorded
 
 
@@ -49,7 +50,10 @@ class CoPE(PositionalEncoding):
             self.table, std=number(self, "std", dims.d_head**-0.5 if std is None else std, 0)
         )
 
-    def rescore(self, logits: Tensor, site: Site) -> Tensor:
+    def rescore(self, site: Site) -> Rescore:
+        return partial(self._counted, site)
+
+    def _counted(self, site: Site, logits: Tensor) -> Tensor:
         position = _suffix_sums(logits.float().sigmoid()).clamp(max=self.max_position)
         low = position.detach().floor()
         share = position - low  # carries the gradient to the gates

@@ -4,6 +4,7 @@ Shapes: B sequences, T queries, S keys, H heads, M hidden channels.
 """
 
 from collections.abc import Hashable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,7 @@ from torch.nn import functional as F
 
 from lightning_posenc.checks import MOST_WIDTH, made, whole
 from lightning_posenc.dims import Dims
-from lightning_posenc.positional.base import Factory, PositionalEncoding, Site
+from lightning_posenc.positional.base import Factory, PositionalEncoding, Rescore, Site
 from lightning_posenc.positional.bias.kerple import KERPLELog
 from lightning_posenc.positional.by_distance import written_out
 from lightning_posenc.positional.compose.base import Composite
@@ -40,11 +41,6 @@ class DAPE(Composite):
     def __init__(self, dims: Dims, encoding: Factory = KERPLELog, width: int = 32) -> None:
         super().__init__(dims, [made(self, "encoding", encoding, PositionalEncoding, dims)])
         whole(self, "width", width, most=MOST_WIDTH)
-        if any(self.encodings[0].rescores(layer) for layer in range(dims.n_layers)):
-            raise ValueError(
-                f"DAPE: {self._name} maps the logits itself; give an encoding with a bias "
-                "(KERPLELog, ALiBi)"
-            )
         layers, heads = dims.n_layers, dims.n_heads
         self.from_logits = nn.Parameter(torch.empty(layers, width, heads))
         self.from_bias = nn.Parameter(torch.empty(layers, width, heads))
@@ -61,20 +57,29 @@ class DAPE(Composite):
         return self.encodings[0].planes(layer)
 
     def transform(self, site: Site) -> tuple[Tensor, Tensor]:
-        return self.encodings[0].transform(site._replace(prepared=site.prepared[0]))
+        return self.encodings[0].transform(self._inner(site))
 
-    def rescore(self, logits: Tensor, site: Site) -> Tensor:
-        bias = self.encodings[0].bias(site._replace(prepared=site.prepared[0]))
-        if bias is None:
+    def values(self, site: Site) -> Tensor:
+        return self.encodings[0].values(self._inner(site))
+
+    def output(self, site: Site, mixed: Tensor) -> Tensor:
+        return self.encodings[0].output(self._inner(site), mixed)
+
+    def rescore(self, site: Site) -> Rescore:
+        encoding, inner = self.encodings[0], self._inner(site)
+        name, bias = type(encoding).__name__, encoding.bias(inner)
+        if bias is None or encoding.rescore(inner) is not None:
+            what = "adds no bias to adapt" if bias is None else "maps the logits itself"
             raise ValueError(
-                f"DAPE: {self._name} adds no bias to adapt; give an encoding with one (KERPLELog, "
-                "ALiBi)"
+                f"DAPE: {name} {what}; give an encoding with a bias (KERPLELog, ALiBi)"
             )
-        bias = written_out(bias)
+        return partial(self._adapted, written_out(bias), site.layer)
+
+    def _adapted(self, bias: Tensor, layer: int, logits: Tensor) -> Tensor:
         hidden = logits == -torch.inf
         scores = logits.masked_fill(hidden, 0)  # what is hidden must not turn up as inf - inf
         with torch.autocast(logits.device.type, enabled=False):
-            adapted = self._adapt(scores.float(), bias.float(), site.layer)
+            adapted = self._adapt(scores.float(), bias.float(), layer)
         return (scores + bias + adapted).masked_fill(hidden, -torch.inf)
 
     def _adapt(self, scores: Tensor, bias: Tensor, layer: int) -> Tensor:
@@ -88,6 +93,7 @@ class DAPE(Composite):
         inner = F.leaky_relu(F.conv2d(scores, from_logits) + of_bias)  # (B, M, T, S)
         return F.conv2d(inner, to_heads)
 
-    @property
-    def _name(self) -> str:
-        return type(self.encodings[0]).__name__
+    @staticmethod
+    def _inner(site: Site) -> Site:
+        """The site as the adapted encoding sees it."""
+        return site._replace(prepared=site.prepared[0])

@@ -30,6 +30,8 @@ class MRoPE(RoPE):
         ValueError: If the sections do not add up or positions have neither 1 nor 3 axes.
     """
 
+    axes = (1, 3)
+
     def __init__(
         self,
         dims: Dims,
@@ -47,13 +49,6 @@ class MRoPE(RoPE):
         if sum(sections) != pairs:
             allowed = f"add up to the {pairs} pairs of channels of a head"
             raise wrong(self, "sections", sections, allowed)
-
-    def check(self, positions: Tensor) -> None:
-        if positions.dim() == 3 and positions.shape[-1] != 3:
-            raise ValueError(
-                "MRoPE: wants one number for each position, or three (time, height, width), got "
-                f"{positions.shape[-1]}: choose other positions or AxialRoPE"
-            )
 
     def angles(self, positions: Tensor, inv_freq: Tensor) -> Tensor:
         if positions.dim() == 2:

@@ -40,16 +40,16 @@ class RoPE(Rotary):
         self.base = checked_base(self, base)
         self.scaling = None if scaling is None else is_a(self, "scaling", scaling, Scaling)
 
-    def check_cache(self, positions: Tensor) -> None:
+    def depends_on_length(self, positions: Tensor) -> str | None:
         scaling = self.scaling
         if scaling is None or not scaling.dynamic:
-            return
-        if (current_length(positions) > scaling.trained_length).any():
-            raise ValueError(
-                f"{type(scaling).__name__}: beyond trained_length={scaling.trained_length} tokens "
-                "that were read before turn by other angles at every step: decode without a cache "
-                "(use_cache=False) or choose a scaling that does not depend on the length (YaRN)"
-            )
+            return None
+        if not (current_length(positions) > scaling.trained_length).any():
+            return None
+        return (
+            f"{type(scaling).__name__}: beyond trained_length={scaling.trained_length} tokens that "
+            "were read before turn by other angles at every step, unlike with YaRN"
+        )
 
     @property
     def width(self) -> int:
