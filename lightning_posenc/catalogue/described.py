@@ -2,7 +2,6 @@
 
 import inspect
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib import resources
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lightning_posenc import positional, positions
-from lightning_posenc.catalogue.docstrings import docstring, summary
+from lightning_posenc.catalogue.docstrings import summary
 from lightning_posenc.dims import Dims
 from lightning_posenc.model import Encoder
 from lightning_posenc.model.kernels import Kernel, Operands
@@ -20,23 +19,10 @@ from lightning_posenc.positional import PositionalEncoding
 from lightning_posenc.positional.rotary import scaling
 from lightning_posenc.positional.rotary.scaling import Scaling
 from lightning_posenc.positions import Positions
+from lightning_posenc.positions.paper import Paper
 
 HOOKS = ("embed", "transform", "bias", "rescore", "values", "output")
 FAR = 10**6  # a position that no table reaches
-_SOURCE = re.compile(r"Source:\s+(?P<work>.*?),?\s+arXiv:(?P<arxiv>\d{4}\.\d{4,5})", re.DOTALL)
-_TITLE = re.compile(r'^(?P<authors>[^"]*?\b(?P<year>(?:19|20)\d\d)\w?)\b')
-
-
-class Paper(NamedTuple):
-    """Where a method comes from: first author and year, and the number at arXiv."""
-
-    name: str
-    arxiv: str
-
-    @property
-    def link(self) -> str:
-        """In Markdown."""
-        return f"{self.name}, [{self.arxiv}](https://arxiv.org/abs/{self.arxiv})"
 
 
 class Entry(NamedTuple):
@@ -45,7 +31,7 @@ class Entry(NamedTuple):
     Args:
         name: Of the class.
         sentence: What it does: the first line of its docstring.
-        paper: The first that its docstring names.
+        paper: Its source; None if it names none.
         hooks: Those that it overrides.
         parameters: Number of its parameters for the given dims.
         length: "any", or the largest number of tokens that it serves.
@@ -57,7 +43,7 @@ class Entry(NamedTuple):
 
     name: str
     sentence: str
-    paper: Paper
+    paper: Paper | None
     hooks: tuple[str, ...]
     parameters: int
     length: str
@@ -86,7 +72,7 @@ def describe(kind: type[PositionalEncoding], dims: Dims, cost: float | None = No
     return Entry(
         name=kind.__name__,
         sentence=summary(kind),
-        paper=paper(kind),
+        paper=kind.source,
         hooks=tuple(hook for hook in HOOKS if _overrides(kind, hook)),
         parameters=sum(parameter.numel() for parameter in encoding.parameters()),
         length=_length(encoding),
@@ -110,20 +96,6 @@ def costs() -> dict[str, Any]:
     """What `benchmarks/encodings.py` measured: ratios to NoPE by class, machine, versions, date."""
     file = resources.files("lightning_posenc.catalogue") / "encoding_costs.json"
     return json.loads(file.read_text("utf-8"))
-
-
-def paper(kind: type) -> Paper:
-    """The first paper that a class's docstring names after "Source:".
-
-    Raises:
-        ValueError: If it names none in the form `Source: Authors YEAR, …, arXiv:NNNN.NNNNN`.
-    """
-    found = _SOURCE.search(docstring(kind))
-    named = _TITLE.match(" ".join(found["work"].split())) if found else None
-    if found is None or named is None:
-        raise ValueError(f"{kind.__name__}: the docstring names no source with year and arXiv id")
-    first = re.split(r",| and | et al", named["authors"])[0].removesuffix(named["year"]).strip()
-    return Paper(f"{first} {named['year']}", found["arxiv"])
 
 
 def example_positions(encoding: PositionalEncoding, n: int, step: int = 1) -> Tensor:
@@ -159,7 +131,7 @@ def _grid(n: int, axes: int) -> Tensor:
 def _documented(module: Any, base: type) -> Iterator[tuple[str, str, Paper | None]]:
     for name, kind in sorted(vars(module).items()):
         if _is_concrete(kind, base):
-            yield name, summary(kind), paper(kind) if "Source:" in docstring(kind) else None
+            yield name, summary(kind), kind.source
 
 
 def _is_concrete(kind: Any, base: type) -> bool:

@@ -58,8 +58,9 @@ def run(args: Sequence[str]) -> None:
 
 def _row(entry: Entry) -> Row:
     _, _, hooks, parameters, _, order, kernel, cost = cells(entry)
+    paper = "" if entry.paper is None else entry.paper.name
     return Row(
-        (entry.name, entry.paper.name, parameters, entry.length, order, cost),
+        (entry.name, paper, parameters, entry.length, order, cost),
         entry.sentence,
         f"hooks: {hooks}; kernel: {kernel}",
     )
@@ -69,7 +70,7 @@ def cells(entry: Entry) -> list[str]:
     """An encoding's row, with its paper's link in Markdown."""
     return [
         entry.name,
-        entry.paper.link,
+        entry.paper.link if entry.paper else "",
         ", ".join(entry.hooks) or "none",
         f"{entry.parameters:,}" if entry.parameters else "0",
         "yes" if entry.length == "any" else f"up to {entry.length}",

@@ -4,13 +4,14 @@ Shapes: B sequences, T queries, S keys, H heads, K channels of a head, D = H·K,
 """
 
 from collections.abc import Callable, Hashable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 from torch import Tensor, nn
 
 from lightning_posenc.checks import is_a
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.by_distance import ByDistance
+from lightning_posenc.positions.paper import Paper
 
 
 class Site(NamedTuple):
@@ -72,6 +73,9 @@ class PositionalEncoding(nn.Module):
     Args:
         dims: Sizes of the model.
     """
+
+    source: ClassVar[Paper | None] = None
+    """What it transcribes; None for what no paper describes."""
 
     axes: int | tuple[int, ...] | None = 1
     """A, how many numbers it reads for each position, or those that it may; None: any, or none."""

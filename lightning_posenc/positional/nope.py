@@ -1,6 +1,7 @@
 """No positional encoding."""
 
 from lightning_posenc.positional.base import PositionalEncoding
+from lightning_posenc.positions.paper import Paper
 
 
 class NoPE(PositionalEncoding):
@@ -9,5 +10,12 @@ class NoPE(PositionalEncoding):
     Source: Kazemnejad et al. 2023, "The Impact of Positional Encoding on Length Generalization in
     Transformers", arXiv:2305.19466; Haviv et al. 2022, arXiv:2203.16634.
     """
+
+    source = Paper(
+        "Kazemnejad et al.",
+        2023,
+        "The Impact of Positional Encoding on Length Generalization in Transformers",
+        "2305.19466",
+    )
 
     axes = None

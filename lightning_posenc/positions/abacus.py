@@ -8,6 +8,7 @@ from torch import Tensor
 from lightning_posenc.checks import whole
 from lightning_posenc.positions.base import Positions
 from lightning_posenc.positions.digits import checked_ids, digit_mask, place_in_run
+from lightning_posenc.positions.paper import Paper
 
 
 class Abacus(Positions):
@@ -30,6 +31,13 @@ class Abacus(Positions):
     Raises:
         ValueError: If there are no digits or the offset is negative; when called without tokens.
     """
+
+    source = Paper(
+        "McLeish et al.",
+        2024,
+        "Transformers Can Do Arithmetic with the Right Embeddings",
+        "2405.17399",
+    )
 
     reads_tokens = True
 

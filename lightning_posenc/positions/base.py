@@ -5,9 +5,12 @@ says that they may lie off the lattice, and that gradients with respect to them 
 """
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+
+from lightning_posenc.positions.paper import Paper
 
 
 class Positions(nn.Module, ABC):
@@ -16,6 +19,7 @@ class Positions(nn.Module, ABC):
     A subclass that reads the tokens says so by `reads_tokens`.
     """
 
+    source: ClassVar[Paper | None] = None
     reads_tokens: bool = False
 
     @abstractmethod

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from lightning_posenc.positions.base import Positions
+from lightning_posenc.positions.paper import Paper
 
 
 class Consecutive(Positions):
@@ -11,6 +12,8 @@ class Consecutive(Positions):
 
     Source: Vaswani et al. 2017, "Attention Is All You Need", arXiv:1706.03762.
     """
+
+    source = Paper("Vaswani et al.", 2017, "Attention Is All You Need", "1706.03762")
 
     def forward(
         self,

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from lightning_posenc.checks import MOST, several, whole, wrong
 from lightning_posenc.positions.base import Positions
+from lightning_posenc.positions.paper import Paper
 
 
 class Grid(Positions):
@@ -24,6 +25,14 @@ class Grid(Positions):
         ValueError: If a size is neither positive nor the only -1; on a sequence that does not
             fill the grid.
     """
+
+    source = Paper(
+        "Dosovitskiy et al.",
+        2021,
+        "An Image is Worth 16x16 Words: Transformers for Image Recognition at Scale",
+        "2010.11929",
+        "section 3.1",
+    )
 
     def __init__(self, shape: Sequence[int] = (-1, 16)) -> None:
         super().__init__()

@@ -5,6 +5,7 @@ from torch import Tensor
 from lightning_posenc.checks import whole
 from lightning_posenc.positions.base import Positions
 from lightning_posenc.positions.derived import Derived
+from lightning_posenc.positions.paper import Paper
 
 
 class Interpolated(Derived):
@@ -25,6 +26,13 @@ class Interpolated(Derived):
     Raises:
         ValueError: If `trained_length` is not positive, or positions have axes.
     """
+
+    source = Paper(
+        "Chen et al.",
+        2023,
+        "Extending Context Window of Large Language Models via Positional Interpolation",
+        "2306.15595",
+    )
 
     def __init__(self, trained_length: int = 512, of: Positions | None = None) -> None:
         super().__init__(of)

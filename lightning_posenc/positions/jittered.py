@@ -8,6 +8,7 @@ from torch import Tensor
 from lightning_posenc.checks import number
 from lightning_posenc.positions.base import Positions
 from lightning_posenc.positions.derived import Derived, one_each
+from lightning_posenc.positions.paper import Paper
 
 
 class Jittered(Derived):
@@ -34,6 +35,13 @@ class Jittered(Derived):
     Raises:
         ValueError: If a shift is negative or the scaling less than 1.
     """
+
+    source = Paper(
+        "Likhomanenko et al.",
+        2021,
+        "CAPE: Encoding Relative Positions with Continuous Augmented Positional Embeddings",
+        "2106.03143",
+    )
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ from torch import Tensor
 from lightning_posenc.checks import whole
 from lightning_posenc.positions.base import Positions
 from lightning_posenc.positions.digits import checked_ids, digit_mask, place_in_run
+from lightning_posenc.positions.paper import Paper
 from lightning_posenc.positions.recording import is_recorded
 
 
@@ -38,6 +39,14 @@ class PositionCoupling(Positions):
     Raises:
         ValueError: If ids overlap; when called without tokens; on a number too long.
     """
+
+    source = Paper(
+        "Cho et al.",
+        2024,
+        "Position Coupling: Improving Length Generalization of "
+        "Arithmetic Transformers Using Task Structure",
+        "2405.20671",
+    )
 
     reads_tokens = True
 

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from lightning_posenc.checks import whole
 from lightning_posenc.positions.base import Positions
+from lightning_posenc.positions.paper import Paper
 
 
 class Randomized(Positions):
@@ -26,6 +27,14 @@ class Randomized(Positions):
     Raises:
         ValueError: On a sequence longer than `max_position`.
     """
+
+    source = Paper(
+        "Ruoss et al.",
+        2023,
+        "Randomized Positional Encodings Boost Length Generalization of Transformers",
+        "2305.16843",
+        "section 3",
+    )
 
     def __init__(
         self, max_position: int = 2048, per_sequence: bool = False, seed: int | None = None

@@ -6,6 +6,7 @@ from torch import Tensor
 from lightning_posenc.checks import whole
 from lightning_posenc.positions.base import Positions
 from lightning_posenc.positions.derived import Derived, one_each
+from lightning_posenc.positions.paper import Paper
 
 
 class Shifted(Derived):
@@ -26,6 +27,13 @@ class Shifted(Derived):
     Raises:
         ValueError: If `max_shift` is negative.
     """
+
+    source = Paper(
+        "Kiyono et al.",
+        2021,
+        "SHAPE: Shifted Absolute Position Embedding for Transformers",
+        "2109.05644",
+    )
 
     def __init__(
         self, max_shift: int = 100, per_sequence: bool = True, of: Positions | None = None

@@ -2,16 +2,19 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from lightning_posenc import Dims, Encoder, positional
+from lightning_posenc import Dims, positional
 from lightning_posenc.catalogue import described
-from lightning_posenc.catalogue.encodings import markdown
+from lightning_posenc.catalogue.docstrings import docstring
+from lightning_posenc.catalogue.encodings import cells, markdown
 from lightning_posenc.cli import main
 from lightning_posenc.positional import PositionalEncoding
-from lightning_posenc.positions import Consecutive
+from lightning_posenc.positional.rotary.scaling import Scaling
+from lightning_posenc.positions import Consecutive, Positions
 from tests.cases import CASES, Case
 from tests.helpers import dims
 
@@ -100,10 +103,27 @@ def test_listing_draws_no_random_numbers() -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_a_docstring_without_source_is_refused() -> None:
+def test_a_class_without_a_paper_is_described_too() -> None:
     class Mine(PositionalEncoding):
         """No paper."""
 
-    with pytest.raises(ValueError, match="Mine: the docstring names no source"):
-        described.paper(Mine)
-    assert isinstance(Encoder(DIMS, Mine), Encoder)
+    entry = described.describe(Mine, DIMS)
+    assert entry.paper is None
+    assert cells(entry)[:2] == ["Mine", ""]
+
+
+def test_a_docstring_cites_the_paper_that_the_class_names() -> None:
+    """Two places, one truth: number at arXiv, first author and year."""
+    bases = (PositionalEncoding, Positions, Scaling)
+    kinds = [kind for base in bases for kind in subclasses(base) if "source" in vars(kind)]
+    assert len(kinds) >= 50
+    for kind in kinds:
+        said, paper = " ".join(docstring(kind).split()), kind.source
+        assert f"arXiv:{paper.arxiv}" in said, kind
+        assert f"{paper.authors} {paper.year}" in said, kind
+
+
+def subclasses(of: type) -> list[Any]:
+    """Those of the package, abstract ones too."""
+    kinds = [kind for each in of.__subclasses__() for kind in (each, *subclasses(each))]
+    return [kind for kind in kinds if kind.__module__.startswith("lightning_posenc.")]

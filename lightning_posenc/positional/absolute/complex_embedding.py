@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.absolute.base import Absolute
 from lightning_posenc.positional.absolute.learnable_frequencies import log_frequencies
+from lightning_posenc.positions.paper import Paper
 
 
 class ComplexEmbedding(Absolute):
@@ -32,6 +33,8 @@ class ComplexEmbedding(Absolute):
     Raises:
         ValueError: If d_model is odd.
     """
+
+    source = Paper("Wang et al.", 2020, "Encoding Word Order in Complex Embeddings", "1912.12333")
 
     def __init__(
         self,

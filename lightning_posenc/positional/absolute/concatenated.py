@@ -11,6 +11,7 @@ from lightning_posenc.dims import Dims
 from lightning_posenc.positional.absolute.base import Absolute
 from lightning_posenc.positional.absolute.sinusoidal import Sinusoidal
 from lightning_posenc.positional.base import PositionalEncoding
+from lightning_posenc.positions.paper import Paper
 
 
 class Concatenated(Absolute):
@@ -34,6 +35,13 @@ class Concatenated(Absolute):
         layers: Before which blocks to concatenate and project, counted from 0.
         dropout: Probability, in training, of a token getting the zero vector as PE, in [0, 1).
     """
+
+    source = Paper(
+        "Jaegle et al.",
+        2021,
+        "Perceiver: General Perception with Iterative Attention",
+        "2103.03206",
+    )
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from lightning_posenc.checks import MOST_WIDTH, number, whole, wrong
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.absolute.base import Absolute
+from lightning_posenc.positions.paper import Paper
 
 GELU_POWER = 0.4252  # E[GELU(z)²] of a standard normal z
 
@@ -38,6 +39,14 @@ class LearnableFourier(Absolute):
     Raises:
         ValueError: If a size is not positive or F odd; on positions with other axes.
     """
+
+    source = Paper(
+        "Li et al.",
+        2021,
+        "Learnable Fourier Features for Multi-Dimensional Spatial Positional Encoding",
+        "2106.02795",
+        "equations 2 and 6, algorithm 1",
+    )
 
     axes: int
 

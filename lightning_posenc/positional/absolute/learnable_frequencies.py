@@ -10,6 +10,7 @@ from lightning_posenc.checks import number, wrong
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.absolute.base import Absolute
 from lightning_posenc.positional.rotary.scaling import checked_base
+from lightning_posenc.positions.paper import Paper
 
 
 class LearnableFrequencies(Absolute):
@@ -36,6 +37,10 @@ class LearnableFrequencies(Absolute):
     Raises:
         ValueError: If d_model is odd.
     """
+
+    source = Paper(
+        "Kazemi et al.", 2019, "Time2Vec: Learning a Vector Representation of Time", "1907.05321"
+    )
 
     def __init__(
         self,

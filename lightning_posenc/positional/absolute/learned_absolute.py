@@ -11,6 +11,7 @@ from lightning_posenc.dims import Dims
 from lightning_posenc.positional.absolute.base import Absolute
 from lightning_posenc.positional.regularisers import roughness
 from lightning_posenc.positional.resampling import Resize, ResizedTable
+from lightning_posenc.positions.paper import Paper
 from lightning_posenc.positions.recording import is_recorded
 
 
@@ -39,6 +40,14 @@ class LearnedAbsolute(ResizedTable, Absolute):
     Raises:
         ValueError: On a position beyond the table.
     """
+
+    source = Paper(
+        "Gehring et al.",
+        2017,
+        "Convolutional Sequence to Sequence Learning",
+        "1705.03122",
+        "section 3.1",
+    )
 
     def __init__(
         self,

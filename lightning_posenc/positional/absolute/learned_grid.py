@@ -11,6 +11,7 @@ from lightning_posenc.dims import Dims
 from lightning_posenc.positional.absolute.base import Absolute
 from lightning_posenc.positional.regularisers import roughness
 from lightning_posenc.positional.resampling import Resize, ResizedTable
+from lightning_posenc.positions.paper import Paper
 from lightning_posenc.positions.recording import is_recorded
 
 
@@ -39,6 +40,14 @@ class LearnedGrid(ResizedTable, Absolute):
     Raises:
         ValueError: On positions that are not (row, column), or beyond the table.
     """
+
+    source = Paper(
+        "Dosovitskiy et al.",
+        2021,
+        "An Image is Worth 16x16 Words: Transformers for Image Recognition at Scale",
+        "2010.11929",
+        "equation 1 and appendix D.4",
+    )
 
     axes = 2
 

@@ -9,6 +9,7 @@ from lightning_posenc.checks import number, wrong
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.absolute.base import Absolute
 from lightning_posenc.positional.rotary.scaling import checked_base, geometric
+from lightning_posenc.positions.paper import Paper
 
 
 class Sinusoidal(Absolute):
@@ -29,6 +30,8 @@ class Sinusoidal(Absolute):
     Raises:
         ValueError: If d_model is odd.
     """
+
+    source = Paper("Vaswani et al.", 2017, "Attention Is All You Need", "1706.03762", "section 3.5")
 
     def __init__(
         self,

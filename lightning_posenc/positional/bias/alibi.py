@@ -8,6 +8,7 @@ from torch import Tensor
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.bias.base import RelativeBias
 from lightning_posenc.positional.bias.sides import Form, mirrored_form
+from lightning_posenc.positions.paper import Paper
 
 
 class ALiBi(RelativeBias):
@@ -29,6 +30,14 @@ class ALiBi(RelativeBias):
     Raises:
         ValueError: For the two-sided form with a single head, which would be symmetric.
     """
+
+    source = Paper(
+        "Press, Smith, Lewis",
+        2022,
+        "Train Short, Test Long: Attention with Linear Biases Enables Input Length Extrapolation",
+        "2108.12409",
+        "section 3",
+    )
 
     def __init__(self, dims: Dims, form: Form | None = None) -> None:
         super().__init__(dims)

@@ -10,6 +10,7 @@ from lightning_posenc.checks import number, whole
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import PositionalEncoding, Site, offsets
 from lightning_posenc.positional.bias.lookup import look_up
+from lightning_posenc.positions.paper import Paper
 
 
 class DeBERTa(PositionalEncoding):
@@ -42,6 +43,14 @@ class DeBERTa(PositionalEncoding):
     Raises:
         ValueError: If there are no distances, or fewer distances than buckets.
     """
+
+    source = Paper(
+        "He et al.",
+        2021,
+        "DeBERTa: Decoding-enhanced BERT with Disentangled Attention",
+        "2006.03654",
+        "equations 2-4",
+    )
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ from lightning_posenc.checks import MOST_WIDTH, whole
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.bias.base import RelativeBias
 from lightning_posenc.positional.bias.mlp import ScalarMLP
+from lightning_posenc.positions.paper import Paper
 
 
 class DynamicBias(RelativeBias):
@@ -31,6 +32,13 @@ class DynamicBias(RelativeBias):
     Raises:
         ValueError: If a size is not positive.
     """
+
+    source = Paper(
+        "Wang et al.",
+        2021,
+        "CrossFormer: A Versatile Vision Transformer Hinging on Cross-scale Attention",
+        "2108.00154",
+    )
 
     def __init__(
         self,

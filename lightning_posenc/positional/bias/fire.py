@@ -8,6 +8,7 @@ from lightning_posenc.checks import MOST_WIDTH, number, whole
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import PositionalEncoding, Site, offsets
 from lightning_posenc.positional.bias.mlp import ScalarMLP
+from lightning_posenc.positions.paper import Paper
 
 EPS = 1e-6  # of the paper's code
 
@@ -37,6 +38,13 @@ class FIRE(PositionalEncoding):
     Raises:
         ValueError: If an argument is out of range.
     """
+
+    source = Paper(
+        "Li et al.",
+        2023,
+        "Functional Interpolation for Relative Positions Improves Long Context Transformers",
+        "2310.04418",
+    )
 
     def __init__(
         self,

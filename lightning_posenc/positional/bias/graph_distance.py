@@ -7,6 +7,7 @@ from lightning_posenc.checks import number, whole
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import PositionalEncoding, Site
 from lightning_posenc.positional.by_distance import gather
+from lightning_posenc.positions.paper import Paper
 
 
 class GraphDistanceBias(PositionalEncoding):
@@ -30,6 +31,14 @@ class GraphDistanceBias(PositionalEncoding):
     Raises:
         ValueError: If positions are not rows of distances.
     """
+
+    source = Paper(
+        "Ying et al.",
+        2021,
+        "Do Transformers Really Perform Bad for Graph Representation?",
+        "2106.05234",
+        "spatial encoding",
+    )
 
     def __init__(
         self, dims: Dims, max_distance: int = 16, shared: bool = True, std: float = 1.0

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.bias.base import RelativeBias
 from lightning_posenc.positional.bias.sides import Form, chosen_form
+from lightning_posenc.positions.paper import Paper
 
 LEAST = 0.01  # of a value at initialisation, as in the authors' code
 
@@ -30,6 +31,14 @@ class KERPLELog(RelativeBias):
             for a causal model and "two_sided" for a bidirectional one.
         shared: The same values in all layers, as in the authors' code.
     """
+
+    source = Paper(
+        "Chi et al.",
+        2022,
+        "KERPLE: Kernelized Relative Positional Embedding for Length Extrapolation",
+        "2205.09921",
+        "the logarithmic kernel",
+    )
 
     def __init__(
         self,
@@ -61,6 +70,14 @@ class KERPLEPower(RelativeBias):
             for a causal model and "two_sided" for a bidirectional one.
         shared: The same values in all layers, as in the authors' code.
     """
+
+    source = Paper(
+        "Chi et al.",
+        2022,
+        "KERPLE: Kernelized Relative Positional Embedding for Length Extrapolation",
+        "2205.09921",
+        "the power kernel",
+    )
 
     def __init__(
         self,

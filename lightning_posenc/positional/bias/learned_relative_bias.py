@@ -7,6 +7,7 @@ from lightning_posenc.checks import number, whole
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.bias.base import RelativeBias
 from lightning_posenc.positional.regularisers import roughness
+from lightning_posenc.positions.paper import Paper
 
 
 class LearnedRelativeBias(RelativeBias):
@@ -29,6 +30,10 @@ class LearnedRelativeBias(RelativeBias):
         smoothness: Weight of a penalty on the difference between neighbouring distances: its
             square, summed over heads, averaged over distances and layers; not negative.
     """
+
+    source = Paper(
+        "Shaw et al.", 2018, "Self-Attention with Relative Position Representations", "1803.02155"
+    )
 
     def __init__(
         self,

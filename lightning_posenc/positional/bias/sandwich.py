@@ -8,6 +8,7 @@ from lightning_posenc.dims import Dims
 from lightning_posenc.positional.bias.base import RelativeBias
 from lightning_posenc.positional.bias.sides import Form, mirrored_form
 from lightning_posenc.positional.rotary.scaling import checked_base, geometric
+from lightning_posenc.positions.paper import Paper
 
 
 class Sandwich(RelativeBias):
@@ -35,6 +36,14 @@ class Sandwich(RelativeBias):
     Raises:
         ValueError: On an odd width, or the two-sided form with a single head.
     """
+
+    source = Paper(
+        "Chi et al.",
+        2023,
+        "Dissecting Transformer Length Extrapolation via the Lens of Receptive Field Analysis",
+        "2212.10356",
+        "appendix E",
+    )
 
     def __init__(
         self,

@@ -12,6 +12,7 @@ from lightning_posenc.checks import number, whole
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import PositionalEncoding, Site, offsets
 from lightning_posenc.positional.bias.lookup import look_up
+from lightning_posenc.positions.paper import Paper
 
 
 class ShawRelative(PositionalEncoding):
@@ -34,6 +35,14 @@ class ShawRelative(PositionalEncoding):
             part of the logits matches a unit key's; at least 0.
         values: Whether the values have vectors too, which the paper's section 4.3 finds needless.
     """
+
+    source = Paper(
+        "Shaw, Uszkoreit, Vaswani",
+        2018,
+        "Self-Attention with Relative Position Representations",
+        "1803.02155",
+        "equations 2, 3 and 5",
+    )
 
     def __init__(
         self,

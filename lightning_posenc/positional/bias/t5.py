@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from lightning_posenc.checks import number, whole, wrong
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.bias.base import RelativeBias
+from lightning_posenc.positions.paper import Paper
 
 
 class T5Bias(RelativeBias):
@@ -27,6 +28,14 @@ class T5Bias(RelativeBias):
         shared: One table for all layers, as in the paper.
         std: Standard deviation of the table at initialisation, in logits; at least 0.
     """
+
+    source = Paper(
+        "Raffel et al.",
+        2020,
+        "Exploring the Limits of Transfer Learning with a Unified Text-to-Text Transformer",
+        "1910.10683",
+        "section 2.1",
+    )
 
     def __init__(
         self,

@@ -15,6 +15,7 @@ from lightning_posenc.positional.base import Site
 from lightning_posenc.positional.bias.base import OfDistance
 from lightning_posenc.positional.bias.lookup import look_up
 from lightning_posenc.positional.rotary.scaling import checked_base, geometric
+from lightning_posenc.positions.paper import Paper
 
 
 class Distances(NamedTuple):
@@ -54,6 +55,14 @@ class TransformerXL(OfDistance):
     Raises:
         ValueError: If d_model is odd.
     """
+
+    source = Paper(
+        "Dai et al.",
+        2019,
+        "Transformer-XL: Attentive Language Models Beyond a Fixed-Length Context",
+        "1901.02860",
+        "section 3.3",
+    )
 
     def __init__(
         self, dims: Dims, base: float = 10000.0, shared: bool = False, std: float = 1.0

@@ -10,6 +10,7 @@ from lightning_posenc.positional.base import PositionalEncoding, Site
 from lightning_posenc.positional.bias.mlp import in_float32
 from lightning_posenc.positional.bias.t5 import T5Bias
 from lightning_posenc.positional.resampling import Resize
+from lightning_posenc.positions.paper import Paper
 
 
 class TUPE(PositionalEncoding):
@@ -41,6 +42,10 @@ class TUPE(PositionalEncoding):
     Raises:
         ValueError: On a position beyond the table.
     """
+
+    source = Paper(
+        "Ke, He, Liu", 2021, "Rethinking Positional Encoding in Language Pre-training", "2006.15595"
+    )
 
     def __init__(
         self,

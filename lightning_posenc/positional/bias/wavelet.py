@@ -9,6 +9,7 @@ from lightning_posenc.checks import whole, wrong
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import Site
 from lightning_posenc.positional.bias.base import OfDistance
+from lightning_posenc.positions.paper import Paper
 
 
 class Wavelets(NamedTuple):
@@ -44,6 +45,14 @@ class WaveletBias(OfDistance):
         ValueError: If K is no multiple of `n_scales`; in a bidirectional model also if the only
             shift is 0, where all wavelets are symmetric.
     """
+
+    source = Paper(
+        "Oka et al.",
+        2025,
+        "Wavelet-based Positional Representation for Long Context",
+        "2502.02004",
+        "equations 10-14",
+    )
 
     def __init__(self, dims: Dims, n_scales: int | None = None) -> None:
         super().__init__(dims)

@@ -11,6 +11,7 @@ from lightning_posenc.checks import made
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import Factory, PositionalEncoding
 from lightning_posenc.positional.compose.base import Switch
+from lightning_posenc.positions.paper import Paper
 
 
 class Droppable(Switch):
@@ -28,6 +29,14 @@ class Droppable(Switch):
         dims: Sizes of the model.
         encoding: Makes the encoding.
     """
+
+    source = Paper(
+        "Gelberg et al.",
+        2025,
+        "Extending the Context of Pretrained LLMs by Dropping Their Positional Embeddings",
+        "2512.12167",
+        "section 4",
+    )
 
     flag: Tensor
 

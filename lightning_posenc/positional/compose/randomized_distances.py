@@ -10,6 +10,7 @@ from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import Factory, PositionalEncoding
 from lightning_posenc.positional.bias.base import OfDistance
 from lightning_posenc.positional.compose.base import Switch
+from lightning_posenc.positions.paper import Paper
 from lightning_posenc.positions.randomized import random_subset
 from lightning_posenc.positions.recording import is_recorded
 
@@ -39,6 +40,13 @@ class RandomizedDistances(Switch):
         ValueError: If the encoding is not one of distance, if there is no distance to draw, on
             positions between whole numbers, and on tokens farther apart than `max_distance`.
     """
+
+    source = Paper(
+        "Ruoss et al.",
+        2023,
+        "Randomized Positional Encodings Boost Length Generalization of Transformers",
+        "2305.16843",
+    )
 
     def __init__(self, dims: Dims, encoding: Factory, max_distance: int = 2047) -> None:
         whole(self, "max_distance", max_distance)

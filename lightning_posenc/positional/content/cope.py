@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from lightning_posenc.checks import number, whole
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import PositionalEncoding, Rescore, Site
+from lightning_posenc.positions.paper import Paper
 from lightning_posenc.positions.recording import is_recorded
 
 
@@ -34,6 +35,14 @@ class CoPE(PositionalEncoding):
     Raises:
         ValueError: In a bidirectional model, or if there are no positions.
     """
+
+    source = Paper(
+        "Golovneva et al.",
+        2024,
+        "Contextual Position Encoding: Learning to Count What's Important",
+        "2405.18719",
+        "appendix B",
+    )
 
     axes = None
 

@@ -16,6 +16,7 @@ from lightning_posenc.positional.base import Factory, PositionalEncoding, Rescor
 from lightning_posenc.positional.bias.kerple import KERPLELog
 from lightning_posenc.positional.by_distance import written_out
 from lightning_posenc.positional.compose.base import Composite
+from lightning_posenc.positions.paper import Paper
 
 
 class DAPE(Composite):
@@ -37,6 +38,13 @@ class DAPE(Composite):
         ValueError: If there are no hidden channels, or the encoding has no bias or changes the
             logits in another way.
     """
+
+    source = Paper(
+        "Zheng et al.",
+        2024,
+        "DAPE: Data-Adaptive Positional Encoding for Length Extrapolation",
+        "2405.14722",
+    )
 
     def __init__(self, dims: Dims, encoding: Factory = KERPLELog, width: int = 32) -> None:
         super().__init__(dims, [made(self, "encoding", encoding, PositionalEncoding, dims)])

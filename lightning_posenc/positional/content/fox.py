@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from lightning_posenc.checks import number
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import PositionalEncoding, Site
+from lightning_posenc.positions.paper import Paper
 
 
 class FoX(PositionalEncoding):
@@ -33,6 +34,13 @@ class FoX(PositionalEncoding):
     Raises:
         ValueError: In a bidirectional model.
     """
+
+    source = Paper(
+        "Lin et al.",
+        2025,
+        "Forgetting Transformer: Softmax Attention with a Forget Gate",
+        "2503.02130",
+    )
 
     axes = None
 

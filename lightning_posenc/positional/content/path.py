@@ -11,6 +11,7 @@ from lightning_posenc.checks import MOST_WIDTH, whole
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import PositionalEncoding, Site
 from lightning_posenc.positional.content.convolution import short_convolution
+from lightning_posenc.positions.paper import Paper
 
 
 class PaTH(PositionalEncoding):
@@ -39,6 +40,13 @@ class PaTH(PositionalEncoding):
     Raises:
         ValueError: In a bidirectional model, or if a size is not positive.
     """
+
+    source = Paper(
+        "Yang et al.",
+        2025,
+        "PaTH Attention: Position Encoding via Accumulating Householder Transformations",
+        "2505.16381",
+    )
 
     axes = None
 

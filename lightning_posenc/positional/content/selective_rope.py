@@ -16,6 +16,7 @@ from lightning_posenc.positional.base import PositionalEncoding, Site
 from lightning_posenc.positional.content.convolution import short_convolution
 from lightning_posenc.positional.rotary.base import Layout, rotate, rotation
 from lightning_posenc.positional.rotary.scaling import checked_base, geometric
+from lightning_posenc.positions.paper import Paper
 
 
 class SelectiveRoPE(PositionalEncoding):
@@ -43,6 +44,8 @@ class SelectiveRoPE(PositionalEncoding):
     Raises:
         ValueError: If the head size is odd, or a size is not positive.
     """
+
+    source = Paper("Movahedi et al.", 2025, "Selective Rotary Position Embedding", "2511.17388")
 
     axes = None
 

@@ -8,6 +8,7 @@ from lightning_posenc.dims import Dims
 from lightning_posenc.positional.rotary.base import Layout, by_sections
 from lightning_posenc.positional.rotary.rope import RoPE
 from lightning_posenc.positional.rotary.scaling import Scaling, Spectrum
+from lightning_posenc.positions.paper import Paper
 
 
 class AxialRoPE(RoPE):
@@ -28,6 +29,14 @@ class AxialRoPE(RoPE):
     Raises:
         ValueError: If the head is too small or positions have other axes.
     """
+
+    source = Paper(
+        "Heo et al.",
+        2024,
+        "Rotary Position Embedding for Vision Transformer",
+        "2403.13298",
+        "equation 5",
+    )
 
     axes: int
 

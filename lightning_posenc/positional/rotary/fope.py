@@ -12,6 +12,7 @@ from lightning_posenc.checks import number, whole
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.rotary.base import Layout, Rotary, Rotation, rotation
 from lightning_posenc.positional.rotary.scaling import Spectrum, checked_base, geometric
+from lightning_posenc.positions.paper import Paper
 
 
 class FoPE(Rotary):
@@ -39,6 +40,15 @@ class FoPE(Rotary):
     Raises:
         ValueError: If the head size is odd or `trained_length` too short for a turn.
     """
+
+    source = Paper(
+        "Hua et al.",
+        2024,
+        "Fourier Position Embedding: Enhancing Attention's Periodic "
+        "Extension for Length Generalization",
+        "2412.17739",
+        "equations 11-13",
+    )
 
     cos_coefficients: Tensor
     sin_coefficients: Tensor

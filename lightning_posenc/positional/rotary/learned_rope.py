@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.rotary.base import Layout, Rotary
 from lightning_posenc.positional.rotary.scaling import Spectrum, checked_base, geometric
+from lightning_posenc.positions.paper import Paper
 
 
 class LearnedRoPE(Rotary):
@@ -29,6 +30,14 @@ class LearnedRoPE(Rotary):
     Raises:
         ValueError: If the head size is odd.
     """
+
+    source = Paper(
+        "Heo et al.",
+        2024,
+        "Rotary Position Embedding for Vision Transformer",
+        "2403.13298",
+        "section 3.3",
+    )
 
     def __init__(
         self,

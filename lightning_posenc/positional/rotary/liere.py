@@ -12,6 +12,7 @@ from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import PositionalEncoding, Site
 from lightning_posenc.positional.rotary.exponential import exponential
 from lightning_posenc.positional.rotary.scaling import checked_base
+from lightning_posenc.positions.paper import Paper
 
 
 class LieRE(PositionalEncoding):
@@ -36,6 +37,14 @@ class LieRE(PositionalEncoding):
     Raises:
         ValueError: If `block` does not fit or positions have other axes.
     """
+
+    source = Paper(
+        "Ostmeier et al.",
+        2024,
+        "LieRE: Lie Rotational Positional Encodings",
+        "2406.10322",
+        "sections 4 and 4.1",
+    )
 
     axes: int
 

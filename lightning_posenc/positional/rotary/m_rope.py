@@ -9,6 +9,7 @@ from lightning_posenc.dims import Dims
 from lightning_posenc.positional.rotary.base import Layout, by_sections
 from lightning_posenc.positional.rotary.rope import RoPE
 from lightning_posenc.positional.rotary.scaling import Scaling
+from lightning_posenc.positions.paper import Paper
 
 
 class MRoPE(RoPE):
@@ -29,6 +30,14 @@ class MRoPE(RoPE):
     Raises:
         ValueError: If the sections do not add up or positions have neither 1 nor 3 axes.
     """
+
+    source = Paper(
+        "Wang et al.",
+        2024,
+        "Qwen2-VL: Enhancing Vision-Language Model's Perception of the World at Any Resolution",
+        "2409.12191",
+        "section 2.1",
+    )
 
     axes = (1, 3)
 

@@ -8,6 +8,7 @@ from lightning_posenc.dims import Dims
 from lightning_posenc.positional.rotary.base import Layout, part_of
 from lightning_posenc.positional.rotary.rope import RoPE
 from lightning_posenc.positional.rotary.scaling import Scaling, Spectrum
+from lightning_posenc.positions.paper import Paper
 
 
 class PRoPE(RoPE):
@@ -27,6 +28,14 @@ class PRoPE(RoPE):
     Raises:
         ValueError: If the head size is odd or the fraction leaves no pair.
     """
+
+    source = Paper(
+        "Barbero et al.",
+        2024,
+        "Round and Round We Go! What makes Rotary Positional Encodings useful?",
+        "2410.06205",
+        "section 6",
+    )
 
     def __init__(
         self,

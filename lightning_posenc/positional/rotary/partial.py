@@ -5,6 +5,7 @@ from lightning_posenc.dims import Dims
 from lightning_posenc.positional.rotary.base import Layout, part_of
 from lightning_posenc.positional.rotary.rope import RoPE
 from lightning_posenc.positional.rotary.scaling import Scaling
+from lightning_posenc.positions.paper import Paper
 
 
 class PartialRoPE(RoPE):
@@ -25,6 +26,14 @@ class PartialRoPE(RoPE):
     Raises:
         ValueError: If the fraction leaves no pair of channels, or half a one.
     """
+
+    source = Paper(
+        "Black et al.",
+        2022,
+        "GPT-NeoX-20B: An Open-Source Autoregressive Language Model",
+        "2204.06745",
+        "section 2.1.1",
+    )
 
     def __init__(
         self,

@@ -14,6 +14,7 @@ from lightning_posenc.checks import one_of
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import PositionalEncoding, Site
 from lightning_posenc.positional.rotary.scaling import checked_base
+from lightning_posenc.positions.paper import Paper
 
 
 class PoPE(PositionalEncoding):
@@ -36,6 +37,14 @@ class PoPE(PositionalEncoding):
             past looks like the future.
         shared: One δ for all layers instead of one for each.
     """
+
+    source = Paper(
+        "Gopalakrishnan et al.",
+        2025,
+        "Decoupling the 'What' and 'Where' With Polar Coordinate Positional Embeddings",
+        "2509.10534",
+        "section 3",
+    )
 
     def __init__(
         self,

@@ -12,6 +12,7 @@ from lightning_posenc.positional.rotary.scaling import (
     current_length,
     geometric,
 )
+from lightning_posenc.positions.paper import Paper
 
 
 class RoPE(Rotary):
@@ -28,6 +29,14 @@ class RoPE(Rotary):
     Raises:
         ValueError: If the head size is odd.
     """
+
+    source = Paper(
+        "Su et al.",
+        2021,
+        "RoFormer: Enhanced Transformer with Rotary Position Embedding",
+        "2104.09864",
+        "equations 14-16 and 34",
+    )
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import Site
 from lightning_posenc.positional.rotary.base import Layout, Rotation, Turn, rotation
 from lightning_posenc.positional.rotary.rope import RoPE
+from lightning_posenc.positions.paper import Paper
 from lightning_posenc.positions.recording import is_recorded
 
 
@@ -35,6 +36,14 @@ class XPos(RoPE):
         ValueError: If the head size is odd, a number is out of range or the model bidirectional;
             on positions so far apart that the powers overflow.
     """
+
+    source = Paper(
+        "Sun et al.",
+        2022,
+        "A Length-Extrapolatable Transformer",
+        "2212.10554",
+        "equation 11 and algorithm 1",
+    )
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lightning_posenc.checks import number, whole
+from lightning_posenc.positions.paper import Paper
 
 
 class Spectrum(NamedTuple):
@@ -36,6 +37,7 @@ class Scaling(ABC):
         ValueError: If one of them makes no sense.
     """
 
+    source: ClassVar[Paper | None] = None
     dynamic: ClassVar[bool] = False  # whether beyond the trained length it reads the current one
 
     def __init__(self, factor: float, trained_length: int = 2048) -> None:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from lightning_posenc.checks import number, one_of
 from lightning_posenc.positional.rotary.scaling.base import Scaling, Spectrum, geometric
+from lightning_posenc.positions.paper import Paper
 
 Ramp: TypeAlias = Literal["dimension", "rotations"]
 
@@ -32,6 +33,14 @@ class NTKByParts(Scaling):
     Raises:
         ValueError: If one of them makes no sense.
     """
+
+    source = Paper(
+        "Peng et al.",
+        2023,
+        "YaRN: Efficient Context Window Extension of Large Language Models",
+        "2309.00071",
+        "definition 2",
+    )
 
     bounds: ClassVar[tuple[str, str]] = ("beta_slow", "beta_fast")  # as the constructor calls them
 
@@ -102,6 +111,14 @@ class YaRN(NTKByParts):
         ValueError: If one of them makes no sense.
     """
 
+    source = Paper(
+        "Peng et al.",
+        2023,
+        "YaRN: Efficient Context Window Extension of Large Language Models",
+        "2309.00071",
+        "definition 3 and equation 22",
+    )
+
     def __init__(
         self,
         factor: float,
@@ -139,6 +156,8 @@ class Llama3(NTKByParts):
     Raises:
         ValueError: If one of them makes no sense.
     """
+
+    source = Paper("Grattafiori et al.", 2024, "The Llama 3 Herd of Models", "2407.21783")
 
     bounds = ("low_freq_factor", "high_freq_factor")
 

@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from lightning_posenc.positional.rotary.scaling.base import Scaling, Spectrum, geometric
+from lightning_posenc.positions.paper import Paper
 
 
 class LinearScaling(Scaling):
@@ -18,6 +19,14 @@ class LinearScaling(Scaling):
     Raises:
         ValueError: If one of them makes no sense.
     """
+
+    source = Paper(
+        "Chen et al.",
+        2023,
+        "Extending Context Window of Large Language Models via Positional Interpolation",
+        "2306.15595",
+        "equation 4",
+    )
 
     def __call__(self, base: float, width: int, positions: Tensor) -> Spectrum:
         return Spectrum(geometric(base, width, positions.device) / self.factor)

@@ -13,6 +13,7 @@ from lightning_posenc.positional.rotary.scaling.base import (
     current_length,
     geometric,
 )
+from lightning_posenc.positions.paper import Paper
 
 
 class LongRoPE(Scaling):
@@ -35,6 +36,14 @@ class LongRoPE(Scaling):
     Raises:
         ValueError: If one of them makes no sense, or their number is not that of the pairs.
     """
+
+    source = Paper(
+        "Ding et al.",
+        2024,
+        "LongRoPE: Extending LLM Context Window Beyond 2 Million Tokens",
+        "2402.13753",
+        "equation 2 and section 3.3",
+    )
 
     dynamic = True
 

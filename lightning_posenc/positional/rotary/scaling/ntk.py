@@ -9,6 +9,7 @@ from lightning_posenc.positional.rotary.scaling.base import (
     current_length,
     geometric,
 )
+from lightning_posenc.positions.paper import Paper
 
 
 class NTKAware(Scaling):
@@ -24,6 +25,14 @@ class NTKAware(Scaling):
     Raises:
         ValueError: If one of them makes no sense, or d = 2 channels turn: no longest wavelength.
     """
+
+    source = Paper(
+        "Peng et al.",
+        2023,
+        "YaRN: Efficient Context Window Extension of Large Language Models",
+        "2309.00071",
+        "definition 1",
+    )
 
     def __call__(self, base: float, width: int, positions: Tensor) -> Spectrum:
         inv_freq = geometric(base, width, positions.device)
@@ -48,6 +57,14 @@ class DynamicNTK(Scaling):
     Raises:
         ValueError: If one of them makes no sense, or d = 2 channels turn: no longest wavelength.
     """
+
+    source = Paper(
+        "Peng et al.",
+        2023,
+        "YaRN: Efficient Context Window Extension of Large Language Models",
+        "2309.00071",
+        "section 3.3",
+    )
 
     dynamic = True
 
