@@ -121,7 +121,7 @@ def generate(task: Task, seed: int, split: str, index: Tensor, length: int) -> S
         ValueError: if the task cannot make that length.
     """
     # Of NumPy's numbers, so on the CPU, also where torch.set_default_device says otherwise.
-    elsewhere = torch.get_default_device().type != "cpu"
+    elsewhere = torch.empty(0).device.type != "cpu"  # a tenth of torch.get_default_device's time
     with torch.device("cpu") if elsewhere else nullcontext():
         return task.sample(Draws(seed, split, index), length)
 

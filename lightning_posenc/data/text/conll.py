@@ -8,6 +8,8 @@ from lightning_posenc.data.text.files import opened
 from lightning_posenc.data.text.reading import decodable
 
 Sentence = list[tuple[str, str | None]]  # words and their tags; None where there is none
+_START = "-DOCSTART-"
+_BLANKS = re.compile(r"[ \t]+")  # a no-break space is part of a word
 _MULTIWORD_OR_EMPTY = re.compile(r"\d+[-.]\d+")  # CoNLL-U's 1-2 and 1.1: no words of the sentence
 
 
@@ -39,7 +41,7 @@ class Columns:
             return line.split("\t")
         if self.tabs:
             return line.split("\t")
-        return re.split(r"[ \t]+", line.strip(" \t"))  # a no-break space is part of a word
+        return _BLANKS.split(line.strip(" \t"))
 
     def is_comment(self, line: str, within_sentence: bool) -> bool:
         """Whether a line is CoNLL-U's `# …`; "#" is a word too, with as many columns as others."""
@@ -120,7 +122,9 @@ def read_sentences(
             line = ended.rstrip("\r\n")
             if columns.is_comment(line, bool(sentence)):
                 continue
-            if not line.strip(" \t") or line.split(maxsplit=1)[:1] == ["-DOCSTART-"]:
+            # Most lines hold neither: looking is quicker than splitting.
+            starts = _START in line and line.split(maxsplit=1)[0] == _START
+            if starts or not line.strip(" \t"):
                 if sentence:
                     yield sentence
                 sentence = []

@@ -64,9 +64,10 @@ class Blocks(FiniteDataset):
         return max(0, (len(self.tokens) - 1) // self.length)
 
     def __getitems__(self, indices: list[int]) -> Batch:
-        rows, documents = self.blocks(np.asarray(indices, dtype=np.int64))
+        numbers = np.array(indices, dtype=np.int64)
+        rows, documents = self.blocks(numbers)
         batch = next_token_batch(rows, documents, self.separate_documents, self.reset_positions)
-        return batch._replace(numbers=torch.tensor(indices))
+        return batch._replace(numbers=torch.from_numpy(numbers))
 
     def content(self) -> str:
         return digest(self.tokens, self.starts)
