@@ -60,7 +60,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit status: 0, 2 after a user's mistake, 130 after Ctrl-C, or what a study says.
     """
     with forgiving_output():
-        return _run(list(sys.argv[1:] if argv is None else argv))
+        try:
+            return _run(list(sys.argv[1:] if argv is None else argv))
+        except KeyboardInterrupt:  # while modules are imported, which takes seconds
+            print("interrupted", file=sys.stderr)
+            return 130
 
 
 def _run(args: list[str]) -> int:

@@ -174,6 +174,8 @@ _VALUES = _fits(
     "--model.positional=LearnedAbsolute\n--model.positional.max_length=8",
     "--model.positional=LearnedAbsolute\n--model.positional.max_length=0",
     "--model.optimizer.lr=-1", "--model.optimizer.lr=fast", "--model.optimizer.weight_decay=-1",
+    "--model.compile={{backend: inducto}}", "--model.compile={{mode: fast}}",
+    "--model.compile={{backend: 3}}", "--model.compile={{bakend: inductor}}",
     "--seed_everything=-1", "--seed_everything=x", "--test_after_fit=maybe",
 )  # fmt: skip
 _TRAINER = _fits(

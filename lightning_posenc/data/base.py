@@ -185,7 +185,13 @@ class StreamData(L.LightningDataModule):
             ValueError: if this data cannot be read so.
         """
         if state != self._adopted:
-            self.take_over(state["meaning"], state["options"])
+            try:
+                self.take_over(state["meaning"], state["options"])
+            except (AttributeError, LookupError, TypeError) as error:
+                raise ValueError(
+                    f"what the checkpoint says of its data is not as fit writes it "
+                    f"({type(error).__name__}: {error}): take another checkpoint"
+                ) from error
             self._adopted = state
             low_and_high = state["lengths"]
             self._lengths = None if low_and_high is None else tuple(low_and_high)

@@ -92,7 +92,7 @@ def state_of(checkpoint: Mapping[str, Any], kind: type) -> dict[str, Any] | None
         kind: of the data module that is to take it over.
 
     Raises:
-        ValueError: if the checkpoint's data is of another kind.
+        ValueError: if the checkpoint's data is of another kind, or not as it is written.
     """
     kept = {
         name: state
@@ -101,13 +101,27 @@ def state_of(checkpoint: Mapping[str, Any], kind: type) -> dict[str, Any] | None
     }
     for each in kind.__mro__:
         if each.__qualname__ in kept:
-            return kept[each.__qualname__]
+            return _whole(kept[each.__qualname__], each.__qualname__)
     if kept:
         raise ValueError(
             f"data={kind.__name__}: the checkpoint was trained on data of {next(iter(kept))},"
             f" whose numbers mean other things: give data of {next(iter(kept))}"
         )
     return None
+
+
+def _whole(state: dict[str, Any], name: str) -> dict[str, Any]:
+    """A state that has all its parts."""
+    lengths = state.get("lengths", "missing")
+    is_range = isinstance(lengths, list | tuple) and [*map(type, lengths)] == [int, int]
+    wrong = [part for part in ("options", "meaning", "stream") if type(state.get(part)) is not dict]
+    wrong += [] if lengths is None or is_range else ["lengths"]
+    if wrong:
+        raise ValueError(
+            f"the checkpoint's {name} is not as fit writes it (without {', '.join(wrong)}): take "
+            "another checkpoint"
+        )
+    return state
 
 
 def plain_options(state: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from lightning_posenc.mistakes.one_line import did_you_mean
+
 _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "fullgraph": ((bool,), "true or false"),
     "dynamic": ((bool, type(None)), "true, false or null"),
@@ -27,4 +29,24 @@ def checked_options(options: bool | Mapping[str, Any]) -> dict[str, Any] | bool:
         kinds, what = _KINDS[name]
         if not isinstance(value, kinds) and not (name == "backend" and callable(value)):
             raise ValueError(f"compile: {name} is {what}, got {value!r}")
+    for name, known in _KNOWN.items():
+        value = options.get(name)
+        if isinstance(value, str) and value not in known():
+            hint = did_you_mean(value, known(), f"choose from {', '.join(sorted(known()))}")
+            raise ValueError(f"compile: torch has no {name} {value!r}: {hint}")
     return dict(options)
+
+
+def _backends() -> list[str]:
+    from torch._dynamo import list_backends  # which takes a second to import
+
+    return ["inductor", *list_backends(None)]
+
+
+def _modes() -> list[str]:
+    from torch._inductor import list_mode_options
+
+    return ["default", *list_mode_options()]
+
+
+_KNOWN = {"backend": _backends, "mode": _modes}

@@ -65,7 +65,9 @@ def _other(contents: dict[str, Any], key: str, kind: type) -> str | None:
     return f"{key} is {type(contents[key]).__name__}, not {kind.__name__}"
 
 
-def _no_weights(state: dict[str, Any]) -> str | None:
+def _no_weights(state: dict[Any, Any]) -> str | None:
+    if unnamed := [key for key in state if not isinstance(key, str)]:
+        return f"its state_dict has a weight that is called {unnamed[0]!r}"
     tensors = {key: value for key, value in state.items() if isinstance(value, torch.Tensor)}
     if not tensors:
         return "its state_dict holds no weights"

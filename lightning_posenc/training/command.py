@@ -35,6 +35,7 @@ from lightning_posenc import (  # noqa: F401
 from lightning_posenc.data.base import StreamData
 from lightning_posenc.data.meaning import state_of
 from lightning_posenc.data.saying import forget, say
+from lightning_posenc.mistakes import library_errors
 from lightning_posenc.mistakes.one_line import in_one_line
 from lightning_posenc.modules.resumption import Resumption
 from lightning_posenc.runs import directory as run_directory
@@ -57,7 +58,7 @@ from lightning_posenc.training.checkpoint_config import (
 )
 from lightning_posenc.training.misfit import explained, is_misfit
 from lightning_posenc.training.parser_errors import explain
-from lightning_posenc.training.resuming import which_run
+from lightning_posenc.training.resuming import odd_states, which_run
 from lightning_posenc.training.resuming.branched_run import BranchedRun
 from lightning_posenc.training.resuming.moved_run import MovedRun
 from lightning_posenc.training.resuming.preemption import Preemption, Stopped
@@ -148,6 +149,14 @@ class TrainingCLI(LightningCLI):
         for size in LINKED:
             parser.link_arguments(f"data.{size}", f"model.init_args.{size}", apply_on="instantiate")
 
+    def _prepare_subcommand_parser(
+        self, klass: type, subcommand: str, **kwargs: Any
+    ) -> LightningArgumentParser:
+        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        if "verbose" in self._subcommand_method_arguments[subcommand]:
+            parser.set_defaults({"verbose": False})  # our table of results is enough
+        return parser
+
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         self.command = list(args)
         self.config = parse(parser, list(args))
@@ -214,7 +223,7 @@ class TrainingCLI(LightningCLI):
                 )
         return made
 
-    def misfit(self, error: RuntimeError) -> str:
+    def misfit(self, error: BaseException) -> str:
         """Why the weights of the checkpoint do not fit the model, in one line."""
         ckpt_path = Path(self.config[self.subcommand].ckpt_path)
         before = stored_config(ckpt_path, read(ckpt_path))["model"]
@@ -269,10 +278,13 @@ class TrainingCLI(LightningCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         try:
             super()._run_subcommand(subcommand)
-        except RuntimeError as error:
-            if not (self.config[subcommand].get("ckpt_path") and is_misfit(error)):
-                raise
-            raise ValueError(self.misfit(error)) from error
+        except Exception as error:
+            ckpt_path = self.config[subcommand].get("ckpt_path")
+            if ckpt_path and is_misfit(error):
+                raise ValueError(self.misfit(error)) from error
+            if ckpt_path and odd_states.is_odd(error) and not library_errors.explained(error):
+                raise ValueError(odd_states.explained(error, Path(ckpt_path))) from error
+            raise
         if is_writer(self.trainer):
             print(f"run directory: {self.run_dir}")
 

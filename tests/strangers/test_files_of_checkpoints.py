@@ -183,3 +183,68 @@ def test_a_directory_of_shards(whole: dict[str, Any], mark: Marks, tmp_path: Pat
         checked(path)
     assert main(["validate", f"--ckpt_path={path}"]) == 2
     assert mark.none()
+
+
+def _random(**state: Any) -> Callable[[dict[str, Any]], None]:
+    def change(contents: dict[str, Any]) -> None:
+        contents["callbacks"]["RandomState"] = {"ranks": [state]}
+
+    return change
+
+
+def _data(part: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    def change(contents: dict[str, Any]) -> None:
+        state = contents["SyntheticData"]
+        contents["SyntheticData"] = {**state, part: value}
+        if value is None:
+            del contents["SyntheticData"][part]
+
+    return change
+
+
+ODD: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "the state of a callback": lambda c: c["callbacks"].update(RandomState=3),
+    "the state of Lightning's": lambda c: c["callbacks"].update(
+        {key: {"x": 1} for key in c["callbacks"] if "RunCheckpoint" in key}
+    ),
+    "no random state": _random(cpu=3, device=None),
+    "a short random state": _random(cpu=torch.zeros(3, dtype=torch.uint8), device=None),
+    "a weight without a name": lambda c: c["state_dict"].update({3: torch.zeros(2)}),
+    "data without lengths": _data("lengths", None),
+    "data without its stream": _data("stream", None),
+    "data whose lengths are none": _data("lengths", ["a", 2]),
+    "data without a meaning": _data("meaning", {}),
+    "options of optimizers": lambda c: c.update(lightning_posenc_optimizers=3),
+    "a schedule": lambda c: c.update(lr_schedulers=[{"last_epoch": "x"}]),
+    "a loop": lambda c: c["loops"]["fit_loop"].update(state_dict=3, epoch_progress=3),
+}
+SAYS = ("not as fit writes it", "is not a whole checkpoint", "does not fit")
+
+
+FEW = {"the state of Lightning's", "no random state", "data without its stream", "a schedule"}
+
+
+@pytest.mark.parametrize(
+    "part", [pytest.param(p, marks=() if p in FEW else pytest.mark.slow) for p in ODD]
+)
+@pytest.mark.parametrize("command", ["fit", pytest.param("test", marks=pytest.mark.slow)])
+def test_an_odd_part_is_one_line(
+    command: str,
+    part: str,
+    whole: dict[str, Any],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Also of what Lightning takes up, and what is taken up when training begins (kind 11)."""
+    contents = other(whole)
+    ODD[part](contents)
+    ckpt_path = written(contents, tmp_path / "odd.ckpt")
+    more = ["--trainer.max_epochs=2"] if command == "fit" else []
+    status = main([command, f"--ckpt_path={ckpt_path}", "--run_dir=out", *more])
+    if status == 0:  # what a test does not read
+        assert command == "test"
+        return
+    line = said(capsys)
+    assert status == 2
+    assert any(text in line for text in SAYS), line
+    assert not Path("out").exists()

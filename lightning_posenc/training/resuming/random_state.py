@@ -81,10 +81,19 @@ class RandomState(L.Callback):
     def on_predict_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._go_on(trainer, pl_module)
 
-    def _go_on(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+    def take_up(self, rank: int, module: L.LightningModule) -> None:
+        """Go on from what a checkpoint holds, if one has been loaded.
+
+        Raises:
+            Exception: Of any kind, if that is no random state.
+        """
         if self._loaded:
-            rank = trainer.global_rank
-            self._state = self._loaded[rank if rank < len(self._loaded) else 0]
-            self._loaded = None
+            state = self._loaded[rank if rank < len(self._loaded) else 0]
+            if state is not None:
+                set_random_state(module, state, self._generators)
+            self._state, self._loaded = state, None
+
+    def _go_on(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self.take_up(trainer.global_rank, module)
         if self._state is not None:
             set_random_state(module, self._state, self._generators)
