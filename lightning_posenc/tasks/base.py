@@ -121,7 +121,10 @@ def generate(task: Task, seed: int, split: str, index: Tensor, length: int) -> S
         ValueError: if the task cannot make that length.
     """
     # Of NumPy's numbers, so on the CPU, also where torch.set_default_device says otherwise.
-    elsewhere = torch.empty(0).device.type != "cpu"  # a tenth of torch.get_default_device's time
+    # A default device overrides torch's functions; where nothing does, it need not be looked for,
+    # which takes as long as a tenth of a small task.
+    overridden = torch._C._len_torch_function_stack() > 0
+    elsewhere = overridden and torch.get_default_device().type != "cpu"
     with torch.device("cpu") if elsewhere else nullcontext():
         return task.sample(Draws(seed, split, index), length)
 
