@@ -1,7 +1,6 @@
 """The loaders that all our data modules share."""
 
 import inspect
-import os
 import signal
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
@@ -12,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from lightning_posenc.checks import several, whole
+from lightning_posenc.compat.lightning import batches_trained, divides_data, seed_of_run
 from lightning_posenc.data.meaning import (
     FORMAT,
     VERSION,
@@ -53,7 +53,7 @@ class StreamData(L.LightningDataModule):
             eval_batch_size = batch_size
         self.eval_batch_size = whole(self, "eval_batch_size", eval_batch_size)
         # Where Lightning's seed_everything keeps it.
-        self.seed = int(os.environ.get("PL_GLOBAL_SEED", 0)) if seed is None else seed
+        self.seed = (seed_of_run() or 0) if seed is None else seed
         whole(self, "seed", self.seed, -(2**63), 2**64 - 1)  # of which draws take 64 bits
         self.num_workers = whole(self, "num_workers", num_workers, 0, 1024)
         self._adopted: dict[str, Any] | None = None
@@ -232,9 +232,7 @@ class StreamData(L.LightningDataModule):
         """Global batches trained so far, also right after a checkpoint was restored."""
         if self.trainer is None or self.trainer.overfit_batches:  # type: ignore[attr-defined]
             return 0  # overfitting means the same batches in each epoch
-        # `processed`, because a checkpoint is written after the optimizer's step and before
-        # `completed` is counted, and because a batch that failed midway is in `ready`.
-        return self.trainer.fit_loop.epoch_loop.batch_progress.total.processed  # type: ignore[attr-defined]
+        return batches_trained(self.trainer)
 
     def _rank_and_world_size(self) -> tuple[int, int]:
         """Number of this rank and of all ranks among those that see different data."""
@@ -242,8 +240,7 @@ class StreamData(L.LightningDataModule):
             return 0, 1
         kwargs = self.trainer.distributed_sampler_kwargs or {"rank": 0, "num_replicas": 1}
         rank, world_size = kwargs["rank"], kwargs["num_replicas"]
-        connector = self.trainer._accelerator_connector
-        if world_size > 1 and connector.use_distributed_sampler:
+        if world_size > 1 and divides_data(self.trainer):
             raise ValueError(
                 "the data is already divided among the ranks: "
                 "set trainer.use_distributed_sampler=false"

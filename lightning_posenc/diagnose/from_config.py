@@ -21,7 +21,7 @@ class Builder(TrainingCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Any:
         return None
 
-    def _run_subcommand(self, subcommand: str) -> None:
+    def run_subcommand(self, subcommand: str) -> None:
         """Nothing: the doctor only looks."""
 
 

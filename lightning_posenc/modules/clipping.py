@@ -6,6 +6,8 @@ from lightning.pytorch.plugins.precision import MixedPrecision, Precision
 from lightning.pytorch.utilities import GradClipAlgorithmType
 from torch.optim import Optimizer
 
+from lightning_posenc.compat.torch import steps_unscaled
+
 
 def check_clipping(trainer: Any, optimizer: Optimizer) -> None:
     """Refuse to clip what a fused kernel unscales after it was clipped.
@@ -16,7 +18,7 @@ def check_clipping(trainer: Any, optimizer: Optimizer) -> None:
     if (
         getattr(trainer.precision_plugin, "scaler", None) is not None
         and trainer.gradient_clip_val
-        and _is_fused(optimizer)
+        and steps_unscaled(optimizer)
     ):
         raise ValueError(
             f"precision=16-mixed: {type(optimizer).__name__}(fused=True) unscales gradients after "
@@ -35,7 +37,7 @@ def clipped_unscaled(trainer: Any, optimizer: Optimizer, clip_val: Any, algorith
     if (
         not isinstance(plugin, MixedPrecision)
         or plugin.scaler is not None
-        or not _is_fused(optimizer)
+        or not steps_unscaled(optimizer)
     ):
         return False
     chosen = GradClipAlgorithmType(algorithm or trainer.gradient_clip_algorithm or "norm")
@@ -43,8 +45,3 @@ def clipped_unscaled(trainer: Any, optimizer: Optimizer, clip_val: Any, algorith
         plugin, optimizer, clip_val or trainer.gradient_clip_val or 0.0, chosen
     )
     return True
-
-
-def _is_fused(optimizer: Any) -> bool:
-    # torch's name for a step that takes scaled gradients; Lightning's wrapper hands it on.
-    return getattr(optimizer, "_step_supports_amp_scaling", False)

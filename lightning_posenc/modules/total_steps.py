@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 import lightning as L
 
+from lightning_posenc.compat.lightning import BATCHES, FIT_LOOP
+
 
 class Reached(NamedTuple):
     """How far a run had got when its checkpoint was written.
@@ -24,9 +26,9 @@ class Reached(NamedTuple):
 def reached(checkpoint: Mapping[str, Any]) -> Reached | None:
     """How far the run of a checkpoint had got; None if it does not say."""
     try:
-        loop = checkpoint["loops"]["fit_loop"]
+        loop = checkpoint["loops"][FIT_LOOP]
         epoch = loop["epoch_progress"]["current"]
-        batches = loop["epoch_loop.batch_progress"]["current"]["processed"]
+        batches = loop[BATCHES]["current"]["processed"]
         is_begun = epoch["ready"] > epoch["processed"]
         return Reached(checkpoint["global_step"], epoch["processed"], batches if is_begun else 0)
     except (KeyError, TypeError):

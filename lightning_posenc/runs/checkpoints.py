@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 from fsspec.core import url_to_fs
-from lightning.fabric.utilities.cloud_io import _is_local_file_protocol
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from lightning_posenc.compat.lightning import is_local
 from lightning_posenc.runs import directory as run_directory
 from lightning_posenc.runs.checkpoint_parts import lacks
 from lightning_posenc.runs.checkpoint_shards import check_shards, shapes_of_shards
@@ -36,7 +36,7 @@ class WholeCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
-        if storage_options is not None or not _is_local_file_protocol(path):
+        if storage_options is not None or not is_local(path):
             super().save_checkpoint(checkpoint, path, storage_options)
             return
         with whole_file(Path(url_to_fs(str(path))[1]), "wb") as file:
@@ -50,7 +50,7 @@ class WholeCheckpointIO(TorchCheckpointIO):
         Raises:
             ValueError: If it is damaged or holds anything else.
         """
-        if not _is_local_file_protocol(path):
+        if not is_local(path):
             return super().load_checkpoint(path, map_location, weights_only)
         local = Path(url_to_fs(str(path))[1])
         if weights_only is not False:  # a program's own word: no file and no command can say that
@@ -60,7 +60,7 @@ class WholeCheckpointIO(TorchCheckpointIO):
     def remove_checkpoint(self, path: str | Path) -> None:
         """Remove a checkpoint, and nothing that only a checkpoint's state calls one."""
         is_one = Path(path).suffix == ".ckpt" and ".." not in Path(path).parts
-        if is_one or not _is_local_file_protocol(path):
+        if is_one or not is_local(path):
             super().remove_checkpoint(path)
 
 

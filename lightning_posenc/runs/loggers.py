@@ -10,11 +10,12 @@ from typing import Any
 
 import yaml
 from jsonargparse import Namespace
-from lightning.fabric.utilities.logger import _flatten_dict, _sanitize_params
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from lightning_posenc.checks import is_a
+from lightning_posenc.compat.lightning import flat
+from lightning_posenc.compat.wandb import earlier_id, update_beside_agent
 from lightning_posenc.runs.directory import SWEEP, TRIAL
 
 _AGENT = "WANDB_SWEEP_ID"  # set by an agent of W&B, which waits for the run's metric
@@ -51,9 +52,8 @@ class TensorBoard(TensorBoardLogger):
         self.hparams.update(params)
         # The values are those logged under the same name while the run goes on.
         shown = dict.fromkeys(metrics or ["val/loss"], 0.0)
-        writer = self.experiment._get_file_writer()
-        for summary in hparams(_sanitize_params(_flatten_dict(params)), shown):
-            writer.add_summary(summary, step)
+        for summary in hparams(flat(params), shown):
+            self.experiment.file_writer.add_summary(summary, step)
 
 
 def belong(logger: Namespace, run_dir: Path, name: str, command: str) -> None:
@@ -97,9 +97,8 @@ def wandb_arguments(run_dir: Path, name: str, command: str) -> dict[str, Any]:
     for key, variable in _VARIABLES.items():
         if variable in os.environ:
             arguments[key] = None
-    earlier = sorted(run_dir.glob("wandb/*run-*"), key=lambda path: path.stat().st_mtime)
-    if earlier:
-        arguments |= {"id": earlier[-1].name.rpartition("-")[2], "resume": "allow"}
+    if earlier := earlier_id(run_dir):
+        arguments |= {"id": earlier, "resume": "allow"}
     return arguments
 
 
@@ -126,9 +125,7 @@ def _log_to_wandb(target: Any, config: dict[str, Any]) -> None:
     if _AGENT not in os.environ:
         target.update(config, allow_val_change=True)
         return
-    # An agent has locked what its sweep sets: with `model: {parameters: …}` all of `model`, of
-    # which an update would be refused. Its keys stay, in its spelling, and the others join them.
-    target.merge_locked(config, user="lightning_posenc", _allow_val_change=True)
+    update_beside_agent(target, config)
 
 
 @contextmanager

@@ -5,11 +5,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from lightning.fabric.loggers.csv_logs import _ExperimentWriter as FabricWriter
 from lightning.pytorch.loggers import CSVLogger
-from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from lightning_posenc.compat.lightning import TableWriter
 from lightning_posenc.runs.whole_files import whole_file
 
 
@@ -31,24 +30,26 @@ class MetricsCSV(CSVLogger):
         super().__init__(save_dir=run_dir, name="", version="", flush_logs_every_n_steps=1)
         self._first_step = first_step
         self._last_row = last_row
+        self._writer: _ContinuedWriter | None = None
 
     @property
-    def experiment(self) -> FabricWriter:
-        if self._experiment is None:
-            self._experiment = _ContinuedWriter(self.log_dir, self._first_step, self._last_row)
-        return self._experiment
+    def experiment(self) -> "_ContinuedWriter":
+        if self._writer is None:
+            self._writer = _ContinuedWriter(self.log_dir, self._first_step, self._last_row)
+        return self._writer
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        if status == "success" and isinstance(self._experiment, _ContinuedWriter):
-            self._experiment.begin()
-        super().finalize(status)
+        if self._writer is not None:
+            if status == "success":
+                self._writer.begin()
+            self.save()
 
     def log_hyperparams(self, params: object = None) -> None:
         """Nothing: `config.yaml` beside the metrics holds the whole config."""
 
 
-class _ContinuedWriter(ExperimentWriter):
+class _ContinuedWriter(TableWriter):
     """Touches the file with the first row that it is given: an attempt to go on with a run may
     fail before.
     """
@@ -83,10 +84,7 @@ class _ContinuedWriter(ExperimentWriter):
         if step != self._first_step - 1 or set(metrics_dict) not in self._known:
             super().log_metrics(metrics_dict, step)
 
-    def _check_log_dir_exists(self) -> None:
-        """Nothing: `begin` takes up an earlier part's file, which Lightning deletes."""
-
-    def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
+    def rewrite(self, fieldnames: list[str]) -> None:
         path = Path(self.metrics_file_path)
         _write(path, fieldnames, _read(path)[1])
 

@@ -12,6 +12,7 @@ from jsonargparse import ArgumentParser, Namespace
 from lightning.pytorch.cli import SaveConfigCallback
 
 from lightning_posenc.compat.earlier_releases import of_today
+from lightning_posenc.compat.lightning import leave_out_hparams
 from lightning_posenc.runs import checkpoints as checkpoint_io
 from lightning_posenc.runs import directory as run_directory
 from lightning_posenc.runs import untrusted
@@ -56,7 +57,7 @@ class SaveRunConfig(SaveConfigCallback):
         # They are in the config: Lightning would hand them on a second time, without their place.
         for part in (pl_module, getattr(trainer, "datamodule", None)):
             if part is not None:
-                part._log_hyperparams = False
+                leave_out_hparams(part)
 
     def on_train_batch_end(self, *_: Any) -> None:
         self._write()

@@ -16,12 +16,11 @@ import yaml
 from jsonargparse import Namespace, get_loader, set_loader, set_parsing_settings
 from jsonargparse.typing import register_type
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.plugins.io import CheckpointIO
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-# Imported whole, so that a config can name any of their classes without a path.
 from lightning_posenc import (  # noqa: F401
     callbacks,
     data,
@@ -32,6 +31,9 @@ from lightning_posenc import (  # noqa: F401
     positions,
     tasks,
 )
+
+# Imported whole, so that a config can name any of their classes without a path.
+from lightning_posenc.compat.lightning import CommandLine
 from lightning_posenc.data.base import StreamData
 from lightning_posenc.data.meaning import state_of
 from lightning_posenc.data.saying import forget, say
@@ -119,7 +121,7 @@ def _as_json(arg: str) -> str:
         return arg
 
 
-class TrainingCLI(LightningCLI):
+class TrainingCLI(CommandLine):
     """LightningCLI with a directory for each run and a test after each fit."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -161,9 +163,6 @@ class TrainingCLI(LightningCLI):
         self.command = list(args)
         self.config = parse(parser, list(args))
 
-    def _parse_ckpt_path(self) -> None:
-        """Nothing: `with_checkpoint_config` has put the checkpoint's config below the user's."""
-
     def before_instantiate_classes(self) -> None:
         config = self.config[self.subcommand]
         check_trainer(config.trainer)
@@ -193,7 +192,7 @@ class TrainingCLI(LightningCLI):
 
     def dump_config(self) -> None:
         """Put the subcommand's config down as YAML, once for all who want it."""
-        text = dumped(self._parser(self.subcommand), self.config[self.subcommand])
+        text = dumped(self.parser_of(self.subcommand), self.config[self.subcommand])
         self.save_config_kwargs["text"] = text
         self.plain: dict[str, Any] = untrusted.load_yaml(text, run_directory.CONFIG)
 
@@ -203,9 +202,9 @@ class TrainingCLI(LightningCLI):
         """
         with_meaning = [(self._with_meaning, StreamData, True)]
         self.config_init = self.parser.instantiate(self.config, instantiators=with_meaning)
-        self.datamodule = self._get(self.config_init, "data")
-        self.model = self._get(self.config_init, "model")
-        self._add_configure_optimizers_method_to_model(self.subcommand)
+        self.datamodule = self.of_config("data")
+        self.model = self.of_config("model")
+        self.add_optimizer_method()
         self.trainer = self.instantiate_trainer()
 
     def _with_meaning(self, kind: type[StreamData], *args: Any, **kwargs: Any) -> StreamData:
@@ -231,7 +230,7 @@ class TrainingCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         self.config = self._given  # saved without what the loggers are told of this run alone
-        config = self._get(self.config_init, "trainer")
+        config = self.of_config("trainer")
         ckpt_path = self.config[self.subcommand].get("ckpt_path")
         fits = self.subcommand == "fit"
         told: list[Any] = []
@@ -275,9 +274,9 @@ class TrainingCLI(LightningCLI):
         if self.config[self.subcommand].test_after_fit and not self.trainer.interrupted:
             self.trainer.test(self.model, datamodule=self.datamodule, verbose=False)
 
-    def _run_subcommand(self, subcommand: str) -> None:
+    def run_subcommand(self, subcommand: str) -> None:
         try:
-            super()._run_subcommand(subcommand)
+            super().run_subcommand(subcommand)
         except Exception as error:
             ckpt_path = self.config[subcommand].get("ckpt_path")
             if ckpt_path and is_misfit(error):

@@ -4,28 +4,8 @@ jsonargparse reports an error as an indented tree, a branch for each type that a
 as. Its leaves, and the keys on the way to them, are what a person needs.
 """
 
-import re
-
+from lightning_posenc.compat import jsonargparse as wording
 from lightning_posenc.mistakes.one_line import did_you_mean
-
-_KEY = re.compile(r'Parser key "(?P<key>[^"]+)":')
-_NOISE = re.compile(
-    r"Given value|Does not validate|Subtypes:|Errors:|Problem with given class_path"
-    r"|Expected a <class 'NoneType'>|Expected a path but|usage:|tip:"
-)
-_CLASS = re.compile(r"Expected a dot import path string: (?P<name>\S+)")
-_OPTION = re.compile(r"Option '(?P<key>\w+)' is not accepted.*class_path='(?P<name>[\w.]+)'")
-_MODULE = re.compile(
-    r"expects a function or a callable class: (?P<why>.+?)(?:\. Got value: (?P<name>.+))?$"
-)
-_DENIED = re.compile(r"Importing '(?P<name>[\w.]+)' is not allowed")
-_UNKNOWN = re.compile(r"unrecognized arguments: (?P<args>.+)")
-_REFUSED = re.compile(r"^Option '(?P<key>\w+)' is not accepted$")
-_NOTHING = re.compile(r"Unexpected config: ?(?P<found>.*)", re.DOTALL)
-_REQUIRED = re.compile(
-    r"arguments are required: (?P<command>fit|validate|test|predict)\.(model|data)"
-)
-_UNEXPECTED = re.compile(r"[Kk]ey '?\"?(?P<key>[\w.]+)'?\"? is not expected")
 
 
 def explain(message: str) -> str:
@@ -34,46 +14,50 @@ def explain(message: str) -> str:
     Args:
         message: What the error said, of one line or many.
     """
-    if found := _NOTHING.search(message):
+    if found := wording.NOTHING.search(message):
         return f"a config file holds no options by name, but {found['found'].strip() or 'nothing'}"
-    if found := _REQUIRED.search(message):
+    if found := wording.REQUIRED.search(message):
         return _say_required(found["command"])
-    if "\n" not in message and not _KEY.search(message) and not _UNKNOWN.search(message):
+    if (
+        "\n" not in message
+        and not wording.KEY.search(message)
+        and not wording.UNKNOWN.search(message)
+    ):
         return message.strip()
     keys: list[str] = []
     leaves: list[str] = []
     for line in message.splitlines():
         text = line.strip().removeprefix("- ").strip()
-        if key := _KEY.match(text):
+        if key := wording.KEY.match(text):
             keys.append(key["key"])
             text = text[key.end() :].strip()
-        if text and not _NOISE.match(text) and text not in leaves:
+        if text and not wording.NOISE.match(text) and text not in leaves:
             leaves.append(text)
     where = ".".join(keys)
     return "; ".join(_say(leaf, where) for leaf in leaves) or message.splitlines()[0]
 
 
 def _say(leaf: str, where: str) -> str:
-    if found := _DENIED.search(leaf):
+    if found := wording.DENIED.search(leaf):
         return f"{where}={found['name']}: not what is expected there, and it could run anything"
-    if found := _CLASS.search(leaf):
+    if found := wording.CLASS.search(leaf):
         hint = did_you_mean(found["name"], _class_names(where), "check the spelling", cutoff=0.5)
         return (
             f"{where}={found['name']}: no such class: {hint} "
             "(a class of your own: its dotted path, my_module.MyClass)"
         )
-    if found := _OPTION.search(leaf):
+    if found := wording.OPTION.search(leaf):
         name = found["name"].rpartition(".")[2]
         return f"unknown option {where}.{found['key']} of {name}: see --{where}.help={name}"
-    if found := _MODULE.search(leaf):
+    if found := wording.MODULE.search(leaf):
         given = f"={found['name']}" if found["name"] else ""
         return f"{where}{given}: {found['why']}: it must be importable from here"
-    if found := _REFUSED.search(leaf):
+    if found := wording.REFUSED.search(leaf):
         return f"unknown option {where}.{found['key']}: see --{where}.help"
-    if found := _UNKNOWN.search(leaf):
+    if found := wording.UNKNOWN.search(leaf):
         names = " ".join(arg.lstrip("-").split("=")[0] for arg in found["args"].split())
         return f"unknown option {'.'.join(filter(None, [where, names]))}: see --help"
-    if found := _UNEXPECTED.search(leaf):
+    if found := wording.UNEXPECTED.search(leaf):
         return f"unknown key {'.'.join(filter(None, [where, found['key']]))}: see --help"
     return f"{where}: {leaf}" if where else leaf
 

@@ -6,6 +6,9 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from lightning_posenc.compat.lightning import last_saved_step
+from lightning_posenc.compat.torch import changes
+
 
 class RunCheckpoint(ModelCheckpoint):
     """Keeps one checkpoint of a run, whatever others the user's own callbacks keep.
@@ -31,7 +34,7 @@ class RunCheckpoint(ModelCheckpoint):
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         super().on_train_end(trainer, pl_module)
-        written = self._last_global_step_saved == trainer.global_step
+        written = last_saved_step(self) == trainer.global_step
         if self.monitor is None and written and self._saved != _versions(pl_module):
             self._save_checkpoint(trainer, self.best_model_path)
 
@@ -51,4 +54,4 @@ def takes_place_of(given: ModelCheckpoint, folder: Path, filename: str) -> bool:
 
 def _versions(module: Any) -> list[tuple[int, int]]:
     """What changes when a parameter does, without reading any."""
-    return [(parameter.data_ptr(), parameter._version) for parameter in module.parameters()]
+    return [(parameter.data_ptr(), changes(parameter)) for parameter in module.parameters()]

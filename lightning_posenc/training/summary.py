@@ -1,6 +1,5 @@
 """`summary.json`: what a run measured, and what made it."""
 
-import os
 import platform
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import torch
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from lightning_posenc.checks import is_a
+from lightning_posenc.compat.lightning import seed_of_run
 from lightning_posenc.runs import strict_json
 from lightning_posenc.runs.directory import CONFIG, SUMMARY
 from lightning_posenc.runs.main_process import is_writer
@@ -168,7 +168,7 @@ class RunSummary(L.Callback):
     def _write(self, trainer: L.Trainer, status: str, **more: Any) -> None:
         if not is_writer(trainer):
             return
-        seed = os.environ.get("PL_GLOBAL_SEED")
+        seed = seed_of_run()
         self._made_by = self._made_by or _made_by()
         summary = {
             "status": status,

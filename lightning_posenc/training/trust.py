@@ -9,20 +9,21 @@ import inspect
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from enum import Enum
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import Namespace, _common, set_parsing_settings
+from jsonargparse import Namespace
+
+from lightning_posenc.compat.jsonargparse import DENIED, imports_only
 
 TRUSTED = ("lightning_posenc", "torch.nn", "torch.optim", "lightning.pytorch")
 OPTION = "--trust"
 _LARGE = {name.partition(".")[0] for name in TRUSTED}
 
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
-_DENIED = re.compile(r"Importing '(?P<name>[\w.]+)' is not allowed")
 _PLAIN = (type(None), bool, int, float, str, PathLike, Enum, Namespace, dict, list, tuple, set)
 
 
@@ -54,26 +55,18 @@ def _subclasses(kind: type, seen: set[type]) -> set[type]:
     return seen
 
 
-@contextmanager
-def only(modules: Iterable[str]) -> Iterator[None]:
+def only(modules: Iterable[str]) -> AbstractContextManager[None]:
     """Within, a parser imports what values name from TRUSTED and these modules alone.
 
     That holds for where a thing is defined as for the path that names it: `our.module.os.system`
     is refused as `os.system` is.
     """
-    before = dict(_common.parsing_settings)
-    allowed = [*TRUSTED, *modules]
-    try:
-        set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=allowed)
-        yield
-    finally:
-        _common.parsing_settings.clear()
-        _common.parsing_settings.update(before)
+    return imports_only([*TRUSTED, *modules])
 
 
 def refused(error: BaseException) -> str | None:
     """What a parser was not allowed to import; None if its error is about something else."""
-    found = _DENIED.search(str(error))
+    found = DENIED.search(str(error))
     return found["name"] if found else None
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightning_posenc.checks import is_a, whole
+from lightning_posenc.compat.datasets import fingerprint
 from lightning_posenc.data.fixed import FiniteData
 from lightning_posenc.data.text.byte_pairs import bpe_json
 from lightning_posenc.data.text.files import empty
@@ -153,7 +154,7 @@ class CorpusData(FiniteData):
     def _corpus(self) -> tuple[object, Iterable[dict]]:
         """What tells the training text from any other, and its rows."""
         train = self.rows()["train"]
-        return (train._fingerprint, self.text_column), train
+        return (fingerprint(train), self.text_column), train
 
     def _texts(self, rows: Iterable[dict]) -> Iterator[str]:
         with decodable(self.path):

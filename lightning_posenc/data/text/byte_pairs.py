@@ -6,6 +6,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from lightning_posenc.compat.datasets import hashed
 from lightning_posenc.data.saying import say
 
 LONGEST = 1 << 20  # characters that are handed over at once
@@ -27,13 +28,12 @@ def bpe_json(texts: Callable[[], Iterable[str]], key: object, size: int) -> str:
         ValueError: if the size is too small.
     """
     import datasets
-    from datasets.fingerprint import Hasher
 
     if size < 256:
         raise ValueError(f"data.vocabulary_size={size}: give at least 256, one for every byte")
     folder = Path(datasets.config.HF_DATASETS_CACHE) / "lightning_posenc"
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"bpe-{size}-{Hasher.hash(key)}.json"
+    file = folder / f"bpe-{size}-{hashed(key)}.json"
     with FileLock(f"{file}.lock"):
         if file.exists() and not _is_whole(file):
             say(f"the cached pieces in {file} were broken, and are trained anew")

@@ -1,23 +1,16 @@
 """Datasets of the Hugging Face Hub, or their copies in the cache."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
+from lightning_posenc.compat.datasets import setting
 from lightning_posenc.data.text.reading import readable
 
 
-@contextmanager
-def no_counting() -> Iterator[None]:
+def no_counting() -> AbstractContextManager[None]:
     """Keep the library from telling a remote counter of every load, local files included."""
-    import datasets
-
-    before = datasets.config.HF_UPDATE_DOWNLOAD_COUNTS
-    datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False
-    try:
-        yield
-    finally:
-        datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = before
+    return setting("HF_UPDATE_DOWNLOAD_COUNTS", False)
 
 
 def from_hub(path: str, subset: str | None, **options: Any) -> Mapping[str, Any]:
@@ -28,8 +21,7 @@ def from_hub(path: str, subset: str | None, **options: Any) -> Mapping[str, Any]
     why = "HF_HUB_OFFLINE is set" if set_offline else unreachable()
     # Without a network the library tries six times over 23 s, which no setting shortens; offline
     # it goes to its cache at once.
-    datasets.config.HF_HUB_OFFLINE = bool(why)
-    try:
+    with setting("HF_HUB_OFFLINE", bool(why)):
         if not why:
             with readable(path):
                 return datasets.load_dataset(path, name=subset, **options)
@@ -42,8 +34,6 @@ def from_hub(path: str, subset: str | None, **options: Any) -> Mapping[str, Any]
                 f"fetched ({why}) and is not in the cache {datasets.config.HF_DATASETS_CACHE}: "
                 f"{do} to download it once, or give a local file or python_docs"
             ) from error
-    finally:
-        datasets.config.HF_HUB_OFFLINE = set_offline
 
 
 def unreachable() -> str | None:

@@ -9,6 +9,7 @@ import lightning as L
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from lightning_posenc.compat.lightning import accumulates, handle_signal
 from lightning_posenc.runs.directory import how_to_go_on
 
 
@@ -54,9 +55,9 @@ class Preemption(Checkpoint):
                 print("\ninterrupted: saving the next step; again to stop at once", file=sys.stderr)
 
         # After Lightning's, which puts back what was there before when the fit is over.
-        trainer._signal_connector._register_signal(signal.SIGTERM, terminate)
+        handle_signal(trainer, signal.SIGTERM, terminate)
         if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # a shell's background job
-            trainer._signal_connector._register_signal(signal.SIGINT, interrupt)
+            handle_signal(trainer, signal.SIGINT, interrupt)
 
     def on_train_batch_end(
         self,
@@ -66,7 +67,7 @@ class Preemption(Checkpoint):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        if not trainer.fit_loop._should_accumulate():
+        if not accumulates(trainer):
             self._save_if_received(trainer)
 
     def on_train_batch_start(

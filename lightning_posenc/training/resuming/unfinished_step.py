@@ -4,6 +4,14 @@ from typing import Any
 
 import lightning as L
 
+from lightning_posenc.compat.lightning import (
+    BATCHES,
+    FIT_LOOP,
+    VALIDATION,
+    metrics_due,
+    validates_now,
+)
+
 ROW = "lightning_posenc_row"
 
 
@@ -19,16 +27,12 @@ class UnfinishedStep(L.Callback):
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        progress = checkpoint["loops"]["fit_loop"]
-        batches = progress["epoch_loop.batch_progress"]
-        validation = progress["epoch_loop.val_loop.batch_progress"]
+        progress = checkpoint["loops"][FIT_LOOP]
+        batches, validation = progress[BATCHES], progress[VALIDATION]
         after_batch = batches["total"]["completed"] == batches["total"]["processed"] - 1
-        fetcher = trainer.fit_loop._data_fetcher
-        connector = trainer._logger_connector
-        if after_batch and connector.should_update_logs and trainer._results is not None:
-            row = {name: float(value) for name, value in connector.metrics["log"].items()}
-            checkpoint[ROW] = {"epoch": trainer.current_epoch} | row
-        if after_batch and fetcher and trainer.fit_loop.epoch_loop._should_check_val_fx(fetcher):
+        if after_batch and (metrics := metrics_due(trainer)) is not None:
+            checkpoint[ROW] = {"epoch": trainer.current_epoch} | metrics
+        if after_batch and validates_now(trainer):
             for count in ("total", "current"):
                 batches[count]["completed"] += 1
                 validation[count] = dict.fromkeys(validation[count], 0)

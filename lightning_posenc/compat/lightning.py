@@ -1,0 +1,133 @@
+"""What is relied on of Lightning without its promise: private methods, and the layout of loops.
+
+Each function is one reach; tests/compat holds a canary for each, which says what broke.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from lightning.fabric.utilities.cloud_io import _is_local_file_protocol
+from lightning.fabric.utilities.logger import _flatten_dict, _sanitize_params
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import LightningCLI
+from lightning.pytorch.loggers.csv_logs import ExperimentWriter
+
+FIT_LOOP = "fit_loop"  # of a checkpoint's "loops"
+BATCHES = "epoch_loop.batch_progress"
+VALIDATION = "epoch_loop.val_loop.batch_progress"
+
+
+def trainer_of(module: L.LightningModule) -> L.Trainer | None:
+    """Give a module's trainer; None without one, where `module.trainer` raises."""
+    return module._trainer
+
+
+def seed_of_run() -> int | None:
+    """Give the seed that `seed_everything` took; None if it was not called."""
+    seed = os.environ.get("PL_GLOBAL_SEED")
+    return None if seed is None else int(seed)
+
+
+def leave_out_hparams(part: Any) -> None:
+    """Keep Lightning from telling loggers a module's or data module's hyperparameters."""
+    part._log_hyperparams = False
+
+
+def set_hparams(module: L.LightningModule, hparams: dict[str, Any]) -> None:
+    """Put these in the place of what `save_hyperparameters` has kept."""
+    module.hparams.clear()
+    module._set_hparams(hparams)
+
+
+def flat(params: Any) -> dict[str, Any]:
+    """Flatten nested hyperparameters to what TensorBoard shows."""
+    return _sanitize_params(_flatten_dict(params))
+
+
+def is_local(path: str | Path) -> bool:
+    """Whether a path lies on this machine's file system."""
+    return _is_local_file_protocol(path)
+
+
+def handle_signal(trainer: L.Trainer, number: int, handler: Callable[..., Any]) -> None:
+    """Handle a signal in the place of Lightning's own handler, until the fit is over."""
+    trainer._signal_connector._register_signal(number, handler)
+
+
+def accumulates(trainer: L.Trainer) -> bool:
+    """Whether the batch just trained is followed by others before the optimizer's step."""
+    return trainer.fit_loop._should_accumulate()
+
+
+def batches_trained(trainer: Any) -> int:
+    """Number of a rank's batches trained so far, also right after a checkpoint was restored."""
+    # `processed`, because a checkpoint is written after the optimizer's step and before
+    # `completed` is counted, and because a batch that failed midway is in `ready`.
+    return trainer.fit_loop.epoch_loop.batch_progress.total.processed
+
+
+def divides_data(trainer: Any) -> bool:
+    """Whether Lightning divides the data among the ranks itself."""
+    return trainer._accelerator_connector.use_distributed_sampler
+
+
+def metrics_due(trainer: L.Trainer) -> dict[str, float] | None:
+    """Give the metrics that loggers are to be told after this batch; None if it is none's turn."""
+    connector = trainer._logger_connector
+    if not connector.should_update_logs or trainer._results is None:
+        return None
+    return {name: float(value) for name, value in connector.metrics["log"].items()}
+
+
+def last_saved_step(callback: ModelCheckpoint) -> int:
+    """Give the step at which a callback has last written a checkpoint."""
+    return callback._last_global_step_saved
+
+
+def validates_now(trainer: L.Trainer) -> bool:
+    """Whether a validation follows the batch just trained."""
+    fetcher = trainer.fit_loop._data_fetcher
+    return bool(fetcher and trainer.fit_loop.epoch_loop._should_check_val_fx(fetcher))
+
+
+class CommandLine(LightningCLI):
+    """LightningCLI under whose private steps a subclass can put its own."""
+
+    def run_subcommand(self, subcommand: str) -> None:
+        """Run the trainer's method of that name."""
+        super()._run_subcommand(subcommand)
+
+    def of_config(self, name: str) -> Any:
+        """Give a part of the instantiated config of the subcommand."""
+        return self._get(self.config_init, name)
+
+    def parser_of(self, subcommand: str | None) -> Any:
+        """Give the parser of a subcommand's options."""
+        return self._parser(subcommand)
+
+    def add_optimizer_method(self) -> None:
+        """Let Lightning give the model an optimizer of its command line, if it asks for one."""
+        self._add_configure_optimizers_method_to_model(self.subcommand)
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        self.run_subcommand(subcommand)
+
+    def _parse_ckpt_path(self) -> None:
+        """Nothing: the checkpoint's config lies below the user's already."""
+
+
+class TableWriter(ExperimentWriter):
+    """Lightning's writer of `metrics.csv`, which touches a file that is there only by `rewrite`."""
+
+    def rewrite(self, fieldnames: list[str]) -> None:
+        """Write the file anew, under further columns."""
+        super()._rewrite_with_new_header(fieldnames)
+
+    def _check_log_dir_exists(self) -> None:
+        """Nothing: Lightning deletes the file of an earlier part of the run."""
+
+    def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
+        self.rewrite(fieldnames)

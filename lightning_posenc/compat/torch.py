@@ -1,0 +1,80 @@
+"""What is relied on of torch without its promise.
+
+Each function is one reach; tests/compat holds a canary for each, which says what broke.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.weak import WeakIdKeyDictionary
+
+__all__ = [
+    "WeakIdKeyDictionary",
+    "changes",
+    "flash_with_lse",
+    "in_backward",
+    "is_compiled",
+    "is_transformed",
+    "start_afresh",
+    "steps_unscaled",
+]
+
+
+def in_backward() -> bool:
+    """Whether a backward pass runs, in which checkpointed blocks compute once more."""
+    return torch._C._current_graph_task_id() != -1
+
+
+def is_compiled(module: nn.Module) -> bool:
+    """Whether `torch.compile(module)` or `module.compile()` made it run compiled."""
+    return hasattr(module, "_orig_mod") or module._compiled_call_impl is not None
+
+
+def is_transformed(tensor: Tensor) -> bool:
+    """Whether `torch.func` maps over a tensor, so that it stands for many."""
+    return torch._C._functorch.is_functorch_wrapped_tensor(tensor)
+
+
+def steps_unscaled(optimizer: Any) -> bool:
+    """Whether the optimizer's fused step takes scaled gradients; wrappers hand that on."""
+    return getattr(optimizer, "_step_supports_amp_scaling", False)
+
+
+def changes(tensor: Tensor) -> int:
+    """Give the number of times that a tensor was changed in place."""
+    return tensor._version
+
+
+def start_afresh(module: nn.Module) -> None:
+    """Let a module whose forward pass raised an error start the next one afresh.
+
+    Only one whose parameters are sharded (FSDP2) remembers. Call it on every rank.
+    """
+    reset = getattr(module, "reset_iter_state", None)  # torch < 2.13 knows no such thing
+    if reset is not None:
+        reset()
+
+
+def flash_with_lse(
+    q: Tensor, k: Tensor, v: Tensor, is_causal: bool, scale: float
+) -> tuple[Tensor, Tensor] | None:
+    """Attend on the CPU by the fused kernel, which tells its log-sum-exp too.
+
+    FlexAttention tells it publicly, but materialises the logits on the CPU.
+
+    Args:
+        q: (B, H, T, K) in float32.
+        k: (B, H, S, K).
+        v: (B, H, S, K).
+        is_causal: Whether queries see only their past; then T = S.
+        scale: Factor on q·k.
+
+    Returns:
+        The mixed values (B, H, T, K) and the LSE (B, H, T); None where torch has no such kernel.
+    """
+    kernel = getattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu", None)
+    if kernel is None:
+        return None
+    mixed, lse = kernel(q, k, v, 0.0, is_causal, scale=scale)
+    return mixed, lse
