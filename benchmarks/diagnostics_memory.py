@@ -29,20 +29,20 @@ def measure(run: str, length: int, n_heads: int, n_layers: int) -> dict[str, flo
 
     from lightning_posenc import Dims, Encoder
     from lightning_posenc.diagnostics import (
-        AttentionView,
         entropy_of,
         observe,
         summarise,
     )
+    from lightning_posenc.model.kernels import Operands
     from lightning_posenc.positional import RoPE
 
     torch.set_num_threads(1)
     found: list[float] = []
 
-    def entropy(view: AttentionView) -> None:
+    def entropy(view: Operands) -> None:
         found.append(float(entropy_of(view).mean()))
 
-    def summary(view: AttentionView) -> None:
+    def summary(view: Operands) -> None:
         found.append(float(summarise(view).entropy.mean()))
 
     model = Encoder(Dims(32 * n_heads, n_heads, n_layers, causal=True), RoPE).eval()

@@ -22,7 +22,7 @@ from torch import Tensor
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from lightning_posenc.masks import Causal, Visibility
-from lightning_posenc.model.kernels import SDPA, Operands, read_weights
+from lightning_posenc.model.kernels import SDPA, Kernels, Operands, read_weights
 from lightning_posenc.positional import PositionalEncoding, Site
 from lightning_posenc.positions import Consecutive
 from tests.cases import CASES, METHODS, Case
@@ -122,7 +122,7 @@ class Audit:
                 scale = D_HEAD**-0.5
                 values = self.encoding.values(site)
                 operands = Operands(turned_q, turned_k, values, bias, visibility, rescore, scale)
-                out = SDPA()(operands)
+                out = Kernels(SDPA())(operands)
                 reader = partial(read_weights, operands)
                 out = self.encoding.output(site._replace(read_weights=reader), out)
             wanted = self.expected(site, torch.zeros(1, N_HEADS, n, n))

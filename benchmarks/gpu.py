@@ -34,8 +34,9 @@ from torch.nn import functional as F
 
 from lightning_posenc import Dims, Encoder, positional
 from lightning_posenc.catalogue import described as catalogue
-from lightning_posenc.diagnostics import AttentionView, entropy_of, observe
+from lightning_posenc.diagnostics import entropy_of, observe
 from lightning_posenc.model import SDPA, Eager, Flex
+from lightning_posenc.model.kernels import Operands
 
 OUT = timing.RESULTS / "gpu.json"
 BACKENDS = {"eager": Eager, "sdpa": SDPA, "flex": Flex}
@@ -130,7 +131,7 @@ def measure(
         loss.backward()
         optimizer.step()
 
-    def take(view: AttentionView) -> None:
+    def take(view: Operands) -> None:
         entropy_of(view).mean()
 
     def plain() -> None:

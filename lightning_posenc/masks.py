@@ -153,7 +153,8 @@ class Visibility:
     """One forward pass's mask in the forms that kernels want, each made once, on first use.
 
     Args:
-        mask: The predicate, or None if everybody sees everybody.
+        mask: The predicate; or who sees whom, (B|1, 1|H, T, S) bool, of a model that is not of
+            this package; or None if everybody sees everybody.
         n_queries: T.
         n_keys: S.
         device: Where dense forms live.
@@ -162,7 +163,7 @@ class Visibility:
 
     def __init__(
         self,
-        mask: Mask | None,
+        mask: Mask | Tensor | None,
         n_queries: int,
         n_keys: int,
         device: torch.device,
@@ -181,20 +182,35 @@ class Visibility:
     @property
     def is_causal(self) -> bool:
         """Whether the mask is the causal one and nothing else, over as many queries as keys."""
-        return self.n_queries == self.n_keys and self.mask == Causal()
+        return self.n_queries == self.n_keys and type(self.mask) is Causal
+
+    @property
+    def may_be_blind(self) -> bool:
+        """Whether a query may see nothing at all, which a predicate never lets be."""
+        return isinstance(self.mask, Tensor)
 
     @property
     def dense(self) -> Tensor | None:
-        """(B|1, 1, T, S) bool, or None if everything is visible."""
+        """(B|1, 1|H, T, S) bool, or None if everything is visible."""
+        if isinstance(self.mask, Tensor):
+            return self.mask
         # No cached_property, whose lock (Python 3.11) breaks a compiled model's graph.
         if self._dense is None and self.mask is not None:
             self._dense = self.mask.dense(self.n_queries, self.n_keys, self.device, self.first)
         return self._dense
 
+    def seen_by(self, rows: slice) -> Tensor | None:
+        """`dense` of some of the queries, (B|1, 1|H, t, S), without making that of all."""
+        if isinstance(self.mask, Mask) and rows != slice(None):
+            start, stop, _ = rows.indices(self.n_queries)
+            return self.mask.dense(stop - start, self.n_keys, self.device, self.first + start)
+        return None if self.dense is None else self.dense[:, :, rows]
+
     @property
     def block(self) -> BlockMask | None:
         """FlexAttention's form, which skips blocks that nobody sees; None as for `dense`."""
         if self._block is None and (mask := self.mask) is not None:
+            assert isinstance(mask, Mask), "only models of this package run on it"
             first = self.first
             # Uncompiled, it goes through a dense mask.
             compiles = self.device.type == "cuda" and not torch.compiler.is_compiling()
@@ -211,10 +227,18 @@ class Visibility:
 
     def rows(self, queries: slice) -> "Visibility":
         """The same for some of the queries, without the last keys if none of them sees those."""
-        first, n_queries = self.first + queries.start, queries.stop - queries.start
+        start, stop, _ = queries.indices(self.n_queries)
+        first, n_queries = self.first + start, stop - start
+        if isinstance(self.mask, Tensor):
+            given = self.mask[:, :, queries]
+            return Visibility(given, n_queries, self.n_keys, self.device, first)
         hidden = self.mask is not None and self.mask.hides_future
         n_keys = first + n_queries if hidden else self.n_keys
         return Visibility(self.mask, n_queries, n_keys, self.device, first)
+
+    def unmade(self) -> "Visibility":
+        """The same with none of its forms made, to be kept: they would take memory."""
+        return Visibility(self.mask, self.n_queries, self.n_keys, self.device, self.first)
 
     def added_to(self, bias: Tensor, dtype: torch.dtype) -> Tensor:
         """Put -inf into a bias (B|1, H|1, T, S) wherever a key is hidden.

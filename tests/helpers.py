@@ -3,7 +3,7 @@
 Shapes: B sequences, T queries, S keys, H heads, K channels of a head, D = H·K.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -11,7 +11,10 @@ import torch
 from torch import Tensor
 
 from lightning_posenc import Dims, Encoder
+from lightning_posenc.masks import Mask, Visibility
+from lightning_posenc.model.kernels import Operands
 from lightning_posenc.positional import PositionalEncoding, Site
+from lightning_posenc.positional.by_distance import ByDistance
 from lightning_posenc.positions import Positions
 from tests.cases import CASES, METHODS, Case
 from tests.oracles.base import Array, Given, Result
@@ -22,6 +25,22 @@ each_method = pytest.mark.parametrize("case", METHODS, ids=lambda case: case.nam
 each_bidirectional_case = pytest.mark.parametrize(
     "case", [case for case in CASES if not case.refused], ids=lambda case: case.name
 )
+
+
+def operands(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    bias: Tensor | ByDistance | None = None,
+    visible: Visibility | Mask | Tensor | None = None,
+    rescore: Callable[[Tensor], Tensor] | None = None,
+    scale: float | None = None,
+) -> Operands:
+    """Operands of the usual scale, whose queries are the last of the keys."""
+    if not isinstance(visible, Visibility):
+        visible = Visibility(visible, q.shape[2], k.shape[2], q.device)
+    scale = q.shape[-1] ** -0.5 if scale is None else scale
+    return Operands(q, k, v, bias, visible, rescore, scale)
 
 
 def both_ways(cases: Iterable[Case]) -> pytest.MarkDecorator:

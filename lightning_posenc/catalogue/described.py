@@ -14,7 +14,7 @@ from lightning_posenc import positional, positions
 from lightning_posenc.catalogue.docstrings import summary
 from lightning_posenc.dims import Dims
 from lightning_posenc.model import Encoder
-from lightning_posenc.model.kernels import Kernel, Operands
+from lightning_posenc.model.kernels import Kernels, Operands
 from lightning_posenc.positional import PositionalEncoding
 from lightning_posenc.positional.rotary import scaling
 from lightning_posenc.positional.rotary.scaling import Scaling
@@ -194,7 +194,7 @@ def _kernel(kind: type[PositionalEncoding]) -> str:
     model = _tiny(kind, causal=True)
     seen: list[Operands] = []
     for module in model.modules():
-        if isinstance(module, Kernel):
+        if isinstance(module, Kernels):
             module.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     model(torch.ones(1, 12, 32), positions=example_positions(model.positional, 12))
     if any(operands.rescore is not None for operands in seen):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 
 from lightning_posenc.diagnose.subject import OwnPatient, Patient, first
-from lightning_posenc.diagnostics.observing.attention_view import AttentionView
+from lightning_posenc.model.kernels import Operands
 from lightning_posenc.positional.by_distance import ByDistance
 
 REPEATS = 3
@@ -45,7 +45,7 @@ LEARNED_BIAS = "materialised, since the bias learns"
 MATERIALISED = "materialised"
 
 
-def measure_cost(patient: Patient, views: list[AttentionView]) -> Cost:
+def measure_cost(patient: Patient, views: list[Operands]) -> Cost:
     """Find the path from what was observed, and time the model at T/2 and at T."""
     trained = isinstance(patient, OwnPatient)
     biases = [view.bias for view in views if view.bias is not None]

@@ -19,7 +19,7 @@ from lightning_posenc.diagnose.leaks import placed
 from lightning_posenc.diagnose.subject import OwnPatient
 from lightning_posenc.diagnostics.observing.hook_gradients import replaced
 from lightning_posenc.masks import Causal
-from lightning_posenc.model.kernels import Kernel
+from lightning_posenc.model.kernels import Kernels
 from lightning_posenc.positional.by_distance import written_out
 from lightning_posenc.tasks import IGNORE
 
@@ -161,7 +161,7 @@ def _logits_times(patient: OwnPatient, factor: float) -> Iterator[None]:
 
     with ExitStack() as stack:
         for module in patient.encoder.modules():
-            if isinstance(module, Kernel):
+            if isinstance(module, Kernels):
                 stack.callback(module.register_forward_pre_hook(scaled).remove)
         yield
 

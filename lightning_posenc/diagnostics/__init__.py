@@ -1,6 +1,5 @@
 """What do we watch? Pure measurements, defined once."""
 
-from lightning_posenc.diagnostics.attention import captured_attention
 from lightning_posenc.diagnostics.measures.attention_summary import AttentionSummary, summarise
 from lightning_posenc.diagnostics.measures.entropy import attention_entropy
 from lightning_posenc.diagnostics.measures.fused_entropy import entropy_of
@@ -17,22 +16,16 @@ from lightning_posenc.diagnostics.measures.probe import ProbeResult, probe_posit
 from lightning_posenc.diagnostics.measures.rank import effective_rank, residual_ratio, token_cosine
 from lightning_posenc.diagnostics.measures.similarity import layer_similarity
 from lightning_posenc.diagnostics.measures.table_probe import order_error, position_error
-from lightning_posenc.diagnostics.observing.observe import (
-    AttentionView,
-    Observation,
-    observe,
-    weights_by_block,
-)
+from lightning_posenc.diagnostics.observing.observe import Observation, observe
+from lightning_posenc.diagnostics.observing.row_blocks import weights_by_block
 
 __all__ = [
     "AttentionSummary",
-    "AttentionView",
     "Observation",
     "OrderSensitivity",
     "PositionalGradients",
     "ProbeResult",
     "attention_entropy",
-    "captured_attention",
     "effective_rank",
     "entropy_of",
     "layer_similarity",

@@ -13,7 +13,7 @@ from lightning_posenc.checks import is_a, made, maker, whole, wrong
 from lightning_posenc.dims import Dims
 from lightning_posenc.masks import Visibility
 from lightning_posenc.model.cache import Cache
-from lightning_posenc.model.kernels import SDPA, Kernel, Operands, read_weights
+from lightning_posenc.model.kernels import SDPA, Kernel, Kernels, Operands, read_weights
 from lightning_posenc.model.linear import Stacked
 from lightning_posenc.model.qk_norm import QKNorm
 from lightning_posenc.positional.base import PositionalEncoding, Site
@@ -51,7 +51,8 @@ class Attention(nn.Module):
         n_kv_heads: G, heads of keys and values, each serving H/G query heads; None for H.
         bias: Whether the projections have a bias.
         dropout: Probability of dropping an attention weight, in [0, 1).
-        kernel: How attention is computed, from its dropout.
+        kernel: How attention is computed, from its dropout; what it does not serve goes to the
+            kernel that it names `otherwise`.
         qk_norm: Makes a norm of K channels, for the queries and for the keys; None for none. The
             hooks of the encoding and the cache see queries and keys after it.
 
@@ -84,7 +85,7 @@ class Attention(nn.Module):
             maker(self, "qk_norm", qk_norm, nn.Module, dims.d_head)
         self.qk_norm = None if qk_norm is None else QKNorm(dims.d_head, qk_norm)
         self.out = nn.Linear(dims.d_model, dims.d_model, bias=bias)
-        self.kernel = made(self, "kernel", kernel, Kernel, dropout)
+        self.kernel = Kernels(made(self, "kernel", kernel, Kernel, dropout))
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
         """Attend: (B, T, D) -> (B, T, D)."""

@@ -22,8 +22,9 @@ from lightning_posenc.callbacks import (
 )
 from lightning_posenc.callbacks.probing import Probing, first, isolated
 from lightning_posenc.data import Batch, SyntheticData
-from lightning_posenc.diagnostics import attention_entropy, captured_attention
+from lightning_posenc.diagnostics import attention_entropy, observe
 from lightning_posenc.model import EncoderSpec
+from lightning_posenc.model.kernels import attention_weights
 from lightning_posenc.modules import EncoderModule, LanguageModel, SequenceClassifier
 from lightning_posenc.positional import Chain, KERPLELog, LearnedAbsolute, RoPE
 from lightning_posenc.positions import Randomized
@@ -205,10 +206,9 @@ def test_loggers_hear_the_entropy_of_the_first_sequences(tmp_path: Path) -> None
     class First(L.Callback):
         def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, *_: Any) -> None:
             if not seen:
-                with isolated(trainer, pl_module), torch.no_grad():
-                    with captured_attention(pl_module) as layers:
-                        pl_module.score(first(batch, 2), 0)
-                    seen.extend(layers)
+                with isolated(trainer, pl_module), torch.no_grad(), observe(pl_module) as watch:
+                    pl_module.score(first(batch, 2), 0)
+                    seen.extend(map(attention_weights, watch.attention))
 
     watch = AttentionStatistics(every_n_steps=2, n_sequences=2)
     fit(module, tmp_path, [First(), watch], logger=logger)

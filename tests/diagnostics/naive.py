@@ -7,8 +7,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lightning_posenc.diagnostics import AttentionView
 from lightning_posenc.masks import Causal, Mask, Padding
+from lightning_posenc.model.kernels import Operands
+from lightning_posenc.positional.by_distance import written_out
+from tests.helpers import operands
 
 Array = NDArray[np.float64]
 B, H, G, T, S, K = 3, 4, 2, 7, 9, 5  # the queries are the last 7 of 9 keys
@@ -21,7 +23,7 @@ def random_view(
     n_queries: int = T,
     lengths: tuple[int, ...] = (9, 6, 4),
     rescored: bool = False,
-) -> AttentionView:
+) -> Operands:
     """Random operands; mask is "none", "causal", "padding" (a predicate) or "tensor" (random)."""
     visible: torch.Tensor | Mask | None = None
     if mask == "causal":
@@ -31,13 +33,12 @@ def random_view(
     elif mask == "tensor":  # heads differ, and some rows see nothing
         visible = torch.rand(B, H, n_queries, S) < 0.5
         visible[0, 1, 2] = False
-    return AttentionView(
+    return operands(
         2 * torch.randn(B, H, n_queries, K),
         torch.randn(B, G, S, K),
         torch.randn(B, G, S, K),
         torch.randn(1, H, n_queries, S) if biased else None,
         visible,
-        K**-0.5,
         (lambda logits: 2 * logits) if rescored else None,
     )
 
@@ -50,19 +51,20 @@ class Naive(NamedTuple):
     visible: NDArray[np.bool_]
 
 
-def naive_attention(view: AttentionView, lengths: tuple[int, ...] = ()) -> Naive:
+def naive_attention(view: Operands, lengths: tuple[int, ...] = ()) -> Naive:
     """One logit at a time."""
     q, k = view.q.double().numpy(), view.k.double().numpy()
     n_sequences, n_heads, n_queries, n_keys = view.shape
     shape = (n_sequences, n_heads, n_queries, n_keys)
+    mask = view.visibility.mask
     weights, logits = np.zeros(shape), np.full(shape, -np.inf)
     visible = np.zeros(shape, dtype=bool)
     for b, h, i in np.ndindex(*shape[:3]):
         place = n_keys - n_queries + i
         for j in range(n_keys):
-            if isinstance(view.visible, torch.Tensor):
-                seen = bool(view.visible[b, h, i, j])
-            elif view.visible is None:
+            if isinstance(mask, torch.Tensor):
+                seen = bool(mask[b, h, i, j])
+            elif mask is None:
                 seen = True
             elif lengths:
                 seen = j <= place and (j < lengths[b] or j == place)
@@ -71,7 +73,7 @@ def naive_attention(view: AttentionView, lengths: tuple[int, ...] = ()) -> Naive
             visible[b, h, i, j] = seen
             logit = view.scale * float(q[b, h, i] @ k[b, h // (n_heads // k.shape[1]), j])
             if view.bias is not None:
-                logit += float(view.bias[0, h, i, j])
+                logit += float(written_out(view.bias)[0, h, i, j])
             if view.rescore is not None:
                 logit *= 2
             if seen:

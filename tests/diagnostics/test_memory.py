@@ -10,7 +10,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from lightning_posenc import Dims, Encoder
 from lightning_posenc.diagnostics import (
-    AttentionView,
     attention_entropy,
     entropy_of,
     layer_similarity,
@@ -18,6 +17,7 @@ from lightning_posenc.diagnostics import (
     summarise,
     weights_by_block,
 )
+from lightning_posenc.model.kernels import Operands
 from lightning_posenc.positional import RoPE
 
 H, T, BLOCK = 8, 512, 16
@@ -40,12 +40,12 @@ class Largest(TorchDispatchMode):
         return out
 
 
-def entropies(view: AttentionView) -> None:
+def entropies(view: Operands) -> None:
     for _, weights in weights_by_block(view, BLOCK):
         attention_entropy(weights)
 
 
-MEASUREMENTS: list[Callable[[AttentionView], Any]] = [
+MEASUREMENTS: list[Callable[[Operands], Any]] = [
     entropies,
     lambda view: summarise(view, block=BLOCK),
     lambda view: layer_similarity(view, view, BLOCK),
@@ -56,9 +56,7 @@ MEASUREMENTS: list[Callable[[AttentionView], Any]] = [
 @pytest.mark.parametrize("lengths", [None, torch.tensor([T - 3])], ids=["full", "padded"])
 @pytest.mark.parametrize("measure", MEASUREMENTS)
 @torch.no_grad()
-def test_the_largest_tensor(
-    measure: Callable[[AttentionView], Any], lengths: Tensor | None
-) -> None:
+def test_the_largest_tensor(measure: Callable[[Operands], Any], lengths: Tensor | None) -> None:
     model = Encoder(Dims(64, H, 1, causal=True), RoPE).eval()
     with observe(model) as seen:
         model(torch.randn(1, T, 64), lengths=lengths)

@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 
 from lightning_posenc import Dims, Encoder
-from lightning_posenc.diagnostics import OrderSensitivity
-from lightning_posenc.diagnostics.measures import order_sensitivity
+from lightning_posenc.diagnostics import OrderSensitivity, order_sensitivity
 from lightning_posenc.positional import Factory, LearnedAbsolute, NoPE, RoPE, Sinusoidal
 
 T = 16

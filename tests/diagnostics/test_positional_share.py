@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lightning_posenc.diagnostics.measures import positional_share
+from lightning_posenc.diagnostics import positional_share
 
 LENGTHS = (8, 5, 3)
 

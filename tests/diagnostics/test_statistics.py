@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from lightning_posenc.diagnostics import (
-    AttentionView,
     attention_entropy,
     layer_similarity,
     summarise,
@@ -16,6 +15,7 @@ from lightning_posenc.diagnostics import (
 )
 from lightning_posenc.masks import Causal
 from tests.diagnostics.naive import B, H, S, T, naive_attention, naive_entropy, random_view
+from tests.helpers import operands
 
 LENGTHS = (9, 6, 4)
 VIEWS: dict[str, dict[str, Any]] = {
@@ -87,7 +87,7 @@ def test_summary(kind: str, block: int) -> None:
 
 def test_uniform_causal_attention_has_the_entropy_of_its_length() -> None:
     nothing = torch.zeros(1, 2, 50, 4)
-    view = AttentionView(nothing, nothing, nothing, None, Causal(), 0.5, None)
+    view = operands(nothing, nothing, nothing, visible=Causal())
     rows = torch.cat([attention_entropy(a) for _, a in weights_by_block(view, 16)], dim=-1)
     expected = torch.arange(1, 51).float().log().expand(1, 2, 50)
     torch.testing.assert_close(rows, expected, atol=1e-4, rtol=0)
@@ -116,10 +116,10 @@ def test_what_depends_on_the_offset_alone_is_explained_by_it() -> None:
         bias[:, 0, i, max(i - 1, 0)] = 50.0  # the token before
         bias[:, 1, i, torch.randint(12, ())] = 50.0  # anything
     nothing = torch.zeros(1, 2, 12, 4)
-    share = summarise(AttentionView(nothing, nothing, nothing, bias, None, 0.5, None)).offset_share
+    share = summarise(operands(nothing, nothing, nothing, bias)).offset_share
     assert share[0] > 0.9
     assert share[1] < 0.5
-    flat = summarise(AttentionView(nothing, nothing, nothing, None, None, 0.5, None))
+    flat = summarise(operands(nothing, nothing, nothing))
     assert flat.offset_share.tolist() == [0, 0]
 
 
@@ -146,7 +146,7 @@ def test_similarity_spans_0_to_1() -> None:
     assert layer_similarity(view, view) == pytest.approx(1, abs=1e-6)
     even = torch.arange(S) % 2 == 0
     ours, theirs = (
-        view._replace(bias=None, visible=keys.expand(1, 1, T, S)) for keys in (even, ~even)
+        operands(view.q, view.k, view.v, visible=keys.expand(1, 1, T, S)) for keys in (even, ~even)
     )
     assert layer_similarity(ours, theirs) == pytest.approx(0, abs=1e-6)
     with pytest.raises(ValueError, match="different forward passes"):

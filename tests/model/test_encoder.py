@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightning_posenc import Dims, Encoder
-from lightning_posenc.diagnostics.attention import captured_attention
+from lightning_posenc.diagnostics import observe
 from lightning_posenc.masks import Window
 from lightning_posenc.model import MLP, EncoderSpec, SwiGLU
 from lightning_posenc.model.attention import Context
 from lightning_posenc.model.block import Block, DropPath
+from lightning_posenc.model.kernels import attention_weights
 from lightning_posenc.positional import (
     ALiBi,
     Chain,
@@ -218,8 +219,9 @@ def test_a_list_of_masks_is_repeated_over_the_layers() -> None:
     """RNoPE: windows and full attention in turn."""
     dims, x = Dims(D, 4, 3), tokens()
     model = Encoder(dims, NoPE, mask=[Window(1), None], init_std=0.3)
-    with captured_attention(model) as weights:
+    with observe(model) as seen:
         model(x)
+    weights = [attention_weights(each) for each in seen.attention]
     alone = torch.eye(T).expand_as(weights[0])
     assert [torch.equal(layer, alone) for layer in weights] == [True, False, True]
     with pytest.raises(ValueError, match="4 entries do not fit 3 layers"):

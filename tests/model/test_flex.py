@@ -3,6 +3,9 @@
 Shapes: B sequences, T tokens, H heads, G key-value heads, K channels of a head.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 import torch
 from torch import Tensor
@@ -11,8 +14,9 @@ from torch.nn.attention.flex_attention import flex_attention
 from lightning_posenc import Dims, Encoder
 from lightning_posenc.masks import Causal, Documents, Mask, Padding, Visibility, Window
 from lightning_posenc.model import SDPA, Eager, Flex
-from lightning_posenc.model.kernels import Operands, _compiled_flex, flex
+from lightning_posenc.model.kernels.flex import attend_by, compiled_flex_attention
 from lightning_posenc.positional import ALiBi, NoPE, RoPE
+from tests.helpers import operands
 
 B, H, G, K = 2, 4, 2, 16
 CPU = torch.device("cpu")
@@ -27,13 +31,13 @@ def inputs(length: int, device: torch.device, rows: int) -> list[Tensor]:
 
 
 def assert_gradients_of_oracle(
-    attend: object, tensors: list[Tensor], mask: Mask | None, learned: list[Tensor]
+    attend: Callable[..., Tensor], tensors: list[Tensor], mask: Mask | None, learned: list[Tensor]
 ) -> None:
     q, k, v, bias = tensors
     results = []
-    for run in (lambda operands: flex(attend, operands), Eager()):
+    for run in (partial(attend_by, attend), Eager()):
         visibility = Visibility(mask, q.shape[2], q.shape[2], q.device)
-        out = run(Operands(q, k, v, bias, visibility))
+        out = run(operands(q, k, v, bias, visibility))
         weights = torch.linspace(-1, 1, out.numel(), device=out.device).view_as(out)
         results.append((out, *torch.autograd.grad((out * weights).sum(), learned)))
     for got, expected in zip(*results, strict=True):
@@ -57,7 +61,7 @@ def test_gradient_of_a_learned_bias_without_cuda(mask: Mask | None, rows: int) -
 def test_gradients_of_a_learned_bias(length: int, mask: Mask | None, rows: int) -> None:
     """What `Flex` waits for before it takes a bias that needs a gradient."""
     tensors = inputs(length, torch.device("cuda"), rows)
-    assert_gradients_of_oracle(_compiled_flex(), tensors, mask, tensors)
+    assert_gradients_of_oracle(compiled_flex_attention(), tensors, mask, tensors)
 
 
 @on_cuda

@@ -14,8 +14,9 @@ from torch.nn.attention.flex_attention import flex_attention
 
 from lightning_posenc.dims import Dims
 from lightning_posenc.masks import Causal, Documents, Mask, Padding, Visibility, Window
-from lightning_posenc.model import SDPA, Eager, Encoder, Flex, Kernel, kernels
-from lightning_posenc.model.kernels import Operands, flex
+from lightning_posenc.model import SDPA, Eager, Encoder, Flex, Kernel
+from lightning_posenc.model.kernels import Kernels, by_rows, read_weights
+from lightning_posenc.model.kernels.flex import attend_by
 from lightning_posenc.positional import (
     ALiBi,
     DeBERTa,
@@ -27,6 +28,7 @@ from lightning_posenc.positional import (
     WaveletBias,
 )
 from lightning_posenc.positional.by_distance import ByDistance
+from tests.helpers import operands
 
 B, T, H, K = 3, 10, 4, 8
 CPU = torch.device("cpu")
@@ -75,7 +77,7 @@ def test_eager_equals_definition(
     q, k, v, *rest = inputs(n_kv_heads, rows)
     bias = rest[0] if rest else None
     visibility = Visibility(mask, T, T, CPU)
-    out = Eager()(Operands(q, k, v, bias, visibility))
+    out = Eager()(operands(q, k, v, bias, visibility))
     torch.testing.assert_close(out, by_hand(q, k, v, bias, visibility), rtol=0, atol=1e-5)
 
 
@@ -91,8 +93,8 @@ def test_kernel_equals_eager(
     bias = rest[0] if rest else None
     weights = torch.randn(B, H, T, K)
     results = []
-    for tried in (kernel(), Eager()):
-        out = tried(Operands(q, k, v, bias, Visibility(mask, T, T, CPU)))
+    for tried in (Kernels(kernel()), Eager()):
+        out = tried(operands(q, k, v, bias, Visibility(mask, T, T, CPU)))
         results.append((out, *torch.autograd.grad((out * weights).sum(), tensors)))
     for got, expected in zip(*results, strict=True):
         torch.testing.assert_close(got, expected, rtol=0, atol=1e-5)
@@ -115,17 +117,17 @@ def test_a_table_is_the_bias_that_it_writes_out(
     n_kv_heads: int,
     rows: int,
 ) -> None:
-    monkeypatch.setattr(kernels, "ROWS", 4)
+    monkeypatch.setattr(by_rows, "ROWS", 4)
     q, k, v = (tensor.requires_grad_() for tensor in inputs(n_kv_heads, None))
     table = a_table(rows)
     learned = [q, k, v, table.values]
     weights = torch.randn(B, H, T, K)
     results = []
-    for tried, bias in ((kernel(), table), (Eager(), table.written_out())):
+    for tried, bias in ((Kernels(kernel()), table), (Eager(), table.written_out())):
         visibility = Visibility(mask, T, T, CPU)
         with torch.no_grad():
-            unlearned = tried(Operands(q, k, v, bias, visibility))
-        out = tried(Operands(q, k, v, bias, visibility))
+            unlearned = tried(operands(q, k, v, bias, visibility))
+        out = tried(operands(q, k, v, bias, visibility))
         grads = torch.autograd.grad((out * weights).sum(), learned)
         results.append((unlearned, out, *grads))
     for got, expected in zip(*results, strict=True):
@@ -146,10 +148,10 @@ def test_dropout_beside_a_table_is_the_same_in_the_backward_pass(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Otherwise the gradient by v would not be the weights that the output was made of."""
-    monkeypatch.setattr(kernels, "ROWS", 4)
+    monkeypatch.setattr(by_rows, "ROWS", 4)
     q, k, v = inputs(H, None)
     v.requires_grad_()
-    out = SDPA(0.5)(Operands(q, k, v, a_table(1), Visibility(Causal(), T, T, CPU)))
+    out = SDPA(0.5)(operands(q, k, v, a_table(1), Visibility(Causal(), T, T, CPU)))
     (grad,) = torch.autograd.grad(out.sum(), v)  # linear in v: the output is found again
     torch.testing.assert_close((grad * v).sum(), out.sum())
 
@@ -179,8 +181,8 @@ def test_flex_attention_takes_a_table(mask: Mask | None) -> None:
     for rows in (1, B):
         table = a_table(rows)
         with torch.no_grad():
-            out = flex(flex_attention, Operands(q, k, v, table, visibility))
-            expected = Eager()(Operands(q, k, v, table.written_out(), visibility))
+            out = attend_by(flex_attention, operands(q, k, v, table, visibility))
+            expected = Eager()(operands(q, k, v, table.written_out(), visibility))
         torch.testing.assert_close(out, expected, rtol=0, atol=1e-5)
 
 
@@ -193,8 +195,8 @@ def test_flex_attention_equals_eager(mask: Mask | None, rows: tuple[int, int] | 
     bias = rest[0] if rest else None
     visibility = Visibility(mask, T, T, CPU)
     with torch.no_grad():
-        out = flex(flex_attention, Operands(q, k, v, bias, visibility))
-        expected = Eager()(Operands(q, k, v, bias, visibility))
+        out = attend_by(flex_attention, operands(q, k, v, bias, visibility))
+        expected = Eager()(operands(q, k, v, bias, visibility))
     torch.testing.assert_close(out, expected, rtol=0, atol=1e-5)
 
 
@@ -206,16 +208,16 @@ def test_weights_are_read_a_few_queries_at_a_time(
     """What an encoding makes of the weights and its gradients, in parts or at once."""
     q, k, v, bias = inputs(2, (1, H))
     visibility = Visibility(mask, T, T, CPU)
-    operands = Operands(q.requires_grad_(), k, v, a_table(1) if tabled else bias, visibility)
+    given = operands(q.requires_grad_(), k, v, a_table(1) if tabled else bias, visibility)
     table, found, sizes = torch.randn(T, K, requires_grad=True), [], []
 
     def read(weights: Tensor, queries: slice) -> Tensor:
         sizes.append(weights.shape[2:])
         return weights @ table[: weights.shape[-1]]
 
-    for rows in (kernels.ROWS, 4):
-        monkeypatch.setattr(kernels, "ROWS", rows)
-        out = kernels.read_weights(operands, read)
+    for rows in (by_rows.ROWS, 4):
+        monkeypatch.setattr(by_rows, "ROWS", rows)
+        out = read_weights(given, read)
         found.append((out, *torch.autograd.grad(out.square().sum(), (q, table))))
     torch.testing.assert_close(found[1], found[0])
     hides = mask is not None and mask.hides_future
@@ -233,7 +235,7 @@ def test_rescored_logits_are_masked_and_biased(kernel: type[Kernel]) -> None:
         met.append(logits)
         return 2 * logits
 
-    out = kernel()(Operands(q, k, v, bias, visibility, rescore))
+    out = Kernels(kernel())(operands(q, k, v, bias, visibility, rescore))
     logits = (q @ k.mT / math.sqrt(K) + bias).masked_fill(~Causal().dense(T, T, CPU), -torch.inf)
     torch.testing.assert_close(met, [logits])
     torch.testing.assert_close(out, (2 * logits).softmax(-1) @ v)
@@ -243,20 +245,20 @@ def test_rescored_logits_are_masked_and_biased(kernel: type[Kernel]) -> None:
 def test_dropout_acts_in_training_only(kernel: type[Kernel]) -> None:
     q, k, v = inputs(H, None)
     visibility = Visibility(None, T, T, CPU)
-    dropping = kernel(0.5)
-    attend = partial(dropping, Operands(q, k, v, None, visibility))
+    dropping = Kernels(kernel(0.5))
+    attend = partial(dropping, operands(q, k, v, None, visibility))
     assert not torch.equal(attend(), attend())
     dropping.eval()
-    torch.testing.assert_close(attend(), Eager()(Operands(q, k, v, None, visibility)))
+    torch.testing.assert_close(attend(), Eager()(operands(q, k, v, None, visibility)))
 
 
 @pytest.mark.parametrize("kernel", [Eager, SDPA])
 def test_dropout_keeps_the_expectation(kernel: type[Kernel]) -> None:
     q, k, v = inputs(H, None)
     visibility = Visibility(None, T, T, CPU)
-    expected = Eager()(Operands(q, k, v, None, visibility))
+    expected = Eager()(operands(q, k, v, None, visibility))
     many = [part.repeat(2000, 1, 1, 1) for part in (q, k, v)]
-    mean = kernel(0.2)(Operands(*many, None, visibility)).unflatten(0, (2000, B)).mean(0)
+    mean = kernel(0.2)(operands(*many, None, visibility)).unflatten(0, (2000, B)).mean(0)
     torch.testing.assert_close(mean, expected, rtol=0, atol=0.05)
 
 
@@ -270,9 +272,9 @@ def test_dropout_out_of_range(dropout: float) -> None:
 def test_half_precision_stays(kernel: type[Kernel]) -> None:
     q, k, v, bias = (tensor.bfloat16() for tensor in inputs(2, (1, H)))
     visibility = Visibility(Causal(), T, T, CPU)
-    out = kernel()(Operands(q, k, v, bias, visibility))
+    out = kernel()(operands(q, k, v, bias, visibility))
     assert out.dtype == torch.bfloat16
-    exact = Eager()(Operands(q.float(), k.float(), v.float(), bias.float(), visibility))
+    exact = Eager()(operands(q.float(), k.float(), v.float(), bias.float(), visibility))
     torch.testing.assert_close(out.float(), exact, rtol=0, atol=0.05)
 
 
@@ -281,7 +283,7 @@ def test_large_products_of_half_precision_stay_finite(kernel: type[Kernel]) -> N
     """F19: q·k of 73728 is infinite in float16, while the logit that comes of it is 6517."""
     q = torch.full((1, 1, 4, 128), 24.0, dtype=torch.float16)
     v = torch.randn(1, 1, 4, 128).half()
-    out = kernel()(Operands(q, q, v, None, Visibility(Causal(), 4, 4, CPU), None, 128**-0.5))
+    out = kernel()(operands(q, q, v, None, Visibility(Causal(), 4, 4, CPU), None, 128**-0.5))
     seen = [v[:, :, : i + 1].float().mean(dim=2) for i in range(4)]
     torch.testing.assert_close(out.float(), torch.stack(seen, dim=2), rtol=0, atol=2e-3)
 

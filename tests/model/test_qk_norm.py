@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightning_posenc import Dims, Encoder
-from lightning_posenc.model import Eager
+from lightning_posenc.masks import Visibility
+from lightning_posenc.model import kernels
 from lightning_posenc.model.cache import Cache
 from lightning_posenc.model.kernels import Operands
 from lightning_posenc.positional import NoPE, PositionalEncoding, RoPE, ShawRelative, Site
@@ -68,11 +69,13 @@ def logits(of: Encoder, x: Tensor) -> list[Tensor]:
 
     def look(kernel: nn.Module, given: tuple[Operands]) -> None:
         (operands,) = given
-        assert operands.scale is not None
-        seen.append(operands.q @ operands.repeated(operands.k).mT * operands.scale)
+        everybody = Visibility(None, T, T, operands.q.device)
+        seen.append(kernels.logits(operands._replace(bias=None, visibility=everybody)))
 
     hooks = [
-        part.register_forward_pre_hook(look) for part in of.modules() if isinstance(part, Eager)
+        part.register_forward_pre_hook(look)
+        for part in of.modules()
+        if isinstance(part, kernels.Kernels)
     ]
     of(x)
     for hook in hooks:
@@ -117,7 +120,7 @@ def test_half_precision(norm: type[nn.Module]) -> None:
     expected = of(x)
     dtypes: list[set[torch.dtype]] = []
     for part in of.modules():
-        if isinstance(part, Eager):
+        if isinstance(part, kernels.Kernels):
             part.register_forward_pre_hook(
                 lambda _, given: dtypes.append({given[0].q.dtype, given[0].k.dtype})
             )

@@ -14,10 +14,10 @@ from transformers.models.wav2vec2_bert.modeling_wav2vec2_bert import Wav2Vec2Ber
 
 from lightning_posenc.masks import Visibility
 from lightning_posenc.model.attention import Attention, Context
-from lightning_posenc.model.kernels import Operands, attention_weights
+from lightning_posenc.model.kernels import attention_weights
 from lightning_posenc.positional import ALiBi, LearnedRelativeBias, ShawRelative, T5Bias
 from lightning_posenc.positional.bias.alibi import slopes
-from tests.helpers import site_of
+from tests.helpers import operands, site_of
 from tests.peers.base import POSITIONS, B, D, H, K, T, bias, dims, heads, peer
 
 with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # its use of jit
@@ -98,8 +98,7 @@ def shaw() -> Iterator[tuple[Tensor, Tensor]]:
         project(x).unflatten(-1, (H, K)).transpose(1, 2)
         for project in (theirs.linear_q, theirs.linear_k)
     )
-    everything = Visibility(None, T, T, x.device)
-    yield attention_weights(Operands(q, k, k, bias(encoding, q, k), everything)), expected
+    yield attention_weights(operands(q, k, k, bias(encoding, q, k))), expected
 
 
 @peer("ShawRelative", "transformers VitsAttention (keys and values)")

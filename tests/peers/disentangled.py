@@ -8,18 +8,16 @@ from transformers import DebertaV2Config, XLNetConfig
 from transformers.models.deberta_v2.modeling_deberta_v2 import DisentangledSelfAttention
 from transformers.models.xlnet.modeling_xlnet import XLNetModel, XLNetRelativeAttention
 
-from lightning_posenc.masks import Visibility
-from lightning_posenc.model.kernels import Operands, attention_weights
+from lightning_posenc.model.kernels import attention_weights
 from lightning_posenc.positional import DeBERTa, PositionalEncoding, TransformerXL
-from tests.helpers import site_of
+from tests.helpers import operands, site_of
 from tests.peers.base import POSITIONS, B, D, H, K, T, bias, dims, peer
 
 
 def weights(encoding: PositionalEncoding, q: Tensor, k: Tensor) -> Tensor:
     """The weights of a bidirectional attention, (B, H, T, S)."""
     turned, keys = encoding.transform(site_of(encoding, 0, torch.empty(B, T, D), q, k, *AT))
-    everything = Visibility(None, T, T, q.device)
-    return attention_weights(Operands(turned, keys, keys, bias(encoding, q, k), everything))
+    return attention_weights(operands(turned, keys, keys, bias(encoding, q, k)))
 
 
 AT = (POSITIONS, POSITIONS)

@@ -10,8 +10,8 @@ from torch import Tensor
 from lightning_posenc.callbacks.module_fits import fits
 from lightning_posenc.callbacks.probing import first, isolated
 from lightning_posenc.checks import MOST, several, whole
-from lightning_posenc.diagnostics.attention import captured_attention
-from lightning_posenc.model.kernels import Kernel
+from lightning_posenc.diagnostics.observing.observe import observe
+from lightning_posenc.model.kernels import Kernels, attention_weights
 from lightning_posenc.runs.figures import log_figure, new_figure
 
 MAX_TOKENS = 64  # a longer map is neither readable nor worth its memory
@@ -77,19 +77,17 @@ class AttentionMaps(L.Callback):
         one = one.to(pl_module.device)
         n_layers = _count_layers(pl_module)
         layers = self._layers(n_layers)
-        # Uncompiled: a graph that was compiled before calls no hook that was added since.
-        with (
-            isolated(trainer, pl_module),
-            torch.no_grad(),
-            captured_attention(pl_module, layers) as captured,
-        ):
+        with isolated(trainer, pl_module), torch.no_grad(), observe(pl_module) as seen:
             pl_module.predict_step(one, 0)
-        if not trainer.is_global_zero or not captured:
+        if not trainer.is_global_zero or not seen.attention:
             return
         length = one.tokens.shape[1] if one.lengths is None else int(one.lengths[0])
-        heads = self._heads(captured[0].shape[1])
-        maps = [weights[0, heads, :length, :length].float().cpu() for weights in captured]
-        of = f"{_some('layer', layers, n_layers)}, {_some('head', heads, captured[0].shape[1])}"
+        _, n_heads, _, _ = seen.attention[0].shape
+        heads = self._heads(n_heads)
+        with torch.no_grad():
+            weights = [attention_weights(seen.attention[layer]) for layer in layers]
+        maps = [each[0, heads, :length, :length].float().cpu() for each in weights]
+        of = f"{_some('layer', layers, n_layers)}, {_some('head', heads, n_heads)}"
         _draw(trainer, maps, layers, heads, of)
 
     def _layers(self, count: int) -> list[int]:
@@ -105,7 +103,7 @@ class AttentionMaps(L.Callback):
 
 
 def _count_layers(module: torch.nn.Module) -> int:
-    return sum(isinstance(each, Kernel) for each in module.modules())
+    return sum(isinstance(each, Kernels) for each in module.modules())
 
 
 def _chosen(name: str, numbers: Sequence[int], count: int) -> list[int]:

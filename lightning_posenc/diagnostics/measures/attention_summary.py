@@ -10,12 +10,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lightning_posenc.diagnostics.measures.entropy import attention_entropy
-from lightning_posenc.diagnostics.observing.attention_view import (
-    BLOCK,
-    AttentionView,
-    blocks,
-    softmax_,
-)
+from lightning_posenc.diagnostics.observing.row_blocks import BLOCK, row_blocks
+from lightning_posenc.model.kernels import Operands, logits
+from lightning_posenc.model.kernels.operands import softmax
 
 
 class AttentionSummary(NamedTuple):
@@ -43,29 +40,29 @@ class AttentionSummary(NamedTuple):
 
 @torch.no_grad()
 def summarise(
-    view: AttentionView, lengths: Tensor | None = None, block: int = BLOCK
+    operands: Operands, lengths: Tensor | None = None, block: int = BLOCK
 ) -> AttentionSummary:
     """Summarise one layer's attention, in O(block · S) memory.
 
     Args:
-        view: One layer's attention.
+        operands: One layer's attention.
         lengths: (B,) tokens of each sequence; queries beyond are left out. None if all are full.
         block: Queries at a time.
     """
-    sums = _Sums(view, lengths)
-    with torch.autocast(view.q.device.type, enabled=False):
-        for queries in blocks(view, block):
-            sums.add(queries)
+    sums = _Sums(operands, lengths)
+    with torch.autocast(operands.q.device.type, enabled=False):
+        for rows in row_blocks(operands, block):
+            sums.add(rows)
     return sums.summary()
 
 
 class _Sums:
     """Running sums over blocks of queries, in float64."""
 
-    def __init__(self, view: AttentionView, lengths: Tensor | None) -> None:
-        n_sequences, n_heads, n_queries, n_keys = view.shape
-        device = view.q.device
-        self.view = view
+    def __init__(self, operands: Operands, lengths: Tensor | None) -> None:
+        n_sequences, n_heads, n_queries, n_keys = operands.shape
+        device = operands.q.device
+        self.operands = operands
         self.keys = torch.arange(n_keys, device=device)
         self.queries = self.keys[n_keys - n_queries :]  # the queries are the last of the keys
         full = self.keys.new_full((n_sequences,), n_keys)
@@ -78,22 +75,20 @@ class _Sums:
         self.of_offset = self.means.new_zeros(n_heads, n_offsets)  # from -(S - 1) on, as ids
         self.pairs = self.means.new_zeros(n_heads, n_offsets)
 
-    def add(self, queries: slice) -> None:
-        logits = self.view.logits_at(queries)
-        seen = self.view.visible_at(queries)
+    def add(self, rows: slice) -> None:
+        found = logits(self.operands, rows)
+        visibility = self.operands.visibility
+        seen = visibility.seen_by(rows)
         if seen is None:
-            seen = logits.new_ones(1, 1, *logits.shape[2:], dtype=torch.bool)
-        seen = seen & self.real[:, None, queries, None]  # (B, 1|H, t, S)
+            seen = found.new_ones(1, 1, *found.shape[2:], dtype=torch.bool)
+        seen = seen & self.real[:, None, rows, None]  # (B, 1|H, t, S)
         n_seen = seen.sum(dim=-1)  # (B, 1|H, t)
-        if self.view.rescore is not None:
-            logits = logits.clone()
-        top = torch.where(seen, logits, -torch.inf).amax(dim=(0, 2, 3))
+        top = torch.where(seen, found, -torch.inf).amax(dim=(0, 2, 3))
         self.top = torch.maximum(self.top, top.to(self.top))
-        weights = softmax_(logits)
-        weights.mul_((n_seen > 0).unsqueeze(-1))
+        weights = softmax(found, visibility).mul_((n_seen > 0).unsqueeze(-1))
         entropy = attention_entropy(weights)
         share = entropy / n_seen.clamp(min=2).to(entropy.dtype).log()
-        distance = (self.queries[queries, None] - self.keys).abs().to(weights.dtype)
+        distance = (self.queries[rows, None] - self.keys).abs().to(weights.dtype)
         for index, values in enumerate(
             (
                 entropy,
@@ -104,9 +99,9 @@ class _Sums:
         ):
             self.means[index] += values.sum(dim=(0, 2), dtype=torch.float64)
         self.rows += torch.stack([(n_seen > least).sum(dim=(0, 2)) for least in (0, 1)])
-        first = self.queries[queries][0] - self.queries[0]
-        self._by_offset(self.of_offset, weights.sum(dim=0), int(first))
-        self._by_offset(self.pairs, seen.sum(dim=0).to(weights.dtype), int(first))
+        first = rows.start or 0
+        self._by_offset(self.of_offset, weights.sum(dim=0), first)
+        self._by_offset(self.pairs, seen.sum(dim=0).to(weights.dtype), first)
         self.squares += weights.square_().sum(dim=(0, 2, 3), dtype=torch.float64)
 
     def _by_offset(self, sums: Tensor, values: Tensor, first: int) -> None:

@@ -7,18 +7,14 @@ import torch
 from torch import Tensor
 
 from lightning_posenc.diagnostics.measures.entropy import attention_entropy
-from lightning_posenc.diagnostics.observing.attention_view import (
-    BLOCK,
-    AttentionView,
-    weights_by_block,
-)
-from lightning_posenc.masks import Causal
+from lightning_posenc.diagnostics.observing.row_blocks import BLOCK, weights_by_block
+from lightning_posenc.model.kernels import Operands
 
 LARGEST = 1e3  # beyond it the difference of LSE and mean logit loses the fourth decimal
 
 
 @torch.no_grad()
-def entropy_of(view: AttentionView, block: int = BLOCK) -> Tensor:
+def entropy_of(operands: Operands, block: int = BLOCK) -> Tensor:
     """Entropy of every query of a layer, (B, H, T), in nats.
 
     H_i = LSE_i - E_A[logit_i], where the mean logit is scale · q_i · Σ_j A_ij k_j: attention whose
@@ -27,25 +23,25 @@ def entropy_of(view: AttentionView, block: int = BLOCK) -> Tensor:
     inexact, by blocks of queries.
 
     Args:
-        view: One layer's attention.
+        operands: One layer's attention.
         block: Queries at a time, where it goes by blocks.
     """
-    fused = _fused(view)
+    fused = _fused(operands)
     if fused is not None:
         return fused
-    rows = [attention_entropy(weights) for _, weights in weights_by_block(view, block)]
+    rows = [attention_entropy(weights) for _, weights in weights_by_block(operands, block)]
     return torch.cat(rows, dim=-1)
 
 
-def _fused(view: AttentionView) -> Tensor | None:
-    q, k, _, bias, visible, scale, rescore = view
+def _fused(operands: Operands) -> Tensor | None:
+    q, k, visibility, scale = operands.q, operands.k, operands.visibility, operands.scale
     kernel = getattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu", None)
-    is_causal = visible == Causal() and view.shape[2] == view.shape[3]
-    fits = bias is None and rescore is None and (visible is None or is_causal)
+    plain = operands.bias is None and operands.rescore is None
+    fits = plain and (visibility.mask is None or visibility.is_causal)
     if not fits or kernel is None or q.device.type != "cpu" or q.dtype == torch.float64:
         return None
     q, k = q.float(), k.float().repeat_interleave(q.shape[1] // k.shape[1], dim=1)
-    mean_key, lse = kernel(q, k, k, 0.0, is_causal, scale=scale)
+    mean_key, lse = kernel(q, k, k, 0.0, visibility.is_causal, scale=scale)
     if not bool((lse.abs() < LARGEST).all()):
         return None
     mean_logit = torch.linalg.vecdot(q, mean_key) * scale

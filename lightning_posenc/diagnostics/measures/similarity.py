@@ -6,17 +6,14 @@ import torch
 from torch import Tensor
 
 from lightning_posenc.diagnostics.measures.entropy import attention_entropy
-from lightning_posenc.diagnostics.observing.attention_view import (
-    BLOCK,
-    AttentionView,
-    weights_by_block,
-)
+from lightning_posenc.diagnostics.observing.row_blocks import BLOCK, weights_by_block
+from lightning_posenc.model.kernels import Operands
 
 
 @torch.no_grad()
 def layer_similarity(
-    first: AttentionView,
-    second: AttentionView,
+    first: Operands,
+    second: Operands,
     block: int = BLOCK,
     lengths: Tensor | None = None,
 ) -> float:

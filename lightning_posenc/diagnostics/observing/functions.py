@@ -15,9 +15,9 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakIdKeyDictionary
 
-from lightning_posenc.diagnostics.observing.attention_view import AttentionView
-from lightning_posenc.diagnostics.observing.multi_head import view_of_multi_head
-from lightning_posenc.masks import Causal, Mask
+from lightning_posenc.diagnostics.observing.multi_head import operands_of_multi_head
+from lightning_posenc.masks import Causal, Mask, Visibility
+from lightning_posenc.model.kernels import Operands
 
 _PRODUCTS = {"matmul": (0, 1), "__matmul__": (0, 1), "bmm": (0, 1), "baddbmm": (1, 2)}
 _OPERANDS = ("batch1", "batch2")  # their names in baddbmm
@@ -29,10 +29,10 @@ class AttentionWatch(TorchFunctionMode):
     It runs each function as it is and looks at what went in and came out.
 
     Args:
-        tell: Is called with each view.
+        tell: Is called with the operands of each.
     """
 
-    def __init__(self, tell: Callable[[AttentionView], None]) -> None:
+    def __init__(self, tell: Callable[[Operands], None]) -> None:
         super().__init__()
         self.tell = tell
         self._scores: Any = WeakIdKeyDictionary()  # tensor -> (q, k) that it is a product of
@@ -49,9 +49,9 @@ class AttentionWatch(TorchFunctionMode):
         out = func(*args, **kwargs)
         name = getattr(func, "__name__", "")
         if func is F.scaled_dot_product_attention:
-            self.tell(view_of_sdpa(*args, **kwargs))
+            self.tell(operands_of_sdpa(*args, **kwargs))
         elif func is F.multi_head_attention_forward:
-            self.tell(view_of_multi_head(*args, **kwargs))
+            self.tell(operands_of_multi_head(*args, **kwargs))
         elif func is torch.einsum:
             self._einsum(out, *args)
         elif name in _PRODUCTS:
@@ -62,7 +62,7 @@ class AttentionWatch(TorchFunctionMode):
 
     def _product(self, out: Tensor, left: Tensor, right: Tensor) -> None:
         if left in self._weights:
-            self.tell(view_of_softmax(self._weights[left], right))
+            self.tell(operands_of_softmax(self._weights[left], right))
         elif out.dim() > 2 and left.dim() == right.dim():
             self._scores[out] = (left, right.transpose(-2, -1))
 
@@ -72,7 +72,7 @@ class AttentionWatch(TorchFunctionMode):
             return
         (left, right), (wanted, of_keys) = operands, _terms(equation)[:2]
         if left in self._weights:
-            self.tell(view_of_softmax(self._weights[left], right))
+            self.tell(operands_of_softmax(self._weights[left], right))
         elif out.dim() > 2 and left.dim() == right.dim() and wanted[-1] == of_keys[-1]:
             self._scores[out] = (left, right)
 
@@ -111,7 +111,7 @@ def _operands(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple
     return left, right
 
 
-def view_of_sdpa(
+def operands_of_sdpa(
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -120,8 +120,8 @@ def view_of_sdpa(
     is_causal: bool = False,
     scale: float | None = None,
     enable_gqa: bool = False,
-) -> AttentionView:
-    """The view of a call of `scaled_dot_product_attention`, whose arguments these are."""
+) -> Operands:
+    """The operands of a call of `scaled_dot_product_attention`, whose arguments these are."""
     scale = query.shape[-1] ** -0.5 if scale is None else scale
     visible: Tensor | Mask | None = None
     bias = None
@@ -132,22 +132,23 @@ def view_of_sdpa(
         visible = torch.ones(n_queries, n_keys, dtype=torch.bool, device=query.device).tril()
     elif attn_mask is not None:
         bias, visible = split_mask(attn_mask)
+    if isinstance(visible, Tensor):
+        visible = _four(visible).expand(-1, -1, n_queries, n_keys)
     q, k, v = (_four(x) for x in (query, key, value))
     n_sequences = q.shape[0]
-    return AttentionView(
+    return Operands(
         q,
         k.expand(n_sequences, -1, -1, -1),
         v.expand(n_sequences, -1, -1, -1),
         None if bias is None else _four(bias).expand(-1, -1, n_queries, n_keys),
-        _four(visible).expand(-1, -1, n_queries, n_keys)
-        if isinstance(visible, Tensor)
-        else visible,
-        scale,
+        Visibility(visible, n_queries, n_keys, q.device),
+        rescore=None,
+        scale=scale,
     )
 
 
-def view_of_softmax(softmax: Softmax, value: Tensor) -> AttentionView:
-    """The view of a softmax of logits, which stand for themselves: `rescore` gives them back."""
+def operands_of_softmax(softmax: Softmax, value: Tensor) -> Operands:
+    """The operands of a softmax of logits; they stand for themselves: `rescore` gives them back."""
     logits = _four(softmax.logits)
     _, visible = split_mask(logits)
 
@@ -156,7 +157,8 @@ def view_of_softmax(softmax: Softmax, value: Tensor) -> AttentionView:
 
     leading = logits.shape[:2]
     q, k, v = (_with_heads(x, leading) for x in (softmax.q, softmax.k, value))
-    return AttentionView(q, k, v, None, visible, q.shape[-1] ** -0.5, as_computed)
+    visibility = Visibility(visible, logits.shape[2], logits.shape[3], q.device)
+    return Operands(q, k, v, None, visibility, as_computed, q.shape[-1] ** -0.5)
 
 
 def split_mask(added: Tensor) -> tuple[Tensor | None, Tensor | None]:

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lightning_posenc.diagnostics.observing.attention_view import AttentionView
+from lightning_posenc.masks import Visibility
+from lightning_posenc.model.kernels import Operands
 
 
 @torch.no_grad()
-def view_of_multi_head(
+def operands_of_multi_head(
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -31,8 +32,8 @@ def view_of_multi_head(
     k_proj_weight: Tensor | None = None,
     v_proj_weight: Tensor | None = None,
     **others: Any,
-) -> AttentionView:
-    """The view of a call of `F.multi_head_attention_forward`, whose arguments these are.
+) -> Operands:
+    """The operands of a call of `F.multi_head_attention_forward`, whose arguments these are.
 
     The projections are computed once more, since the function keeps them to itself. Without a
     graph.
@@ -62,7 +63,8 @@ def view_of_multi_head(
         visible = None if bool(seen.all()) else seen
         rest_of_it = added.masked_fill(~seen, 0.0)
         bias = rest_of_it if bool(rest_of_it.any()) else None
-    return AttentionView(q, k, v, bias, visible, q.shape[-1] ** -0.5)
+    visibility = Visibility(visible, q.shape[2], k.shape[2], q.device)
+    return Operands(q, k, v, bias, visibility, rescore=None, scale=q.shape[-1] ** -0.5)
 
 
 def _added(

@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lightning_posenc.diagnostics.observing.attention_view import AttentionView, weights_by_block
 from lightning_posenc.diagnostics.observing.blocks import (
     Stack,
     as_batch_first,
@@ -22,9 +21,7 @@ from lightning_posenc.diagnostics.observing.blocks import (
     first_tensor,
 )
 from lightning_posenc.diagnostics.observing.functions import AttentionWatch, refuse_fast_path
-from lightning_posenc.model.kernels import Kernel, Operands
-
-__all__ = ["AttentionView", "Observation", "observe", "weights_by_block"]
+from lightning_posenc.model.kernels import Kernels, Operands
 
 
 class Observation:
@@ -44,10 +41,10 @@ class Observation:
 
     def __init__(
         self,
-        take_attention: Callable[[AttentionView], object] | None = None,
+        take_attention: Callable[[Operands], object] | None = None,
         take_hidden: Callable[[Tensor], object] | None = None,
     ) -> None:
-        self.attention: list[AttentionView] = []
+        self.attention: list[Operands] = []
         self.hidden: list[Tensor] = []
         self._take_attention = take_attention or self.attention.append
         self._take_hidden = take_hidden or self.hidden.append
@@ -61,10 +58,10 @@ class Observation:
         self.hidden.clear()
         self._begun = False
 
-    def add(self, view: AttentionView) -> None:
+    def add(self, operands: Operands) -> None:
         """Take a layer's attention: the first that runs in a block; what follows is across."""
         if self._open and not _recomputing():
-            self._take_attention(view)
+            self._take_attention(operands)
             self._open = self._lone
 
     def _starts(self, module: nn.Module, args: Any) -> None:
@@ -91,7 +88,7 @@ class Observation:
 def observe(
     model: nn.Module,
     *,
-    take_attention: Callable[[AttentionView], object] | None = None,
+    take_attention: Callable[[Operands], object] | None = None,
     take_hidden: Callable[[Tensor], object] | None = None,
 ) -> Iterator[Observation]:
     """Observe the forward passes that run inside the block.
@@ -118,7 +115,7 @@ def observe(
     """
     seen = Observation(take_attention, take_hidden)
     stack = find_stack(model)
-    kernels = [module for module in model.modules() if isinstance(module, Kernel)]
+    kernels = [module for module in model.modules() if isinstance(module, Kernels)]
     with ExitStack() as exits:
         if any(_is_compiled(module) for module in model.modules()):
             exits.enter_context(torch.compiler.set_stance("force_eager"))
@@ -130,7 +127,7 @@ def observe(
 
 
 def _hooks(
-    seen: Observation, model: nn.Module, stack: Stack | None, kernels: list[Kernel]
+    seen: Observation, model: nn.Module, stack: Stack | None, kernels: list[Kernels]
 ) -> Iterator[Any]:
     owner = model if stack is None else stack.owner
     yield owner.register_forward_pre_hook(seen._starts)
@@ -155,9 +152,7 @@ def _set_open(seen: Observation, is_open: bool, *_: Any) -> None:
 
 def _add_operands(seen: Observation, kernel: nn.Module, args: tuple[Any, ...], out: Tensor) -> None:
     operands: Operands = args[0]
-    q, k, v, bias, visibility, rescore, scale = operands
-    scale = q.shape[-1] ** -0.5 if scale is None else scale
-    seen.add(AttentionView(q, k, v, bias, visibility.mask, scale, rescore))
+    seen.add(operands._replace(visibility=operands.visibility.unmade()))
 
 
 def _recomputing() -> bool:

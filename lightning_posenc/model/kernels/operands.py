@@ -1,0 +1,122 @@
+"""What attention is: softmax(scale · q·k + bias, hidden keys at -inf), in one place.
+
+Kernels compute with these operands, and diagnostics see them; both take all rows of the logits at
+once, or some of them.
+
+Shapes: B sequences, H heads, G key-value heads (G divides H), T queries, t of them at a time,
+S keys, K channels of a head.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lightning_posenc.masks import Visibility
+from lightning_posenc.positional.by_distance import ByDistance, written_out
+
+ALL = slice(None)
+
+
+class Operands(NamedTuple):
+    """All that one layer's attention is computed of.
+
+    Args:
+        q: (B, H, T, K), after every positional transform.
+        k: (B, G, S, K), likewise.
+        v: (B, G, S, V).
+        bias: (B|1, H|1, T, S), added to the scaled logits, or its table, or None.
+        visibility: Who may see whom.
+        rescore: Maps masked logits (B, H, T, S) to logits, or None.
+        scale: Factor on q·k. An encoding may have widened q and k, while the scale stays that of
+            the head, 1/sqrt(K) before.
+    """
+
+    q: Tensor
+    k: Tensor
+    v: Tensor
+    bias: Tensor | ByDistance | None
+    visibility: Visibility
+    rescore: Callable[[Tensor], Tensor] | None
+    scale: float
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """B, H, T, S."""
+        n_sequences, n_heads, n_queries, _ = self.q.shape
+        return n_sequences, n_heads, n_queries, self.k.shape[2]
+
+    @property
+    def is_grouped(self) -> bool:
+        """Whether several query heads share a key-value head."""
+        return bool(self.k.shape[1] != self.q.shape[1])  # torch.jit.trace has sizes as tensors
+
+    def rows(self, queries: slice) -> "Operands":
+        """Those of some of the queries, without the last keys if none of them sees those.
+
+        A rescore is of all queries and does not come along.
+        """
+        visibility = self.visibility.rows(queries)
+        seen, bias = slice(visibility.n_keys), self.bias
+        if isinstance(bias, ByDistance):
+            bias = bias.rows(queries, visibility.n_keys).written_out()
+        elif bias is not None:
+            bias = bias[:, :, queries, seen]
+        return self._replace(
+            q=self.q[:, :, queries],
+            k=self.k[:, :, seen],
+            v=self.v[:, :, seen],
+            bias=bias,
+            visibility=visibility,
+            rescore=None,
+        )
+
+
+def logits(operands: Operands, rows: slice = ALL) -> Tensor:
+    """The logits of some of the queries, -inf at hidden keys.
+
+    Args:
+        operands: One layer's.
+        rows: Which queries. A rescore needs those of all, of which it then gives these.
+
+    Returns:
+        (B, H, t, S) in float32; in float64 if q is. The memory is that of the result.
+    """
+    if rows != ALL and operands.rescore is not None:
+        return logits(operands)[:, :, rows]
+    if rows != ALL:
+        some = operands.rows(rows)
+        unseen = operands.k.shape[2] - some.k.shape[2]
+        return F.pad(logits(some), (0, unseen), value=-torch.inf)
+    q, k = operands.q, operands.k
+    dtype = torch.promote_types(q.dtype, torch.float32)
+    # Query heads that share keys are more rows of one product, whose keys nobody repeats.
+    grouped = (q.to(dtype) * operands.scale).unflatten(1, (k.shape[1], -1)).flatten(2, 3)
+    with torch.autocast(q.device.type, enabled=False):
+        products = grouped @ k.to(dtype).transpose(-2, -1)
+    found = products.unflatten(2, (-1, q.shape[2])).flatten(1, 2)
+    if operands.bias is not None:
+        found = found + written_out(operands.bias)
+    if operands.visibility.dense is not None:
+        found = found.masked_fill(~operands.visibility.dense, -torch.inf)
+    return found if operands.rescore is None else operands.rescore(found).to(dtype)
+
+
+def attention_weights(operands: Operands, rows: slice = ALL) -> Tensor:
+    """The weights A (B, H, t, S) of some of the queries; see `logits`."""
+    return softmax(logits(operands, rows), operands.visibility)
+
+
+def softmax(logits: Tensor, visibility: Visibility) -> Tensor:
+    """The weights of logits (…, S); 0 in rows that see nothing, where somebody else's mask has any.
+
+    Args:
+        logits: With -inf at hidden keys.
+        visibility: Whose they are.
+    """
+    weights = logits.softmax(dim=-1)
+    if visibility.may_be_blind:
+        weights = weights.masked_fill(logits.amax(dim=-1, keepdim=True) == -torch.inf, 0.0)
+    return weights

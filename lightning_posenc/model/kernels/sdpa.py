@@ -1,0 +1,50 @@
+"""Attention by torch's fused kernels."""
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from lightning_posenc.model.kernels.base import Kernel, has_tangent
+from lightning_posenc.model.kernels.by_rows import by_rows
+from lightning_posenc.model.kernels.eager import Eager
+from lightning_posenc.model.kernels.operands import Operands
+from lightning_posenc.positional.by_distance import ByDistance
+
+
+class SDPA(Kernel):
+    """torch's scaled_dot_product_attention: fused wherever it can be."""
+
+    otherwise = Eager
+
+    def serves(self, operands: Operands) -> bool:
+        return operands.rescore is None and not has_tangent(operands)
+
+    def forward(self, operands: Operands) -> Tensor:
+        if isinstance(operands.bias, ByDistance):
+            n_queries = operands.q.shape[2]
+            return by_rows(lambda rows: self._at_once(operands.rows(rows)), n_queries, self.drops)
+        return self._at_once(operands)
+
+    def _at_once(self, operands: Operands) -> Tensor:
+        q, v, bias, visibility = operands.q, operands.v, operands.bias, operands.visibility
+        assert not isinstance(bias, ByDistance)
+        is_causal = bias is None and visibility.is_causal
+        mask = None
+        if bias is not None:
+            # Expanded to four dimensions: a mask of fewer leaves the fused path. In the dtype of q:
+            # cuDNN reads a float32 mask beside bfloat16 queries as bfloat16 (pytorch #191612).
+            mask = visibility.added_to(bias, q.dtype).expand(-1, q.shape[1], -1, -1)
+        elif not is_causal:
+            mask = visibility.dense
+        # Where an encoding widened q and k, values as wide keep the fused path.
+        width, wider = v.shape[-1], q.shape[-1] - v.shape[-1]
+        out = F.scaled_dot_product_attention(
+            q,
+            operands.k,
+            F.pad(v, (0, wider)) if wider else v,
+            attn_mask=mask,
+            dropout_p=self.dropout if self.training else 0.0,
+            is_causal=is_causal,
+            scale=operands.scale,
+            enable_gqa=operands.is_grouped,
+        )
+        return out[..., :width] if wider else out
