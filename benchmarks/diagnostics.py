@@ -14,6 +14,7 @@ import platform
 import statistics
 import time
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,7 +26,7 @@ import torch
 from lightning_posenc import callbacks
 from lightning_posenc.callbacks.probing import Probing
 from lightning_posenc.data import TextData
-from lightning_posenc.model import MLP, EncoderSpec
+from lightning_posenc.model import MLP, Attention, EncoderSpec
 from lightning_posenc.modules import LanguageModel
 from lightning_posenc.positional import ALiBi, LearnedAbsolute, RoPE
 from lightning_posenc.runs.metrics_csv import MetricsCSV
@@ -97,9 +98,9 @@ def measure(path: Path, positional: Any, rounds: int) -> dict[str, float]:
         4,
         4,
         embed_std=0.02,
-        bias=False,
+        mixer=partial(Attention, bias=False),
         norm=lambda d: torch.nn.LayerNorm(d, bias=False),
-        feed_forward=lambda d: MLP(d, bias=False),
+        feed_forward=partial(MLP, bias=False),
     )
     data = TextData(str(path), vocabulary="chars", train_length=LENGTH, batch_size=BATCH)
     timed = Rounds()

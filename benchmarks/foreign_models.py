@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from lightning_posenc.data import Batch, SyntheticData, TextData
 from lightning_posenc.masks import Causal, Window
+from lightning_posenc.model import Plain
 from lightning_posenc.model.encoder import EncoderSpec
 from lightning_posenc.modules import (
     EncoderModule,
@@ -418,7 +419,15 @@ def great_bias(kind: Kind, encoding: Factory, seed: int) -> Model:
 
 
 def too_deep(kind: Kind, encoding: Factory, seed: int) -> Model:
-    return new(kind, encoding, seed, layers=24, pre_norm=False, norm=nn.Identity, init_std=0.3)
+    return new(
+        kind,
+        encoding,
+        seed,
+        layers=24,
+        residual=partial(Plain, pre_norm=False),
+        norm=nn.Identity,
+        init_std=0.3,
+    )
 
 
 def short_table(kind: Kind, encoding: Factory, seed: int) -> Model:

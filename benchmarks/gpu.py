@@ -24,6 +24,7 @@ import inspect
 import itertools
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,7 +36,7 @@ from torch.nn import functional as F
 from lightning_posenc import Dims, Encoder, positional
 from lightning_posenc.catalogue import described as catalogue
 from lightning_posenc.diagnostics import entropy_of, observe
-from lightning_posenc.model import SDPA, Eager, Flex
+from lightning_posenc.model import SDPA, Attention, Eager, Flex
 from lightning_posenc.model.kernels import Operands
 
 OUT = timing.RESULTS / "gpu.json"
@@ -72,7 +73,7 @@ class Model(nn.Module):
             kind = functools.partial(kind, max_length=length)
         self.embedding = nn.Embedding(sizes.vocabulary, sizes.width)
         nn.init.normal_(self.embedding.weight, std=0.02)
-        self.encoder = Encoder(dims, kind, kernel=BACKENDS[backend])
+        self.encoder = Encoder(dims, kind, mixer=partial(Attention, kernel=BACKENDS[backend]))
 
     def forward(self, tokens: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         states = self.encoder(self.embedding(tokens), positions=positions)

@@ -15,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -30,7 +31,7 @@ def plain(path: Path, seed: int) -> None:
     from torch.nn import functional as F
 
     from lightning_posenc.data import Batch
-    from lightning_posenc.model import MLP, EncoderSpec
+    from lightning_posenc.model import MLP, Attention, EncoderSpec
     from lightning_posenc.modules import LanguageModel, WarmupCosine, parameter_groups
     from lightning_posenc.positional import LearnedAbsolute
 
@@ -44,9 +45,9 @@ def plain(path: Path, seed: int) -> None:
         4,
         4,
         embed_std=0.02,
-        bias=False,
+        mixer=partial(Attention, bias=False),
         norm=lambda d: nn.LayerNorm(d, bias=False),
-        feed_forward=lambda d: MLP(d, bias=False),
+        feed_forward=partial(MLP, bias=False),
     )
     model = LanguageModel(spec, len(ids), positional=LearnedAbsolute)
     groups = parameter_groups(model, model.positional, 0.0)

@@ -107,7 +107,7 @@ def subjects() -> list[Subject]:
         if name in files:
             given["path"] = files[name]
         if issubclass(value, Block):
-            given["attention"] = Attention(DIMS, 0)
+            given["mixer"] = Attention(DIMS, 0)
         if issubclass(value, WarmupCosine):
             given["optimizer"] = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
         if issubclass(value, GroupWarmup):

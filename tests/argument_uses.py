@@ -17,9 +17,11 @@ from lightning_posenc.data.order import EvalBatches, GlobalBatches, ShuffledPass
 from lightning_posenc.masks import Mask
 from lightning_posenc.model import (
     MLP,
+    Attention,
     EncoderSpec,
     FeedForward,
     Kernel,
+    Mixer,
     Residual,
 )
 from lightning_posenc.modules import EncoderModule, GroupWarmup, WarmupCosine
@@ -60,7 +62,7 @@ GIVEN: dict[str, Any] = {
     "encoder": EncoderSpec(32, 4, 2),
     "name": "positional",
     "total_steps": 20,
-    "feed_forward": MLP(32),
+    "feed_forward": MLP(Dims(32, 4, 2), 0),
     "norm": nn.LayerNorm,
 }
 
@@ -81,6 +83,14 @@ def used(kind: type, make: Callable[..., Any]) -> Any:
         if issubclass(kind, base):
             return use(make)
     return make() and None
+
+
+def _in_each_layer(make: Callable[..., Any]) -> Callable[[Dims, int], Any]:
+    """A factory that makes the suspect one first, then one of the other arguments a layer."""
+    make()
+    given: dict[str, Any] = dict(make.keywords)  # type: ignore[attr-defined]
+    del given["dims"], given["layer"]
+    return lambda dims, layer: make.func(dims, layer, **given)  # type: ignore[attr-defined]
 
 
 def _forward(encoder: Encoder, positions: Tensor | None = None, backward: bool = True) -> Any:
@@ -190,13 +200,12 @@ USES: dict[type, Callable[..., Any]] = {
     SCAN: lambda make: make() and None,  # its commands lie in the user's files
     Task: _task,
     Mask: lambda make: _forward(Encoder(DIMS, mask=make())),
-    Residual: lambda make: (
-        _forward(Encoder(DIMS, residual=lambda dims: make(**{"dims": dims} | make.keywords)))
-        if make.keywords.get("dims") is DIMS
-        else make() and None
+    Residual: lambda make: _forward(Encoder(DIMS, residual=_in_each_layer(make))),
+    Mixer: lambda make: _forward(Encoder(DIMS, mixer=_in_each_layer(make))),
+    FeedForward: lambda make: _forward(Encoder(DIMS, feed_forward=_in_each_layer(make))),
+    Kernel: lambda make: _forward(
+        Encoder(DIMS, mixer=partial(Attention, kernel=lambda dropout: make()))
     ),
-    FeedForward: lambda make: make()(torch.randn(2, T, make.keywords["d_model"])),
-    Kernel: lambda make: _forward(Encoder(DIMS, kernel=lambda dropout: make())),
     Dims: lambda make: _forward(Encoder(make())),
     Encoder: lambda make: _forward(make()),
     EncoderSpec: lambda make: _forward(make().build(Sinusoidal, None, True)),

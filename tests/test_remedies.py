@@ -12,7 +12,7 @@ from torch import nn
 from lightning_posenc import masks, positions
 from lightning_posenc.cli import main
 from lightning_posenc.model import DeepNorm, Flex, LayerScale, ReZero
-from lightning_posenc.model.qk_norm import QKNorm
+from lightning_posenc.model.mixers.qk_norm import QKNorm
 from lightning_posenc.model.sigma_reparam import SigmaReparam
 
 ROOT = Path(__file__).parents[1]
@@ -30,22 +30,25 @@ def has(kind: type[nn.Module]) -> Effect:
 
 # Of an option that is set by its own name, the option's place in the module.
 PLACES: dict[str, Effect] = {
-    "model.encoder.qk_norm": has(QKNorm),
+    "model.encoder.mixer.qk_norm": has(QKNorm),
     "model.encoder.sigma_reparam": has(SigmaReparam),
     "model.encoder.residual=LayerScale": has(LayerScale),
     "model.encoder.residual=ReZero": has(ReZero),
     "model.encoder.residual=DeepNorm": has(DeepNorm),
     "model.encoder.residual.init=0.1": lambda m: gain(m) == pytest.approx(0.1, abs=0.01),
     "model.encoder.norm=torch.nn.Identity": lambda m: not has(nn.LayerNorm)(m),
-    "model.encoder.pre_norm=true": lambda m: m.encoder.blocks[0].pre_norm,
-    "model.encoder.pre_norm=false": lambda m: not m.encoder.blocks[0].pre_norm,
+    "model.encoder.residual.pre_norm=true": lambda m: m.encoder.blocks[0].pre_norm,
     "model.encoder.mask=Window": lambda m: isinstance(m.encoder.masks[0], masks.Window),
     "model.encoder.mask.size=16": lambda m: m.encoder.masks[0].size == 16,
     "model.encoder.mask=[": lambda m: [each.size for each in m.encoder.masks] == [8, 512],
-    "model.encoder.kernel=Flex": has(Flex),
-    "model.encoder.drop_path=0.1": lambda m: m.encoder.blocks[1].drop[1].p == 0.1,
+    "model.encoder.mixer.kernel=Flex": has(Flex),
+    "model.encoder.residual.drop_path=0.1": lambda m: (
+        m.encoder.blocks[1].residual_attention.drop_path.p == 0.1
+    ),
     "model.encoder.checkpoint_activations": lambda m: m.encoder.checkpoint_activations,
-    "model.encoder.n_kv_heads=2": lambda m: m.encoder.blocks[0].attention.qkv.widths["k"] == 32,
+    "model.encoder.mixer.n_kv_heads=2": lambda m: (
+        m.encoder.blocks[0].attention.qkv.widths["k"] == 32
+    ),
     "model.positional.layers=[0,1]": lambda m: m.positional.layers == {0, 1},
     "model.positional.encoding=FIRE": lambda m: "FIRE" in repr(m.positional),
     "model.positional.encoding=T5Bias": lambda m: "T5Bias" in repr(m.positional),

@@ -1,4 +1,4 @@
-"""Where earlier releases kept the classes that a checkpoint's config names."""
+"""Where earlier releases kept the classes and the options that a checkpoint's config names."""
 
 from typing import Any
 
@@ -32,6 +32,19 @@ _MOVED = {
     "positional.scaling.ntk": "positional.rotary.scaling.ntk",
 }
 
+# Options of the encoder in release 0.1: whose they are now, and what they are called there.
+OF_PARTS = {
+    "n_kv_heads": ("mixer", "n_kv_heads"),
+    "qk_norm": ("mixer", "qk_norm"),
+    "bias": ("mixer", "bias"),
+    "attention_dropout": ("mixer", "dropout"),
+    "kernel": ("mixer", "kernel"),
+    "pre_norm": ("residual", "pre_norm"),
+    "drop_path": ("residual", "drop_path"),
+}
+_DEFAULTS = {"mixer": f"{_PACKAGE}model.Attention", "residual": f"{_PACKAGE}model.Plain"}
+_LAYER_NORM = {"class_path": "torch.nn.LayerNorm"}
+
 
 def today(path: str) -> str:
     """Give the dotted path that a class has now.
@@ -45,16 +58,64 @@ def today(path: str) -> str:
     return f"{_PACKAGE}{_MOVED[module]}.{name}"
 
 
+def moved_option(name: str) -> str | None:
+    """What became of an option of the encoder, in words; None for one that is where it was.
+
+    Args:
+        name: Of the option, without `encoder.`.
+    """
+    if name not in OF_PARTS:
+        return None
+    part, option = OF_PARTS[name]
+    kind = _DEFAULTS[part].rpartition(".")[2]
+    value = "torch.nn.LayerNorm (or another norm)" if name == "qk_norm" else "..."
+    return (
+        f"an option of the {part} now: --model.encoder.{part}.{option}={value}, or in a file "
+        f"{part}: {{class_path: {kind}, init_args: {{{option}: {value}}}}}"
+    )
+
+
+def encoder_of_today(options: dict[str, Any]) -> dict[str, Any]:
+    """Give an encoder's options as the parts have them now that they belong to.
+
+    Args:
+        options: By name, as this release or an earlier one has them; values as in a config.
+    """
+    rest = {name: value for name, value in options.items() if name not in OF_PARTS}
+    if len(rest) == len(options):
+        return options
+    for name, value in options.items():
+        part, option = OF_PARTS.get(name, (None, name))
+        if part is None:
+            continue
+        if name == "qk_norm":
+            value = (rest.get("norm") or _LAYER_NORM) if value else None
+        found = rest.get(part) or _DEFAULTS[part]
+        described: dict[str, Any] = found if isinstance(found, dict) else {"class_path": found}
+        if name == "pre_norm" and described["class_path"].endswith(".DeepNorm"):
+            continue  # which has no choice
+        arguments = {**described.get("init_args", {}), option: value}
+        rest[part] = {**described, "init_args": arguments}
+    return rest
+
+
 def of_today(config: Any) -> Any:
-    """Give a config in which every class stands under the path that it has now.
+    """Give a config in which every class and option stands where it does now.
 
     Args:
         config: Nested dicts and lists; what else is in them is taken as it is.
     """
     if isinstance(config, str):
         return today(config)
-    if isinstance(config, dict):
-        return {key: of_today(value) for key, value in config.items()}
     if isinstance(config, list):
         return [of_today(value) for value in config]
-    return config
+    if not isinstance(config, dict):
+        return config
+    found = {key: of_today(value) for key, value in config.items()}
+    if isinstance(encoder := found.get("encoder"), dict):
+        if "class_path" not in encoder:
+            found["encoder"] = encoder_of_today(encoder)
+        elif str(encoder["class_path"]).endswith(".EncoderSpec"):
+            arguments = encoder_of_today(encoder.get("init_args", {}))
+            found["encoder"] = {**encoder, "init_args": arguments}
+    return found

@@ -28,6 +28,7 @@ REQUIRED = re.compile(
     r"arguments are required: (?P<command>fit|validate|test|predict)\.(model|data)"
 )
 UNEXPECTED = re.compile(r"[Kk]ey '?\"?(?P<key>[\w.]+)'?\"? is not expected")
+NOT_OF_GROUP = re.compile(r"Group '(?P<group>[\w.]+)' does not accept option '(?P<key>[\w.]+)'")
 
 
 @contextmanager

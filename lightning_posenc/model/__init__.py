@@ -1,11 +1,11 @@
-"""How is it computed? Kernels, attention, feed-forward, residual, block, encoder."""
+"""How is it computed? Kernels, mixers, feed-forward, residual, block, encoder."""
 
 from lightning_posenc.dims import Dims
-from lightning_posenc.model.attention import Attention
 from lightning_posenc.model.block import Block
 from lightning_posenc.model.encoder import Encoder, EncoderSpec
 from lightning_posenc.model.feed_forward import MLP, FeedForward, SwiGLU
 from lightning_posenc.model.kernels import SDPA, Eager, Flex, Kernel
+from lightning_posenc.model.mixers import Attention, Mixer
 from lightning_posenc.model.residual import DeepNorm, LayerScale, Plain, Residual, ReZero
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Flex",
     "Kernel",
     "LayerScale",
+    "Mixer",
     "Plain",
     "ReZero",
     "Residual",

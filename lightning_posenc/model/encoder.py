@@ -13,12 +13,11 @@ from torch.utils.checkpoint import checkpoint
 from lightning_posenc.checks import is_a, made, maker, number
 from lightning_posenc.dims import Dims
 from lightning_posenc.masks import Causal, Documents, Mask, Padding, Visibility, compose
-from lightning_posenc.model.attention import Attention, Context
 from lightning_posenc.model.block import Block
 from lightning_posenc.model.cache import Cache
 from lightning_posenc.model.door import check_ids, check_inputs, check_lengths, checked_positions
-from lightning_posenc.model.feed_forward import MLP, FeedForward
-from lightning_posenc.model.kernels import SDPA, Kernel
+from lightning_posenc.model.feed_forward import MLP, FeedForward, FeedForwardFactory
+from lightning_posenc.model.mixers import Attention, Context, Mixer, MixerFactory
 from lightning_posenc.model.residual import Plain, Residual, ResidualFactory
 from lightning_posenc.model.sigma_reparam import advance, reparametrise
 from lightning_posenc.positional import NoPE
@@ -30,7 +29,7 @@ class Encoder(nn.Module):
     """A stack of blocks over embedded tokens; `self.positional` owns all positional state.
 
     Projections start at N(0, init_std), those into the residual stream at init_std / sqrt(2L), as
-    in GPT-2 (Radford et al. 2019), unless the residual wants them otherwise.
+    in GPT-2 (Radford et al. 2019), unless the residual or the part wants them otherwise.
 
     Args:
         dims: Sizes. A causal model adds the causal mask by itself.
@@ -38,24 +37,16 @@ class Encoder(nn.Module):
         positions: Where tokens are; None counts 0, 1, 2, …
         mask: A pattern of attention besides causality, padding and documents, such as Window(256);
             or a list of them, one a layer, repeated to the model's depth.
-        n_kv_heads: Heads of keys and values (grouped queries), a divisor of `n_heads`; None for as
-            many as queries.
-        feed_forward: Makes the feed-forward of a width: MLP or SwiGLU; None for MLP.
+        mixer: Makes what lets tokens exchange what they know, of the dims and the layer: Attention,
+            or one of your own; or a list of such, one a layer, repeated to the model's depth.
+        feed_forward: Makes the feed-forward, likewise: MLP or SwiGLU; None for MLP.
         norm: Makes a norm of a width: torch.nn.LayerNorm or torch.nn.RMSNorm; None for LayerNorm.
-        pre_norm: Norm before each branch, and after the last block; otherwise after each sum.
         residual: How a branch joins the residual stream: Plain, LayerScale, ReZero or DeepNorm.
-        qk_norm: Norm of each head's queries and keys, of the kind of `norm`, before the encoding
-            changes them: logits stay bounded. What an encoding projects by itself (DeBERTa, TUPE,
-            Transformer-XL) is not normalised.
+            Where norms stand is an option of it.
         sigma_reparam: Divide the blocks' weights by their spectral norms and multiply them by
             learned gains, 1 at first: attention's entropy does not collapse. `init_std` then
             decides only how fast they turn.
-        bias: Whether the projections of attention have a bias.
         dropout: Probability of dropping a channel of a branch's output, in [0, 1).
-        attention_dropout: Probability of dropping an attention weight, in [0, 1).
-        drop_path: Probability of dropping a branch of the last block, in [0, 1); earlier blocks
-            drop proportionally less (stochastic depth).
-        kernel: How attention is computed: SDPA, Eager or Flex.
         checkpoint_activations: Recompute blocks in the backward pass instead of storing them.
         init_std: Standard deviation of projections at initialisation, not negative.
     """
@@ -67,18 +58,12 @@ class Encoder(nn.Module):
         positions: Positions | None = None,
         *,
         mask: Mask | Sequence[Mask | None] | None = None,
-        n_kv_heads: int | None = None,
-        feed_forward: Callable[[int], FeedForward] | None = None,
+        mixer: MixerFactory | Sequence[MixerFactory] = Attention,
+        feed_forward: FeedForwardFactory | None = None,
         norm: Callable[[int], nn.Module] | None = None,
-        pre_norm: bool = True,
         residual: ResidualFactory = Plain,
-        qk_norm: bool = False,
         sigma_reparam: bool = False,
-        bias: bool = True,
         dropout: float = 0.0,
-        attention_dropout: float = 0.0,
-        drop_path: float = 0.0,
-        kernel: Callable[[float], Kernel] = SDPA,
         checkpoint_activations: bool = False,
         init_std: float = 0.02,
     ) -> None:
@@ -87,57 +72,51 @@ class Encoder(nn.Module):
         self.positions: Positions = Consecutive()
         if positions is not None:
             self.positions = is_a(self, "positions", positions, Positions)
-        patterns = mask if isinstance(mask, Sequence) and not isinstance(mask, str) else [mask]
+        patterns = _by_layer("mask", mask, dims)
         for pattern in patterns:
             is_a(self, "mask", pattern, Mask | None)
-        if not 1 <= len(patterns) <= dims.n_layers:
-            raise ValueError(
-                f"mask: {len(patterns)} entries do not fit {dims.n_layers} layers; give between "
-                "one entry and one for each layer"
-            )
         self.masks = [compose(Causal() if dims.causal else None, each) for each in patterns]
         self.checkpoint_activations = checkpoint_activations
         # Not defaults themselves: jsonargparse would hand their own defaults on to whatever class
         # a config names instead, MLP's bias to SwiGLU and LayerNorm's eps to RMSNorm.
         feed_forward = MLP if feed_forward is None else feed_forward
         norm = nn.LayerNorm if norm is None else norm
-        maker(self, "feed_forward", feed_forward, FeedForward, dims.d_model)
+        mixers = _by_layer("mixer", mixer, dims)
+        for make in mixers:
+            maker(self, "mixer", make, Mixer, dims, 0)
+        maker(self, "feed_forward", feed_forward, FeedForward, dims, 0)
         maker(self, "norm", norm, nn.Module, dims.d_model)
-        maker(self, "residual", residual, Residual, dims)
-        maker(self, "kernel", kernel, Kernel, attention_dropout)
+        maker(self, "residual", residual, Residual, dims, 0)
         number(self, "dropout", dropout, 0, below=1)
-        number(self, "attention_dropout", attention_dropout, 0, below=1)
-        number(self, "drop_path", drop_path, 0, below=1)
         number(self, "init_std", init_std, 0)
         self.positional = made(self, "positional", positional, PositionalEncoding, dims)
         self.blocks = nn.ModuleList(
             Block(
                 dims,
-                Attention(
-                    dims,
-                    layer,
-                    n_kv_heads=n_kv_heads,
-                    bias=bias,
-                    dropout=attention_dropout,
-                    kernel=kernel,
-                    qk_norm=norm if qk_norm else None,
-                ),
-                made(self, "feed_forward", feed_forward, FeedForward, dims.d_model),
+                layer,
+                made(self, "mixer", mixers[layer % len(mixers)], Mixer, dims, layer),
+                made(self, "feed_forward", feed_forward, FeedForward, dims, layer),
                 norm,
                 residual=residual,
-                pre_norm=pre_norm,
                 dropout=dropout,
-                drop_path=drop_path * layer / max(dims.n_layers - 1, 1),
             )
             for layer in range(dims.n_layers)
         )
+        for layer, each in enumerate(self.mixers):
+            each.check(self.positional, patterns[layer % len(patterns)])
         self.dropout = nn.Dropout(dropout)
-        self.norm = made(self, "norm", norm, nn.Module, dims.d_model) if pre_norm else nn.Identity()
+        ends = any(cast(Block, block).pre_norm for block in self.blocks)
+        self.norm = made(self, "norm", norm, nn.Module, dims.d_model) if ends else nn.Identity()
         for block in self.blocks:
             cast(Block, block).initialise(init_std)
         self.sigma_reparam = sigma_reparam
         if sigma_reparam:
             reparametrise(self.blocks)
+
+    @property
+    def mixers(self) -> list[Mixer]:
+        """The mixers, layer by layer."""
+        return [cast(Block, block).attention for block in self.blocks]
 
     def forward(
         self,
@@ -186,6 +165,10 @@ class Encoder(nn.Module):
         visibility = [
             Visibility(compose(mask, of_batch), n_queries, length, x.device) for mask in self.masks
         ]
+        given = {"padding": lengths, "documents": documents, "cache": cache}
+        asked = {name for name, value in given.items() if value is not None}
+        for mixer in self.mixers:
+            mixer.check_serves(asked)
         if cache is not None:
             self._check_cache(positions, length)
         if positions is None:
@@ -229,6 +212,18 @@ class Encoder(nn.Module):
             )
         if (reason := self.positional.depends_on_length(positions)) is not None:
             raise ValueError(f"{reason}: decode without a cache (use_cache=False)")
+
+
+def _by_layer(name: str, given: Any, dims: Dims) -> list[Any]:
+    """One thing for all layers, or several, of which layer l takes entry l mod n."""
+    is_several = isinstance(given, Sequence) and not isinstance(given, str)
+    entries = list(given) if is_several else [given]
+    if not 1 <= len(entries) <= dims.n_layers:
+        raise ValueError(
+            f"{name}: {len(entries)} entries do not fit {dims.n_layers} layers; give between "
+            "one entry and one for each layer"
+        )
+    return entries
 
 
 @final

@@ -3,20 +3,26 @@
 Shapes: D = d_model, F = d_ff.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
+from typing import TypeAlias
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightning_posenc.checks import MOST_WIDTH, made, whole
+from lightning_posenc.dims import Dims
 from lightning_posenc.model.linear import Stacked
+from lightning_posenc.model.part import Part
 
 
-class FeedForward(nn.Module, ABC):
-    """Maps (B, T, D) to (B, T, D), token by token; `self.out` is its last projection."""
+class FeedForward(Part):
+    """Maps (B, T, D) to (B, T, D), token by token.
 
-    out: nn.Linear
+    Args:
+        dims: Sizes of the model.
+        layer: Index of the layer, from 0.
+    """
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
@@ -27,7 +33,8 @@ class MLP(FeedForward):
     """Two projections with a nonlinearity between (Vaswani et al. 2017, arXiv:1706.03762).
 
     Args:
-        d_model: D.
+        dims: Sizes of the model.
+        layer: Index of the layer, from 0.
         d_ff: F, at least 1; None for 4·D.
         activation: torch.nn.GELU, torch.nn.ReLU, …
         bias: Whether the projections have a bias.
@@ -35,13 +42,14 @@ class MLP(FeedForward):
 
     def __init__(
         self,
-        d_model: int,
+        dims: Dims,
+        layer: int,
         d_ff: int | None = None,
         activation: Callable[[], nn.Module] = nn.GELU,
         bias: bool = True,
     ) -> None:
-        super().__init__()
-        whole(self, "d_model", d_model, most=MOST_WIDTH)
+        super().__init__(dims, layer)
+        d_model = dims.d_model
         d_ff = 4 * d_model if d_ff is None else whole(self, "d_ff", d_ff, most=4 * MOST_WIDTH)
         self.up = nn.Linear(d_model, d_ff, bias=bias)
         self.activation = made(self, "activation", activation, nn.Module)
@@ -55,14 +63,15 @@ class SwiGLU(FeedForward):
     """out(silu(gate(x)) · up(x)) (Shazeer 2020, "GLU Variants Improve Transformer", 2002.05202).
 
     Args:
-        d_model: D.
+        dims: Sizes of the model.
+        layer: Index of the layer, from 0.
         d_ff: F, at least 1; None for 8/3·D, which has as many parameters as an MLP of 4·D.
         bias: Whether the projections have a bias.
     """
 
-    def __init__(self, d_model: int, d_ff: int | None = None, bias: bool = False) -> None:
-        super().__init__()
-        whole(self, "d_model", d_model, most=MOST_WIDTH)
+    def __init__(self, dims: Dims, layer: int, d_ff: int | None = None, bias: bool = False) -> None:
+        super().__init__(dims, layer)
+        d_model = dims.d_model
         d_ff = max(8 * d_model // 3, 1) if d_ff is None else d_ff
         whole(self, "d_ff", d_ff, most=4 * MOST_WIDTH)
         self.gate_and_up = Stacked(d_model, {"gate": d_ff, "up": d_ff}, bias=bias)
@@ -71,3 +80,6 @@ class SwiGLU(FeedForward):
     def forward(self, x: Tensor) -> Tensor:
         gate, up = self.gate_and_up(x).chunk(2, dim=-1)
         return self.out(F.silu(gate) * up)
+
+
+FeedForwardFactory: TypeAlias = Callable[[Dims, int], FeedForward]

@@ -10,58 +10,82 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
-from lightning_posenc.checks import is_a, number
+from lightning_posenc.checks import is_a, number, whole
 from lightning_posenc.dims import Dims
 from lightning_posenc.model.linear import matrices
+from lightning_posenc.model.part import Part
+
+
+class DropPath(nn.Module):
+    """Stochastic depth: drops a branch for whole sequences (Huang et al. 2016, arXiv:1603.09382).
+
+    Args:
+        p: Probability in training, in [0, 1). What is kept grows by 1/(1-p).
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = number(self, "p", p, 0, below=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.p == 0:
+            return x
+        rows = x.new_empty(len(x), *[1] * (x.dim() - 1), dtype=torch.float32)
+        keep = rows.bernoulli_(1 - self.p)
+        return x * (keep / (1 - self.p)).to(x.dtype)
 
 
 class Residual(nn.Module, ABC):
-    """Joins one branch to the stream, and says what it asks of norms and of initialisation.
+    """Joins one branch to the stream, and says where norms stand and how the branch starts.
 
     Args:
         dims: Sizes of the model.
+        layer: Index of the layer, from 0.
+        pre_norm: Norm before the branch, and after the last block; otherwise after the sum.
+        drop_path: Probability of dropping a branch of the last block, in [0, 1); earlier blocks
+            drop proportionally less (stochastic depth).
     """
 
-    def __init__(self, dims: Dims) -> None:
+    def __init__(
+        self, dims: Dims, layer: int, pre_norm: bool = True, drop_path: float = 0.0
+    ) -> None:
         super().__init__()
-        self.dims = is_a(self, "dims", dims, Dims)
+        self.dims: Dims = is_a(self, "dims", dims, Dims)
+        self.layer = whole(self, "layer", layer, 0, dims.n_layers - 1)
+        self.pre_norm = pre_norm
+        rate = number(self, "drop_path", drop_path, 0, below=1)
+        self.drop_path = DropPath(rate * layer / max(dims.n_layers - 1, 1))
 
-    @abstractmethod
     def forward(self, x: Tensor, branch: Tensor) -> Tensor:
         """Join what a branch gave (B, T, D) to the stream x (B, T, D)."""
+        return self.join(x, self.drop_path(branch))
 
-    def check(self, pre_norm: bool) -> None:
-        """Refuse a placement of norms.
+    @abstractmethod
+    def join(self, x: Tensor, branch: Tensor) -> Tensor:
+        """Add the branch (B, T, D), some sequences of which may be dropped, to x (B, T, D)."""
 
-        Args:
-            pre_norm: Norm before each branch; otherwise after each sum.
-
-        Raises:
-            ValueError: Saying what to set instead.
-        """
-
-    def initialise(self, branch: nn.Module, std: float) -> None:
-        """Change weights that start at N(0, std), where the method asks for others.
+    def initialise(self, branch: Part, std: float) -> None:
+        """Start the weights of a branch whose linear layers have started at N(0, std).
 
         Args:
-            branch: The attention or the feed-forward; `branch.out` is its last projection.
+            branch: The mixer or the feed-forward.
             std: The encoder's `init_std`.
         """
+        branch.initialise(std, 1.0)
 
 
 class Plain(Residual):
-    """x + F(x), with F's last projection at N(0, std / sqrt(2L)).
+    """x + F(x); what F writes into the stream starts at N(0, std / sqrt(2L)).
 
     Source: the sum, He et al. 2016, arXiv:1512.03385; the initialisation, GPT-2 (Radford et al.
     2019), section 2.3.
     """
 
-    def forward(self, x: Tensor, branch: Tensor) -> Tensor:
+    def join(self, x: Tensor, branch: Tensor) -> Tensor:
         return x + branch
 
-    def initialise(self, branch: nn.Module, std: float) -> None:
-        weight = branch.get_submodule("out").get_parameter("weight")
-        nn.init.normal_(weight, std=std * (2 * self.dims.n_layers) ** -0.5)
+    def initialise(self, branch: Part, std: float) -> None:
+        branch.initialise(std, (2 * self.dims.n_layers) ** -0.5)
 
 
 class LayerScale(Residual):
@@ -72,12 +96,23 @@ class LayerScale(Residual):
 
     Args:
         dims: Sizes of the model.
+        layer: Index of the layer, from 0.
         init: The gain at initialisation; None for the paper's: 0.1 up to 18 layers, 1e-5 up to 24,
             1e-6 above.
+        pre_norm: Norm before the branch, and after the last block; otherwise after the sum.
+        drop_path: Probability of dropping a branch of the last block, in [0, 1); earlier blocks
+            drop proportionally less (stochastic depth).
     """
 
-    def __init__(self, dims: Dims, init: float | None = None) -> None:
-        super().__init__(dims)
+    def __init__(
+        self,
+        dims: Dims,
+        layer: int,
+        init: float | None = None,
+        pre_norm: bool = True,
+        drop_path: float = 0.0,
+    ) -> None:
+        super().__init__(dims, layer, pre_norm, drop_path)
         init = self._of_depth(dims.n_layers) if init is None else number(self, "init", init)
         self.gain = nn.Parameter(torch.full((dims.d_model,), float(init)))
 
@@ -87,7 +122,7 @@ class LayerScale(Residual):
             return 0.1
         return 1e-5 if n_layers <= 24 else 1e-6
 
-    def forward(self, x: Tensor, branch: Tensor) -> Tensor:
+    def join(self, x: Tensor, branch: Tensor) -> Tensor:
         return torch.addcmul(x, self.gain.to(x.dtype), branch.to(x.dtype))
 
 
@@ -101,14 +136,25 @@ class ReZero(Residual):
 
     Args:
         dims: Sizes of the model.
+        layer: Index of the layer, from 0.
         init: The gain at initialisation.
+        pre_norm: Norm before the branch, and after the last block; otherwise after the sum.
+        drop_path: Probability of dropping a branch of the last block, in [0, 1); earlier blocks
+            drop proportionally less (stochastic depth).
     """
 
-    def __init__(self, dims: Dims, init: float = 0.0) -> None:
-        super().__init__(dims)
+    def __init__(
+        self,
+        dims: Dims,
+        layer: int,
+        init: float = 0.0,
+        pre_norm: bool = True,
+        drop_path: float = 0.0,
+    ) -> None:
+        super().__init__(dims, layer, pre_norm, drop_path)
         self.gain = nn.Parameter(torch.full((1,), float(number(self, "init", init))))
 
-    def forward(self, x: Tensor, branch: Tensor) -> Tensor:
+    def join(self, x: Tensor, branch: Tensor) -> Tensor:
         return torch.addcmul(x, self.gain.to(x.dtype), branch.to(x.dtype))
 
 
@@ -119,26 +165,26 @@ class DeepNorm(Residual):
     values, outputs and the feed-forward with beta = (8L)^(-1/4). The constants are the same for an
     encoder alone and a decoder alone. Source: Wang et al. 2022, "DeepNet: Scaling Transformers to
     1,000 Layers", arXiv:2203.00555, figure 2.
+
+    Args:
+        dims: Sizes of the model.
+        layer: Index of the layer, from 0.
+        drop_path: Probability of dropping a branch of the last block, in [0, 1); earlier blocks
+            drop proportionally less (stochastic depth).
     """
 
-    def __init__(self, dims: Dims) -> None:
-        super().__init__(dims)
+    def __init__(self, dims: Dims, layer: int, drop_path: float = 0.0) -> None:
+        super().__init__(dims, layer, pre_norm=False, drop_path=drop_path)
         self.alpha = (2 * dims.n_layers) ** 0.25
         self.beta = (8 * dims.n_layers) ** -0.25
 
-    def forward(self, x: Tensor, branch: Tensor) -> Tensor:
+    def join(self, x: Tensor, branch: Tensor) -> Tensor:
         return torch.add(branch, x, alpha=self.alpha)
 
-    def check(self, pre_norm: bool) -> None:
-        if pre_norm:
-            raise ValueError(
-                "DeepNorm: scales the stream for a norm that follows each sum: set "
-                "encoder.pre_norm=false"
-            )
-
-    def initialise(self, branch: nn.Module, std: float) -> None:
+    def initialise(self, branch: Part, std: float) -> None:
+        super().initialise(branch, std)  # what lies in no linear layer
         for name, weight in matrices(branch):
             nn.init.xavier_normal_(weight, gain=1.0 if name in ("q", "k") else self.beta)
 
 
-ResidualFactory: TypeAlias = Callable[[Dims], Residual]
+ResidualFactory: TypeAlias = Callable[[Dims, int], Residual]

@@ -20,6 +20,7 @@ from torch.optim import AdamW, Optimizer, SparseAdam
 from torchmetrics import Metric
 
 from lightning_posenc.checks import MOST_STEPS, is_a, number, whole
+from lightning_posenc.compat.earlier_releases import of_today
 from lightning_posenc.data.batch import Batch
 from lightning_posenc.model.door import checked_tokens
 from lightning_posenc.model.encoder import EncoderSpec
@@ -155,7 +156,10 @@ class EncoderModule(L.LightningModule):
         """
         if isinstance(checkpoint_path, str | PathLike) and Path(checkpoint_path).is_file():
             contents = torch.load(checkpoint_path, "cpu", weights_only=True, mmap=True)
-            check_named(contents.get("hyper_parameters", {}))
+            arguments = contents.get("hyper_parameters", {})
+            check_named(arguments)
+            moved = {k: v for k, v in of_today(arguments).items() if v != arguments[k]}
+            kwargs = {**{k: v for k, v in moved.items() if k[0] != "_"}, **kwargs}
         return super().load_from_checkpoint(checkpoint_path, *args, **kwargs)
 
     @property

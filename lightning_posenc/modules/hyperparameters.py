@@ -18,7 +18,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from lightning_posenc.compat.earlier_releases import today
+from lightning_posenc.compat.earlier_releases import of_today, today
 from lightning_posenc.model.encoder import EncoderSpec
 
 _CLASS, _ARGUMENTS, _OBJECT, _LOST = "class_path", "init_args", "object", "not_kept"
@@ -65,6 +65,7 @@ def rebuilt(name: str, value: Any) -> Any:
         )
     if _CLASS not in value:
         return {key: rebuilt(name, each) for key, each in value.items()}
+    value = of_today({name: value})[name]
     kind = _imported(name, str(value[_CLASS]))
     arguments = {key: rebuilt(name, each) for key, each in value.get(_ARGUMENTS, {}).items()}
     if value.get(_OBJECT):

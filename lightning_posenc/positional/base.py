@@ -13,6 +13,9 @@ from lightning_posenc.dims import Dims
 from lightning_posenc.positional.by_distance import ByDistance
 from lightning_posenc.positions.paper import Paper
 
+HOOKS = frozenset({"transform", "bias", "rescore", "values", "output"})
+"""The hooks that change what a mixer computes."""
+
 
 class Site(NamedTuple):
     """All that a positional term may look at in one layer. The queries are the last of the keys.
@@ -147,6 +150,12 @@ class PositionalEncoding(nn.Module):
         Grouped keys (B, G, S, K) may become (B, H, S, K), where heads are treated differently.
         """
         return site.q, site.k
+
+    def hooks(self, layer: int) -> frozenset[str]:
+        """Which of `HOOKS` do anything in a layer: those that a class overrides."""
+        kind = type(self)
+        names = (name for name in HOOKS if hasattr(kind, name))
+        return frozenset(n for n in names if getattr(kind, n) is not getattr(PositionalEncoding, n))
 
     def planes(self, layer: int) -> Hashable | None:
         """Which channels `transform` turns together in a layer; None if it turns none.

@@ -101,6 +101,7 @@ def parse(parser: ArgumentParser, args: list[str]) -> Namespace:
     args, trusted = given.without(trust.OPTION, args)
     with with_checkpoint_config(args) as completed:
         told = given.with_default_class("schedule", "WarmupCosine", completed.args)
+        told = given.with_default_class("encoder.mixer", "Attention", told)
         if completed.stored is None:
             config = parser.parse_args(told)
         else:

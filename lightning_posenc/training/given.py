@@ -52,7 +52,7 @@ def with_default_class(name: str, default: str, args: Sequence[str]) -> list[str
     jsonargparse knows the default's options by itself, but not where the type is a union.
 
     Args:
-        name: Of the model's argument.
+        name: Of the model's argument, such as encoder.mixer.
         default: The class that it has by default.
         args: The arguments.
     """
@@ -60,12 +60,18 @@ def with_default_class(name: str, default: str, args: Sequence[str]) -> list[str
     of_it = [i for i, arg in enumerate(args) if arg.startswith(f"{flag}.")]
     named = any(arg == flag or arg.startswith(f"{flag}=") for arg in args)
     for content in _configs(args):
-        model = content.get("model") if isinstance(content, dict) else None
-        arguments = model.get("init_args", model) if isinstance(model, dict) else {}
-        named = named or (isinstance(arguments, dict) and arguments.get(name) is not None)
+        named = named or _below(content, ["model", *name.split(".")]) is not None
     if named or not of_it or args[of_it[0]].startswith(f"{flag}.help"):
         return list(args)
     return [*args[: of_it[0]], f"{flag}={default}", *args[of_it[0] :]]
+
+
+def _below(content: Any, keys: Sequence[str]) -> Any:
+    """What stands under a key of a config file, `init_args` left out; None if nothing does."""
+    for key in keys:
+        content = content.get("init_args", content) if isinstance(content, dict) else None
+        content = content.get(key) if isinstance(content, dict) else None
+    return content
 
 
 def after_configs(args: Sequence[str]) -> int:

@@ -5,6 +5,7 @@ as. Its leaves, and the keys on the way to them, are what a person needs.
 """
 
 from lightning_posenc.compat import jsonargparse as wording
+from lightning_posenc.compat.earlier_releases import moved_option
 from lightning_posenc.mistakes.one_line import did_you_mean
 
 
@@ -56,10 +57,25 @@ def _say(leaf: str, where: str) -> str:
         return f"unknown option {where}.{found['key']}: see --{where}.help"
     if found := wording.UNKNOWN.search(leaf):
         names = " ".join(arg.lstrip("-").split("=")[0] for arg in found["args"].split())
+        if moved := _moved(".".join(filter(None, [where, names]))):
+            return moved
         return f"unknown option {'.'.join(filter(None, [where, names]))}: see --help"
+    if found := wording.NOT_OF_GROUP.search(leaf):
+        key = ".".join(filter(None, [where, found["group"], found["key"]]))
+        return _moved(key) or f"unknown key {key}: see --help"
     if found := wording.UNEXPECTED.search(leaf):
+        if moved := _moved(".".join(filter(None, [where, found["key"]]))):
+            return moved
         return f"unknown key {'.'.join(filter(None, [where, found['key']]))}: see --help"
     return f"{where}: {leaf}" if where else leaf
+
+
+def _moved(key: str) -> str | None:
+    """Where an option of the encoder went, if that is what the key names."""
+    parts = key.split(".")
+    if len(parts) < 2 or parts[-2] != "encoder" or not (said := moved_option(parts[-1])):
+        return None
+    return f"{key}: {said}"
 
 
 def _say_required(command: str) -> str:
@@ -83,7 +99,7 @@ def _class_names(key: str) -> list[str]:
     # Whoever asks has parsed a config, so that modules, data and callbacks are imported too.
     from lightning_posenc import masks, positions, tasks
     from lightning_posenc.data import Lengths
-    from lightning_posenc.model import FeedForward, Kernel, Residual
+    from lightning_posenc.model import FeedForward, Kernel, Mixer, Residual
     from lightning_posenc.positional import PositionalEncoding
     from lightning_posenc.positional.rotary.scaling import Scaling
 
@@ -98,6 +114,7 @@ def _class_names(key: str) -> list[str]:
         "scaling": Scaling,
         "mask": masks.Mask,
         "kernel": Kernel,
+        "mixer": Mixer,
         "feed_forward": FeedForward,
         "residual": Residual,
         "train_length": Lengths,

@@ -19,6 +19,7 @@ from lightning_posenc.diagnose.loading import admit
 from lightning_posenc.diagnose.scores import Score
 from lightning_posenc.diagnose.subject import OwnPatient
 from lightning_posenc.dims import Dims
+from lightning_posenc.model import Plain
 from lightning_posenc.model.encoder import EncoderSpec
 from lightning_posenc.modules import SequenceClassifier
 from lightning_posenc.positional import (
@@ -263,7 +264,7 @@ def test_every_remedy_is_a_line_that_fit_understands() -> None:
         "LearnedAbsolute": patient(LearnedAbsolute, eval_lengths=(LENGTH, 24)),
         "LearnedRelativeBias": patient(partial(LearnedRelativeBias, std=0.0)),
         "Sinusoidal": patient(partial(Sinusoidal, scale=0.0)),
-        "RoPE": patient(partial(RoPE), pre_norm=False),
+        "RoPE": patient(partial(RoPE), residual=partial(Plain, pre_norm=False)),
     }
     printed_for = {
         remedy.line: name

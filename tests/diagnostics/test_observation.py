@@ -1,5 +1,6 @@
 """This package's models observed: what is seen, and that nothing changes."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from lightning_posenc import Dims, Encoder
 from lightning_posenc.diagnostics import Observation, observe, weights_by_block
 from lightning_posenc.masks import Window
+from lightning_posenc.model import Attention
 from lightning_posenc.model.cache import Cache
 from lightning_posenc.model.kernels import Kernels, Operands
 from lightning_posenc.positional import ALiBi, RoPE
@@ -93,7 +95,9 @@ def test_what_is_taken_is_not_kept() -> None:
     assert all(torch.equal(a.q, b.q) for a, b in zip(views, kept.attention, strict=True))
 
 
-@pytest.mark.parametrize("wiring", [{"n_kv_heads": 2}, {"mask": [None, Window(3)]}], ids=str)
+@pytest.mark.parametrize(
+    "wiring", [{"mixer": partial(Attention, n_kv_heads=2)}, {"mask": [None, Window(3)]}], ids=str
+)
 def test_wirings(wiring: dict[str, Any]) -> None:
     model = small(**wiring).eval()
     mixed = hear(model)

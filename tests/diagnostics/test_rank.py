@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from lightning_posenc import Dims
 from lightning_posenc.diagnostics import effective_rank, residual_ratio, token_cosine
 from lightning_posenc.masks import Visibility
-from lightning_posenc.model.attention import Attention, Context
+from lightning_posenc.model.mixers import Attention, Context
 from lightning_posenc.positional import NoPE
 from tests.diagnostics.naive import naive_norm
 

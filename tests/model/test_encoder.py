@@ -13,10 +13,12 @@ from torch.nn import functional as F
 from lightning_posenc import Dims, Encoder
 from lightning_posenc.diagnostics import observe
 from lightning_posenc.masks import Window
-from lightning_posenc.model import MLP, EncoderSpec, SwiGLU
-from lightning_posenc.model.attention import Context
-from lightning_posenc.model.block import Block, DropPath
+from lightning_posenc.model import MLP, Attention, EncoderSpec, FeedForward, Mixer, Plain, SwiGLU
+from lightning_posenc.model.block import Block
+from lightning_posenc.model.feed_forward import FeedForwardFactory
 from lightning_posenc.model.kernels import attention_weights
+from lightning_posenc.model.mixers import Context
+from lightning_posenc.model.residual import DropPath
 from lightning_posenc.positional import (
     ALiBi,
     Chain,
@@ -38,15 +40,22 @@ def tokens() -> Tensor:
     return torch.randn(2, T, D)
 
 
-class Adds(nn.Module):
-    """A branch that stands for attention or feed-forward."""
+class Mixes(Mixer):
+    """x -> 3x in place of attention."""
 
-    def __init__(self, what: float) -> None:
-        super().__init__()
-        self.what = what
+    def forward(self, x: Tensor, context: Context) -> Tensor:
+        return 3 * x
 
-    def forward(self, x: Tensor, context: Context | None = None) -> Tensor:
-        return self.what * x
+
+class Feeds(FeedForward):
+    """x -> 5x."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 5 * x
+
+
+def placed(pre_norm: bool) -> partial[Plain]:
+    return partial(Plain, pre_norm=pre_norm)
 
 
 class Doubles(nn.Module):
@@ -60,16 +69,15 @@ class Doubles(nn.Module):
 @pytest.mark.parametrize(("pre_norm", "expected"), [(True, 7.0 * 11.0), (False, 8.0 * 12.0)])
 def test_where_norms_stand(pre_norm: bool, expected: float) -> None:
     """Branches 3x and 5x, a norm 2x: x + 3·2x = 7x, then times 11; 2(x + 3x) = 8x, times 12."""
-    attention: Any = Adds(3.0)
-    feed_forward: Any = Adds(5.0)
-    block = Block(DIMS, attention, feed_forward, Doubles, pre_norm=pre_norm)
-    x, nowhere = tokens(), None
+    block = Block(DIMS, 0, Mixes(DIMS, 0), Feeds(DIMS, 0), Doubles, residual=placed(pre_norm))
+    x = tokens()
+    nowhere: Any = None
     torch.testing.assert_close(block(x, nowhere), expected * x)
 
 
 def test_pre_norm_ends_with_a_norm_and_post_norm_already_has() -> None:
     assert isinstance(Encoder(DIMS).norm, nn.LayerNorm)
-    assert isinstance(Encoder(DIMS, pre_norm=False).norm, nn.Identity)
+    assert isinstance(Encoder(DIMS, residual=placed(False)).norm, nn.Identity)
 
 
 def test_rms_norm_everywhere() -> None:
@@ -80,21 +88,22 @@ def test_rms_norm_everywhere() -> None:
 
 
 def test_swiglu_equals_its_equation() -> None:
-    swiglu, x = SwiGLU(D, d_ff=24), tokens()
+    swiglu, x = SwiGLU(DIMS, 0, d_ff=24), tokens()
     gate, up = swiglu.gate_and_up.weight.chunk(2)
     expected = (F.silu(x @ gate.T) * (x @ up.T)) @ swiglu.out.weight.T
     torch.testing.assert_close(swiglu(x), expected)
 
 
 def test_mlp_equals_its_equation() -> None:
-    mlp, x = MLP(D, activation=nn.ReLU, bias=False), tokens()
+    mlp, x = MLP(DIMS, 0, activation=nn.ReLU, bias=False), tokens()
     torch.testing.assert_close(mlp(x), (x @ mlp.up.weight.T).relu() @ mlp.out.weight.T)
 
 
 @pytest.mark.parametrize("feed_forward", [MLP, SwiGLU, partial(SwiGLU, d_ff=8)])
 @pytest.mark.parametrize("pre_norm", [True, False])
-def test_variants_train(feed_forward: Callable[[int], MLP | SwiGLU], pre_norm: bool) -> None:
-    model = Encoder(DIMS, RoPE, feed_forward=feed_forward, pre_norm=pre_norm, bias=False)
+def test_variants_train(feed_forward: FeedForwardFactory, pre_norm: bool) -> None:
+    mixer = partial(Attention, bias=False)
+    model = Encoder(DIMS, RoPE, mixer=mixer, feed_forward=feed_forward, residual=placed(pre_norm))
     model(tokens()).pow(3).sum().backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
@@ -113,15 +122,23 @@ def test_drop_path_drops_whole_sequences_and_keeps_the_expectation() -> None:
 
 
 def test_drop_path_grows_with_depth() -> None:
-    model = Encoder(DIMS, drop_path=0.4)
+    dropping = partial(Plain, drop_path=0.4)
+    model = Encoder(DIMS, residual=dropping)
     rates = [module.p for module in model.modules() if isinstance(module, DropPath)]
-    assert rates == pytest.approx([0.0, 0.2, 0.4])
-    assert Encoder(Dims(D, 4, 1), drop_path=0.4)(tokens()).isfinite().all()
+    assert rates == pytest.approx([0.0, 0.0, 0.2, 0.2, 0.4, 0.4])
+    assert Encoder(Dims(D, 4, 1), residual=dropping)(tokens()).isfinite().all()
 
 
-@pytest.mark.parametrize("rate", ["dropout", "attention_dropout", "drop_path"])
-def test_dropping_acts_in_training_only(rate: str) -> None:
-    wiring: dict[str, Any] = {rate: 0.5}
+@pytest.mark.parametrize(
+    "wiring",
+    [
+        {"dropout": 0.5},
+        {"mixer": partial(Attention, dropout=0.5)},
+        {"residual": partial(Plain, drop_path=0.5)},
+    ],
+    ids=["dropout", "of attention", "drop_path"],
+)
+def test_dropping_acts_in_training_only(wiring: dict[str, Any]) -> None:
     model, x = Encoder(DIMS, init_std=0.2, **wiring), tokens()
     assert not torch.equal(model(x), model(x))
     model.eval()
@@ -245,10 +262,10 @@ def test_initial_scales() -> None:
 
 
 def test_spec_builds_the_same_model() -> None:
-    spec = EncoderSpec(D, 4, 3, embed_std=0.5, pre_norm=False, feed_forward=SwiGLU)
+    spec = EncoderSpec(D, 4, 3, embed_std=0.5, residual=placed(False), feed_forward=SwiGLU)
     model = spec.build(RoPE, None, causal=True)
     assert model.dims == Dims(D, 4, 3, causal=True, embed_std=0.5)
-    same = Encoder(model.dims, RoPE, pre_norm=False, feed_forward=SwiGLU)
+    same = Encoder(model.dims, RoPE, residual=placed(False), feed_forward=SwiGLU)
     same.load_state_dict(model.state_dict())
     x = tokens()
     assert torch.equal(same(x), model(x))
@@ -260,9 +277,9 @@ def test_spec_builds_the_same_model() -> None:
         (lambda: Dims(16, 3, 1), "d_model=16 must be a multiple of n_heads=3"),
         (lambda: Dims(0, 1, 1), "d_model=0 must be at least 1"),
         (lambda: Dims(16, 4, 1, embed_std=0.0), "embed_std=0.0 must be a number"),
-        (lambda: Encoder(DIMS, n_kv_heads=3), "n_kv_heads=3 must divide n_heads=4"),
-        (lambda: Encoder(DIMS, n_kv_heads=0), "n_kv_heads=0 must be at least 1"),
-        (lambda: Encoder(DIMS, attention_dropout=1.0), "attention_dropout=1.0 must be a number"),
+        (lambda: Attention(DIMS, 0, n_kv_heads=3), "n_kv_heads=3 must divide n_heads=4"),
+        (lambda: Attention(DIMS, 0, n_kv_heads=0), "n_kv_heads=0 must be at least 1"),
+        (lambda: Attention(DIMS, 0, dropout=1.0), "dropout=1.0 must be a number"),
         (lambda: Encoder(Dims(12, 4, 1), RoPE), "head size must be even"),
         (lambda: Encoder(Dims(9, 3, 1), Sinusoidal), "d_model=9 must be even"),
         (lambda: Encoder(DIMS, partial(Sinusoidal, layers=(0, 3))), "layers=3 must be at most 2"),

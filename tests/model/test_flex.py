@@ -13,7 +13,7 @@ from torch.nn.attention.flex_attention import flex_attention
 
 from lightning_posenc import Dims, Encoder
 from lightning_posenc.masks import Causal, Documents, Mask, Padding, Visibility, Window
-from lightning_posenc.model import SDPA, Eager, Flex
+from lightning_posenc.model import SDPA, Attention, Eager, Flex
 from lightning_posenc.model.kernels.flex import attend_by, compiled_flex_attention
 from lightning_posenc.positional import ALiBi, NoPE, RoPE
 from tests.helpers import operands
@@ -71,7 +71,9 @@ def test_model_equals_sdpa(positional: type) -> None:
     models = {}
     for kernel in (SDPA, Flex):
         torch.manual_seed(0)
-        models[kernel] = Encoder(Dims(64, 4, 2, True), positional, kernel=kernel).cuda()
+        models[kernel] = Encoder(
+            Dims(64, 4, 2, True), positional, mixer=partial(Attention, kernel=kernel)
+        ).cuda()
     for length in (200, 300):
         x = torch.randn(2, length, 64, device="cuda")
         lengths = torch.tensor([length, length // 2], device="cuda")

@@ -16,7 +16,7 @@ from tests.helpers import assert_same_gradients
 
 T = 9
 WIRINGS: dict[str, dict[str, Any]] = {
-    "deep-norm": {"residual": DeepNorm, "pre_norm": False},
+    "deep-norm": {"residual": DeepNorm},
     "layer-scale": {"residual": partial(LayerScale, init=0.5), "norm": nn.RMSNorm},
     "re-zero": {"residual": partial(ReZero, init=0.5)},
 }
@@ -26,7 +26,8 @@ each_encoding = pytest.mark.parametrize("positional", [RoPE, LearnedRelativeBias
 
 def model(positional: Factory, wiring: dict[str, Any], n_layers: int = 2) -> Encoder:
     dims = Dims(32, 4, n_layers, causal=True)
-    steady = {"qk_norm": True, "sigma_reparam": True, "n_kv_heads": 2}
+    mixer = partial(Attention, qk_norm=wiring.get("norm", nn.LayerNorm), n_kv_heads=2)
+    steady = {"mixer": mixer, "sigma_reparam": True}
     return Encoder(dims, positional, **{**steady, **wiring}).eval()
 
 

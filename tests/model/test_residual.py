@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_posenc import Dims, Encoder
-from lightning_posenc.model import DeepNorm, LayerScale, Plain, ReZero, SwiGLU
+from lightning_posenc.model import Attention, DeepNorm, LayerScale, Plain, ReZero, SwiGLU
 from lightning_posenc.model.residual import ResidualFactory
 from lightning_posenc.positional import LearnedRelativeBias, RoPE
 
@@ -36,7 +36,7 @@ def test_sum(
 ) -> None:
     """Under autocast the branch is in half precision and the stream is not."""
     x, branch = tokens(), tokens().to(of_branch_dtype)
-    joined = residual(DIMS)(x, branch)
+    joined = residual(DIMS, 0)(x, branch)
     assert joined.dtype == torch.float32
     torch.testing.assert_close(joined, of_stream * x + of_branch * branch.float())
 
@@ -45,7 +45,7 @@ def test_sum(
     ("n_layers", "gain"), [(1, 0.1), (18, 0.1), (19, 1e-5), (24, 1e-5), (25, 1e-6), (96, 1e-6)]
 )
 def test_layer_scale_starts_smaller_where_the_model_is_deeper(n_layers: int, gain: float) -> None:
-    made = LayerScale(Dims(8, 2, n_layers)).gain
+    made = LayerScale(Dims(8, 2, n_layers), 0).gain
     assert made.shape == (8,)
     assert made.unique().tolist() == pytest.approx([gain])
 
@@ -68,8 +68,7 @@ def test_deep_norm_starts_by_xavier_with_its_gains() -> None:
     model = Encoder(
         DIMS,
         residual=DeepNorm,
-        pre_norm=False,
-        n_kv_heads=2,
+        mixer=partial(Attention, n_kv_heads=2),
         feed_forward=partial(SwiGLU, d_ff=96, bias=True),
     )
     block: Any = model.blocks[1]
@@ -92,7 +91,7 @@ def test_deep_norm_starts_by_xavier_with_its_gains() -> None:
 
 def test_deep_norm_scales_the_stream_before_the_norm() -> None:
     """One block by hand."""
-    model = Encoder(Dims(16, 2, 1), residual=DeepNorm, pre_norm=False)
+    model = Encoder(Dims(16, 2, 1), residual=DeepNorm)
     block: Any = model.blocks[0]
     seen: dict[str, Tensor] = {}
     for name in ("attention", "feed_forward"):
@@ -107,15 +106,18 @@ def test_deep_norm_scales_the_stream_before_the_norm() -> None:
     torch.testing.assert_close(out, expected)
 
 
-def test_deep_norm_refuses_norms_before_branches() -> None:
-    with pytest.raises(ValueError, match=r"DeepNorm: .* set encoder\.pre_norm=false"):
-        Encoder(DIMS, residual=DeepNorm)
+def test_deep_norm_has_no_norms_before_branches() -> None:
+    model = Encoder(DIMS, residual=DeepNorm)
+    assert isinstance(model.norm, nn.Identity)
+    with pytest.raises(ValueError, match="unexpected keyword argument 'pre_norm'"):
+        Encoder(DIMS, residual=partial(DeepNorm, pre_norm=True))
 
 
 @pytest.mark.parametrize("pre_norm", [True, False])
 def test_rezero_starts_as_the_identity_at_any_depth(pre_norm: bool) -> None:
     """And leaves it: the gains have a gradient in the first step, everything in the second."""
-    model = Encoder(Dims(16, 2, 40), RoPE, residual=ReZero, norm=nn.Identity, pre_norm=pre_norm)
+    residual = partial(ReZero, pre_norm=pre_norm)
+    model = Encoder(Dims(16, 2, 40), RoPE, residual=residual, norm=nn.Identity)
     x, target = tokens(16), tokens(16)
     assert torch.equal(model(x), x)
     for reached in (80, len(list(model.parameters()))):
@@ -154,7 +156,7 @@ def test_plain_adds_no_state() -> None:
 @pytest.mark.parametrize("residual", [LayerScale, ReZero, DeepNorm])
 def test_a_deep_stack_stays_in_bounds(residual: ResidualFactory) -> None:
     """48 post-norm layers and more: the stream neither explodes nor vanishes, nor its gradient."""
-    model = Encoder(Dims(32, 4, 48), RoPE, residual=residual, pre_norm=residual is not DeepNorm)
+    model = Encoder(Dims(32, 4, 48), RoPE, residual=residual)
     x = tokens(32).requires_grad_()
     out = model(x)
     (grad,) = torch.autograd.grad((out * torch.randn_like(out)).sum(), x)

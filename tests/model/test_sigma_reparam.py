@@ -4,6 +4,7 @@ import copy
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim import SGD
 
 from lightning_posenc import Dims, Encoder
-from lightning_posenc.model import SwiGLU
+from lightning_posenc.model import Attention, SwiGLU
 from lightning_posenc.model.linear import Stacked, linears
 from lightning_posenc.model.sigma_reparam import SigmaReparam, advance, reparametrise
 from lightning_posenc.positional import RoPE
@@ -80,7 +81,7 @@ def test_gradients_are_those_of_the_spectral_norm() -> None:
 
 @pytest.mark.parametrize("init_std", [1e-3, 10.0])
 def test_every_matrix_of_the_blocks_starts_at_norm_one(init_std: float) -> None:
-    of = model(feed_forward=SwiGLU, n_kv_heads=2, init_std=init_std)
+    of = model(feed_forward=SwiGLU, mixer=partial(Attention, n_kv_heads=2), init_std=init_std)
     assert len(spectral_norms(of)) == DIMS.n_layers * (3 + 1 + 2 + 1)
     assert spectral_norms(of) == pytest.approx([1.0] * len(spectral_norms(of)), rel=0.01)
 

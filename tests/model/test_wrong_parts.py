@@ -9,7 +9,7 @@ from torch import nn
 
 from lightning_posenc import Dims, Encoder
 from lightning_posenc.masks import Causal, Window
-from lightning_posenc.model import MLP, SDPA, Kernel, Plain
+from lightning_posenc.model import MLP, SDPA, Attention, Kernel, Plain
 from lightning_posenc.positional import (
     DAPE,
     Absolute,
@@ -25,7 +25,7 @@ from lightning_posenc.positional import (
 from lightning_posenc.positions import Consecutive
 
 DIMS = Dims(16, 2, 2)
-MAKERS = {"positional": RoPE, "kernel": SDPA, "norm": nn.LayerNorm, "feed_forward": MLP,
+MAKERS = {"positional": RoPE, "mixer": Attention, "norm": nn.LayerNorm, "feed_forward": MLP,
           "residual": Plain}  # fmt: skip
 COMPOSED = (
     lambda part: Chain(DIMS, [RoPE, part]),
@@ -47,7 +47,7 @@ def nothing(*_: Any) -> None:
     ("wrong", "said"),
     [
         (lambda right: right.__name__, "names stand in config files"),
-        (lambda right: [right], "must be a class or a function"),
+        (lambda right: [[right]], "must be a class or a function"),
         (lambda right: Dims, "give a class of that kind"),
         (lambda right: partial(right, nonsense=1), "unexpected keyword argument 'nonsense'"),
         (lambda right: lambda: right, "too many positional arguments"),
@@ -67,11 +67,11 @@ def test_what_makes_no_part_is_named(name: str, wrong: Any, said: str) -> None:
     ("given", "said"),
     [
         ({"positional": RoPE(DIMS)}, "not be one: give RoPE, or partial(RoPE, ...)"),
-        ({"kernel": SDPA()}, "not be one: give SDPA"),
+        ({"mixer": partial(Attention, kernel=SDPA())}, "not be one: give SDPA"),
         ({"norm": nn.LayerNorm(16)}, "not be one: give LayerNorm"),
         ({"positional": Chain}, "missing a required argument: 'parts'"),
         ({"positional": Absolute}, "leaves methods to be written"),
-        ({"kernel": Kernel}, "leaves methods to be written"),
+        ({"mixer": partial(Attention, kernel=Kernel)}, "leaves methods to be written"),
         ({"positions": Consecutive}, "not its class: give Consecutive(...)"),
         ({"positions": "Consecutive"}, "must be a Positions: names stand in config files"),
         ({"mask": Causal}, "not its class: give Causal(...)"),

@@ -6,14 +6,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from lightning_posenc.model import EncoderSpec
+from lightning_posenc.model import Attention, EncoderSpec
 from lightning_posenc.modules import LanguageModel, TokenClassifier, greedy
 from lightning_posenc.positional import LearnedAbsolute, RoPE, Sinusoidal, T5Bias
 from lightning_posenc.positional.base import Factory
 from lightning_posenc.positional.rotary.scaling import DynamicNTK, LongRoPE, Scaling
 from lightning_posenc.positions import Abacus, PositionCoupling, Positions, Randomized
 
-SPEC = EncoderSpec(d_model=32, n_heads=4, n_layers=2, init_std=0.4, n_kv_heads=2)
+SPEC = EncoderSpec(
+    d_model=32, n_heads=4, n_layers=2, init_std=0.4, mixer=partial(Attention, n_kv_heads=2)
+)
 VOCABULARY = 11
 
 

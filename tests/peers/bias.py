@@ -13,8 +13,8 @@ from transformers.models.vits.modeling_vits import VitsAttention
 from transformers.models.wav2vec2_bert.modeling_wav2vec2_bert import Wav2Vec2BertSelfAttention
 
 from lightning_posenc.masks import Visibility
-from lightning_posenc.model.attention import Attention, Context
 from lightning_posenc.model.kernels import attention_weights
+from lightning_posenc.model.mixers import Attention, Context
 from lightning_posenc.positional import ALiBi, LearnedRelativeBias, ShawRelative, T5Bias
 from lightning_posenc.positional.bias.alibi import slopes
 from tests.helpers import operands, site_of

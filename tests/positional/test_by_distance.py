@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lightning_posenc import Dims, Encoder, positional
 from lightning_posenc.diagnostics import observe
-from lightning_posenc.model import Flex
+from lightning_posenc.model import Attention, Flex
 from lightning_posenc.positional import (
     DAPE,
     TUPE,
@@ -74,7 +74,13 @@ def test_output_and_gradients_are_the_same(factory: Factory, tabled: Callable[[]
 
 @pytest.mark.parametrize("factory", [ALiBi, T5Bias])
 @pytest.mark.parametrize(
-    "options", [{"checkpoint_activations": True}, {"n_kv_heads": 2}, {"kernel": Flex}], ids=str
+    "options",
+    [
+        {"checkpoint_activations": True},
+        {"mixer": partial(Attention, n_kv_heads=2)},
+        {"mixer": partial(Attention, kernel=Flex)},
+    ],
+    ids=str,
 )
 def test_with_the_rest_of_the_model(
     factory: Factory, options: dict[str, object], tabled: Callable[[], None]

@@ -5,6 +5,7 @@ Shapes: B sequences, T tokens, D = d_model, H heads, K channels of a head.
 
 import copy
 import io
+from functools import partial
 
 import numpy as np
 import pytest
@@ -272,9 +273,12 @@ def test_checkpointed_activations_change_nothing(case: Case, causal: bool) -> No
     assert_same_gradients(out, other, expected, model, atol=1e-6)
 
 
+GROUPED = partial(Attention, n_kv_heads=2)
+
+
 @each_method_both_ways
 def test_grouped_heads_equal_repeated_heads(case: Case, causal: bool) -> None:
-    grouped, full = encoder(case, causal, n_kv_heads=2), encoder(case, causal)
+    grouped, full = encoder(case, causal, mixer=GROUPED), encoder(case, causal)
     state = grouped.state_dict()
     for name, value in state.items():
         if "qkv" in name:
@@ -300,7 +304,7 @@ def _repeated(qkv: Tensor) -> Tensor:
 @pytest.mark.parametrize("steps", [(LENGTH - 4, 1, 1, 2), (1,) * LENGTH], ids=["chunks", "one"])
 def test_reading_with_a_cache_equals_reading_at_once(case: Case, steps: tuple[int, ...]) -> None:
     """Whatever a method does with keys, those that are remembered serve as those computed anew."""
-    model, x, positions = encoder(case, causal=True, n_kv_heads=2), tokens(), drawn(case)
+    model, x, positions = encoder(case, causal=True, mixer=GROUPED), tokens(), drawn(case)
     cache, read, outputs = Cache(), 0, []
     for step in steps:
         here = case.place(positions[:, : read + step])

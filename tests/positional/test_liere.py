@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from lightning_posenc import Dims, Encoder
-from lightning_posenc.model import Eager
+from lightning_posenc.model import Attention, Eager
 from lightning_posenc.positional import LieRE
 from lightning_posenc.positional.rotary.exponential import exponential
 
@@ -56,7 +56,11 @@ def test_second_derivatives_and_forward_mode(repeated: bool) -> None:
 def test_hessian_vector_product_of_a_model() -> None:
     """F7: v·H·v by double backward is what differences of the gradient say."""
     dims = Dims(16, 2, 1, causal=True)
-    model = Encoder(dims, partial(LieRE, block=4), kernel=Eager, init_std=0.4).double().eval()
+    model = (
+        Encoder(dims, partial(LieRE, block=4), mixer=partial(Attention, kernel=Eager), init_std=0.4)
+        .double()
+        .eval()
+    )
     x, generators = torch.randn(2, 5, 16, dtype=torch.float64), model.positional.generators
     v = torch.randn_like(generators)
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lightning_posenc import Encoder
-from lightning_posenc.model import Eager
+from lightning_posenc.model import Attention, Eager
 from lightning_posenc.model.cache import Cache
 from lightning_posenc.positional import (
     ALiBi,
@@ -132,7 +132,7 @@ def test_draws_anew_in_training_and_testing(encoding: Factory, oracle: Oracle) -
 def test_kernels_agree_and_gradients_arrive(encoding: Factory, oracle: Oracle) -> None:
     x = torch.randn(2, T, D_MODEL)
     outputs = []
-    for wiring in ({}, {"kernel": Eager}):
+    for wiring in ({}, {"mixer": partial(Attention, kernel=Eager)}):
         torch.manual_seed(0)
         model = Encoder(dims(causal=True), RandomizedDistances.of(encoding, LONGEST), **wiring)
         outputs.append(model(x, lengths=torch.tensor([T, 5])))

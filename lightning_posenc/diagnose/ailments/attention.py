@@ -29,7 +29,7 @@ LOGIT_WATCH = 60.0  # largest logit
 LOGIT_ILL = 100.0
 MANY = 0.25  # of the heads of a layer: one of four
 
-_QK_NORM = Remedy("--model.encoder.qk_norm=true", "logits stay bounded")
+_QK_NORM = Remedy("--model.encoder.mixer.qk_norm=torch.nn.LayerNorm", "logits stay bounded")
 _SIGMA = Remedy("--model.encoder.sigma_reparam=true", "weights of a learned spectral norm")
 
 

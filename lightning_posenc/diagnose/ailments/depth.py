@@ -42,7 +42,9 @@ def _rank(e: Examination) -> Finding:
     remedies = (
         Remedy("--model.encoder.residual=LayerScale", "the stream stays ahead of what mixes it"),
         Remedy("--model.encoder.residual=ReZero", "every layer starts as the identity"),
-        Remedy("--model.encoder.pre_norm=true", "the stream runs through, untouched by norms"),
+        Remedy(
+            "--model.encoder.residual.pre_norm=true", "the stream runs through, untouched by norms"
+        ),
     )
     if least < RANK_ILL:
         return ill(said, *remedies, **shown)
@@ -54,7 +56,7 @@ def _rank(e: Examination) -> Finding:
 def _unstable(e: Examination) -> Finding:
     remedies = (
         *(
-            (Remedy("--model.encoder.pre_norm=true", "norms before the branches"),)
+            (Remedy("--model.encoder.residual.pre_norm=true", "norms before the branches"),)
             if e.pre_norm is False
             else ()
         ),

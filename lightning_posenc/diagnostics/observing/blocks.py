@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from lightning_posenc.model.attention import Attention
+from lightning_posenc.model.mixers import Mixer
 
 
 class Stack(NamedTuple):
@@ -56,7 +56,7 @@ def _stacks(module: nn.Module, owner: nn.Module, name: str) -> Iterator[Stack]:
 
 def _attends(module: nn.Module) -> bool:
     name = type(module).__name__.lower()
-    return isinstance(module, Attention) or "attention" in name or "attn" in name
+    return isinstance(module, Mixer) or "attention" in name or "attn" in name
 
 
 def first_tensor(values: Any) -> Tensor:

@@ -58,6 +58,11 @@ class Switch(Composite, ABC):
             return x
         return self.encodings[served[0]].embed(x, positions, served[1])
 
+    def hooks(self, layer: int) -> frozenset[str]:
+        if (served := self.serving(layer)) is None:
+            return frozenset()
+        return self.encodings[served[0]].hooks(served[1])
+
     def planes(self, layer: int) -> Hashable | None:
         served = self.serving(layer)
         return None if served is None else self.encodings[served[0]].planes(served[1])

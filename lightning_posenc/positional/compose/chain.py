@@ -48,6 +48,9 @@ class Chain(Composite):
             x = part.embed(x, positions, layer)
         return x
 
+    def hooks(self, layer: int) -> frozenset[str]:
+        return frozenset().union(*(part.hooks(layer) for part in self.encodings))
+
     def planes(self, layer: int) -> Hashable | None:
         turning = self._turning(layer)
         return turning[0].planes(layer) if turning else None

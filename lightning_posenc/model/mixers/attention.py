@@ -3,43 +3,21 @@
 Shapes: B sequences, T tokens, H heads, G key-value heads, K channels of a head, D = H·K.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from lightning_posenc.checks import is_a, made, maker, whole, wrong
+from lightning_posenc.checks import made, maker, number, whole, wrong
 from lightning_posenc.dims import Dims
-from lightning_posenc.masks import Visibility
-from lightning_posenc.model.cache import Cache
 from lightning_posenc.model.kernels import SDPA, Kernel, Kernels, Operands, read_weights
 from lightning_posenc.model.linear import Stacked
-from lightning_posenc.model.qk_norm import QKNorm
-from lightning_posenc.positional.base import PositionalEncoding, Site
+from lightning_posenc.model.mixers.base import SERVICES, Context, Mixer
+from lightning_posenc.model.mixers.qk_norm import QKNorm
+from lightning_posenc.positional.base import HOOKS
 
 
-class Context(NamedTuple):
-    """What all layers of one forward pass share.
-
-    Args:
-        positional: The model's encoding.
-        q_pos: (B|1, T) or (B|1, T, A) positions of the tokens at hand.
-        k_pos: (B|1, S) or (B|1, S, A) positions of all tokens, those in the cache first.
-        prepared: What the encoding prepared for this forward.
-        visibility: Who may see whom, layer by layer: layer l takes entry l mod n.
-        cache: The tokens before these, if they were read before.
-    """
-
-    positional: PositionalEncoding
-    q_pos: Tensor
-    k_pos: Tensor
-    prepared: Any
-    visibility: Sequence[Visibility]
-    cache: Cache | None = None
-
-
-class Attention(nn.Module):
+class Attention(Mixer):
     """Self-attention, whose queries, keys and logits an encoding may change.
 
     Source: Vaswani et al. 2017, arXiv:1706.03762; grouped queries: Ainslie et al. 2023,
@@ -60,6 +38,9 @@ class Attention(nn.Module):
         ValueError: If G does not divide H.
     """
 
+    hooks = HOOKS
+    serves = SERVICES
+
     def __init__(
         self,
         dims: Dims,
@@ -71,14 +52,11 @@ class Attention(nn.Module):
         kernel: Callable[[float], Kernel] = SDPA,
         qk_norm: Callable[[int], nn.Module] | None = None,
     ) -> None:
-        super().__init__()
-        is_a(self, "dims", dims, Dims)
+        super().__init__(dims, layer)
         n_kv_heads = dims.n_heads if n_kv_heads is None else n_kv_heads
         if dims.n_heads % whole(self, "n_kv_heads", n_kv_heads):
             raise wrong(self, "n_kv_heads", n_kv_heads, f"divide n_heads={dims.n_heads}")
-        whole(self, "layer", layer, 0, dims.n_layers - 1)
-        self.dims = dims
-        self.layer = layer
+        number(self, "dropout", dropout, 0, below=1)
         width = n_kv_heads * dims.d_head
         self.qkv = Stacked(dims.d_model, {"q": dims.d_model, "k": width, "v": width}, bias=bias)
         if qk_norm is not None:
@@ -95,11 +73,11 @@ class Attention(nn.Module):
         )
         if self.qk_norm is not None:
             q, k = self.qk_norm(q, k)
-        positional, q_pos, k_pos, prepared, visibility, cache = context
         k_x = x
-        if cache is not None:
-            k_x, k, v = cache.extended(self.layer, x, k, v)
-        site = Site(self.layer, x, k_x, q, k, v, q_pos, k_pos, prepared)
+        if context.cache is not None:
+            k_x, k, v = context.cache.extended(self.layer, x, k, v)
+        positional = context.positional
+        site = context.site(self.layer, x, k_x, q, k, v)
         bias = positional.bias(site)
         rescore = positional.rescore(site)
         q, k = positional.transform(site)
@@ -107,9 +85,8 @@ class Attention(nn.Module):
         if k.shape[1] != v.shape[1]:  # a method that treats query heads apart gave each its own
             n_heads = max(k.shape[1], v.shape[1])
             k, v = (x.repeat_interleave(n_heads // x.shape[1], dim=1) for x in (k, v))
-        seen = visibility[self.layer % len(visibility)]
         scale = self.dims.d_head**-0.5
-        operands = Operands(q, k, v, bias, seen, rescore, scale)
+        operands = Operands(q, k, v, bias, context.seen_in(self.layer), rescore, scale)
         mixed = self.kernel(operands)  # (B, H, T, K)
         mixed = positional.output(
             site._replace(read_weights=partial(read_weights, operands)), mixed
