@@ -104,6 +104,10 @@ class CommandLine(LightningCLI):
         """Give a part of the instantiated config of the subcommand."""
         return self._get(self.config_init, name)
 
+    def argument_defaults(self) -> dict[str, Any]:
+        """Give defaults of arguments of the trainer's methods, for those that have them."""
+        return {}
+
     def parser_of(self, subcommand: str | None) -> Any:
         """Give the parser of a subcommand's options."""
         return self._parser(subcommand)
@@ -111,6 +115,12 @@ class CommandLine(LightningCLI):
     def add_optimizer_method(self) -> None:
         """Let Lightning give the model an optimizer of its command line, if it asks for one."""
         self._add_configure_optimizers_method_to_model(self.subcommand)
+
+    def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> Any:
+        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        known = self._subcommand_method_arguments[subcommand]
+        parser.set_defaults({k: v for k, v in self.argument_defaults().items() if k in known})
+        return parser
 
     def _run_subcommand(self, subcommand: str) -> None:
         self.run_subcommand(subcommand)

@@ -15,7 +15,9 @@ __all__ = [
     "flash_with_lse",
     "in_backward",
     "is_compiled",
+    "is_overridden",
     "is_transformed",
+    "modes_of_compile",
     "start_afresh",
     "steps_unscaled",
 ]
@@ -24,6 +26,18 @@ __all__ = [
 def in_backward() -> bool:
     """Whether a backward pass runs, in which checkpointed blocks compute once more."""
     return torch._C._current_graph_task_id() != -1
+
+
+def is_overridden() -> bool:
+    """Whether a mode overrides torch's functions, as a default device does."""
+    return torch._C._len_torch_function_stack() > 0
+
+
+def modes_of_compile() -> list[str]:
+    """Give the names of `torch.compile`'s modes."""
+    from torch._inductor import list_mode_options  # which takes a second to import
+
+    return ["default", *list_mode_options()]
 
 
 def is_compiled(module: nn.Module) -> bool:

@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+
+from lightning_posenc.compat.torch import modes_of_compile
 from lightning_posenc.mistakes.one_line import did_you_mean
 
 _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
@@ -38,15 +41,7 @@ def checked_options(options: bool | Mapping[str, Any]) -> dict[str, Any] | bool:
 
 
 def _backends() -> list[str]:
-    from torch._dynamo import list_backends  # which takes a second to import
-
-    return ["inductor", *list_backends(None)]
+    return torch.compiler.list_backends(exclude_tags=None)
 
 
-def _modes() -> list[str]:
-    from torch._inductor import list_mode_options
-
-    return ["default", *list_mode_options()]
-
-
-_KNOWN = {"backend": _backends, "mode": _modes}
+_KNOWN = {"backend": _backends, "mode": modes_of_compile}

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lightning_posenc.checks import whole
+from lightning_posenc.compat.torch import is_overridden
 from lightning_posenc.draws import Draws
 
 IGNORE = -100  # the target of a place that is not scored; cross_entropy's default ignore_index
@@ -123,8 +124,7 @@ def generate(task: Task, seed: int, split: str, index: Tensor, length: int) -> S
     # Of NumPy's numbers, so on the CPU, also where torch.set_default_device says otherwise.
     # A default device overrides torch's functions; where nothing does, it need not be looked for,
     # which takes as long as a tenth of a small task.
-    overridden = torch._C._len_torch_function_stack() > 0
-    elsewhere = overridden and torch.get_default_device().type != "cpu"
+    elsewhere = is_overridden() and torch.get_default_device().type != "cpu"
     with torch.device("cpu") if elsewhere else nullcontext():
         return task.sample(Draws(seed, split, index), length)
 

@@ -151,13 +151,8 @@ class TrainingCLI(CommandLine):
         for size in LINKED:
             parser.link_arguments(f"data.{size}", f"model.init_args.{size}", apply_on="instantiate")
 
-    def _prepare_subcommand_parser(
-        self, klass: type, subcommand: str, **kwargs: Any
-    ) -> LightningArgumentParser:
-        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
-        if "verbose" in self._subcommand_method_arguments[subcommand]:
-            parser.set_defaults({"verbose": False})  # our table of results is enough
-        return parser
+    def argument_defaults(self) -> dict[str, Any]:
+        return {"verbose": False}  # our table of results is enough
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         self.command = list(args)

@@ -139,6 +139,7 @@ def test_lightning_flattens_and_knows_local_paths(tmp_path: Path) -> None:
         "_parser",
         "_parse_ckpt_path",
         "_add_configure_optimizers_method_to_model",
+        "_prepare_subcommand_parser",
     ],
 )
 def test_lightnings_command_line_has_the_step(name: str) -> None:
@@ -186,6 +187,14 @@ def test_torch_says_what_is_transformed() -> None:
     torch.func.vmap(look)(torch.ones(3))
     look(torch.ones(3))
     assert seen == [True, False]
+
+
+def test_torch_says_whether_it_is_overridden_and_how_it_compiles() -> None:
+    assert not of_torch.is_overridden()
+    with torch.device("cpu"):
+        assert of_torch.is_overridden()
+    assert {"default", "max-autotune", "reduce-overhead"} <= set(of_torch.modes_of_compile())
+    assert {"inductor", "aot_eager"} <= set(torch.compiler.list_backends(exclude_tags=None))
 
 
 def test_torch_counts_changes_in_place() -> None:
