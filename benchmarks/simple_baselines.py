@@ -8,9 +8,9 @@ Trained and scored on the very texts that `fit` trains and validates on, whole a
 - text: an interpolated n-gram of bytes (Witten and Bell 1991, "The zero-frequency problem"), in
   bits per byte, to compare with `val/bits_per_byte`;
 - classes of texts: the most frequent class, and logistic regression on tf-idf of words and pairs
-  of words, to compare with `val/acc` and `val/f1_macro`;
+  of words, and of one to four characters, to compare with `val/acc` and `val/f1_macro`;
 - tags of words: the most frequent tag, that of each word, and logistic regression on the word, its
-  neighbours and its ends, to compare with `val/acc` and `val/entity_f1`.
+  neighbours and its ends, to compare with `val/acc`, `val/f1_macro` and `val/entity_f1`.
 
 Needs scikit-learn, but for text.
 """
@@ -85,24 +85,32 @@ def of_classes(data: TextClassificationData) -> dict[str, float]:
     texts, labels = {}, {}
     for split in ("train", "val"):
         items = data._dataset(split, WHOLE)
-        batch = items.__getitems__(list(range(len(items))))
-        assert batch.lengths is not None
-        texts[split] = [
-            data.decode(row[:length].tolist())
-            for row, length in zip(batch.tokens, batch.lengths.tolist(), strict=True)
-        ]
-        labels[split] = batch.targets.tolist()
-    model = make_pipeline(
-        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2),
-        LogisticRegression(C=10, max_iter=1000),
-    )
-    model.fit(texts["train"], labels["train"])
-    said = model.predict(texts["val"])
-    return {
-        "most frequent class, acc": accuracy([most(labels["train"])] * len(said), labels["val"]),
-        "tf-idf + logistic regression, acc": accuracy(list(said), labels["val"]),
-        "tf-idf + logistic regression, f1_macro": f1_score(labels["val"], said, average="macro"),
+        spans = zip(items.starts[items.items], items.sizes[items.items], strict=True)
+        texts[split] = [data.decode(items.ids[at : at + size].tolist()) for at, size in spans]
+        labels[split] = items.labels[items.items].tolist()
+    found = {
+        "most frequent class, acc": accuracy(
+            [most(labels["train"])] * len(labels["val"]), labels["val"]
+        )
     }
+    seen = {
+        "tf-idf": {"ngram_range": (1, 2), "min_df": 2},
+        "tf-idf of characters": {"ngram_range": (1, 4), "min_df": 2, "analyzer": "char"},
+    }
+    for name, options in seen.items():
+        model = make_pipeline(
+            TfidfVectorizer(sublinear_tf=True, **options),
+            LogisticRegression(C=10, max_iter=1000),
+        )
+        model.fit(texts["train"], labels["train"])
+        said = model.predict(texts["val"])
+        found |= {
+            f"{name} + logistic regression, acc": accuracy(list(said), labels["val"]),
+            f"{name} + logistic regression, f1_macro": f1_score(
+                labels["val"], said, average="macro"
+            ),
+        }
+    return found
 
 
 def tagged(data: TaggingData, file: str) -> list[list[tuple[str, str]]]:
@@ -113,6 +121,7 @@ def tagged(data: TaggingData, file: str) -> list[list[tuple[str, str]]]:
 def of_tags(data: TaggingData) -> dict[str, float]:
     from sklearn.feature_extraction import DictVectorizer
     from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import f1_score
     from sklearn.pipeline import make_pipeline
 
     train = tagged(data, "path")
@@ -143,7 +152,9 @@ def of_tags(data: TaggingData) -> dict[str, float]:
     }
     found = {}
     for name, tags in said.items():
-        found[f"{name}, acc"] = accuracy([*chain(*tags)], [*chain(*true)])
+        flat, right = [*chain(*tags)], [*chain(*true)]
+        found[f"{name}, acc"] = accuracy(flat, right)
+        found[f"{name}, f1_macro"] = f1_score(right, flat, average="macro", zero_division=0)
         if are_entities(data.class_names):
             number = {tag: n for n, tag in enumerate(data.class_names)}
             metric = EntityF1(data.class_names)

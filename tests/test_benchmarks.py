@@ -26,7 +26,15 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
     """Imports a benchmark as its own command does, and forgets it afterwards."""
     monkeypatch.syspath_prepend(BENCHMARKS)
     yield importlib.import_module
-    for name in ("timing", "peers", "peer_models", "scaling", "gpu", "simple_baselines"):
+    for name in (
+        "timing",
+        "peers",
+        "peer_models",
+        "scaling",
+        "gpu",
+        "simple_baselines",
+        "python_data",
+    ):
         sys.modules.pop(name, None)
 
 
@@ -255,6 +263,7 @@ def test_simple_methods_on_the_configs_data(load: Callable[[str], Any], tmp_path
     path = {"path": str(tmp_path / "a.csv")}
     found = simple.baselines(configs / "text_classification.yaml", path, 3)
     assert found["tf-idf + logistic regression, acc"] == 1
+    assert found["tf-idf of characters + logistic regression, f1_macro"] == 1
     assert found["most frequent class, acc"] <= 0.7
     sentences = ["Ada B-PER\nsees O\nBob B-PER\n", "the O\nday O\nends O\n"] * 20
     (tmp_path / "a.conll").write_text("\n".join(sentences))
@@ -264,6 +273,67 @@ def test_simple_methods_on_the_configs_data(load: Callable[[str], Any], tmp_path
     assert found["logistic regression, entity_f1"] == 1
     assert found["most frequent tag, entity_f1"] == 0
     assert found["most frequent tag, acc"] < 1
+    assert found["most frequent tag, f1_macro"] < 0.5
     (tmp_path / "a.txt").write_text("to be or not to be. " * 50)
     found = simple.baselines(configs / "text_offline.yaml", {"path": str(tmp_path / "a.txt")}, 5)
     assert found["5-gram, bits_per_byte"] < found["1-gram, bits_per_byte"]
+
+
+CODE = '''
+import os
+LIMIT = 3
+
+class Reader:
+    def read(self, path, *, size=LIMIT):
+        """Read a file, if there is one."""
+        with open(path, encoding="utf-8") as file:  # the file
+            for line in file:
+                print(f"{line}", é := self.count)
+        return (path
+                if os.sep in path else None)
+'''
+
+
+def test_what_names_are_in_a_function(load: Callable[[str], Any]) -> None:
+    """C6: the tags that a tagging recipe learns, by hand."""
+    (words,) = load("python_data").functions(CODE)
+    assert " ".join(word for word, _ in words) == (
+        'def read ( self , path , * , size = LIMIT ) : "" with open ( path , encoding = "" ) '
+        'as file : for line in file : print ( "" , é := self . count ) '
+        "return ( path if os . sep in path else None )"
+    )
+    kinds: dict[str, set[str]] = {}
+    for word, kind in words:
+        kinds.setdefault(kind, set()).add(word)
+    assert kinds.pop("-") >= {"def", "read", '""', "None"}
+    assert kinds == {
+        "parameter": {"self", "path", "size"},
+        "local": {"file", "line", "é"},
+        "global": {"LIMIT", "os"},
+        "builtin": {"open", "print"},
+        "argument": {"encoding"},
+        "attribute": {"count", "sep"},
+    }
+
+
+def test_lines_begin_with_their_keyword(load: Callable[[str], Any]) -> None:
+    """C6: only that of a statement counts, not one in a text or on a line that goes on."""
+    assert [*load("python_data").lines(CODE)] == [
+        ("os", "import"),
+        ("Reader:", "class"),
+        ("read(self, path, *, size=LIMIT):", "def"),
+        ('open(path, encoding="utf-8") as file:  # the file', "with"),
+        ("line in file:", "for"),
+        ("(path", "return"),
+    ]
+
+
+def test_held_out_code_does_not_occur_in_training(load: Callable[[str], Any]) -> None:
+    data = load("python_data")
+    names = [f"module_{n}.py" for n in range(100)]
+    held_out = [name for name in names if data.is_held_out(name)]
+    assert 3 < len(held_out) < 20
+    samples = [(name, sample) for name in names for sample in (name, "the same everywhere")]
+    found = data.split(samples)
+    assert found["validation"] == held_out
+    assert sorted(found["train"] + held_out) == sorted([*names, "the same everywhere"])
