@@ -29,7 +29,7 @@ def simple(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def code(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Data sets of some of the library's modules."""
     root = tmp_path_factory.mktemp("library")
     for file in Path(sysconfig.get_path("stdlib")).glob("[a-i]*.py"):
@@ -38,7 +38,7 @@ def code(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.syspath_prepend(ROOT / "benchmarks")
         importlib.import_module("python_data").write(root / "made", root)
         sys.modules.pop("python_data", None)
-    yield root / "made"
+    return root / "made"
 
 
 def fitted(run: Path, config: str, *more: str) -> dict[str, float]:
@@ -70,8 +70,8 @@ def test_tags(simple: Any, code: Path, tmp_path: Path) -> None:
 def test_texts_with_classes(simple: Any, code: Path, tmp_path: Path) -> None:
     """In 120 steps it passes what sees the words alone; the whole recipe what sees characters."""
     small = ["--data.train_length=32", "--data.steps_per_epoch=120", "--trainer.max_epochs=1"]
-    path = code / "lines"
+    path = str(code / "lines")
     found = fitted(tmp_path / "run", "text_classification.yaml", f"--data.path={path}", *small)
-    methods = simple.baselines(ROOT / "configs" / "text_classification.yaml", {"path": str(path)}, 3)
+    methods = simple.baselines(ROOT / "configs" / "text_classification.yaml", {"path": path}, 3)
     assert found["val/acc"] > methods["tf-idf + logistic regression, acc"]
     assert found["val/acc"] > methods["most frequent class, acc"]
