@@ -14,7 +14,7 @@ from lightning_posenc import positional, positions
 from lightning_posenc.catalogue.docstrings import summary
 from lightning_posenc.dims import Dims
 from lightning_posenc.model import Encoder
-from lightning_posenc.model.kernels import Kernels, Operands
+from lightning_posenc.model.kernels import SDPA, Flex, Kernels, Operands
 from lightning_posenc.positional import PositionalEncoding
 from lightning_posenc.positional.rotary import scaling
 from lightning_posenc.positional.rotary.scaling import Scaling
@@ -73,9 +73,9 @@ def describe(kind: type[PositionalEncoding], dims: Dims, cost: float | None = No
         name=kind.__name__,
         sentence=summary(kind),
         paper=kind.source,
-        hooks=tuple(hook for hook in HOOKS if _overrides(kind, hook)),
+        hooks=overridden(kind),
         parameters=sum(parameter.numel() for parameter in encoding.parameters()),
-        length=_length(encoding),
+        length=str(longest(encoding) or "any"),
         order=_order(kind),
         kernel=_kernel(kind),
         cost=cost,
@@ -148,24 +148,30 @@ def _needs_only_dims(kind: type) -> bool:
     return first.name == "dims" and all(other.default is not other.empty for other in others)
 
 
-def _overrides(kind: type, hook: str) -> bool:
-    return getattr(kind, hook) is not getattr(PositionalEncoding, hook)
+def overridden(kind: type[PositionalEncoding]) -> tuple[str, ...]:
+    """The hooks that an encoding writes anew."""
+    return tuple(
+        hook for hook in HOOKS if getattr(kind, hook) is not getattr(PositionalEncoding, hook)
+    )
 
 
-def _length(encoding: PositionalEncoding) -> str:
-    try:
-        example_positions(encoding, 2, step=FAR)
-    except ValueError:
-        low, high = 1, FAR  # serves `low` tokens, not `high`
-        while high - low > 1:
-            middle = (low + high) // 2
-            try:
-                example_positions(encoding, 2, step=middle - 1)
-                low = middle
-            except ValueError:
-                high = middle
-        return f"{low}"
-    return "any"
+def longest(encoding: PositionalEncoding) -> int | None:
+    """The most tokens that an encoding serves at consecutive positions; None for any number."""
+
+    def serves(n_tokens: int) -> bool:
+        try:
+            example_positions(encoding, 2, step=n_tokens - 1)
+        except ValueError:
+            return False
+        return True
+
+    if serves(FAR):
+        return None
+    low, high = 1, FAR  # serves `low` tokens, not `high`
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if serves(middle) else (low, middle)
+    return low
 
 
 def _tiny(kind: type[PositionalEncoding], causal: bool) -> Encoder:
@@ -197,11 +203,10 @@ def _kernel(kind: type[PositionalEncoding]) -> str:
         if isinstance(module, Kernels):
             module.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     model(torch.ones(1, 12, 32), positions=example_positions(model.positional, 12))
-    if any(operands.rescore is not None for operands in seen):
+    if not all(map(SDPA().serves, seen)):
         return "eager"
-    biases = [operands.bias for operands in seen if operands.bias is not None]
-    if not biases:
+    if all(operands.bias is None for operands in seen):
         return "SDPA flash, Flex"
-    if any(bias.requires_grad for bias in biases):
-        return "SDPA, learned bias"
-    return "SDPA, fixed bias; Flex"
+    if all(map(Flex().expresses, seen)):
+        return "SDPA, fixed bias; Flex"
+    return "SDPA, learned bias"

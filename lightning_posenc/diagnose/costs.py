@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 
 from lightning_posenc.diagnose.subject import OwnPatient, Patient, first
-from lightning_posenc.model.kernels import Operands
+from lightning_posenc.model.kernels import SDPA, Eager, Kernel, Kernels, Operands
 from lightning_posenc.positional.by_distance import ByDistance
 
 REPEATS = 3
@@ -43,29 +43,38 @@ FUSED_BIAS = "fused with a bias"
 BY_ROWS = "for a few queries at a time, whose bias is read from a table"
 LEARNED_BIAS = "materialised, since the bias learns"
 MATERIALISED = "materialised"
+PATHS = (FUSED, FUSED_BIAS, LEARNED_BIAS, BY_ROWS, MATERIALISED)
+"""A model takes the last of those that its layers take."""
 
 
-def measure_cost(patient: Patient, views: list[Operands]) -> Cost:
+def measure_cost(patient: Patient, seen: list[Operands]) -> Cost:
     """Find the path from what was observed, and time the model at T/2 and at T."""
     trained = isinstance(patient, OwnPatient)
-    biases = [view.bias for view in views if view.bias is not None]
-    learned = any(bias.requires_grad for bias in biases)
-    if any(view.rescore is not None for view in views):
-        path = MATERIALISED
-    elif not biases:
-        path = FUSED
-    elif any(isinstance(bias, ByDistance) for bias in biases):
-        path = BY_ROWS
-    else:
-        path = LEARNED_BIAS if learned else FUSED_BIAS
+    own = next((each for each in patient.observed.modules() if isinstance(each, Kernels)), None)
+    kernels = Kernels(SDPA()) if own is None else own  # others' attention is fused where it can be
+    taken = [(kernels.serving(operands), operands) for operands in seen]
+    path = max((_path(*each) for each in taken), key=PATHS.index, default=FUSED)
     sequences = len(patient.batches[0].tokens) if trained else len(patient.batch.tokens)  # type: ignore[attr-defined]
-    kept = [view for view in views if view.rescore is not None or path == LEARNED_BIAS]
-    matrices = sum(4 * sequences * math.prod(view.shape[1:]) for view in kept)
+    matrices = sum(
+        4 * sequences * math.prod(operands.shape[1:])
+        for kernel, operands in taken
+        if kernel.materialises(operands)
+    )
     seconds = {n: _time(patient, n) for n in sorted({max(patient.length // 2, 1), patient.length})}
     (short, a), *longer = seconds.items()
     grows = longer and patient.length >= LONG_ENOUGH
     exponent = math.log(longer[0][1] / a) / math.log(longer[0][0] / short) if grows else None
     return Cost(path, seconds, exponent, matrices, sequences)
+
+
+def _path(kernel: Kernel, operands: Operands) -> str:
+    """How a kernel computes the attention of these operands."""
+    if kernel.materialises(operands):
+        return MATERIALISED if isinstance(kernel, Eager) else LEARNED_BIAS
+    if operands.bias is None:
+        return FUSED
+    tabled = isinstance(operands.bias, ByDistance) and isinstance(kernel, SDPA)
+    return BY_ROWS if tabled else FUSED_BIAS
 
 
 def _time(patient: Patient, length: int) -> float:

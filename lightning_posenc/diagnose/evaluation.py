@@ -9,9 +9,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from lightning_posenc.catalogue.described import longest
 from lightning_posenc.data import Batch
 from lightning_posenc.diagnose.learning import Trial, attempt, movement
-from lightning_posenc.diagnose.lengths import longest
 from lightning_posenc.diagnose.scores import Answers, Guess, Score, answers, best_guess, score
 from lightning_posenc.diagnose.subject import OwnPatient, Recorded, first
 from lightning_posenc.diagnose.treatments import treatments

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from lightning_posenc.catalogue.described import HOOKS
+from lightning_posenc.catalogue.described import overridden
 from lightning_posenc.data import Batch
 from lightning_posenc.diagnose.costs import Cost, measure_cost
 from lightning_posenc.diagnose.evaluation import Evaluation, measure_evaluation
@@ -27,7 +27,6 @@ from lightning_posenc.diagnostics.measures.probe import probe_positions
 from lightning_posenc.diagnostics.measures.rank import effective_rank, residual_ratio, token_cosine
 from lightning_posenc.diagnostics.measures.similarity import layer_similarity
 from lightning_posenc.diagnostics.observing.observe import Observation, observe
-from lightning_posenc.positional import PositionalEncoding
 
 HELD_OUT = 4  # a probe is tried on every fourth sequence, and fitted to the others
 
@@ -201,7 +200,4 @@ def _options(own: OwnPatient | None) -> dict[str, Any]:
 def _hooks(own: OwnPatient | None) -> tuple[str, ...]:
     if own is None:
         return ()
-    kind = type(own.module.positional)
-    return tuple(
-        hook for hook in HOOKS if getattr(kind, hook) is not getattr(PositionalEncoding, hook)
-    )
+    return overridden(type(own.module.positional))

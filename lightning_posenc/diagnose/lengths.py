@@ -2,10 +2,9 @@
 
 from typing import NamedTuple
 
-from lightning_posenc.catalogue.described import FAR, example_positions
+from lightning_posenc.catalogue.described import longest
 from lightning_posenc.diagnose.scores import answers, score
 from lightning_posenc.diagnose.subject import OtherPatient, OwnPatient, Patient
-from lightning_posenc.positional import PositionalEncoding
 
 
 class Lengths(NamedTuple):
@@ -56,22 +55,3 @@ def measure_lengths(patient: Patient) -> Lengths:
         patient.asked,
         {length: of_length[0].tokens.shape[1] for length, of_length in batches.items()},
     )
-
-
-def longest(encoding: PositionalEncoding) -> int | None:
-    """The most tokens that an encoding serves at consecutive positions; None for any number."""
-
-    def serves(n_tokens: int) -> bool:
-        try:
-            example_positions(encoding, 2, step=n_tokens - 1)
-        except ValueError:
-            return False
-        return True
-
-    if serves(FAR):
-        return None
-    low, high = 1, FAR  # serves `low` tokens, not `high`
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if serves(middle) else (low, middle)
-    return low

@@ -32,6 +32,10 @@ class Kernel(nn.Module, ABC):
         """Whether this kernel computes what these operands ask for: all of it, and exactly."""
         return True
 
+    def materialises(self, operands: Operands) -> bool:
+        """Whether matrices (B, H, T, S) are kept for the backward pass."""
+        return False
+
     @abstractmethod
     def forward(self, operands: Operands) -> Tensor:
         """Attend: (B, H, T, V) in the dtype of q."""

@@ -14,6 +14,9 @@ class Eager(Kernel):
     through no fused kernel.
     """
 
+    def materialises(self, operands: Operands) -> bool:
+        return True
+
     def forward(self, operands: Operands) -> Tensor:
         v = operands.v
         weights = attention_weights(operands).to(v.dtype)

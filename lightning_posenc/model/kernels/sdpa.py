@@ -18,6 +18,10 @@ class SDPA(Kernel):
     def serves(self, operands: Operands) -> bool:
         return operands.rescore is None and not has_tangent(operands)
 
+    def materialises(self, operands: Operands) -> bool:
+        # As torch does for a mask that learns: its fused kernels give no gradient of it.
+        return isinstance(operands.bias, Tensor) and operands.bias.requires_grad
+
     def forward(self, operands: Operands) -> Tensor:
         if isinstance(operands.bias, ByDistance):
             n_queries = operands.q.shape[2]
