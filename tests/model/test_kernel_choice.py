@@ -11,7 +11,7 @@ from lightning_posenc import Dims, Encoder
 from lightning_posenc.diagnose import costs
 from lightning_posenc.diagnostics import observe
 from lightning_posenc.masks import Causal, Mask, Padding, Window
-from lightning_posenc.model import SDPA, Eager, Flex, Kernel
+from lightning_posenc.model import SDPA, Attention, Eager, Flex, Kernel
 from lightning_posenc.model.kernels import Kernels, Operands, attention_weights, logits
 from lightning_posenc.positional import DAPE, ALiBi, Factory, KERPLELog, NoPE, RoPE
 from lightning_posenc.positional.by_distance import ByDistance
@@ -66,17 +66,17 @@ class Alone(Picky):
 
 def test_a_kernel_of_ones_own_hands_on_what_it_does_not_serve() -> None:
     dims, x = Dims(32, 4, 1, causal=True), torch.randn(2, 6, 32)
-    with observe(Encoder(dims, NoPE, kernel=Picky)) as seen:
+    with observe(Encoder(dims, NoPE, mixer=partial(Attention, kernel=Picky))) as seen:
         pass
     assert seen.attention == []
     for positional, kind in ((NoPE, Picky), (ALiBi, SDPA)):
-        model = Encoder(dims, positional, kernel=Picky)
+        model = Encoder(dims, positional, mixer=partial(Attention, kernel=Picky))
         with observe(model) as seen:
             model(x)
         (kernels,) = (each for each in model.modules() if isinstance(each, Kernels))
         assert type(kernels.serving(seen.attention[0])) is kind
     with pytest.raises(ValueError, match="no kernel serves these operands: Alone; take Eager"):
-        Encoder(dims, ALiBi, kernel=Alone)(x)
+        Encoder(dims, ALiBi, mixer=partial(Attention, kernel=Alone))(x)
 
 
 PATHS: dict[str, tuple[Factory, type[Kernel], str]] = {
@@ -91,7 +91,9 @@ PATHS: dict[str, tuple[Factory, type[Kernel], str]] = {
 @pytest.mark.parametrize("name", PATHS)
 def test_the_doctor_asks_the_kernels(name: str) -> None:
     positional, kernel, path = PATHS[name]
-    model = Encoder(Dims(32, 4, 1, causal=True), positional, kernel=kernel)
+    model = Encoder(
+        Dims(32, 4, 1, causal=True), positional, mixer=partial(Attention, kernel=kernel)
+    )
     with observe(model) as seen:
         model(torch.randn(2, 6, 32))
     (given,) = seen.attention
