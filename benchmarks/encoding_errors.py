@@ -24,7 +24,7 @@ from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 from lightning_posenc.masks import Causal, Visibility
 from lightning_posenc.model.kernels import SDPA, Kernels, Operands, read_weights
 from lightning_posenc.positional import PositionalEncoding, Site
-from lightning_posenc.positions import Consecutive
+from lightning_posenc.positions import Consecutive, Places
 from tests.cases import CASES, METHODS, Case
 from tests.helpers import D_MODEL, N_HEADS, completed, dims, oracle_view, values_of
 from tests.oracles.base import Array
@@ -90,13 +90,14 @@ class Audit:
         self.case = case
         self.encoding = serving(case, length)
         self.positions = case.place(spread(length))
-        self.encoding.check(self.positions)
+        self.encoding.check(Places(self.positions))
 
     def sites(self, x: Tensor, q: Tensor, k: Tensor) -> Iterator[Site]:
         """What each layer sees; `prepare` runs without autocast, as in the encoder."""
-        prepared = self.encoding.prepare(self.positions, self.positions)
+        places = Places(self.positions)
+        prepared = self.encoding.prepare(places, places)
         for layer in range(2):
-            yield Site(layer, x, x, q, k, values_of(k), self.positions, self.positions, prepared)
+            yield Site(layer, x, x, q, k, values_of(k), places, places, prepared)
 
     def expected(self, site: Site, logits: Tensor, **attended: Array) -> dict[str, Array | None]:
         wide = site._replace(q=site.q.float(), k=site.k.float(), v=site.v.float())

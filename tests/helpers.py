@@ -15,7 +15,7 @@ from lightning_posenc.masks import Mask, Visibility
 from lightning_posenc.model.kernels import Operands
 from lightning_posenc.positional import PositionalEncoding, Site
 from lightning_posenc.positional.by_distance import ByDistance
-from lightning_posenc.positions import Positions
+from lightning_posenc.positions import Places, Positions
 from tests.cases import CASES, METHODS, Case
 from tests.oracles.base import Array, Given, Result
 
@@ -134,13 +134,16 @@ def site_of(
     k: Tensor,
     q_pos: Tensor,
     k_pos: Tensor,
+    documents: Tensor | None = None,
 ) -> Site:
     """What the encoding sees in a layer, from the inputs (B, S, D) of all keys; the queries are
     the last of them."""
-    encoding.check(k_pos)
-    prepared = encoding.prepare(q_pos, k_pos)
+    keys = Places(k_pos, documents=documents)
+    queries = keys if q_pos is k_pos else Places(q_pos)
+    encoding.check(keys)
+    prepared = encoding.prepare(queries, keys)
     here = x[:, x.shape[1] - q.shape[2] :]
-    return Site(layer, here, x, q, k, values_of(k), q_pos, k_pos, prepared)
+    return Site(layer, here, x, q, k, values_of(k), queries, keys, prepared)
 
 
 def values_of(x: Tensor) -> Tensor:
@@ -187,6 +190,7 @@ def oracle_view(encoding: PositionalEncoding, site: Site, logits: Tensor) -> Giv
             for name, value in encoding.state_dict().items()
             if isinstance(value, Tensor)
         },
+        None if site.k_places.documents is None else site.k_places.documents.numpy(),
     )
 
 

@@ -107,6 +107,11 @@ def test_a_directory_is_never_used_twice(
     ("arguments", "message"),
     [
         (["--model.positional=RoPEE"], "model.positional=RoPEE: no such class: did you mean RoPE?"),
+        (
+            ["--model.positional=RandomizedDistances"],
+            "model.positional=RandomizedDistances: it is a sampler now: train again with "
+            "model.positions=RandomDistances",
+        ),
         (["--data.task=Revers"], "data.task=Revers: no such class: did you mean Reverse?"),
         (["--model.positional=nowhere.MyBias"], "No module named 'nowhere'"),
         (

@@ -23,12 +23,10 @@ CLASSES = [
     and value is not PositionalEncoding
     and not inspect.isabstract(value)
 ]
-# No case knows the distances that are drawn: tests/positional/test_randomized_distances.py.
-DRAWN = {positional.RandomizedDistances}
 each_class = pytest.mark.parametrize("encoding", CLASSES)
 
 
-@pytest.mark.parametrize("encoding", [kind for kind in CLASSES if kind not in DRAWN])
+@each_class
 def test_has_a_case(encoding: type[PositionalEncoding]) -> None:
     assert encoding in {type(case.factory(dims(causal=True))) for case in CASES}, (
         f"add a line for {encoding.__name__} to tests/cases.py"

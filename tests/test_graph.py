@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lightning_posenc import Dims, Encoder
 from lightning_posenc.positional import GraphDistanceBias
-from lightning_posenc.positions import Graph, shortest_paths
+from lightning_posenc.positions import Graph, Places, shortest_paths
 
 CPU = torch.device("cpu")
 N = 6
@@ -52,4 +52,4 @@ def test_errors_say_what_to_do() -> None:
     with pytest.raises(ValueError, match="n_nodes=2"):
         Graph([[0, 1]])(1, 3, CPU)
     with pytest.raises(ValueError, match=r"positions\.Graph"):
-        GraphDistanceBias(Dims(8, 2, 2)).check(torch.arange(4).unsqueeze(0))
+        GraphDistanceBias(Dims(8, 2, 2)).check(Places(torch.arange(4).unsqueeze(0)))

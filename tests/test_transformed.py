@@ -19,10 +19,10 @@ from lightning_posenc.positional import (
     LearnedAbsolute,
     LieRE,
     PositionalEncoding,
-    RandomizedDistances,
     RoPE,
     TransformerXL,
 )
+from lightning_posenc.positions import RandomDistances
 from tests.cases import METHODS, Case
 from tests.helpers import counted, each_method, encoder, gradients, placed, tokens
 
@@ -141,6 +141,6 @@ def test_a_strict_export(factory: type[PositionalEncoding]) -> None:
 
 def test_what_draws_in_every_forward_is_not_recorded() -> None:
     dims = Dims(32, 4, 1, causal=True)
-    model = Encoder(dims, Chain.of(RoPE, RandomizedDistances.of(ALiBi))).eval()
+    model = Encoder(dims, Chain.of(RoPE, ALiBi), RandomDistances()).eval()
     with pytest.raises(ValueError, match="which no exported or traced program can"):
         torch.export.export(model, (tokens(),))

@@ -13,7 +13,7 @@ layers of width 64, 8 heads, dropout of 0.1, trained on lengths 1 to 40 for two 
 1200 steps of 64 for even pairs and 2400 for missing duplicate, with a longest length that grows
 from 1 to 40, 256 samples for each length; the last column is the mean over seven lengths from 45
 to 100. Positions are drawn below 2048 as there. For relative encodings the authors' code draws
-distances, one list for all queries (`RandomizedDistances`); with random positions (`Randomized`)
+distances, one list for all queries (`RandomDistances`); with random positions (`Randomized`)
 the distance of two neighbours depends on where they stand. The published figures are for even
 pairs, and were not checked against the paper; there was none at hand for missing duplicate. Why
 ours differ: docs/log.md, 2026-11-22."""
@@ -32,8 +32,8 @@ RANDOM = "--model.positions=Randomized"
 ROWS = {
     "relative": ["--model.positional=TransformerXL"],
     "relative, random distances": [
-        "--model.positional=RandomizedDistances",
-        "--model.positional.encoding=TransformerXL",
+        "--model.positional=TransformerXL",
+        "--model.positions=RandomDistances",
     ],
     "relative, random positions": ["--model.positional=TransformerXL", RANDOM],
     "sin/cos": ["--model.positional=Sinusoidal"],

@@ -18,7 +18,7 @@ from lightning_posenc.model.kernels import SDPA, Flex, Kernels, Operands
 from lightning_posenc.positional import PositionalEncoding
 from lightning_posenc.positional.rotary import scaling
 from lightning_posenc.positional.rotary.scaling import Scaling
-from lightning_posenc.positions import Positions
+from lightning_posenc.positions import Places, Positions
 from lightning_posenc.positions.paper import Paper
 
 HOOKS = ("embed", "transform", "bias", "rescore", "values", "output")
@@ -110,7 +110,7 @@ def example_positions(encoding: PositionalEncoding, n: int, step: int = 1) -> Te
     refusal: ValueError | None = None
     for shaped in (index * step, _grid(n, 2) * step, _grid(n, 3) * step, distances * step):
         try:
-            encoding.check(shaped)
+            encoding.check(Places(shaped))
         except ValueError as error:
             refusal = refusal or error
         else:

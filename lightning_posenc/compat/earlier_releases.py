@@ -31,6 +31,22 @@ _MOVED = {
     "positional.scaling.longrope": "positional.rotary.scaling.longrope",
     "positional.scaling.ntk": "positional.rotary.scaling.ntk",
 }
+# Classes of release 0.1 that are none any more, and what to do.
+_GONE = {
+    "RandomizedDistances": "it is a sampler now: train again with model.positions=RandomDistances "
+    "and, as model.positional, the encoding that it held",
+}
+
+
+def instead(name: str) -> str | None:
+    """What to do in place of a class that is gone; None if it is not one of those.
+
+    Args:
+        name: Of the class, or its dotted path.
+    """
+    module, _, kind = name.rpartition(".")
+    return _GONE.get(kind) if f"{module}.".startswith(_PACKAGE) or not module else None
+
 
 # Options of the encoder in release 0.1: whose they are now, and what they are called there.
 OF_PARTS = {
@@ -51,7 +67,12 @@ def today(path: str) -> str:
 
     Args:
         path: Of a class, as this release or an earlier one has it.
+
+    Raises:
+        ValueError: If it has none, saying what to do.
     """
+    if "." in path and (advice := instead(path)) is not None:
+        raise ValueError(f"{path}: {advice}")
     module, _, name = path.removeprefix(_PACKAGE).rpartition(".")
     if not path.startswith(_PACKAGE) or module not in _MOVED:
         return path

@@ -13,6 +13,7 @@ from lightning_posenc.diagnose.lengths import longest
 from lightning_posenc.diagnose.subject import OwnPatient
 from lightning_posenc.positional import PositionalEncoding, Site
 from lightning_posenc.positional.by_distance import written_out
+from lightning_posenc.positions import Places
 
 FAR = 4096  # tokens of a sequence that positions are tried on
 HALF = (torch.bfloat16, torch.float16)
@@ -66,11 +67,11 @@ def _positions(patient: OwnPatient, length: int) -> Tensor | None:
     if given is not None:
         return given[:1] if length <= given.shape[1] else None
     try:
-        positions = patient.encoder.positions(1, length, tokens.device, None, tokens)
-        patient.module.positional.check(positions)
+        places = patient.encoder.positions.places(1, length, tokens.device, tokens=tokens)
+        patient.module.positional.check(places)
     except ValueError:
         return None
-    return positions
+    return places.values
 
 
 def _error(encoding: PositionalEncoding, positions: Tensor) -> float | None:
@@ -108,11 +109,12 @@ def _added(
     encoding: PositionalEncoding, x: Tensor, q: Tensor, k: Tensor, positions: Tensor
 ) -> Tensor | None:
     """What depends on position, in one long row: the stream, and the logits with the bias."""
+    places = Places(positions)
     try:
         with torch.autocast("cpu", enabled=False):
-            prepared = encoding.prepare(positions, positions)
+            prepared = encoding.prepare(places, places)
         embedded = encoding.embed(x, positions, 0)
-        site = Site(0, x, x, q, k, k, positions, positions, prepared)
+        site = Site(0, x, x, q, k, k, places, places, prepared)
         turned_q, turned_k = (each.float() for each in encoding.transform(site))
         bias = encoding.bias(site)
     except (RuntimeError, ValueError):  # projections of its own in another dtype

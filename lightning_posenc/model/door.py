@@ -7,12 +7,14 @@ Shapes: B sequences, T tokens at hand, S tokens in all (those in a cache first),
 A axes.
 """
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from lightning_posenc.checks import wrong
+from lightning_posenc.positions import Places
 
 FARTHEST = 2**53
 """The largest position: differences of such are whole numbers still, in float64 too."""
@@ -87,21 +89,31 @@ def checked_tokens(tokens: Tensor, vocab_size: int) -> Tensor:
     return tokens.long()
 
 
-def checked_positions(positions: Tensor, n_sequences: int, n_tokens: int) -> Tensor:
-    """Positions that every encoding can count on: int64, float32 or float64, of the right shape.
+def checked_places(
+    positions: Tensor | Places,
+    n_sequences: int,
+    n_tokens: int,
+    documents: Tensor | None = None,
+    lengths: Tensor | None = None,
+) -> Places:
+    """Places that every encoding can count on: int64, float32 or float64, of the right shape.
 
     Args:
         positions: (B|1, S), or (B|1, S, A) on A axes; narrower whole numbers are widened, for they
-            would wrap where they are subtracted.
+            would wrap where they are subtracted. Or places, whose values are all that.
         n_sequences: B.
         n_tokens: S.
+        documents: (B, S) ids, checked; those of the places, if any, give way.
+        lengths: (B,), likewise.
 
     Raises:
         ValueError: On other shapes, in half precision (of 4096 positions in bfloat16 only 769 stay
             distinct), and where a number is not finite.
     """
-    _is_tensor("positions", positions)
-    shape = tuple(positions.shape)
+    places = positions if isinstance(positions, Places) else Places(positions)
+    values = places.values
+    _is_tensor("positions", values)
+    shape = tuple(values.shape)
     if (
         len(shape) not in (2, 3)
         or 0 in shape[2:]
@@ -111,25 +123,31 @@ def checked_positions(positions: Tensor, n_sequences: int, n_tokens: int) -> Ten
         batch = "1" if n_sequences == 1 else f"{n_sequences} or 1"
         raise ValueError(
             f"Encoder: positions must be ({batch}, {n_tokens}) or ({batch}, {n_tokens}, axes), one "
-            f"for each token, got {_looks(positions)}"
+            f"for each token, got {_looks(values)}"
         )
-    if positions.dtype in _WHOLE:
-        positions = positions.long()
-        if _readable(positions) and positions.numel():
-            low, high = (int(end) for end in positions.aminmax())
-            if max(-low, high) > FARTHEST:
-                raise ValueError(
-                    f"Encoder: positions must lie within ±2^53, got {low if -low > high else high}"
-                )
-        return positions
-    if positions.dtype not in (torch.float32, torch.float64):
+    whole = values.dtype in _WHOLE
+    if whole:
+        values = values.long()
+    elif values.dtype not in (torch.float32, torch.float64):
         raise ValueError(
-            f"Encoder: positions in {positions.dtype} do not stay distinct: give whole numbers, or "
+            f"Encoder: positions in {values.dtype} do not stay distinct: give whole numbers, or "
             "float32"
         )
-    if _readable(positions) and not positions.isfinite().all():
+    places = places._replace(
+        values=values,
+        documents=places.documents if documents is None else documents,
+        lengths=places.lengths if lengths is None else lengths,
+    )
+    if places.low is not None or not _readable(values) or not values.numel():
+        return places
+    low, high = places.bounds()
+    if not math.isfinite(high - low):
         raise ValueError("Encoder: positions must be finite, got some that are not")
-    return positions
+    if whole and max(-low, high) > FARTHEST:
+        raise ValueError(
+            f"Encoder: positions must lie within ±2^53, got {low if -low > high else high}"
+        )
+    return places._replace(low=low, high=high)
 
 
 def _is_tensor(name: str, value: Any) -> None:

@@ -15,14 +15,14 @@ from lightning_posenc.dims import Dims
 from lightning_posenc.masks import Causal, Documents, Mask, Padding, Visibility, compose
 from lightning_posenc.model.block import Block
 from lightning_posenc.model.cache import Cache
-from lightning_posenc.model.door import check_ids, check_inputs, check_lengths, checked_positions
+from lightning_posenc.model.door import check_ids, check_inputs, check_lengths, checked_places
 from lightning_posenc.model.feed_forward import MLP, FeedForward, FeedForwardFactory
 from lightning_posenc.model.mixers import Attention, Context, Mixer, MixerFactory
 from lightning_posenc.model.residual import Plain, Residual, ResidualFactory
 from lightning_posenc.model.sigma_reparam import advance, reparametrise
 from lightning_posenc.positional import NoPE
 from lightning_posenc.positional.base import Factory, PositionalEncoding
-from lightning_posenc.positions import Consecutive, Positions
+from lightning_posenc.positions import Consecutive, Places, Positions
 
 
 class Encoder(nn.Module):
@@ -123,7 +123,7 @@ class Encoder(nn.Module):
         x: Tensor,
         lengths: Tensor | None = None,
         documents: Tensor | None = None,
-        positions: Tensor | None = None,
+        positions: Tensor | Places | None = None,
         tokens: Tensor | None = None,
         cache: Cache | None = None,
     ) -> Tensor:
@@ -135,8 +135,8 @@ class Encoder(nn.Module):
                 sees. None if all are full.
             documents: (B, T) id of the document of each token of packed sequences: tokens see
                 only their own document.
-            positions: (B|1, T), or (B|1, T, A) on A axes: in place of those that `self.positions`
-                would draw.
+            positions: (B|1, T), or (B|1, T, A) on A axes, or `Places` of them: in place of those
+                that `self.positions` would draw.
             tokens: (B, T) ids of the tokens, for samplers of positions that read them.
             cache: What a causal model remembers of S - T tokens before these; it is extended by
                 these. Then `lengths`, `documents` and `positions` (which must be given) are those
@@ -172,19 +172,26 @@ class Encoder(nn.Module):
         if cache is not None:
             self._check_cache(positions, length)
         if positions is None:
-            positions = self.positions(n_sequences, length, x.device, documents, tokens)
-        positions = checked_positions(positions, n_sequences, length)
+            positions = self.positions.places(
+                n_sequences, length, x.device, documents, lengths, tokens
+            )
+        places = checked_places(positions, n_sequences, length, documents, lengths)
+        if isinstance(positions, Tensor):  # distances that a sampler draws are drawn for these too
+            places = places._replace(stretch=self.positions.stretch(places))
+        reason = None if cache is None else self.positional.depends_on_length(places)
+        if reason is not None:
+            raise ValueError(f"{reason}: decode without a cache (use_cache=False)")
         if n_queries == 0:
             return self.norm(x)
-        here = positions if n_queries == length else positions[:, -n_queries:]
+        here = places if n_queries == length else places.last(n_queries)
         with torch.autocast(x.device.type, enabled=False):
-            self.positional.check(positions)
-            prepared = self.positional.prepare(here, positions)
+            self.positional.check(places)
+            prepared = self.positional.prepare(here, places)
         if self.sigma_reparam and self.training and torch.is_grad_enabled():
             advance(self.blocks)
-        context = Context(self.positional, here, positions, prepared, visibility, cache)
+        context = Context(self.positional, here, places, prepared, visibility, cache)
         for layer, block in enumerate(self.blocks):
-            x = self.positional.embed(x, here, layer)
+            x = self.positional.embed(x, here.values, layer)
             if layer == 0:
                 x = self.dropout(x)
             if self.checkpoint_activations and self.training:
@@ -193,7 +200,7 @@ class Encoder(nn.Module):
                 x = block(x, context)
         return self.norm(x)
 
-    def _check_cache(self, positions: Tensor | None, length: int) -> None:
+    def _check_cache(self, positions: Tensor | Places | None, length: int) -> None:
         if not self.dims.causal:
             raise ValueError(
                 "a cache needs a causal model: in a bidirectional one the states of earlier tokens "
@@ -204,14 +211,13 @@ class Encoder(nn.Module):
                 "a cache is extended once more when checkpointed activations are recomputed: set "
                 "checkpoint_activations=false, or call eval() or torch.no_grad() to generate"
             )
-        if positions is None or positions.dim() < 2 or positions.shape[1] != length:
-            given = "none" if positions is None else f"shape {tuple(positions.shape)}"
+        values = positions.values if isinstance(positions, Places) else positions
+        if values is None or values.dim() < 2 or values.shape[1] != length:
+            given = "none" if values is None else f"shape {tuple(values.shape)}"
             raise ValueError(
                 f"a cache needs the positions of all {length} tokens, those in the cache "
                 f"included, got {given}"
             )
-        if (reason := self.positional.depends_on_length(positions)) is not None:
-            raise ValueError(f"{reason}: decode without a cache (use_cache=False)")
 
 
 def _by_layer(name: str, given: Any, dims: Dims) -> list[Any]:

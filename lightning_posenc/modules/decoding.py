@@ -84,17 +84,19 @@ def greedy(
     reads = encoder.positions.reads_tokens
     # Drawn once, for the whole result: a sampler that depends on the length must not change its
     # mind about tokens that were read already. One that reads tokens sees what is said, no more.
-    places = None if reads else encoder.positions(n_sequences, length, tokens.device)
+    places = None if reads else encoder.positions.places(n_sequences, length, tokens.device)
     cache, n_read = Cache() if use_cache else None, 0
     before = None
     for now in range(start, length):
         if places is not None:
-            positions = places[:, :now]
+            positions = places.first(now)
         else:
-            positions = encoder.positions(n_sequences, now, tokens.device, None, said[:, :now])
+            positions = encoder.positions.places(
+                n_sequences, now, tokens.device, tokens=said[:, :now]
+            )
             if use_cache:
-                _check_unmoved(before, positions)
-                before = positions
+                _check_unmoved(before, positions.values)
+                before = positions.values
         states = encoder(model.embedding(said[:, n_read:now]), positions=positions, cache=cache)
         n_read = now if use_cache else 0
         likeliest = model.scores(states[:, -1]).argmax(dim=-1)

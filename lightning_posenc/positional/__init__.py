@@ -33,7 +33,6 @@ from lightning_posenc.positional.compose import (
     Droppable,
     FirstLayers,
     PerLayer,
-    RandomizedDistances,
 )
 from lightning_posenc.positional.content.cope import CoPE
 from lightning_posenc.positional.content.dape import DAPE
@@ -90,7 +89,6 @@ __all__ = [
     "PerLayer",
     "PoPE",
     "PositionalEncoding",
-    "RandomizedDistances",
     "RelativeBias",
     "RoPE",
     "Rotary",

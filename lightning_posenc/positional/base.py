@@ -12,6 +12,7 @@ from lightning_posenc.checks import is_a
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.by_distance import ByDistance
 from lightning_posenc.positions.paper import Paper
+from lightning_posenc.positions.places import Places, offsets
 
 HOOKS = frozenset({"transform", "bias", "rescore", "values", "output"})
 """The hooks that change what a mixer computes."""
@@ -27,8 +28,8 @@ class Site(NamedTuple):
         q: (B, H, T, K) queries, before any hook changed them.
         k: (B, H, S, K) keys, likewise; fewer heads when queries are grouped.
         v: (B, H, S, K) values, likewise.
-        q_pos: (B|1, T) positions of the queries, or (B|1, T, A) on A axes.
-        k_pos: (B|1, S) positions of the keys, likewise.
+        q_places: Where the queries are.
+        k_places: Where the keys are.
         prepared: What the encoding's own `prepare` returned for this forward.
         read_weights: In `output` alone, and where the mixer has attention weights: calls a function
             with those (B, H, t, S') of t queries at a time, before any dropout, over the first S'
@@ -43,27 +44,32 @@ class Site(NamedTuple):
     q: Tensor
     k: Tensor
     v: Tensor
-    q_pos: Tensor
-    k_pos: Tensor
+    q_places: Places
+    k_places: Places
     prepared: Any
     read_weights: "ReadWeights | None" = None
+
+    @property
+    def q_pos(self) -> Tensor:
+        """(B|1, T) positions of the queries, or (B|1, T, A) on A axes."""
+        return self.q_places.values
+
+    @property
+    def k_pos(self) -> Tensor:
+        """(B|1, S) positions of the keys, likewise."""
+        return self.k_places.values
 
     @property
     def delta(self) -> Tensor:
         """(B|1, T, S), or (B|1, T, S, A): query position minus key position, positive when the key
         lies in the past.
         """
-        return offsets(self.q_pos, self.k_pos)
+        return offsets(self.q_places, self.k_places)
 
 
 Read: TypeAlias = Callable[[Tensor, slice], Tensor]
 ReadWeights: TypeAlias = Callable[[Read], Tensor]
 Rescore: TypeAlias = Callable[[Tensor], Tensor]
-
-
-def offsets(q_pos: Tensor, k_pos: Tensor) -> Tensor:
-    """Query position minus key position, (B|1, T, S) or (B|1, T, S, A). THE sign convention."""
-    return q_pos.unsqueeze(2) - k_pos.unsqueeze(1)
 
 
 class PositionalEncoding(nn.Module):
@@ -76,6 +82,9 @@ class PositionalEncoding(nn.Module):
     Args:
         dims: Sizes of the model.
     """
+
+    reads_distances: bool = False
+    """Whether it reads positions by their differences alone, as `counted` has them."""
 
     source: ClassVar[Paper | None] = None
     """What it transcribes; None for what no paper describes."""
@@ -92,18 +101,26 @@ class PositionalEncoding(nn.Module):
         name = type(self).__name__
         raise ValueError(f"{name} is no layer to call: Encoder(dims, {name}) calls its hooks")
 
-    def check(self, positions: Tensor) -> None:
-        """Refuse positions that the encoding cannot serve: those on other than `axes` axes.
+    def check(self, places: Places) -> None:
+        """Refuse positions that the encoding cannot serve: those on other than `axes` axes, and
+        random distances if it reads not distances alone.
 
         Args:
-            positions: (B|1, T), or (B|1, T, A) on A axes, which only some encodings serve.
+            places: Where all S tokens are.
 
         Raises:
             ValueError: Naming the limit and a remedy.
         """
-        given = 1 if positions.dim() == 2 else positions.shape[-1]
+        if places.stretch is not None and self.axes is not None and not self.reads_distances:
+            raise ValueError(
+                f"{type(self).__name__} computes nothing from distances alone, which "
+                "RandomDistances draws: take an encoding of distance (ALiBi, T5Bias, ShawRelative, "
+                "TransformerXL, …) or the positions Randomized"
+            )
+        given = places.axes
+        plain = places.values.dim() == 2
         served = (self.axes,) if isinstance(self.axes, int) else self.axes
-        if served is None or (given in served and (given > 1 or positions.dim() == 2)):
+        if served is None or (given in served and (given > 1 or plain)):
             return
         remedy = (
             "choose an encoding with axes (AxialRoPE, MRoPE, LearnableFourier, LearnedGrid) or "
@@ -113,26 +130,26 @@ class PositionalEncoding(nn.Module):
         )
         wanted = " or ".join("one" if n == 1 else f"{n}" for n in served)
         wanted += " number" if served == (1,) else " numbers"
-        got = "one on an axis of its own" if given == 1 and positions.dim() > 2 else given
+        got = "one on an axis of its own" if given == 1 and not plain else given
         raise ValueError(
             f"{type(self).__name__}: wants {wanted} for each position, got {got}: {remedy}"
         )
 
-    def depends_on_length(self, positions: Tensor) -> str | None:
+    def depends_on_length(self, places: Places) -> str | None:
         """Why states of earlier tokens change as the sequence grows, so that nothing may go on
         from remembered keys: `Owner: reason`. None if they do not.
 
         Args:
-            positions: (B|1, S) or (B|1, S, A), of all tokens.
+            places: Where all S tokens are.
         """
         return None
 
-    def prepare(self, q_pos: Tensor, k_pos: Tensor) -> Any:
+    def prepare(self, q_places: Places, k_places: Places) -> Any:
         """Compute what depends on positions alone, once per forward.
 
         Args:
-            q_pos: (B|1, T), integer, or float for positions off the lattice.
-            k_pos: (B|1, S), likewise.
+            q_places: Where the queries are; whole numbers, or float ones off the lattice.
+            k_places: Where the keys are, likewise; the same object if all of them ask.
 
         Returns:
             Anything; it comes back as `site.prepared`.

@@ -8,7 +8,9 @@ from lightning_posenc.positions.grid import Grid
 from lightning_posenc.positions.interpolated import Interpolated
 from lightning_posenc.positions.jittered import Jittered
 from lightning_posenc.positions.per_document import PerDocument
+from lightning_posenc.positions.places import Places
 from lightning_posenc.positions.position_coupling import PositionCoupling
+from lightning_posenc.positions.random_distances import RandomDistances
 from lightning_posenc.positions.randomized import Randomized
 from lightning_posenc.positions.shifted import Shifted
 
@@ -20,8 +22,10 @@ __all__ = [
     "Interpolated",
     "Jittered",
     "PerDocument",
+    "Places",
     "PositionCoupling",
     "Positions",
+    "RandomDistances",
     "Randomized",
     "Shifted",
     "shortest_paths",

@@ -52,6 +52,9 @@ class Abacus(Positions):
         self.max_offset = whole(self, "max_offset", max_offset, 0)
         self.per_sequence = per_sequence
 
+    def bounds(self, length: int) -> tuple[float, float]:
+        return 0, length + self.max_offset
+
     def forward(
         self,
         n_sequences: int,

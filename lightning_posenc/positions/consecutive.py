@@ -15,6 +15,9 @@ class Consecutive(Positions):
 
     source = Paper("Vaswani et al.", 2017, "Attention Is All You Need", "1706.03762")
 
+    def bounds(self, length: int) -> tuple[float, float]:
+        return 0, length - 1
+
     def forward(
         self,
         n_sequences: int,

@@ -8,6 +8,7 @@ from torch import Tensor
 from lightning_posenc.checks import is_a
 from lightning_posenc.positions.base import Positions
 from lightning_posenc.positions.consecutive import Consecutive
+from lightning_posenc.positions.places import Places
 
 
 class Derived(Positions, ABC):
@@ -25,6 +26,9 @@ class Derived(Positions, ABC):
     @abstractmethod
     def change(self, positions: Tensor, n_sequences: int) -> Tensor:
         """Give new positions for (1|B, T) or (1|B, T, A)."""
+
+    def stretch(self, places: Places) -> Tensor | None:
+        return self.of.stretch(places)
 
     def forward(
         self,

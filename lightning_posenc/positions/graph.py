@@ -48,6 +48,10 @@ class Graph(Positions):
             adjacency[0, start, end] = True
             adjacency[0, end, start] |= not directed
         self.distances = shortest_paths(adjacency)
+        self.farthest = int(self.distances.amax())
+
+    def bounds(self, length: int) -> tuple[float, float]:
+        return -1, self.farthest
 
     def forward(
         self,

@@ -47,6 +47,9 @@ class Grid(Positions):
         if self.known > MOST:
             raise wrong(self, "shape", shape, f"have at most {MOST} places")
 
+    def bounds(self, length: int) -> tuple[float, float]:
+        return 0, max(*self.shape, length // self.known if -1 in self.shape else 1) - 1
+
     def forward(
         self,
         n_sequences: int,

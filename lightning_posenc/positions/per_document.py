@@ -13,6 +13,9 @@ class PerDocument(Positions):
     whether attention crosses a document's boundary: `masks.Documents` decides that one.
     """
 
+    def bounds(self, length: int) -> tuple[float, float]:
+        return 0, length - 1
+
     def forward(
         self,
         n_sequences: int,

@@ -73,6 +73,9 @@ class PositionCoupling(Positions):
         self.reversed_result = reversed_result
         self.max_position = whole(self, "max_position", max_position)
 
+    def bounds(self, length: int) -> tuple[float, float]:
+        return 0, self.max_position
+
     def forward(
         self,
         n_sequences: int,
@@ -101,7 +104,8 @@ class PositionCoupling(Positions):
     def _starts(self, above: Tensor) -> Tensor:
         """Draw s, (B, 1)."""
         n_starts = self.max_position - above.amax(dim=1, keepdim=True)
-        if not is_recorded():
+        # A run as long as the sequence, and '=' beside it, has room: nobody reads values then.
+        if not is_recorded() and above.shape[1] + 2 > self.max_position:
             self._check_room(n_starts)
         if not self.training:
             return torch.ones_like(n_starts)

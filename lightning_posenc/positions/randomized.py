@@ -13,7 +13,7 @@ class Randomized(Positions):
 
     A model so trained has met large positions and wide gaps before it meets a long sequence. An
     encoding of distance sees the differences of these positions; the published code draws
-    distances for it instead, as `RandomizedDistances` does.
+    distances for it instead, as `RandomDistances` does.
 
     Source: Ruoss et al. 2023, "Randomized Positional Encodings Boost Length Generalization of
     Transformers", arXiv:2305.16843, section 3.
@@ -46,6 +46,9 @@ class Randomized(Positions):
         self.per_sequence = per_sequence
         self.seed = seed
         self.generator = None if seed is None else torch.Generator().manual_seed(seed)
+
+    def bounds(self, length: int) -> tuple[float, float]:
+        return 0, self.max_position - 1
 
     def forward(
         self,

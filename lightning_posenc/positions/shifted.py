@@ -42,6 +42,11 @@ class Shifted(Derived):
         self.max_shift = whole(self, "max_shift", max_shift, 0)
         self.per_sequence = per_sequence
 
+    def bounds(self, length: int) -> tuple[float, float] | None:
+        if (before := self.of.bounds(length)) is None:
+            return None
+        return before[0], before[1] + (self.max_shift if self.training else 0)
+
     def change(self, positions: Tensor, n_sequences: int) -> Tensor:
         if not self.training:
             return positions

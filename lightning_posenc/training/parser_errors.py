@@ -5,7 +5,7 @@ as. Its leaves, and the keys on the way to them, are what a person needs.
 """
 
 from lightning_posenc.compat import jsonargparse as wording
-from lightning_posenc.compat.earlier_releases import moved_option
+from lightning_posenc.compat.earlier_releases import instead, moved_option
 from lightning_posenc.mistakes.one_line import did_you_mean
 
 
@@ -42,6 +42,8 @@ def _say(leaf: str, where: str) -> str:
     if found := wording.DENIED.search(leaf):
         return f"{where}={found['name']}: not what is expected there, and it could run anything"
     if found := wording.CLASS.search(leaf):
+        if (advice := instead(found["name"])) is not None:
+            return f"{where}={found['name']}: {advice}"
         hint = did_you_mean(found["name"], _class_names(where), "check the spelling", cutoff=0.5)
         return (
             f"{where}={found['name']}: no such class: {hint} "

@@ -16,12 +16,10 @@ from lightning_posenc.model import EncoderSpec
 from lightning_posenc.model.cache import Cache
 from lightning_posenc.modules import SequenceClassifier
 from lightning_posenc.positional import (
-    ALiBi,
     Chain,
     Droppable,
     LearnedAbsolute,
     NoPE,
-    RandomizedDistances,
     RoPE,
 )
 from lightning_posenc.positional.base import Factory
@@ -118,7 +116,7 @@ def test_a_dropped_encoding_refuses_and_asks_for_nothing() -> None:
     """F12: no table's end, no cache's doubt, no penalty; and old checkpoints remember the drop."""
     rows = partial(LearnedAbsolute, max_length=8, smoothness=1.0)
     changing = partial(RoPE, scaling=DynamicNTK(2, 8))
-    for encoding in (rows, changing, partial(RandomizedDistances, encoding=ALiBi)):
+    for encoding in (rows, changing):
         model = Encoder(Dims(32, 4, 1, causal=True), Droppable.of(encoding)).eval()
         positional = cast(Droppable, model.positional)
         positional.drop()

@@ -17,18 +17,19 @@ from lightning_posenc.data import SyntheticData
 from lightning_posenc.model import EncoderSpec
 from lightning_posenc.modules import SequenceClassifier
 from lightning_posenc.modules.generators import random_state, set_random_state
-from lightning_posenc.positional import ALiBi, Factory, RandomizedDistances, RoPE
+from lightning_posenc.positional import ALiBi, Factory, RoPE
 from lightning_posenc.positions import (
     Abacus,
     Jittered,
     PositionCoupling,
     Positions,
+    RandomDistances,
     Randomized,
     Shifted,
 )
 from lightning_posenc.tasks import PositionPattern
 
-# All that draw numbers, and RandomizedDistances, which is an encoding.
+# All that draw numbers.
 DRAWS: dict[str, tuple[Any, Factory]] = {
     "Randomized": (partial(Randomized, 64), RoPE),
     "Randomized, seeded": (partial(Randomized, 64, seed=1), RoPE),
@@ -37,10 +38,7 @@ DRAWS: dict[str, tuple[Any, Factory]] = {
     "Jittered": (Jittered, RoPE),
     "Abacus": (partial(Abacus, [1, 2, 3]), RoPE),
     "PositionCoupling": (PositionCoupling, RoPE),
-    "RandomizedDistances": (
-        positions.Consecutive,
-        partial(RandomizedDistances, encoding=ALiBi, max_distance=64),
-    ),
+    "RandomDistances": (partial(RandomDistances, 64), ALiBi),
 }
 
 
@@ -78,10 +76,10 @@ def test_the_table_names_every_sampler_that_draws() -> None:
             if re.search(r"\b(torch\.rand|random_subset)", source):
                 drawn.add(name)
     named = {getattr(sampler, "func", sampler).__name__ for sampler, _ in DRAWS.values()}
-    assert drawn == named - {"Consecutive"}
+    assert drawn == named
 
 
-DEFAULT = ("Randomized, seeded", "RandomizedDistances")
+DEFAULT = ("Randomized, seeded", "RandomDistances")
 EACH = [pytest.param(n, marks=() if n in DEFAULT else pytest.mark.slow, id=n) for n in DRAWS]
 
 

@@ -14,7 +14,7 @@ from lightning_posenc.catalogue.encodings import cells, markdown
 from lightning_posenc.cli import main
 from lightning_posenc.positional import PositionalEncoding
 from lightning_posenc.positional.rotary.scaling import Scaling
-from lightning_posenc.positions import Consecutive, Positions
+from lightning_posenc.positions import Consecutive, Places, Positions
 from tests.cases import CASES, Case
 from tests.helpers import dims
 
@@ -56,7 +56,7 @@ def test_the_limit_is_the_longest_that_works(name: str) -> None:
     reaching = described.example_positions(encoding, 2, step=limit - 1)
     farther = torch.arange(2).view(1, 2, *[1] * (reaching.dim() - 2))
     with pytest.raises(ValueError, match=str(limit)):
-        encoding.check(reaching + farther)
+        encoding.check(Places(reaching + farther))
 
 
 def test_every_method_was_timed() -> None:

@@ -33,7 +33,7 @@ from lightning_posenc.positional import (
     Sinusoidal,
     by_distance,
 )
-from lightning_posenc.positions import Positions, Randomized
+from lightning_posenc.positions import Places, Positions, Randomized
 
 LENGTH = 12
 
@@ -238,7 +238,7 @@ def test_strength_is_the_spread_of_what_is_added() -> None:
     someone = patient(ALiBi)
     with strengths(someone.module.positional) as found:
         someone.module.logits(someone.batch)
-    site_bias = someone.module.positional.prepare(*[torch.arange(LENGTH)[None]] * 2)
+    site_bias = someone.module.positional.prepare(*[Places(torch.arange(LENGTH)[None])] * 2)
     bias = site_bias if isinstance(site_bias, torch.Tensor) else site_bias.values
     expected = bias.var(dim=-1, correction=0).mean().sqrt()
     assert found["bias"][1] == pytest.approx(float(expected), rel=1e-5)

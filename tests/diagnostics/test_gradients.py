@@ -30,7 +30,7 @@ from lightning_posenc.positional import (
 )
 from lightning_posenc.positional.rotary.base import Layout, Turn, rotate, rotation
 from lightning_posenc.positional.rotary.scaling import Spectrum
-from lightning_posenc.positions import Randomized
+from lightning_posenc.positions import Places, Randomized
 from tests.cases import Case
 from tests.helpers import D_MODEL, each_method_both_ways, encoder
 
@@ -167,7 +167,7 @@ class Angles(Rotary):
     def spectrum(self, positions: Tensor) -> Spectrum:
         raise AssertionError("`prepare` gives the rotations: no frequencies are asked for")
 
-    def prepare(self, q_pos: Tensor, k_pos: Tensor) -> Turn:
+    def prepare(self, q_places: Places, k_places: Places) -> Turn:
         turns = (rotation(a.cos(), a.sin(), self.layout) for a in (self.of_q, self.of_k))
         return Turn(*turns, 1.0)
 
@@ -256,10 +256,10 @@ def test_a_pass_that_fails_for_another_reason_is_heard_of() -> None:
     """Not every RuntimeError means that an encoding takes whole numbers only."""
 
     class Scarce(RoPE):
-        def prepare(self, q_pos: Tensor, k_pos: Tensor) -> Turn:
-            if q_pos.is_floating_point() and q_pos.shape[1] == T:
+        def prepare(self, q_places: Places, k_places: Places) -> Turn:
+            if not q_places.is_whole and q_places.values.shape[1] == T:
                 raise RuntimeError("no memory for all pairs")
-            return super().prepare(q_pos, k_pos)
+            return super().prepare(q_places, k_places)
 
     with pytest.raises(RuntimeError, match="no memory for all pairs"):
         positional_gradients(model(Scarce), some_batch())

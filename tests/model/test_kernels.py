@@ -28,6 +28,7 @@ from lightning_posenc.positional import (
     WaveletBias,
 )
 from lightning_posenc.positional.by_distance import ByDistance
+from lightning_posenc.positions import Places
 from tests.helpers import operands
 
 B, T, H, K = 3, 10, 4, 8
@@ -309,8 +310,8 @@ def test_products_with_large_queries_in_half_precision_stay_finite(name: str) ->
             for projection in (encoding.key_projection, encoding.query_projection):
                 projection.copy_(torch.eye(128))
     encoding, q = encoding.half(), q.half()
-    positions, x = torch.arange(4).unsqueeze(0), torch.randn(1, 4, 128).half()
-    site = Site(0, x, x, q, q, q, positions, positions, encoding.prepare(positions, positions))
+    places, x = Places(torch.arange(4).unsqueeze(0)), torch.randn(1, 4, 128).half()
+    site = Site(0, x, x, q, q, q, places, places, encoding.prepare(places, places))
     bias = encoding.bias(site)
     assert isinstance(bias, Tensor)
     assert bias.isfinite().all()

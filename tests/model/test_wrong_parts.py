@@ -19,7 +19,6 @@ from lightning_posenc.positional import (
     FirstLayers,
     PerLayer,
     PositionalEncoding,
-    RandomizedDistances,
     RoPE,
 )
 from lightning_posenc.positions import Consecutive
@@ -33,7 +32,6 @@ COMPOSED = (
     lambda part: FirstLayers(DIMS, part),
     lambda part: Droppable(DIMS, part),
     lambda part: DAPE(DIMS, part),
-    lambda part: RandomizedDistances(DIMS, part),
     lambda part: Concatenated(DIMS, part),
 )
 

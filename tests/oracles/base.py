@@ -31,6 +31,7 @@ class Given(NamedTuple):
     weights: Array  # (B, H, T, S), those of attention
     mixed: Array  # (B, H, T, K), what attention made of the values
     parameters: dict[str, Array]
+    documents: NDArray[np.int64] | None = None  # (B, S)
 
 
 class Result(NamedTuple):

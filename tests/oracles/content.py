@@ -62,13 +62,14 @@ def fox(given: Given) -> Result:
     return Result(bias=bias)
 
 
-def mixed(x: Array, weight: Array, positions: Array) -> Array:
-    """A causal convolution of each channel (S, C), which begins anew where positions restart."""
+def mixed(x: Array, weight: Array, given: Given, b: int) -> Array:
+    """A causal convolution of each channel (S, C), which begins anew in every document."""
+    documents = np.zeros(len(x)) if given.documents is None else given.documents[b]
     result = np.zeros_like(x)
     for t in range(len(x)):
         for back in range(weight.shape[1]):
             before = t - back
-            if before < 0 or any(positions[s] >= positions[s + 1] for s in range(before, t)):
+            if before < 0 or documents[before] != documents[t]:
                 break
             result[t] += weight[:, -1 - back] * x[before]
     return result
@@ -84,7 +85,7 @@ def path(given: Given) -> Result:
     n_keys, share = given.k_x.shape[1], n_heads // given.k.shape[1]
     bias = np.zeros((batch, n_heads, n_queries, n_keys))
     for b in range(batch):
-        flat = mixed(given.k_x[b] @ down.T @ up.T, convolution, given.k_pos[b])
+        flat = mixed(given.k_x[b] @ down.T @ up.T, convolution, given, b)
         flat = flat / (1 + np.exp(-flat))
         for h, j in np.ndindex(n_heads, n_keys):
             key = given.k[b, h // share, j]
@@ -111,7 +112,7 @@ def selective_rope(given: Given, base: float = 500000.0, layout: str = "half") -
         x = given.k_x[b].reshape(n_keys, n_heads, width)
         x = (x / np.sqrt((x**2).sum(-1, keepdims=True))).reshape(n_keys, -1)
         steps = x @ parameters["down"].T @ parameters["up"].T
-        steps = mixed(steps, parameters["convolution"], given.k_pos[b])
+        steps = mixed(steps, parameters["convolution"], given, b)
         if "step" in parameters:
             steps = steps + np.exp(parameters["step"])
         for h, pair in np.ndindex(n_heads, pairs):

@@ -17,6 +17,7 @@ from lightning_posenc.model.kernels import attention_weights
 from lightning_posenc.model.mixers import Attention, Context
 from lightning_posenc.positional import ALiBi, LearnedRelativeBias, ShawRelative, T5Bias
 from lightning_posenc.positional.bias.alibi import slopes
+from lightning_posenc.positions import Places
 from tests.helpers import operands, site_of
 from tests.peers.base import POSITIONS, B, D, H, K, T, bias, dims, heads, peer
 
@@ -116,10 +117,11 @@ def shaw_values() -> Iterator[tuple[Tensor, Tensor]]:
     ours.qkv.weight.data = torch.cat([linear.weight for linear in linears])
     ours.qkv.bias.data = torch.cat([linear.bias for linear in linears])
     ours.out = theirs.out_proj
-    prepared = encoding.prepare(POSITIONS, POSITIONS)
+    places = Places(POSITIONS)
+    prepared = encoding.prepare(places, places)
     everything = [Visibility(None, T, T, POSITIONS.device)]
     x = torch.randn(B, T, D)
-    context = Context(encoding, POSITIONS, POSITIONS, prepared, everything)
+    context = Context(encoding, places, places, prepared, everything)
     yield ours(x, context), theirs(x)[0]
 
 

@@ -19,6 +19,7 @@ from lightning_posenc.diagnostics.observing.hook_gradients import CHANNELS, tapp
 from lightning_posenc.diagnostics.observing.refused_pass import forget
 from lightning_posenc.model.encoder import Encoder
 from lightning_posenc.positional.rotary.base import Layout
+from lightning_posenc.positions import Places
 
 _REFUSALS = (IndexError, TypeError, ValueError, RuntimeError)  # what floats as indices raise
 
@@ -110,8 +111,8 @@ def positional_gradients(
     stream = [(grad, norm) for tap, grad, norm in of_taps if tap.kind == "residual"]
     lengths = getattr(batch, "lengths", None)
     positions: Tensor | None = None
-    if with_positions and taps.positions is not None:
-        positions = _gradient_of_positions(module, batch, batch_idx, taps.positions, scale)
+    if with_positions and taps.places is not None:
+        positions = _gradient_of_positions(module, batch, batch_idx, taps.places, scale)
     return PositionalGradients(
         loss=float(loss.detach()),
         parameters=dict(zip(named, norms, strict=False)),
@@ -149,9 +150,10 @@ def _share(grad: Tensor, lengths: Tensor | None) -> float:
 
 
 def _gradient_of_positions(
-    module: Scored, batch: Any, batch_idx: int, positions: Tensor, scale: float
+    module: Scored, batch: Any, batch_idx: int, places: Places, scale: float
 ) -> Tensor | None:
     """∂loss/∂positions of a forward pass at the same positions, as float numbers."""
+    positions = places.values
     floats = positions.detach().float().requires_grad_()
 
     def place(_: nn.Module, args: Any, kwargs: Any) -> Any:

@@ -13,6 +13,7 @@ from lightning_posenc.model.encoder import Encoder
 from lightning_posenc.positional.base import Rescore, Site
 from lightning_posenc.positional.by_distance import ByDistance, written_out
 from lightning_posenc.positional.rotary.base import Layout, Rotary
+from lightning_posenc.positions import Places
 
 CHANNELS = ("embed", "transform", "bias", "rescore", "values", "output")
 
@@ -31,7 +32,7 @@ class Taps:
 
     def __init__(self) -> None:
         self.taken: list[Tap] = []
-        self.positions: Tensor | None = None
+        self.places: Places | None = None
         self.layer = 0  # of the model; the parts of a composite count layers of their own
 
     def __call__(self, kind: str, layer: int, tensor: Tensor, *pairing: Any) -> Tensor:
@@ -42,9 +43,9 @@ class Taps:
         return own
 
     def check(self, original: Callable[..., None]) -> Callable[..., None]:
-        def check(positions: Tensor) -> None:
-            self.positions = positions
-            original(positions)
+        def check(places: Places) -> None:
+            self.places = places
+            original(places)
 
         return check
 

@@ -15,6 +15,7 @@ from lightning_posenc.masks import Mask, Visibility
 from lightning_posenc.model.cache import Cache
 from lightning_posenc.model.part import Part
 from lightning_posenc.positional.base import PositionalEncoding, Site
+from lightning_posenc.positions import Places
 
 # What may be asked of a mixer besides an encoding's hooks, and what to do where it is refused.
 _REMEDIES = {
@@ -33,16 +34,16 @@ class Context(NamedTuple):
 
     Args:
         positional: The model's encoding.
-        q_pos: (B|1, T) or (B|1, T, A) positions of the tokens at hand.
-        k_pos: (B|1, S) or (B|1, S, A) positions of all tokens, those in the cache first.
+        q_places: Where the tokens at hand are.
+        k_places: Where all tokens are, those in the cache first.
         prepared: What the encoding prepared for this forward.
         visibility: Who may see whom, layer by layer: layer l takes entry l mod n.
         cache: The tokens before these, if they were read before.
     """
 
     positional: PositionalEncoding
-    q_pos: Tensor
-    k_pos: Tensor
+    q_places: Places
+    k_places: Places
     prepared: Any
     visibility: Sequence[Visibility]
     cache: Cache | None = None
@@ -58,7 +59,7 @@ class Context(NamedTuple):
             k: (B, G, S, K) keys.
             v: (B, G, S, K) values.
         """
-        return Site(layer, x, k_x, q, k, v, self.q_pos, self.k_pos, self.prepared)
+        return Site(layer, x, k_x, q, k, v, self.q_places, self.k_places, self.prepared)
 
     def seen_in(self, layer: int) -> Visibility:
         """Who may see whom in a layer."""

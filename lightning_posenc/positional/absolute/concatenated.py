@@ -12,6 +12,7 @@ from lightning_posenc.positional.absolute.base import Absolute
 from lightning_posenc.positional.absolute.sinusoidal import Sinusoidal
 from lightning_posenc.positional.base import PositionalEncoding
 from lightning_posenc.positions.paper import Paper
+from lightning_posenc.positions.places import Places
 
 
 class Concatenated(Absolute):
@@ -65,8 +66,8 @@ class Concatenated(Absolute):
         )
         self.offset = nn.Parameter(torch.zeros(len(self.rows), width))
 
-    def check(self, positions: Tensor) -> None:
-        self.encoding.check(positions)
+    def check(self, places: Places) -> None:
+        self.encoding.check(places)
 
     def vectors(self, positions: Tensor) -> Tensor:
         return self.encoding.vectors(positions)

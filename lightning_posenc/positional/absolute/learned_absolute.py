@@ -12,6 +12,7 @@ from lightning_posenc.positional.absolute.base import Absolute
 from lightning_posenc.positional.regularisers import roughness
 from lightning_posenc.positional.resampling import Resize, ResizedTable
 from lightning_posenc.positions.paper import Paper
+from lightning_posenc.positions.places import Places
 from lightning_posenc.positions.recording import is_recorded
 
 
@@ -68,10 +69,10 @@ class LearnedAbsolute(ResizedTable, Absolute):
             self.table, std=number(self, "std", dims.embed_std if std is None else std, 0)
         )
 
-    def check(self, positions: Tensor) -> None:
-        super().check(positions)
-        if not is_recorded():
-            self._check_rows(positions)
+    def check(self, places: Places) -> None:
+        super().check(places)
+        if not (places.within(0, self.max_length) or is_recorded()):
+            self._check_rows(places.values)
 
     def vectors(self, positions: Tensor) -> Tensor:
         if not positions.is_floating_point():

@@ -12,6 +12,7 @@ from lightning_posenc.positional.absolute.base import Absolute
 from lightning_posenc.positional.regularisers import roughness
 from lightning_posenc.positional.resampling import Resize, ResizedTable
 from lightning_posenc.positions.paper import Paper
+from lightning_posenc.positions.places import Places
 from lightning_posenc.positions.recording import is_recorded
 
 
@@ -72,10 +73,10 @@ class LearnedGrid(ResizedTable, Absolute):
             self.table, std=number(self, "std", dims.embed_std if std is None else std, 0)
         )
 
-    def check(self, positions: Tensor) -> None:
-        super().check(positions)
-        if not is_recorded():
-            self._check_places(positions)
+    def check(self, places: Places) -> None:
+        super().check(places)
+        if not (places.within(0, min(self.height, self.width)) or is_recorded()):
+            self._check_places(places.values)
 
     def vectors(self, positions: Tensor) -> Tensor:
         if not positions.is_floating_point():

@@ -4,67 +4,53 @@ Shapes: B sequences, T queries, S keys, H heads, L layers, N distances.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
-from lightning_posenc.positional.base import PositionalEncoding, Site, offsets
+from lightning_posenc.positional.base import PositionalEncoding, Site
 from lightning_posenc.positional.by_distance import ByDistance
+from lightning_posenc.positions.places import Places, counted, offsets
 from lightning_posenc.positions.recording import is_recorded
-
-Stretch: TypeAlias = Callable[[Tensor], Tensor]
-"""Maps whole distances to those that they count as, of the same shape."""
 
 
 class OfDistance(PositionalEncoding):
-    """An encoding that asks `counted` what a distance counts as, so that `RandomizedDistances` may
-    answer instead.
-    """
+    """An encoding that computes something for each distance that occurs."""
 
-    stretch: Stretch | None = None
+    reads_distances = True
 
-    def counted(self, delta: Tensor) -> Tensor:
-        """What distances count as, in float32: themselves, unless they are stretched."""
-        return (delta if self.stretch is None else self.stretch(delta)).float()
-
-    def consecutive(self, q_pos: Tensor, k_pos: Tensor) -> tuple[Tensor, int] | None:
-        """The whole distances from the least to the largest that occurs, to compute something for
-        each only once.
-
-        Args:
-            q_pos: (B|1, T).
-            k_pos: (B|1, S).
+    def consecutive(self, queries: Places, keys: Places) -> tuple[Tensor, int] | None:
+        """The whole distances from the least to the largest that may occur, to compute something
+        for each only once.
 
         Returns:
-            What they count as, (N,), and the least of them. None where every pair is to be computed
-            by itself: with float positions, a few drawn from a wide range, or in a recorded pass.
+            What they count as, (N,), in float32, and the least of them. None where every pair is to
+            be computed by itself: with float positions, a few drawn from a wide range, or in a
+            recorded pass.
         """
-        if q_pos.is_floating_point() or k_pos.is_floating_point() or is_recorded():
+        if not (queries.is_whole and keys.is_whole) or is_recorded():
             return None
-        low = int((q_pos.amin(1) - k_pos.amax(1)).amin())
-        high = int((q_pos.amax(1) - k_pos.amin(1)).amax())
-        if high - low + 1 >= len(q_pos) * q_pos.shape[1] * k_pos.shape[1]:
+        (first, last), (start, end) = queries.bounds(), keys.bounds()
+        low, high = int(first - end), int(last - start)
+        if high - low + 1 >= len(queries.values) * queries.values.shape[1] * keys.values.shape[1]:
             return None
-        return self.counted(torch.arange(low, high + 1, device=q_pos.device)), low
+        farthest = high - low if keys.stretch is None else len(keys.stretch) - 1
+        delta = torch.arange(low, high + 1, device=keys.values.device)
+        # No pair is farther apart than distances were drawn for, whatever the bounds allow.
+        return counted(delta.clamp(-farthest, farthest), keys).float(), low
 
-    def occurring(self, q_pos: Tensor, k_pos: Tensor) -> tuple[Tensor, Tensor | None]:
+    def occurring(self, queries: Places, keys: Places) -> tuple[Tensor, Tensor | None]:
         """The distances to compute something for, and where each pair finds its own.
-
-        Args:
-            q_pos: (B|1, T).
-            k_pos: (B|1, S).
 
         Returns:
             `consecutive` ones (N,) and each pair's number among them (B|1, T, S); or, without
             those, the distance of every pair (B|1, T, S) and None.
         """
-        delta, found = offsets(q_pos, k_pos), self.consecutive(q_pos, k_pos)
+        delta, found = offsets(queries, keys), self.consecutive(queries, keys)
         if found is None:
-            return self.counted(delta), None
-        counted, low = found
-        return counted, delta - low
+            return counted(delta, keys).float(), None
+        distances, low = found
+        return distances, delta - low
 
 
 class RelativeBias(OfDistance, ABC):
@@ -87,17 +73,17 @@ class RelativeBias(OfDistance, ABC):
             (H, *delta.shape), or (L, H, *delta.shape) if layers differ.
         """
 
-    def prepare(self, q_pos: Tensor, k_pos: Tensor) -> Tensor | ByDistance:
-        return (self._at_pairs if is_recorded() else self._tabled)(q_pos, k_pos)
+    def prepare(self, q_places: Places, k_places: Places) -> Tensor | ByDistance:
+        return (self._at_pairs if is_recorded() else self._tabled)(q_places, k_places)
 
     # The table's size is read from the positions: here, once, a compiled model leaves its graph.
     @torch.compiler.disable
-    def _tabled(self, q_pos: Tensor, k_pos: Tensor) -> Tensor | ByDistance:
-        if (found := self.consecutive(q_pos, k_pos)) is None:
-            return self._at_pairs(q_pos, k_pos)
-        counted, low = found
-        values = self.bias_at(counted)
-        table = ByDistance(values, low, q_pos, k_pos)
+    def _tabled(self, queries: Places, keys: Places) -> Tensor | ByDistance:
+        if (found := self.consecutive(queries, keys)) is None:
+            return self._at_pairs(queries, keys)
+        distances, low = found
+        values = self.bias_at(distances)
+        table = ByDistance(values, low, queries.values, keys.values)
         # What all layers share is written out once for all of them.
         return table if table.is_large or values.dim() == 3 else table.written_out()
 
@@ -109,7 +95,7 @@ class RelativeBias(OfDistance, ABC):
             found = found._replace(values=found.values[site.layer])
         return found if found.is_large else found.written_out()
 
-    def _at_pairs(self, q_pos: Tensor, k_pos: Tensor) -> Tensor:
+    def _at_pairs(self, queries: Places, keys: Places) -> Tensor:
         """(B|1, H, T, S), or (L, B|1, H, T, S) if layers differ."""
-        bias = self.bias_at(self.counted(offsets(q_pos, k_pos)))
+        bias = self.bias_at(counted(offsets(queries, keys), keys).float())
         return bias.transpose(-3, -4).contiguous()

@@ -8,9 +8,10 @@ from torch import Tensor, nn
 
 from lightning_posenc.checks import number, whole
 from lightning_posenc.dims import Dims
-from lightning_posenc.positional.base import PositionalEncoding, Site, offsets
+from lightning_posenc.positional.base import PositionalEncoding, Site
 from lightning_posenc.positional.bias.lookup import look_up
 from lightning_posenc.positions.paper import Paper
+from lightning_posenc.positions.places import Places, counted, offsets
 
 
 class DeBERTa(PositionalEncoding):
@@ -52,6 +53,8 @@ class DeBERTa(PositionalEncoding):
         "equations 2-4",
     )
 
+    reads_distances = True
+
     def __init__(
         self,
         dims: Dims,
@@ -76,9 +79,9 @@ class DeBERTa(PositionalEncoding):
         for projection in (self.key_projection, self.query_projection):
             nn.init.normal_(projection, std=width**-0.5)
 
-    def prepare(self, q_pos: Tensor, k_pos: Tensor) -> Tensor:
+    def prepare(self, q_places: Places, k_places: Places) -> Tensor:
         """(B|1, T, S) row of the table that serves each pair."""
-        delta = offsets(q_pos, k_pos)
+        delta = counted(offsets(q_places, k_places), k_places)
         delta = delta.round().long() if delta.is_floating_point() else delta
         return (self.bucket(delta) + self.side).clamp(0, 2 * self.side - 1)
 

@@ -6,9 +6,10 @@ from torch.nn import functional as F
 
 from lightning_posenc.checks import MOST_WIDTH, number, whole
 from lightning_posenc.dims import Dims
-from lightning_posenc.positional.base import PositionalEncoding, Site, offsets
+from lightning_posenc.positional.base import PositionalEncoding, Site
 from lightning_posenc.positional.bias.mlp import ScalarMLP
 from lightning_posenc.positions.paper import Paper
+from lightning_posenc.positions.places import Places, offsets
 
 EPS = 1e-6  # of the paper's code
 
@@ -63,9 +64,10 @@ class FIRE(PositionalEncoding):
         self.c = nn.Parameter(torch.full((n,), float(c)))
         self.factor = nn.Parameter(torch.ones(n))
 
-    def prepare(self, q_pos: Tensor, k_pos: Tensor) -> list[Tensor]:
+    def prepare(self, q_places: Places, k_places: Places) -> list[Tensor]:
         """(B|1, H, T, S) of each layer, or of all. Distance alone does not tell: T·S pairs."""
-        delta, at = offsets(q_pos, k_pos).float(), q_pos.unsqueeze(-1).float()
+        delta = offsets(q_places, k_places).float()
+        at = q_places.values.unsqueeze(-1).float()
         biases = []
         for mlp, c, factor in zip(self.mlps, self.c.float(), self.factor.float(), strict=True):
             longest = torch.maximum(at, (factor * self.threshold).abs())

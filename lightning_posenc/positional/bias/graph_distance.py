@@ -8,6 +8,7 @@ from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import PositionalEncoding, Site
 from lightning_posenc.positional.by_distance import gather
 from lightning_posenc.positions.paper import Paper
+from lightning_posenc.positions.places import Places
 
 
 class GraphDistanceBias(PositionalEncoding):
@@ -49,7 +50,8 @@ class GraphDistanceBias(PositionalEncoding):
         self.table = nn.Parameter(torch.empty(layers, dims.n_heads, max_distance + 2))
         nn.init.normal_(self.table, std=number(self, "std", std, 0))
 
-    def check(self, positions: Tensor) -> None:
+    def check(self, places: Places) -> None:
+        positions = places.values
         if positions.dim() != 3 or positions.shape[-1] < positions.shape[1]:
             raise ValueError(
                 f"GraphDistanceBias wants each node's distances to all nodes, (B|1, T, T), got "
@@ -57,9 +59,9 @@ class GraphDistanceBias(PositionalEncoding):
                 "positions.shortest_paths gives"
             )
 
-    def prepare(self, q_pos: Tensor, k_pos: Tensor) -> list[Tensor]:
+    def prepare(self, q_places: Places, k_places: Places) -> list[Tensor]:
         """(B|1, H, T, S) of each layer, or of all. The last entry is that of no path."""
-        distance = q_pos[..., : k_pos.shape[1]]
+        distance = q_places.values[..., : k_places.values.shape[1]]
         distance = distance.round().long() if distance.is_floating_point() else distance
         entry = torch.where(
             distance < 0, self.max_distance + 1, distance.clamp(max=self.max_distance)

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from lightning_posenc.checks import number, whole
 from lightning_posenc.dims import Dims
-from lightning_posenc.positional.base import PositionalEncoding, Site, offsets
+from lightning_posenc.positional.base import PositionalEncoding, Site
 from lightning_posenc.positional.bias.lookup import look_up
 from lightning_posenc.positions.paper import Paper
+from lightning_posenc.positions.places import Places, counted, offsets
 
 
 class ShawRelative(PositionalEncoding):
@@ -44,6 +45,8 @@ class ShawRelative(PositionalEncoding):
         "equations 2, 3 and 5",
     )
 
+    reads_distances = True
+
     def __init__(
         self,
         dims: Dims,
@@ -63,9 +66,12 @@ class ShawRelative(PositionalEncoding):
             self.value_table = nn.Parameter(torch.empty(shape))
             nn.init.normal_(self.value_table, std=std)
 
-    def prepare(self, q_pos: Tensor, k_pos: Tensor) -> Tensor:
+    def hooks(self, layer: int) -> frozenset[str]:
+        return super().hooks(layer) - ({"output"} if self.value_table is None else set())
+
+    def prepare(self, q_places: Places, k_places: Places) -> Tensor:
         """(B|1, T, S) row of the table that serves each pair."""
-        offset = -offsets(q_pos, k_pos)  # the paper counts key minus query
+        offset = -counted(offsets(q_places, k_places), k_places)  # the paper counts key minus query
         clipped = offset.round() if offset.is_floating_point() else offset
         return clipped.clamp(-self.max_distance, self.max_distance).long() + self.max_distance
 

@@ -16,6 +16,7 @@ from lightning_posenc.positional.bias.base import OfDistance
 from lightning_posenc.positional.bias.lookup import look_up
 from lightning_posenc.positional.rotary.scaling import checked_base, geometric
 from lightning_posenc.positions.paper import Paper
+from lightning_posenc.positions.places import Places
 
 
 class Distances(NamedTuple):
@@ -80,8 +81,8 @@ class TransformerXL(OfDistance):
         for vectors in (self.u, self.v):
             nn.init.normal_(vectors, std=number(self, "std", std, 0))
 
-    def prepare(self, q_pos: Tensor, k_pos: Tensor) -> Distances:
-        distances, place = self.occurring(q_pos, k_pos)
+    def prepare(self, q_places: Places, k_places: Places) -> Distances:
+        distances, place = self.occurring(q_places, k_places)
         return Distances(self.waves(distances), place)
 
     def waves(self, delta: Tensor) -> Tensor:

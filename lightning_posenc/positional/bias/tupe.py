@@ -11,6 +11,7 @@ from lightning_posenc.positional.bias.mlp import in_float32
 from lightning_posenc.positional.bias.t5 import T5Bias
 from lightning_posenc.positional.resampling import Resize
 from lightning_posenc.positions.paper import Paper
+from lightning_posenc.positions.places import Places
 
 
 class TUPE(PositionalEncoding):
@@ -72,15 +73,17 @@ class TUPE(PositionalEncoding):
         self.relative = T5Bias(dims, n_buckets, max_distance) if relative else None
         self.theta = nn.Parameter(torch.randn(dims.n_heads)) if untie_first else None
 
-    def check(self, positions: Tensor) -> None:
-        self.absolute.check(positions)
+    def check(self, places: Places) -> None:
+        super().check(places)
+        self.absolute.check(places)
 
-    def prepare(self, q_pos: Tensor, k_pos: Tensor) -> Tensor:
+    def prepare(self, q_places: Places, k_places: Places) -> Tensor:
         """(B|1, H, T, S), for all layers."""
+        q_pos, k_pos = q_places.values, k_places.values
         q, k = self._projected(q_pos, self.query), self._projected(k_pos, self.key)
         bias = q @ k.transpose(-2, -1) * (2 * self.dims.d_head) ** -0.5
         if self.relative is not None:
-            bias = bias + self.relative.prepare(q_pos, k_pos)
+            bias = bias + self.relative.prepare(q_places, k_places)
         if self.theta is None:
             return bias
         from_first, to_first = q_pos[:, None, :, None] == 0, k_pos[:, None, None, :] == 0

@@ -10,6 +10,7 @@ from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import Site
 from lightning_posenc.positional.bias.base import OfDistance
 from lightning_posenc.positions.paper import Paper
+from lightning_posenc.positions.places import Places
 
 
 class Wavelets(NamedTuple):
@@ -69,8 +70,8 @@ class WaveletBias(OfDistance):
             )
         self.n_scales = n_scales
 
-    def prepare(self, q_pos: Tensor, k_pos: Tensor) -> Wavelets:
-        distances, place = self.occurring(q_pos, k_pos)
+    def prepare(self, q_places: Places, k_places: Places) -> Wavelets:
+        distances, place = self.occurring(q_places, k_places)
         return Wavelets(self.at(distances), place)
 
     def at(self, delta: Tensor) -> Tensor:

@@ -4,13 +4,11 @@ from lightning_posenc.positional.compose.chain import Chain
 from lightning_posenc.positional.compose.droppable import Droppable, idle_parameters
 from lightning_posenc.positional.compose.first_layers import FirstLayers
 from lightning_posenc.positional.compose.per_layer import PerLayer
-from lightning_posenc.positional.compose.randomized_distances import RandomizedDistances
 
 __all__ = [
     "Chain",
     "Droppable",
     "FirstLayers",
     "PerLayer",
-    "RandomizedDistances",
     "idle_parameters",
 ]

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import PositionalEncoding, Rescore, Site
 from lightning_posenc.positional.by_distance import ByDistance
+from lightning_posenc.positions.places import Places
 
 
 class Composite(PositionalEncoding):
@@ -28,16 +29,31 @@ class Composite(PositionalEncoding):
         """The parts, in order."""
         return cast(list[PositionalEncoding], list(self.parts))
 
-    def check(self, positions: Tensor) -> None:
-        for part in self.encodings:
-            part.check(positions)
+    @property
+    def reads_distances(self) -> bool:  # type: ignore[override]
+        """Whether a part does; the others then see positions that nobody stretched."""
+        return any(part.reads_distances for part in self.encodings)
 
-    def depends_on_length(self, positions: Tensor) -> str | None:
-        reasons = (part.depends_on_length(positions) for part in self.encodings)
+    def check(self, places: Places) -> None:
+        for part in self.encodings:
+            part.check(self._as_seen_by(part, places))
+
+    def depends_on_length(self, places: Places) -> str | None:
+        reasons = (part.depends_on_length(places) for part in self.encodings)
         return next((reason for reason in reasons if reason is not None), None)
 
-    def prepare(self, q_pos: Tensor, k_pos: Tensor) -> list[Any]:
-        return [part.prepare(q_pos, k_pos) for part in self.encodings]
+    def prepare(self, q_places: Places, k_places: Places) -> list[Any]:
+        prepared = []
+        for part in self.encodings:
+            keys = self._as_seen_by(part, k_places)
+            queries = keys if q_places is k_places else self._as_seen_by(part, q_places)
+            prepared.append(part.prepare(queries, keys))
+        return prepared
+
+    def _as_seen_by(self, part: PositionalEncoding, places: Places) -> Places:
+        if part.reads_distances or not self.reads_distances:
+            return places
+        return places._replace(stretch=None)
 
     def penalty(self) -> Tensor | None:
         return total(part.penalty() for part in self.encodings)

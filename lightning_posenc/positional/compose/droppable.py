@@ -12,6 +12,7 @@ from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import Factory, PositionalEncoding
 from lightning_posenc.positional.compose.base import Switch
 from lightning_posenc.positions.paper import Paper
+from lightning_posenc.positions.places import Places
 
 
 class Droppable(Switch):
@@ -60,15 +61,15 @@ class Droppable(Switch):
     def serving(self, layer: int) -> tuple[int, int] | None:
         return None if self.dropped else (0, layer)
 
-    def check(self, positions: Tensor) -> None:
+    def check(self, places: Places) -> None:
         if not self.dropped:
-            super().check(positions)
+            super().check(places)
 
-    def depends_on_length(self, positions: Tensor) -> str | None:
-        return None if self.dropped else super().depends_on_length(positions)
+    def depends_on_length(self, places: Places) -> str | None:
+        return None if self.dropped else super().depends_on_length(places)
 
-    def prepare(self, q_pos: Tensor, k_pos: Tensor) -> list[Any]:
-        return [] if self.dropped else super().prepare(q_pos, k_pos)
+    def prepare(self, q_places: Places, k_places: Places) -> list[Any]:
+        return [] if self.dropped else super().prepare(q_places, k_places)
 
     def penalty(self) -> Tensor | None:
         return None if self.dropped else super().penalty()

@@ -61,6 +61,9 @@ class DAPE(Composite):
     def embed(self, x: Tensor, positions: Tensor, layer: int) -> Tensor:
         return self.encodings[0].embed(x, positions, layer)
 
+    def hooks(self, layer: int) -> frozenset[str]:
+        return self.encodings[0].hooks(layer) - {"bias"} | {"rescore"}
+
     def planes(self, layer: int) -> Hashable | None:
         return self.encodings[0].planes(layer)
 

@@ -34,8 +34,7 @@ class PaTH(PositionalEncoding):
     Args:
         dims: Sizes of the model, which must be causal.
         rank: Of the map to w, at least 1.
-        kernel_size: Tokens that the convolution mixes, at least 1. It stops where positions
-            restart.
+        kernel_size: Tokens that the convolution mixes, at least 1. It stops at documents.
 
     Raises:
         ValueError: In a bidirectional model, or if a size is not positive.
@@ -70,7 +69,7 @@ class PaTH(PositionalEncoding):
 
     def bias(self, site: Site) -> Tensor:
         with torch.autocast(site.x.device.type, enabled=False):
-            w, beta = self.reflections(site.k_x.float(), site.k_pos, site.layer)
+            w, beta = self.reflections(site.k_x.float(), site.k_places.documents, site.layer)
             q, k = site.q.float(), site.k.float()
             k = k.repeat_interleave(q.shape[1] // k.shape[1], dim=1)
             start = k.shape[2] - q.shape[2]  # the queries are the last of the keys
@@ -80,7 +79,7 @@ class PaTH(PositionalEncoding):
             removed = torch.linalg.solve_triangular(among, of_key, upper=False, unitriangular=True)
             return to_query @ removed * -(self.dims.d_head**-0.5)
 
-    def reflections(self, x: Tensor, positions: Tensor, layer: int) -> tuple[Tensor, Tensor]:
+    def reflections(self, x: Tensor, documents: Tensor | None, layer: int) -> tuple[Tensor, Tensor]:
         """The vectors w (B, H, S, K), of unit length, and β (B, H, S, 1)."""
         down, up, kernel, strength, bias = (
             parameter[layer].float()
@@ -92,7 +91,7 @@ class PaTH(PositionalEncoding):
                 self.strength_bias,
             )
         )
-        w = F.silu(short_convolution(F.linear(F.linear(x, down), up), kernel, positions))
+        w = F.silu(short_convolution(F.linear(F.linear(x, down), up), kernel, documents))
         w = F.normalize(w.unflatten(-1, (self.dims.n_heads, -1)), dim=-1).transpose(1, 2)
         beta = 2 * F.linear(x, strength, bias).sigmoid()
         return w, beta.transpose(1, 2).unsqueeze(-1)

@@ -36,8 +36,7 @@ class SelectiveRoPE(PositionalEncoding):
         base: Ratio between the longest wavelength and 2·pi, for steps of 1; in (1, 1e30].
         layout: Which channels make a pair: "half" or "interleaved", as in `Rotary`.
         rank: Of the map to φ, at least 1.
-        kernel_size: Tokens that the convolution mixes, at least 1. It stops where positions
-            restart.
+        kernel_size: Tokens that the convolution mixes, at least 1. It stops at documents.
         bias: Whether every step has a learned positive part, which starts at 1.
         gate: Whether a gate per head and token scales the steps.
 
@@ -91,7 +90,7 @@ class SelectiveRoPE(PositionalEncoding):
 
     def transform(self, site: Site) -> tuple[Tensor, Tensor]:
         with torch.autocast(site.x.device.type, enabled=False):
-            steps = self.steps(site.k_x.float(), site.k_pos, site.layer)
+            steps = self.steps(site.k_x.float(), site.k_places.documents, site.layer)
             frequencies = geometric(self.base, self.dims.d_head, steps.device)
             angles = (steps.cumsum(dim=1) * frequencies).transpose(1, 2)  # (B, H, S, n)
             of_keys = rotation(angles.cos(), angles.sin(), self.layout)
@@ -99,12 +98,12 @@ class SelectiveRoPE(PositionalEncoding):
             of_queries = rotation(angles.cos(), angles.sin(), self.layout)
         return rotate(site.q, of_queries), rotate(site.k, of_keys)
 
-    def steps(self, x: Tensor, positions: Tensor, layer: int) -> Tensor:
+    def steps(self, x: Tensor, documents: Tensor | None, layer: int) -> Tensor:
         """Step of every pair at every token: (B, S, H, n)."""
         heads = self.dims.n_heads
         x = F.normalize(x.unflatten(-1, (heads, -1)), dim=-1).flatten(-2)
         steps = F.linear(F.linear(x, self.down[layer].float()), self.up[layer].float())
-        steps = short_convolution(steps, self.convolution[layer].float(), positions)
+        steps = short_convolution(steps, self.convolution[layer].float(), documents)
         if self.step is not None:
             steps = steps + self.step[layer].float().exp()
         steps = steps.unflatten(-1, (heads, -1))

@@ -15,6 +15,7 @@ from lightning_posenc.checks import one_of
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import PositionalEncoding, Site
 from lightning_posenc.positional.rotary.scaling import Spectrum
+from lightning_posenc.positions.places import Places
 
 Layout: TypeAlias = Literal["half", "interleaved"]
 
@@ -90,7 +91,8 @@ class Rotary(PositionalEncoding, ABC):
         # Interleaved pairs are the same however many turn; halves are not.
         return self.layout if self.layout == "interleaved" else (self.layout, self.n_turned)
 
-    def prepare(self, q_pos: Tensor, k_pos: Tensor) -> Turn:
+    def prepare(self, q_places: Places, k_places: Places) -> Turn:
+        q_pos, k_pos = q_places.values, k_places.values
         inv_freq, temperature = self.spectrum(k_pos)
         of_queries = self._rotation(q_pos, inv_freq)
         of_keys = of_queries if k_pos is q_pos else self._rotation(k_pos, inv_freq)

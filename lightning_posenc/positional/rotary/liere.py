@@ -13,6 +13,7 @@ from lightning_posenc.positional.base import PositionalEncoding, Site
 from lightning_posenc.positional.rotary.exponential import exponential
 from lightning_posenc.positional.rotary.scaling import checked_base
 from lightning_posenc.positions.paper import Paper
+from lightning_posenc.positions.places import Places
 
 
 class LieRE(PositionalEncoding):
@@ -71,8 +72,9 @@ class LieRE(PositionalEncoding):
         start = torch.randn(layers, axes, heads, blocks, block * (block - 1) // 2)
         self.generators = nn.Parameter(start * scale[:, None].to(start.dtype))
 
-    def prepare(self, q_pos: Tensor, k_pos: Tensor) -> tuple[Tensor, Tensor]:
+    def prepare(self, q_places: Places, k_places: Places) -> tuple[Tensor, Tensor]:
         """Rotations (L|1, B|1, H|1, T, C, b, b) of queries and of keys."""
+        q_pos, k_pos = q_places.values, k_places.values
         upper = self.generators.double()
         skew = upper.new_zeros(*upper.shape[:-1], self.block, self.block)
         row, column = torch.triu_indices(self.block, self.block, 1, device=upper.device)

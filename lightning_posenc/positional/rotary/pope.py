@@ -15,6 +15,7 @@ from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import PositionalEncoding, Site
 from lightning_posenc.positional.rotary.scaling import checked_base
 from lightning_posenc.positions.paper import Paper
+from lightning_posenc.positions.places import Places
 
 
 class PoPE(PositionalEncoding):
@@ -61,8 +62,9 @@ class PoPE(PositionalEncoding):
         if phases == "uniform" or (phases is None and not dims.causal):
             nn.init.uniform_(self.phase, -2 * math.pi, 0)
 
-    def prepare(self, q_pos: Tensor, k_pos: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def prepare(self, q_places: Places, k_places: Places) -> tuple[Tensor, Tensor, Tensor]:
         """Angles of queries (B|1, 1, T, K), cosines and sines of keys (B|1, 1, S, K)."""
+        q_pos, k_pos = q_places.values, k_places.values
         width = self.dims.d_head
         theta = self.base ** (-torch.arange(width, device=q_pos.device).float() / width)
         of_queries, of_keys = (

@@ -13,6 +13,7 @@ from lightning_posenc.positional.rotary.scaling import (
     geometric,
 )
 from lightning_posenc.positions.paper import Paper
+from lightning_posenc.positions.places import Places
 
 
 class RoPE(Rotary):
@@ -49,11 +50,11 @@ class RoPE(Rotary):
         self.base = checked_base(self, base)
         self.scaling = None if scaling is None else is_a(self, "scaling", scaling, Scaling)
 
-    def depends_on_length(self, positions: Tensor) -> str | None:
+    def depends_on_length(self, places: Places) -> str | None:
         scaling = self.scaling
-        if scaling is None or not scaling.dynamic:
+        if scaling is None or not scaling.dynamic or places.bounds()[1] < scaling.trained_length:
             return None
-        if not (current_length(positions) > scaling.trained_length).any():
+        if not (current_length(places.values) > scaling.trained_length).any():
             return None
         return (
             f"{type(scaling).__name__}: beyond trained_length={scaling.trained_length} tokens that "

@@ -11,6 +11,7 @@ from lightning_posenc.positional.base import Site
 from lightning_posenc.positional.rotary.base import Layout, Rotation, Turn, rotation
 from lightning_posenc.positional.rotary.rope import RoPE
 from lightning_posenc.positions.paper import Paper
+from lightning_posenc.positions.places import Places
 from lightning_posenc.positions.recording import is_recorded
 
 
@@ -62,12 +63,12 @@ class XPos(RoPE):
         self.gamma = number(self, "gamma", gamma, 1e-6)
         self.scale_base = number(self, "scale_base", scale_base, 1)
 
-    def check(self, positions: Tensor) -> None:
-        super().check(positions)
-        if not is_recorded():
-            self._check_span(positions, torch.float32)
+    def check(self, places: Places) -> None:
+        super().check(places)
+        self._check_span(places, torch.float32)
 
-    def prepare(self, q_pos: Tensor, k_pos: Tensor) -> Turn:
+    def prepare(self, q_places: Places, k_places: Places) -> Turn:
+        q_pos, k_pos = q_places.values, k_places.values
         inv_freq, temperature = self.spectrum(k_pos)
         low, high = k_pos.detach().float().aminmax(dim=1, keepdim=True)
         index = torch.arange(0, self.width, 2, device=k_pos.device).float()
@@ -81,8 +82,8 @@ class XPos(RoPE):
         return Turn(side(q_pos, 1), side(k_pos, -1), temperature)
 
     def transform(self, site: Site) -> tuple[Tensor, Tensor]:
-        if site.q.dtype == torch.float16 and not is_recorded():
-            self._check_span(site.k_pos, torch.float16)
+        if site.q.dtype == torch.float16:
+            self._check_span(site.k_places, torch.float16)
         return super().transform(site)
 
     def farthest(self, dtype: torch.dtype) -> float:
@@ -93,8 +94,12 @@ class XPos(RoPE):
         fastest = math.log((1 + self.gamma) / self.gamma) / self.scale_base  # of pair 0
         return 2 * math.log(torch.finfo(dtype).max / 16) / fastest
 
+    def _check_span(self, places: Places, dtype: torch.dtype) -> None:
+        if places.extent > self.farthest(dtype) and not is_recorded():
+            self._check_values(places.values, dtype)
+
     @torch.compiler.disable
-    def _check_span(self, positions: Tensor, dtype: torch.dtype) -> None:
+    def _check_values(self, positions: Tensor, dtype: torch.dtype) -> None:
         low, high = positions.detach().aminmax(dim=1)
         if bool((high - low > self.farthest(dtype)).any()):
             raise ValueError(

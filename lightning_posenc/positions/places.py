@@ -1,0 +1,85 @@
+"""Where the tokens of one forward pass are, and what is known of it.
+
+Shapes: B sequences, S tokens, A axes.
+"""
+
+import math
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Places(NamedTuple):
+    """The positions of tokens, and what a sampler knew besides them.
+
+    Args:
+        values: (B|1, S), or (B|1, S, A) on A axes: int64, or float32 or float64 off the lattice.
+        low: No value lies below; None if nobody knows without reading them.
+        high: No value lies above; likewise. A table then needs no look at the values, for which a
+            GPU would have to be waited for.
+        documents: (B, S) id of the document of each token, where sequences are packed.
+        lengths: (B,) tokens of each sequence, where they are padded.
+        stretch: (N + 1,) what whole distances 0..N count as; None if as themselves.
+    """
+
+    values: Tensor
+    low: float | None = None
+    high: float | None = None
+    documents: Tensor | None = None
+    lengths: Tensor | None = None
+    stretch: Tensor | None = None
+
+    @property
+    def axes(self) -> int:
+        """A, numbers for each position."""
+        return 1 if self.values.dim() == 2 else self.values.shape[-1]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether positions lie on the lattice."""
+        return not self.values.is_floating_point()
+
+    def within(self, low: float, below: float) -> bool:
+        """Whether it is known, without reading values, that all lie in [low, below)."""
+        if self.low is None or self.high is None:
+            return False
+        return self.low >= low and self.high < below
+
+    @property
+    def extent(self) -> float:
+        """How far apart two values are at most, as far as is known without reading them."""
+        return math.inf if self.low is None or self.high is None else self.high - self.low
+
+    def bounds(self) -> tuple[float, float]:
+        """Least and largest value, or something beyond them: read off where nobody knew."""
+        if self.low is None or self.high is None:
+            low, high = self.values.detach().aminmax()
+            return low.item(), high.item()
+        return self.low, self.high
+
+    def first(self, n: int) -> "Places":
+        """Those of the first n tokens."""
+        documents = None if self.documents is None else self.documents[:, :n]
+        lengths = None if self.lengths is None else self.lengths.clamp(max=n)
+        return self._replace(values=self.values[:, :n], documents=documents, lengths=lengths)
+
+    def last(self, n: int) -> "Places":
+        """Those of the last n of S tokens, whose true number nobody asks any more."""
+        start = self.values.shape[1] - n
+        documents = None if self.documents is None else self.documents[:, start:]
+        return self._replace(values=self.values[:, start:], documents=documents, lengths=None)
+
+
+def offsets(queries: Places, keys: Places) -> Tensor:
+    """Query position minus key position, (B|1, T, S) or (B|1, T, S, A). THE sign convention.
+
+    As they are; `counted` says what distances count as.
+    """
+    return queries.values.unsqueeze(2) - keys.values.unsqueeze(1)
+
+
+def counted(delta: Tensor, places: Places) -> Tensor:
+    """What whole distances of any shape count as: themselves, unless they are stretched."""
+    if places.stretch is None:
+        return delta
+    return delta.sign() * places.stretch[delta.abs()]
