@@ -15,6 +15,7 @@ from lightning_posenc.callbacks.results.attention_maps import AttentionMaps
 from lightning_posenc.callbacks.results.length_generalization import LengthGeneralization
 from lightning_posenc.callbacks.results.predictions import Predictions
 from lightning_posenc.callbacks.results.results_table import ResultsTable
+from lightning_posenc.callbacks.watch import Watch
 from lightning_posenc.runs.figures import log_figure
 from lightning_posenc.runs.tables import log_table
 
@@ -31,6 +32,7 @@ __all__ = [
     "Predictions",
     "RankCollapse",
     "ResultsTable",
+    "Watch",
     "log_figure",
     "log_table",
 ]

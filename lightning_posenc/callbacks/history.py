@@ -1,12 +1,13 @@
 """What was measured at which step."""
 
 import math
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from lightning_posenc.diagnostics.metric_keys import parse
 
 
 class History:
@@ -29,23 +30,22 @@ class History:
         for key, column in self.columns.items():
             column.append(numbers.get(key, math.nan))
 
-    def layers(self, pattern: str) -> dict[int, dict[str, list[float]]]:
-        """Columns by layer and by what differs within a layer.
+    def layers(self, quantity: str) -> dict[int, dict[int | None, list[float]]]:
+        """Columns of a quantity by layer and by what is counted within a layer, such as heads.
 
         Args:
-            pattern: A metric key with {} for the layer, and perhaps * for what differs within it:
-                "attn/entropy/{}/head_*".
+            quantity: Its name, such as "attn/entropy".
         """
-        parts = re.escape(pattern).replace(r"\{\}", r"layer_(\d+)").replace(r"\*", "([^/]+)")
-        found: dict[int, dict[str, list[float]]] = {}
+        found: dict[int, dict[int | None, list[float]]] = {}
         for key, column in self.columns.items():
-            if match := re.fullmatch(parts, key):
-                found.setdefault(int(match[1]), {})["".join(match.groups()[1:])] = column
+            of = parse(key)
+            if of.quantity == quantity and of.layer is not None:
+                found.setdefault(of.layer, {})[of.part] = column
         return dict(sorted(found.items()))
 
-    def by_layer(self, pattern: str) -> Tensor:
+    def by_layer(self, quantity: str) -> Tensor:
         """The same as (layers, steps), averaged within layers."""
-        layers = [list(columns.values()) for columns in self.layers(pattern).values()]
+        layers = [list(columns.values()) for columns in self.layers(quantity).values()]
         wide = [torch.tensor(columns, dtype=torch.float32) for columns in layers]
         return torch.stack([columns.mean(dim=0) for columns in wide])
 
@@ -67,8 +67,3 @@ class History:
         """Go on where a checkpoint was."""
         self.steps = list(state["steps"])
         self.columns = {key: list(column) for key, column in state["columns"].items()}
-
-
-def of_layer(layer: int) -> str:
-    """How metric keys name a layer."""
-    return f"layer_{layer:02d}"

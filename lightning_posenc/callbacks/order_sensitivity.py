@@ -7,18 +7,13 @@ import lightning as L
 from torch import Tensor
 
 from lightning_posenc.callbacks.probing import Measured, Probing
-from lightning_posenc.diagnostics.measures.order_sensitivity import OrderSensitivity as Changes
 from lightning_posenc.diagnostics.measures.order_sensitivity import order_sensitivity
+from lightning_posenc.diagnostics.metric_keys import Key
 from lightning_posenc.diagnostics.observing.refused_pass import forget
+from lightning_posenc.diagnostics.quantities import ORDER
 from lightning_posenc.modules.generators import random_state, set_random_state
 from lightning_posenc.runs.figures import log_figure, new_figure
 
-WHAT = {
-    "swapped": "two tokens swapped",
-    "shuffled": "tokens shuffled",
-    "shifted": "all positions shifted",
-    "zeroed": "all positions zero",
-}
 SHORTEST = 4  # tokens, below which there is no order to speak of
 
 
@@ -28,7 +23,8 @@ class OrderSensitivity(Probing):
 
     `order/swapped`, `order/shuffled`, `order/shifted`, `order/zeroed`: size of the change over size
     of the outputs. 0 where the model does not notice; NaN where it refuses such positions.
-    Sequences are cut to the shortest of them. Definition: `diagnostics/order_sensitivity.py`.
+    Sequences are cut to the shortest of them. Definition:
+    `diagnostics/measures/order_sensitivity.py`.
     """
 
     def measure(self, module: Any, batch: Any, batch_idx: int) -> Measured:
@@ -36,7 +32,7 @@ class OrderSensitivity(Probing):
         if batch.lengths is not None:
             n_tokens = min(n_tokens, int(batch.lengths.min()))
         if n_tokens < SHORTEST:
-            return dict.fromkeys((f"order/{name}" for name in Changes._fields), math.nan)
+            return dict.fromkeys((quantity.name for quantity in ORDER), math.nan)
         cut = batch._replace(
             lengths=None,
             documents=None if batch.documents is None else batch.documents[:, :n_tokens],
@@ -54,13 +50,14 @@ class OrderSensitivity(Probing):
                 raise
 
         changes = order_sensitivity(forward, batch.tokens[:, :n_tokens])
-        return {f"order/{name}": value for name, value in changes._asdict().items()}
+        return {str(Key(f"order/{name}")): x for name, x in changes._asdict().items()}
 
     def draw(self, trainer: L.Trainer) -> None:
         figure = new_figure(figsize=(7, 3.6))
         ax = figure.subplots()
-        for name, what in WHAT.items():
-            ax.plot(self.history.steps, self.history.columns[f"order/{name}"], ".-", label=what)
+        for quantity in ORDER:
+            what = quantity.title.rpartition(", ")[2]
+            ax.plot(self.history.steps, self.history.columns[quantity.name], ".-", label=what)
         ax.set(xlabel="optimizer step", ylabel="relative change of the outputs", ylim=(0, None))
         ax.set_title("order sensitivity: does the model notice? (0: it does not)", fontsize=10)
         ax.grid(alpha=0.3)

@@ -5,20 +5,13 @@ from typing import Any
 import lightning as L
 import torch
 
-from lightning_posenc.callbacks.by_depth import STREAM, Panel, draw_by_depth, draw_last
-from lightning_posenc.callbacks.history import of_layer
+from lightning_posenc.callbacks.by_depth import draw_by_depth, draw_last
 from lightning_posenc.callbacks.probing import Measured, Probing
 from lightning_posenc.diagnostics.measures.gradients import positional_gradients
-from lightning_posenc.diagnostics.observing.hook_gradients import CHANNELS
+from lightning_posenc.diagnostics.metric_keys import Key
+from lightning_posenc.diagnostics.quantities import GRADIENTS, QUANTITIES
 
-WHAT = {
-    "embed": "the residual stream after embed",
-    "transform": "queries and keys after transform",
-    "bias": "the bias of the logits",
-    "rescore": "logits after rescore",
-    "values": "the values before they are mixed",
-    "output": "what was mixed of them",
-}
+PLANE = QUANTITIES["pos_grad/plane"]
 
 
 class PositionalGradients(Probing):
@@ -30,7 +23,8 @@ class PositionalGradients(Probing):
     stream after 3 blocks (layer_00: what enters the first): `pos_grad/layer_03/residual`, and
     `…/share`, what of it position explains. Besides: `pos_grad/parameters/<name>`,
     `pos_grad/positions` (norm over positions) and `pos_grad/positions_sum` (their sum over the sum
-    of their sizes: 0 where only distances matter). Definitions: `diagnostics/gradients.py`.
+    of their sizes: 0 where only distances matter). Definitions:
+    `diagnostics/measures/gradients.py`.
 
     Args:
         every_n_steps: Optimizer steps from one measurement to the next, at least 1.
@@ -59,47 +53,30 @@ class PositionalGradients(Probing):
             scale=1.0 if self._scaler is None else self._scaler.get_scale(),
         )
         measured: dict[str, Any] = {}
+
+        def put(name: str, value: Any, layer: int | None = None, part: int | None = None) -> None:
+            measured[str(Key(f"pos_grad/{name}", layer=layer, part=part))] = value
+
         for channel, layers in found.contributions.items():
             for layer, norm in layers.items():
-                measured[f"pos_grad/{of_layer(layer)}/{channel}"] = norm
+                put(channel, norm, layer)
         for layer, norms in found.planes.items():
             for plane, norm in enumerate(norms):
-                measured[f"pos_grad/{of_layer(layer)}/plane_{plane:02d}"] = norm
+                put("plane", norm, layer, plane)
         for layer, (norm, share) in enumerate(zip(found.residual, found.share, strict=True)):
-            measured[f"pos_grad/{of_layer(layer)}/residual"] = norm
-            measured[f"pos_grad/{of_layer(layer)}/share"] = share
+            put("residual", norm, layer)
+            put("share", share, layer)
         for name, norm in found.parameters.items():
-            measured[f"pos_grad/parameters/{name}"] = norm
+            put(f"parameters/{name}", norm)
         if found.positions is not None:
             size = found.positions.abs().sum().clamp(min=torch.finfo(torch.float32).tiny)
-            measured["pos_grad/positions"] = found.positions.norm()
-            measured["pos_grad/positions_sum"] = found.positions.sum() / size
+            put("positions", found.positions.norm())
+            put("positions_sum", found.positions.sum() / size)
         return measured
 
     def draw(self, trainer: L.Trainer) -> None:
-        channels = [
-            Panel(f"pos_grad/{{}}/{channel}", f"gradient of {WHAT[channel]}", log=True)
-            for channel in CHANNELS
-        ]
-        panels = (
-            *channels,
-            Panel(
-                "pos_grad/{}/residual", "gradient of the residual stream", log=True, depth=STREAM
-            ),
-            Panel(
-                "pos_grad/{}/share",
-                "share of that gradient explained by position",
-                "0: position teaches this layer nothing",
-                (0, 1),
-                depth=STREAM,
-            ),
-        )
+        shown = [quantity for quantity in GRADIENTS if quantity != PLANE]
         title = "gradient through the positional channels, by layer and step (norms)"
-        draw_by_depth(trainer, "positional_gradients", title, panels, self.history)
-        draw_last(
-            trainer,
-            "gradient_by_plane",
-            f"gradient of the rotary planes' angles at step {self.history.last_step}",
-            "pos_grad/{}/plane_*",
-            self.history,
-        )
+        draw_by_depth(trainer, "positional_gradients", title, shown, self.history)
+        title = f"gradient of the rotary planes' angles at step {self.history.last_step}"
+        draw_last(trainer, "gradient_by_plane", title, PLANE, "plane", self.history)

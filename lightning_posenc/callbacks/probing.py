@@ -1,7 +1,7 @@
 """Look into a model every now and then while it trains, and change nothing by it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,10 +10,16 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
+from lightning_posenc.callbacks.by_depth import draw_by_depth
 from lightning_posenc.callbacks.gathering import gathered
 from lightning_posenc.callbacks.history import History
 from lightning_posenc.checks import MOST_STEPS, whole
 from lightning_posenc.data.batch import Batch
+from lightning_posenc.diagnostics.measures.measure import logged, measured
+from lightning_posenc.diagnostics.observing.first_sequences import first_sequences
+from lightning_posenc.diagnostics.observing.observe import Observation, observe
+from lightning_posenc.diagnostics.quantities import Measurement
+from lightning_posenc.model.kernels import Operands
 from lightning_posenc.modules.generators import random_state, set_random_state
 
 Measured = Mapping[str, float | Tensor]
@@ -42,6 +48,7 @@ class Probing(L.Callback, ABC):
         self.every_n_steps = whole(self, "every_n_steps", every_n_steps, most=MOST_STEPS)
         self.n_sequences = whole(self, "n_sequences", n_sequences)
         self.history = History()
+        self._looked = -1  # step of the last measurement, that gave no numbers too
 
     @abstractmethod
     def measure(self, module: Any, batch: Any, batch_idx: int) -> Measured:
@@ -64,11 +71,15 @@ class Probing(L.Callback, ABC):
                 "score(batch, batch_idx), which are what is measured: derive it from EncoderModule"
             )
 
+    def is_due(self, step: int) -> bool:
+        """Whether to measure after so many steps; once, with accumulated gradients too."""
+        return step % self.every_n_steps == 0 and step > max(self.history.last_step, self._looked)
+
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        if trainer.global_step == 0 and not self.history.steps:
-            self.look(trainer, pl_module, batch, batch_idx)
+        if trainer.global_step == 0 and self.is_due(0):
+            look(self._together(trainer), trainer, pl_module, batch, batch_idx)
 
     def on_train_batch_end(
         self,
@@ -78,10 +89,14 @@ class Probing(L.Callback, ABC):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        step = trainer.global_step
-        # With accumulated gradients, several batches end at the same step.
-        if step % self.every_n_steps == 0 and step > self.history.last_step:
-            self.look(trainer, pl_module, batch, batch_idx)
+        if self.is_due(trainer.global_step):
+            look(self._together(trainer), trainer, pl_module, batch, batch_idx)
+
+    def _together(self, trainer: L.Trainer) -> "list[Probing]":
+        """Itself, and those of the trainer's others that are due now too."""
+        callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
+        others = [each for each in callbacks if isinstance(each, Probing) and each is not self]
+        return [self, *(each for each in others if each.is_due(trainer.global_step))]
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self.history.steps:
@@ -93,19 +108,9 @@ class Probing(L.Callback, ABC):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.history.load_state_dict(state_dict)
 
-    def look(self, trainer: L.Trainer, module: Any, batch: Any, batch_idx: int) -> None:
-        """Measure, log and remember."""
-        if not isinstance(batch, Batch):
-            raise ValueError(
-                f"{type(self).__name__} measures batches of type lightning_posenc.data.Batch, and "
-                f"got {type(batch).__name__}: let the data give those, or leave the callback out"
-            )
-        n_ranks = trainer.world_size
-        batch = first(batch, -(-self.n_sequences // n_ranks))
-        if n_ranks > 1:
-            batch = first(gathered(batch, n_ranks), self.n_sequences)
-        with isolated(trainer, module), torch.no_grad():
-            measured = self.measure(module, batch, batch_idx)
+    def note(self, trainer: L.Trainer, module: L.LightningModule, measured: Measured) -> None:
+        """Log and remember."""
+        self._looked = trainer.global_step
         if not measured:
             return
         values = torch.stack(
@@ -116,6 +121,104 @@ class Probing(L.Callback, ABC):
         self.history.add(trainer.global_step, numbers)
         for logger in trainer.loggers:
             logger.log_metrics(numbers, step=trainer.global_step)
+
+
+class Observing(Probing, ABC):
+    """Measures what an observed forward pass shows: one pass for all that look at the same step.
+
+    Those that look at fewer sequences than others see the first ones of the same pass.
+    """
+
+    @property
+    @abstractmethod
+    def measurements(self) -> Sequence[Measurement]:
+        """What is measured."""
+
+    def measure(self, module: Any, batch: Any, batch_idx: int) -> Measured:
+        with observe(module) as seen:
+            module.score(batch, batch_idx)
+        return self.measure_in(seen, batch.lengths)
+
+    def measure_in(self, seen: Observation, lengths: Tensor | None) -> Measured:
+        """Numbers by metric key.
+
+        Args:
+            seen: A pass over the sequences to measure.
+            lengths: (B,) tokens of each; None if all are full.
+        """
+        return {
+            key: number
+            for each in self.measurements
+            for key, number in logged(measured(each, seen, lengths)).items()
+        }
+
+    def draw(self, trainer: L.Trainer) -> None:
+        for each in self.measurements:
+            draw_by_depth(trainer, each.name, each.title, each.quantities, self.history)
+
+
+def look(
+    watching: Sequence[Probing], trainer: L.Trainer, module: Any, batch: Any, batch_idx: int
+) -> None:
+    """Let callbacks measure, log and remember: all on the same sequences, and in as few passes as
+    they need.
+
+    Args:
+        watching: Callbacks, at least one.
+        trainer: Theirs.
+        module: What is measured.
+        batch: This rank's; each measures the first of the global batch.
+        batch_idx: Its index.
+    """
+    if not isinstance(batch, Batch):
+        raise ValueError(
+            f"{type(watching[0]).__name__} measures batches of type lightning_posenc.data.Batch, "
+            f"and got {type(batch).__name__}: let the data give those, or leave the callback out"
+        )
+    n_ranks, most = trainer.world_size, max(each.n_sequences for each in watching)
+    batch = first(batch, -(-most // n_ranks))
+    if n_ranks > 1:
+        batch = first(gathered(batch, n_ranks), most)
+    observing = [each for each in watching if isinstance(each, Observing)]
+    found: list[tuple[Probing, Measured]] = []
+    with isolated(trainer, module), torch.no_grad():
+        state = random_state(module)
+        if observing:
+            shared = first(batch, max(each.n_sequences for each in observing))
+            seen = _observed(observing, module, shared, batch_idx)
+            for observer in observing:
+                n = observer.n_sequences
+                lengths = None if batch.lengths is None else batch.lengths[:n]
+                found.append((observer, observer.measure_in(seen.first(n), lengths)))
+            seen.clear()
+        for each in watching:
+            if not isinstance(each, Observing):
+                set_random_state(module, state)  # what is drawn is drawn as for the others
+                own = first(batch, each.n_sequences)
+                found.append((each, each.measure(module, own, batch_idx)))
+    for each, measured_now in found:
+        each.note(trainer, module, measured_now)
+
+
+def _observed(
+    observing: Sequence[Observing], module: Any, batch: Batch, batch_idx: int
+) -> Observation:
+    """One pass over a batch; of attention, no more is kept than somebody looks at."""
+    wanted = [
+        each.n_sequences
+        for each in observing
+        if any(measurement.sees_attention for measurement in each.measurements)
+    ]
+    attention: list[Operands] = []
+
+    def take(operands: Operands) -> None:
+        if wanted:
+            attention.append(first_sequences(operands, max(wanted)))
+
+    with observe(module, take_attention=take) as seen:
+        module.score(batch, batch_idx)
+    seen.attention = attention
+    return seen
 
 
 @contextmanager

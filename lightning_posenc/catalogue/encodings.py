@@ -8,7 +8,7 @@ from lightning_posenc.catalogue import described
 from lightning_posenc.catalogue.described import Entry
 from lightning_posenc.catalogue.listing import Row, show
 from lightning_posenc.dims import Dims
-from lightning_posenc.mistakes.arguments import Parser
+from lightning_posenc.mistakes.arguments import OneLineParser
 
 COLUMNS = (
     "class", "paper", "hook", "parameters", "any length", "order, bidirectional", "kernel",
@@ -26,7 +26,7 @@ def run(args: Sequence[str]) -> None:
     Raises:
         ValueError: On an unknown option or impossible sizes.
     """
-    parser = Parser(
+    parser = OneLineParser(
         "encodings", description="List the encodings, samplers of positions and scalings."
     )
     parser.add_argument("--d_model", type=int, default=256, help="width (256)")

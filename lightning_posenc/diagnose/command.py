@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lightning_posenc.mistakes.arguments import Parser
+from lightning_posenc.mistakes.arguments import OneLineParser
 
 if TYPE_CHECKING:
     from lightning_posenc.diagnose.subject import Patient
@@ -39,7 +39,7 @@ def run(args: Sequence[str]) -> None:
     if not args or "--help" in args or "-h" in args:
         print(HELP)
         return
-    parser = Parser("diagnose", add_help=False)
+    parser = OneLineParser("diagnose", add_help=False)
     parser.add_argument("--hf", type=Path)
     parser.add_argument("--text", type=Path)
     parser.add_argument("--out", type=Path)

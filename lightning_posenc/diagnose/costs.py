@@ -19,7 +19,7 @@ N_TIMED = 8  # sequences
 LONG_ENOUGH = 128  # tokens from which on time says something of its growth
 
 
-class Cost(NamedTuple):
+class StepCost(NamedTuple):
     """Cost of a training step (of a forward pass, for a model that is not of this package).
 
     Args:
@@ -47,7 +47,7 @@ PATHS = (FUSED, FUSED_BIAS, LEARNED_BIAS, BY_ROWS, MATERIALISED)
 """A model takes the last of those that its layers take."""
 
 
-def measure_cost(patient: Patient, seen: list[Operands]) -> Cost:
+def measure_cost(patient: Patient, seen: list[Operands]) -> StepCost:
     """Find the path from what was observed, and time the model at T/2 and at T."""
     trained = isinstance(patient, OwnPatient)
     own = next((each for each in patient.observed.modules() if isinstance(each, Kernels)), None)
@@ -64,7 +64,7 @@ def measure_cost(patient: Patient, seen: list[Operands]) -> Cost:
     (short, a), *longer = seconds.items()
     grows = longer and patient.length >= LONG_ENOUGH
     exponent = math.log(longer[0][1] / a) / math.log(longer[0][0] / short) if grows else None
-    return Cost(path, seconds, exponent, matrices, sequences)
+    return StepCost(path, seconds, exponent, matrices, sequences)
 
 
 def _path(kernel: Kernel, operands: Operands) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lightning_posenc.catalogue.described import longest
 from lightning_posenc.data import Batch
-from lightning_posenc.diagnose.learning import Trial, attempt, movement
+from lightning_posenc.diagnose.learning import FreshTrial, attempt, movement
 from lightning_posenc.diagnose.scores import Answers, Guess, Score, answers, best_guess, score
 from lightning_posenc.diagnose.subject import OwnPatient, Recorded, first
 from lightning_posenc.diagnose.treatments import treatments
@@ -58,7 +58,7 @@ class Evaluation(NamedTuple):
     before: Score | None
     treated: tuple[Treated, ...]
     moved: float | None
-    trial: Trial | None
+    trial: FreshTrial | None
 
 
 def measure_evaluation(patient: OwnPatient) -> Evaluation | None:

@@ -4,7 +4,7 @@ Shapes: B sequences, T tokens, D = d_model, H heads, L blocks.
 """
 
 import inspect
-import itertools
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -12,49 +12,20 @@ from torch import Tensor
 
 from lightning_posenc.catalogue.described import overridden
 from lightning_posenc.data import Batch
-from lightning_posenc.diagnose.costs import Cost, measure_cost
+from lightning_posenc.diagnose.costs import StepCost, measure_cost
 from lightning_posenc.diagnose.evaluation import Evaluation, measure_evaluation
 from lightning_posenc.diagnose.gradients import Gradients, measure_gradients
 from lightning_posenc.diagnose.leaks import Leaks, measure_leaks
-from lightning_posenc.diagnose.lengths import Lengths, measure_lengths
-from lightning_posenc.diagnose.order import Order, measure_order
+from lightning_posenc.diagnose.lengths import ScoresByLength, measure_lengths
+from lightning_posenc.diagnose.order import ShuffleChanges, measure_order
 from lightning_posenc.diagnose.precision import Precision, measure_precision
 from lightning_posenc.diagnose.subject import OwnPatient, Patient
 from lightning_posenc.diagnose.tables import Tables, measure_tables
-from lightning_posenc.diagnostics.measures.attention_summary import summarise
-from lightning_posenc.diagnostics.measures.positional_share import positional_share
-from lightning_posenc.diagnostics.measures.probe import probe_positions
-from lightning_posenc.diagnostics.measures.rank import effective_rank, residual_ratio, token_cosine
-from lightning_posenc.diagnostics.measures.similarity import layer_similarity
+from lightning_posenc.diagnostics.measures.measure import measured
 from lightning_posenc.diagnostics.observing.observe import Observation, observe
+from lightning_posenc.diagnostics.quantities import MEASUREMENTS
 
-HELD_OUT = 4  # a probe is tried on every fourth sequence, and fitted to the others
-
-
-class Attention(NamedTuple):
-    """Attention by layer, each a list of L lists of H numbers; see `AttentionSummary`."""
-
-    entropy: list[list[float]]
-    normalised_entropy: list[list[float]]
-    distance: list[list[float]]
-    sink: list[list[float]]
-    max_logit: list[list[float]]
-    offset_share: list[list[float]]
-    similarity: list[float]
-    """L - 1 similarities of a layer's attention and the next one's, in [0, 1]."""
-
-
-class Stream(NamedTuple):
-    """The residual stream: L + 1 numbers each, before block 0 and after each block."""
-
-    size: list[float]
-    """Median over tokens of the root mean square over channels."""
-    residual_ratio: list[float]
-    token_cosine: list[float]
-    effective_rank: list[float]
-    positional_share: list[float]
-    probe: list[float]
-    """Mean absolute error of a linear probe of position, over T: 0 exact, 0.25 chance."""
+FEW = 8  # sequences, below which nothing is said that compares some with others
 
 
 class Examination(NamedTuple):
@@ -74,6 +45,11 @@ class Examination(NamedTuple):
         pre_norm: Whether norms come before the branches; None if nobody knows.
         options: Arguments that the encoding's constructor takes, and their defaults.
         hooks: Hooks that the encoding overrides.
+        by_layer: By quantity (`diagnostics/quantities.py`), a number for each layer or each of the
+            L + 1 numbers of blocks passed; of attention, a list of its H heads' numbers, but for
+            the L - 1 similarities of neighbouring layers. Without what was not seen.
+        sizes: L + 1 sizes of the residual stream: the median over tokens of the root mean square
+            over channels. Empty if it was not seen.
         evaluation: Scores at the trained length, as it is and under treatments.
         leaks: Whether tokens read what they must not.
         rate: Learning rate that it was trained at; None if nobody knows.
@@ -92,14 +68,14 @@ class Examination(NamedTuple):
     pre_norm: bool | None
     options: dict[str, Any]
     hooks: tuple[str, ...]
-    attention: Attention | None
-    stream: Stream | None
-    order: Order
+    by_layer: Mapping[str, list[Any]]
+    sizes: list[float]
+    order: ShuffleChanges
     gradients: Gradients | None
     tables: Tables
-    lengths: Lengths
+    lengths: ScoresByLength
     precision: Precision | None
-    cost: Cost
+    cost: StepCost
     evaluation: Evaluation | None = None
     leaks: Leaks | None = None
     rate: float | None = None
@@ -137,8 +113,8 @@ def examine(patient: Patient) -> Examination:
             pre_norm=getattr(own.encoder.blocks[0], "pre_norm") if own else None,  # noqa: B009
             options=_options(own),
             hooks=_hooks(own),
-            attention=_attention(seen, patient.batch) if seen.attention and finite else None,
-            stream=_stream(seen.hidden, patient.batch) if seen.hidden and finite else None,
+            by_layer=_by_layer(seen, patient.batch) if finite else {},
+            sizes=[_size(x, patient.batch.lengths) for x in seen.hidden] if finite else [],
             order=measure_order(patient),
             gradients=measure_gradients(own) if own and finite else None,
             tables=measure_tables(patient),
@@ -151,43 +127,25 @@ def examine(patient: Patient) -> Examination:
         )
 
 
-def _attention(seen: Observation, batch: Batch) -> Attention:
-    views, lengths = seen.attention, batch.lengths
-    found = [summarise(view, lengths) for view in views]
-    columns = [[values.tolist() for values in column] for column in zip(*found, strict=True)]
-    similarity = [
-        layer_similarity(first, second, lengths=lengths)
-        for first, second in itertools.pairwise(views)
-    ]
-    return Attention._make([*columns, similarity])
+@torch.no_grad()
+def _by_layer(seen: Observation, batch: Batch) -> dict[str, list[Any]]:
+    """Everything in the table that can be measured of one pass over these sequences."""
+    found: dict[str, list[Any]] = {}
+    for each in MEASUREMENTS:
+        saw = seen.attention if each.sees_attention else seen.hidden
+        if not saw or (each.compares_sequences and len(batch.tokens) < FEW):
+            continue
+        for name, layers in measured(each, seen, batch.lengths).items():
+            found[name] = [x.tolist() if isinstance(x, Tensor) else x for x in layers.values()]
+    return found
 
 
 @torch.no_grad()
-def _stream(hidden: list[Tensor], batch: Batch) -> Stream:
-    lengths, length = batch.lengths, batch.tokens.shape[1]
-    states = [x.float() for x in hidden]
-    several = len(batch.tokens) >= 2 * HELD_OUT
-    return Stream(
-        size=[_size(x, lengths) for x in states],
-        residual_ratio=[residual_ratio(x, lengths) for x in states],
-        token_cosine=[token_cosine(x, lengths) for x in states],
-        effective_rank=[effective_rank(x, lengths) for x in states],
-        positional_share=[positional_share(x, lengths) for x in states] if several else [],
-        probe=[_probe(x, lengths) / length for x in states] if several else [],
-    )
-
-
 def _size(x: Tensor, lengths: Tensor | None) -> float:
-    sizes = x.square().mean(dim=-1).sqrt()
+    sizes = x.float().square().mean(dim=-1).sqrt()
     if lengths is not None:
         sizes = sizes[torch.arange(x.shape[1], device=x.device) < lengths[:, None]]
     return float(sizes.median())
-
-
-def _probe(x: Tensor, lengths: Tensor | None) -> float:
-    test = torch.arange(len(x)) % HELD_OUT == 0
-    ends = (None, None) if lengths is None else (lengths[~test], lengths[test])
-    return probe_positions(x[~test], x[test], train_lengths=ends[0], test_lengths=ends[1]).mae
 
 
 def _options(own: OwnPatient | None) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from lightning_posenc.diagnose.loading import admit
 from lightning_posenc.diagnose.subject import OwnPatient, Recorded
+from lightning_posenc.diagnostics.metric_keys import Key
 from lightning_posenc.runs import checkpoints
 from lightning_posenc.runs import directory as run_directory
 from lightning_posenc.training.command import OPTIONS, TrainingCLI
@@ -59,7 +60,7 @@ def build(args: list[str]) -> tuple[OwnPatient, Path | None]:
 def _recorded(checkpoint: dict[str, Any]) -> Recorded | None:
     """What the last validation before the checkpoint said."""
     metrics = checkpoint.get(METRICS) or {}
-    accuracy, loss = (metrics.get(f"val/{name}") for name in ("acc", "loss"))
+    accuracy, loss = (metrics.get(str(Key(name, "val"))) for name in ("acc", "loss"))
     if not isinstance(accuracy, float) or not isinstance(loss, float):
         return None
     return Recorded(accuracy, loss)

@@ -33,7 +33,7 @@ RECENT = 20  # steps over which the loss is averaged
 ENOUGH = 0.9  # of the loss of a guess: the trial has learned something
 
 
-class Trial(NamedTuple):
+class FreshTrial(NamedTuple):
     """A small fresh model, trained for a moment on the same data.
 
     Args:
@@ -66,7 +66,7 @@ def movement(module: nn.Module) -> float | None:
     return float(torch.cat([each.double() for each in moved]).square().mean().sqrt())
 
 
-def attempt(patient: OwnPatient, guess: float) -> Trial | None:
+def attempt(patient: OwnPatient, guess: float) -> FreshTrial | None:
     """Let a small model of the same kind try: what it learns in a moment can be learned.
 
     Args:
@@ -130,7 +130,7 @@ def _forever(patient: OwnPatient, rows: int) -> Iterator[Batch]:
             return
 
 
-def _train(module: EncoderModule, batches: Iterable[Batch], guess: float) -> Trial | None:
+def _train(module: EncoderModule, batches: Iterable[Batch], guess: float) -> FreshTrial | None:
     optimizer = torch.optim.AdamW(parameter_groups(module, module.positional, 0.0), lr=RATE)
     schedule = WarmupCosine(optimizer, STEPS, warmup_steps=20)
     losses: list[float] = []
@@ -147,7 +147,7 @@ def _train(module: EncoderModule, batches: Iterable[Batch], guess: float) -> Tri
             losses.append(float(loss.detach()))
             recent = sum(losses[-RECENT:]) / RECENT
             if len(losses) >= RECENT and recent < ENOUGH * guess:
-                return Trial(len(losses), recent, True)
+                return FreshTrial(len(losses), recent, True)
     if len(losses) < RECENT:
         return None
-    return Trial(len(losses), recent, False)
+    return FreshTrial(len(losses), recent, False)

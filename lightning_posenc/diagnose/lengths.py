@@ -7,7 +7,7 @@ from lightning_posenc.diagnose.scores import answers, score
 from lightning_posenc.diagnose.subject import OtherPatient, OwnPatient, Patient
 
 
-class Lengths(NamedTuple):
+class ScoresByLength(NamedTuple):
     """Scores by length, in the data's unit.
 
     Args:
@@ -30,10 +30,10 @@ class Lengths(NamedTuple):
     tokens: dict[int, int]
 
 
-def measure_lengths(patient: Patient) -> Lengths:
+def measure_lengths(patient: Patient) -> ScoresByLength:
     """Score the patient at every length that its batches have."""
     if isinstance(patient, OtherPatient):
-        return Lengths(patient.length, patient.limit, None, {}, (), (), {})
+        return ScoresByLength(patient.length, patient.limit, None, {}, (), (), {})
     assert isinstance(patient, OwnPatient)
     accuracy: dict[int, float] = {}
     refused: list[int] = []
@@ -46,7 +46,7 @@ def measure_lengths(patient: Patient) -> Lengths:
             continue
         if found is not None:
             accuracy[length] = found.accuracy
-    return Lengths(
+    return ScoresByLength(
         patient.trained_length,
         longest(patient.module.positional),
         patient.bound,

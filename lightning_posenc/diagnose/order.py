@@ -13,7 +13,7 @@ from lightning_posenc.diagnostics.observing.observe import observe
 from lightning_posenc.modules.generators import random_state, set_random_state
 
 
-class Order(NamedTuple):
+class ShuffleChanges(NamedTuple):
     """Changes when every sequence is shuffled, each token followed to its new place.
 
     A change is ‖f(shuffled) - shuffled f‖ / ‖f - mean of f‖: 0 for a model that is blind to order,
@@ -30,7 +30,7 @@ class Order(NamedTuple):
 
 
 @torch.no_grad()
-def measure_order(patient: Patient) -> Order:
+def measure_order(patient: Patient) -> ShuffleChanges:
     """Shuffle the examined batch; padding stays where it is."""
     batch = patient.batch
     order = _shuffles(batch.tokens.shape, batch.lengths).to(batch.tokens.device)
@@ -43,7 +43,7 @@ def measure_order(patient: Patient) -> Order:
         set_random_state(patient.observed, state)
         after = patient.outputs(shuffled)
         pairs = list(zip(hidden, seen.hidden, strict=True))
-    return Order(
+    return ShuffleChanges(
         [_change(_moved(x, order), y) for x, y in pairs],
         _change(_moved(before, order), after),
     )

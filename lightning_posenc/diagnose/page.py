@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
+from statistics import mean
 from typing import NamedTuple
 
 from rich import box
@@ -13,6 +14,8 @@ from rich.table import Table
 from lightning_posenc.diagnose.ailments import NOT_LEARNED, Ailment, Finding, Verdict
 from lightning_posenc.diagnose.blind_spots import blind_spots
 from lightning_posenc.diagnose.examination import Examination
+from lightning_posenc.diagnostics.metric_keys import of_name
+from lightning_posenc.diagnostics.quantities import Quantity
 from lightning_posenc.mistakes import escaping
 
 STYLES = {
@@ -33,6 +36,7 @@ ORDER = list(STYLES)  # the worst first
 FORM = (Path(__file__).parent / "page.css").read_text("utf-8")
 
 UNSEEN = "What the doctor cannot see"
+MEASURED = "Everything that was measured by layer"
 
 Diagnosis = Sequence[tuple[Ailment, Finding]]
 
@@ -70,6 +74,16 @@ def summary(examination: Examination, diagnosis: Diagnosis) -> Summary:
         + f". {UNSEEN} is said at the end."
     )
     return Summary(verdict, line, about)
+
+
+def measured_by_layer(examination: Examination) -> dict[str, list[float]]:
+    """Every quantity that was measured by layer, in words; of heads, what stands for the layer."""
+    found = {}
+    for name, values in examination.by_layer.items():
+        row = of_name(name) or Quantity(name, name)
+        of_heads = max if row.largest else mean
+        found[row.described] = [of_heads(x) if isinstance(x, list) else x for x in values]
+    return {title: values for title, values in found.items() if values}
 
 
 def worst_first(diagnosis: Diagnosis) -> list[tuple[Ailment, Finding]]:
@@ -133,6 +147,8 @@ def markdown(examination: Examination, diagnosis: Diagnosis) -> str:
             ]
         if found.by_layer:
             lines += ["", *_markdown_layers(found.by_layer)]
+    if everything := measured_by_layer(examination):
+        lines += ["", f"## {MEASURED}", "", *_markdown_layers(everything)]
     lines += ["", f"## {UNSEEN}", "", *(f"- {sentence}" for sentence in blind_spots(examination))]
     return "\n".join(lines) + "\n"
 
@@ -167,7 +183,7 @@ def html(examination: Examination, diagnosis: Diagnosis, pictures: dict[str, str
         f"<title>Diagnosis</title><style>{FORM}</style></head><body>"
         f'<header class="{_class(head.verdict)}"><h1>{escape(head.line)}</h1>'
         f"<p>{escape(head.about)}</p></header>"
-        f"<main>{cards}</main><section>{figures}</section><footer><h2>{UNSEEN}</h2><ul>"
+        f"<main>{cards}</main><section>{figures}</section>{_everything(examination)}<footer><h2>{UNSEEN}</h2><ul>"
         + "".join(f"<li>{escape(sentence)}</li>" for sentence in blind_spots(examination))
         + "</ul></footer></body></html>\n"
     )
@@ -189,11 +205,18 @@ def _card(ailment: Ailment, found: Finding) -> str:
             f'<p class="meaning">{escape(ailment.meaning)}</p><p>What helps:</p><ul>{lines}</ul>'
         )
     if found.by_layer:
-        rows = "".join(_row(name, values) for name, values in found.by_layer.items())
-        parts.append(
-            "<details><summary>by layer</summary><div><table>" + rows + "</table></div></details>"
-        )
+        parts.append(f"<details><summary>by layer</summary>{_rows(found.by_layer)}</details>")
     return "".join([*parts, "</article>"])
+
+
+def _everything(examination: Examination) -> str:
+    found = measured_by_layer(examination)
+    return f"<details><summary>{MEASURED}</summary>{_rows(found)}</details>" if found else ""
+
+
+def _rows(by_layer: Mapping[str, list[float]]) -> str:
+    rows = "".join(_row(name, values) for name, values in by_layer.items())
+    return f"<div><table>{rows}</table></div>"
 
 
 def _code(line: str) -> str:

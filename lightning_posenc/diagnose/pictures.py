@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from lightning_posenc.diagnose.ailments.signal import probe_error
 from lightning_posenc.diagnose.examination import Examination
+from lightning_posenc.diagnostics.quantities import BLOCKS, QUANTITIES
 from lightning_posenc.runs.figures import new_figure
 from lightning_posenc.runs.png import data_uri, png
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+ENTROPY = "attn/normalised_entropy"
 SIZE = (5.2, 3.4)  # inches: readable on a phone's width
 
 
@@ -38,28 +41,30 @@ def _depth(axes: "Axes", n: int, label: str) -> None:
 
 
 def _states(e: Examination) -> "Figure | None":
-    if e.stream is None:
+    if not e.sizes:
         return None
     figure, axes = _axes()
     columns = {
-        "residual ratio (0: tokens are all the same)": e.stream.residual_ratio,
-        "positional share of the variance": e.stream.positional_share,
+        **{
+            row.described: e.by_layer.get(row.name, [])
+            for row in (QUANTITIES["rank/residual"], QUANTITIES["pos_share"])
+        },
         "change when tokens are shuffled": [min(x, 1.5) for x in e.order.states],
     }
     for (name, values), marker in zip(columns.items(), "os^", strict=True):
         if values:
             axes.plot(values, marker=marker, label=name)
     axes.set_ylim(-0.05, 1.6)
-    _depth(axes, len(e.stream.size), "blocks passed")
+    _depth(axes, len(e.sizes), BLOCKS)
     axes.legend(fontsize=8, frameon=False, loc="upper left")
     return figure
 
 
 def _entropy(e: Examination) -> "Figure | None":
-    if e.attention is None:
+    if ENTROPY not in e.by_layer:
         return None
     figure, axes = _axes()
-    heads = torch.tensor(e.attention.normalised_entropy)
+    heads = torch.tensor(e.by_layer[ENTROPY])
     image = axes.imshow(heads.numpy(), vmin=0, vmax=1, cmap="viridis", aspect="auto")
     axes.set_xlabel("head")
     axes.set_ylabel("layer")
@@ -70,20 +75,21 @@ def _entropy(e: Examination) -> "Figure | None":
             for column, value in enumerate(values):
                 colour = "black" if value > 0.6 else "white"
                 axes.text(column, row, f"{value:.2f}", ha="center", va="center", color=colour)
-    figure.colorbar(image, label="0: one key … 1: all alike")
+    figure.colorbar(image, label=QUANTITIES[ENTROPY].meaning)
     return figure
 
 
 def _probe(e: Examination) -> "Figure | None":
-    if e.stream is None or not e.stream.probe:
+    probe = probe_error(e)
+    if not probe:
         return None
     figure, axes = _axes()
-    axes.plot(e.stream.probe, marker="o")
+    axes.plot(probe, marker="o")
     axes.axhline(0.25, color="grey", linestyle=":")
     axes.text(0, 0.255, "chance", color="grey", fontsize=8)
     axes.set_ylim(-0.01, 0.3)
     axes.set_ylabel("mean error / length (0: exact)")
-    _depth(axes, len(e.stream.probe), "blocks passed")
+    _depth(axes, len(probe), BLOCKS)
     return figure
 
 
@@ -96,7 +102,7 @@ def _gradient(e: Examination) -> "Figure | None":
         axes.plot(list(layers), list(layers.values()), marker=marker, label=f"through {channel}")
     axes.set_yscale("log")
     axes.set_ylabel("norm of the gradient")
-    _depth(axes, len(e.gradients.residual), "blocks passed")
+    _depth(axes, len(e.gradients.residual), BLOCKS)
     axes.legend(fontsize=8, frameon=False)
     return figure
 

@@ -7,7 +7,7 @@ from tempfile import TemporaryFile
 from typing import Any, NoReturn
 
 
-class Parser(argparse.ArgumentParser):
+class OneLineParser(argparse.ArgumentParser):
     """A parser that raises what is wrong with the arguments, and guesses none from its beginning.
 
     Args:

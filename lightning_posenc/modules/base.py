@@ -22,6 +22,7 @@ from torchmetrics import Metric
 from lightning_posenc.checks import MOST_STEPS, is_a, number, whole
 from lightning_posenc.compat.earlier_releases import of_today
 from lightning_posenc.data.batch import Batch
+from lightning_posenc.diagnostics.metric_keys import Key, parse
 from lightning_posenc.model.door import checked_tokens
 from lightning_posenc.model.encoder import EncoderSpec
 from lightning_posenc.modules import sharding
@@ -145,7 +146,7 @@ class EncoderModule(L.LightningModule):
         self._reached: Reached | None = None  # where a resumed run goes on
         self._total_steps: float = 0
         self.lr: float | None = None  # that LearningRateFinder has found, for all groups
-        self.metrics = nn.ModuleDict()  # "val" and "test/len_<T>" -> WideMetrics
+        self.metrics = nn.ModuleDict()  # by the key that they share: "val", one a test length
 
     @classmethod
     def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, **kwargs: Any) -> Any:
@@ -225,12 +226,12 @@ class EncoderModule(L.LightningModule):
             parameter.grad = None
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
-        return self._evaluate("val", batch, batch_idx)
+        return self._evaluate(Key("", "val"), batch, batch_idx)
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
         """Update the metrics of the batch's length; returns the predicted classes."""
         length = self.test_length(batch, dataloader_idx)
-        return self._evaluate(f"test/len_{length}", batch, batch_idx)
+        return self._evaluate(Key("", "test", length), batch, batch_idx)
 
     def test_length(self, batch: Batch, dataloader_idx: int) -> int:
         """Length of a test loader's samples in the data's own unit; without one, their tokens."""
@@ -355,7 +356,8 @@ class EncoderModule(L.LightningModule):
         there = any(isinstance(callback, Resumption) for callback in self.trainer.callbacks)  # type: ignore[attr-defined]
         return [] if there else [Resumption()]
 
-    def _evaluate(self, group: str, batch: Batch, batch_idx: int) -> Tensor:
+    def _evaluate(self, of: Key, batch: Batch, batch_idx: int) -> Tensor:
+        group = str(of)
         loss, logits, targets = self.score(batch, batch_idx)
         if group not in self.metrics:
             self.metrics[group] = WideMetrics(self._new_metrics, self.device)
@@ -375,14 +377,14 @@ class EncoderModule(L.LightningModule):
 
     def _log_metrics(self, stage: Stage) -> None:
         for group, made in self.metrics.items():
-            if group.split("/")[0] != stage:
+            if (of := parse(group)).stage != stage:
                 continue
-            suffix, metrics = group.removeprefix(stage), cast(WideMetrics, made)
+            metrics = cast(WideMetrics, made)
             with wide_by_default():
                 values = self.with_derived(metrics.compute())
             for name, value in values.items():
                 # Said to Lightning, which warns: every rank has the same value already.
-                self.log(f"{stage}/{name}{suffix}", value, sync_dist=True)
+                self.log(str(of._replace(name=name)), value, sync_dist=True)
             metrics.reset()
 
 

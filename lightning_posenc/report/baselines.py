@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lightning_posenc.report.metrics import BASELINES, Metric, by_length
+from lightning_posenc.diagnostics.metric_keys import parse
+from lightning_posenc.diagnostics.quantities import MAJORITY
+from lightning_posenc.report.metrics import BASELINES, Criterion, by_length
 from lightning_posenc.report.runs import Run
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ def said(study: "Study") -> str:
         return ""
     parts = []
     for name, title in BASELINES.items():
-        of = Metric(study.metric.key.replace("/acc/", f"/{name}/"), True)
+        of = Criterion(str(parse(study.metric.key)._replace(name=name)), True)
         known = []
         for column in study.columns:
             values = [v.value for row in study.rows for run in study.at(row, column)
@@ -57,9 +59,9 @@ def said(study: "Study") -> str:
 def unbalanced(study: "Study") -> list[str]:
     """Columns in which one class is so frequent that an accuracy says little."""
     found = []
-    for column in study.columns if study.metric.key.split("/")[1:2] == ["acc"] else ():
+    for column in study.columns if parse(study.metric.key).name == "acc" else ():
         runs = [run for row in study.rows for run in study.at(row, column)]
-        most = max(mean_bounds(runs, "majority").values(), default=0.0)
+        most = max(mean_bounds(runs, MAJORITY).values(), default=0.0)
         if most > UNBALANCED:
             found.append(
                 f"{column}: {most:.1%} of the targets are of one class, so that an accuracy says "
@@ -79,8 +81,7 @@ def vocabulary(run: Run) -> tuple[str, ...] | None:
 
 def different_vocabularies(study: "Study") -> str | None:
     """Why rows cannot be compared by a number that counts by token, in a line; None if they can."""
-    name = study.metric.name or study.metric.key.rpartition("/")[2]
-    if name not in BY_TOKEN:
+    if parse(study.metric.key).name not in BY_TOKEN:
         return None
     for column in study.columns:
         runs = [run for row in study.rows for run in study.at(row, column)]

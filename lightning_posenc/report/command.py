@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lightning_posenc.mistakes.arguments import Parser, made_directory
+from lightning_posenc.mistakes.arguments import OneLineParser, made_directory
 
 if TYPE_CHECKING:
     from lightning_posenc.report.results import Results
@@ -88,7 +88,7 @@ def run(args: list[str]) -> None:
 
 
 def _parse(args: list[str]) -> argparse.Namespace:
-    parser = Parser("report", add_help=False)
+    parser = OneLineParser("report", add_help=False)
     parser.add_argument("runs", nargs="+", type=Path)
     for option in ("--by", "--columns", "--filter"):
         parser.add_argument(option, action="append", default=[])

@@ -3,6 +3,7 @@
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
+from lightning_posenc.diagnostics.quantities import QUANTITIES
 from lightning_posenc.report.runs import Run
 from lightning_posenc.report.study import Study
 
@@ -12,32 +13,38 @@ if TYPE_CHECKING:
 MEMORY = {"cuda": "tensors on the GPU", "process": "resident set of the process"}
 
 
-class Quantity(NamedTuple):
+class CostColumn(NamedTuple):
     """Something that a run's summary says of its cost.
 
     Args:
-        key: In `summary.json`.
-        title: Of its column.
-        scale: From the summary's unit to that of the title.
+        key: In `summary.json`; a `Quantity`.
+        unit: That it is shown in; "" for a number of things.
+        scale: From the quantity's unit to that one.
         ratio: Whether it is compared with the baseline.
     """
 
     key: str
-    title: str
+    unit: str = ""
     scale: float = 1.0
     ratio: bool = True
 
+    @property
+    def title(self) -> str:
+        """Above the column."""
+        title = QUANTITIES[self.key].title
+        return f"{title}, {self.unit}" if self.unit else title
 
-QUANTITIES = (
-    Quantity("seconds_per_step", "time per step, ms", 1000.0),
-    Quantity("peak_memory_mb", "peak memory, MiB"),
-    Quantity("parameters", "parameters"),
-    Quantity("positional_parameters", "of them positional", ratio=False),
+
+COLUMNS = (
+    CostColumn("seconds_per_step", "ms", 1000.0),
+    CostColumn("peak_memory_mb", "MiB"),
+    CostColumn("parameters"),
+    CostColumn("positional_parameters", ratio=False),
 )
 
 
-class Cost(NamedTuple):
-    """Cost of a row.
+class RowCost(NamedTuple):
+    """RowCost of a row.
 
     Args:
         value: Mean over the columns that every row has of the median over seeds; None if unknown.
@@ -48,10 +55,10 @@ class Cost(NamedTuple):
     ratio: float | None
 
 
-def costs(study: Study) -> dict[Quantity, dict[str, Cost]]:
+def costs(study: Study) -> dict[CostColumn, dict[str, RowCost]]:
     """Every quantity that runs know, by row."""
     found = {}
-    for quantity in QUANTITIES:
+    for quantity in COLUMNS:
         frame = study.tidy(lambda run, key=quantity.key: _value(run, key))  # type: ignore[misc]
         if len(frame):
             medians = frame.groupby(["row", "column"])["value"].median().unstack("column")
@@ -71,7 +78,7 @@ def _value(run: Run, key: str) -> float | None:
     return None if value is None else float(value)
 
 
-def _of_rows(study: Study, medians: "pd.DataFrame", scale: float) -> dict[str, Cost]:
+def _of_rows(study: Study, medians: "pd.DataFrame", scale: float) -> dict[str, RowCost]:
     common = medians.dropna(axis="columns")
     common = medians if common.empty else common
     rows = {}
@@ -80,5 +87,5 @@ def _of_rows(study: Study, medians: "pd.DataFrame", scale: float) -> dict[str, C
         ratios = (medians.loc[row] / medians.loc[study.baseline]).dropna()
         positive = [ratio for ratio in ratios if 0 < ratio < math.inf]
         ratio = math.exp(sum(map(math.log, positive)) / len(positive)) if positive else None
-        rows[row] = Cost(None if math.isnan(mean) else float(mean), ratio)
+        rows[row] = RowCost(None if math.isnan(mean) else float(mean), ratio)
     return rows

@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lightning_posenc.diagnostics.metric_keys import parse
 from lightning_posenc.mistakes import escaping
 from lightning_posenc.report import lengths
-from lightning_posenc.report.costs import QUANTITIES
+from lightning_posenc.report.costs import COLUMNS
 from lightning_posenc.report.findings import results_section
 from lightning_posenc.report.lengths import NOTHING
-from lightning_posenc.report.metrics import Metric
+from lightning_posenc.report.metrics import Criterion
 from lightning_posenc.report.panels import last_by_layer
 from lightning_posenc.report.results import Results
 from lightning_posenc.report.runs import Run
@@ -82,13 +83,14 @@ def _numeric(said: str) -> str:
     return said
 
 
-def _numbers(run: Run, score: Metric | None) -> dict[str, float]:
+def _numbers(run: Run, score: Criterion | None) -> dict[str, float]:
     found = {key: float(value) for key, value in run.metrics.items()}
-    for quantity in QUANTITIES:
-        if (value := run.summary.get(quantity.key)) is not None:
-            found[quantity.key] = float(value)
+    for column in COLUMNS:
+        if (value := run.summary.get(column.key)) is not None:
+            found[column.key] = float(value)
     for diagnostic, layers in last_by_layer(run).items():
-        found |= {f"{diagnostic}/layer_{layer:02d}": value for layer, value in layers.items()}
+        of = parse(diagnostic)
+        found |= {str(of._replace(layer=layer)): value for layer, value in layers.items()}
     if score is not None and (length := lengths.of_run(run, score)) not in (None, NOTHING):
         found[f"effective_length/{score.name}"] = float(length)
     return dict(sorted(found.items()))

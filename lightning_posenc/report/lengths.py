@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from lightning_posenc.diagnostics.measures.effective_length import effective_length, learned
 from lightning_posenc.report.baselines import bounds
-from lightning_posenc.report.metrics import Metric, by_length, trained_lengths
+from lightning_posenc.report.metrics import Criterion, by_length, trained_lengths
 from lightning_posenc.report.runs import Run
 from lightning_posenc.report.study import Study
 
@@ -36,7 +36,7 @@ class Reach(NamedTuple):
         return f"≥ {length}" if length == self.longest else str(length)
 
 
-def of_run(run: Run, metric: Metric) -> int | None:
+def of_run(run: Run, metric: Criterion) -> int | None:
     """A run's effective length, 0 if it did none, NOTHING if it does no more at trained lengths
     than can be done without order; None if that cannot be said.
 
@@ -51,7 +51,7 @@ def of_run(run: Run, metric: Metric) -> int | None:
     return None if wanted is None else length or 0
 
 
-def reaches(study: Study, metric: Metric) -> dict[tuple[str, str], Reach]:
+def reaches(study: Study, metric: Criterion) -> dict[tuple[str, str], Reach]:
     """Effective lengths by row and column, where they are known."""
     found = {}
     for row in study.rows:

@@ -1,22 +1,18 @@
 """Which number of a run counts, whether more of it is better, and how it depends on length."""
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from lightning_posenc.diagnostics import metric_keys
+from lightning_posenc.diagnostics.metric_keys import Key, parse
+from lightning_posenc.diagnostics.quantities import QUANTITIES
 from lightning_posenc.report.keys import near
 from lightning_posenc.report.runs import Run
 
-_BY_LENGTH = re.compile(r"test/(?P<name>.+)/len_(?P<length>\d+|trained|longest|beyond)")
 PREFERRED = ("perplexity", "acc", "exact")  # before others, in this order; the loss last
-_LOWER = re.compile(r"loss|perplexity|ppl|bpc|bits|error|mae|mse|penalty|seconds|memory")
-_HIGHER = re.compile(r"acc|exact|f1|majority|r2|auc|bleu|precision|recall|effective_length")
 
-BASELINES = {  # metrics by length that are no run's own
-    "acc_without_order": "without order, at best",
-    "majority": "always the most frequent class",
-}
+BASELINES = {name: row.title for name, row in QUANTITIES.items() if row.baseline}
 WHERE = {
     "trained": "at the longest trained length that was tested",
     "longest": "at the longest length that was tested",
@@ -31,7 +27,7 @@ class Value(NamedTuple):
     of: str
 
 
-class Metric(NamedTuple):
+class Criterion(NamedTuple):
     """What is compared.
 
     Args:
@@ -46,41 +42,45 @@ class Metric(NamedTuple):
     @property
     def name(self) -> str | None:
         """Name of a metric that depends on length: "acc"."""
-        match = _BY_LENGTH.fullmatch(self.key)
-        return match["name"] if match else None
+        of = parse(self.key)
+        return of.name if _is_by_length(of) else None
 
     @property
     def title(self) -> str:
         """In words."""
-        match = _BY_LENGTH.fullmatch(self.key)
-        if match and match["length"] in WHERE:
-            return f"test/{match['name']}, {WHERE[match['length']]}"
+        of = parse(self.key)
+        if _is_by_length(of) and of.length in WHERE:
+            return f"{of.quantity}, {WHERE[str(of.length)]}"
         return self.key
 
     def of(self, run: Run) -> Value | None:
         """A run's number; None if it has none."""
-        match = _BY_LENGTH.fullmatch(self.key)
-        if match is None or match["length"].isdigit():
+        of = parse(self.key)
+        if not _is_by_length(of) or not isinstance(of.length, str):
             value = run.metrics.get(self.key)
             return None if value is None else Value(value, self.key)
-        scores = by_length(run, match["name"])
-        lengths = _chosen(list(scores), trained_lengths(run), match["length"])
+        scores = by_length(run, of.name)
+        lengths = _chosen(list(scores), trained_lengths(run), of.length)
         if not lengths:
             return None
         mean = sum(scores[length] for length in lengths) / len(lengths)
         return Value(mean, ", ".join(map(str, lengths)))
 
 
+def _is_by_length(of: Key) -> bool:
+    return of.stage == "test" and of.length is not None and bool(of.name)
+
+
 def choose(
     runs: Sequence[Run], key: str | None, goal: str | None, option: str = "--metric"
-) -> Metric:
+) -> Criterion:
     """The metric that was asked for, or a sensible one that most runs have.
 
     Args:
         runs: Finished ones.
         key: As typed; None for the test metric by length that most runs have, at the longest
             trained length, else the one of validation.
-        goal: "max" or "min"; None to tell from the name.
+        goal: "max" or "min"; None to tell from the quantity, or from what torchmetrics says of it.
         option: Where it was typed.
 
     Raises:
@@ -88,34 +88,33 @@ def choose(
     """
     if key is None:
         key = _sensible(runs)
-    metric = Metric(key, True)
+    metric = Criterion(key, True)
     if all(metric.of(run) is None for run in runs):
         names = {name for run in runs for name in run.metrics}
         raise ValueError(f"{option} {key}: no finished run has logged it: {near(key, names)}")
     if goal is not None:
         return metric._replace(higher=goal == "max")
-    higher = is_higher_better(key)
+    higher = metric_keys.is_higher_better(key)
+    if higher is None:
+        higher = _said_by(runs, parse(key).name)
     if higher is None:
         hint = "say --goal max or --goal min" if option == "--metric" else "name another metric"
         raise ValueError(f"{option} {key}: its name does not say what is better: {hint}")
     return metric._replace(higher=higher)
 
 
-def is_higher_better(key: str) -> bool | None:
-    """Whether more of a metric is better, by its name; None if that does not say."""
-    if _LOWER.search(key):
-        return False
-    return True if _HIGHER.search(key) else None
+def _said_by(runs: Sequence[Run], name: str) -> bool | None:
+    """Whether more is better of a metric that runs say it of."""
+    for run in runs:
+        said: bool | None = run.higher_is_better.get(name)
+        if said is not None:
+            return said
+    return None
 
 
 def by_length(run: Run, name: str) -> dict[int, float]:
     """A test metric by length, the shortest first."""
-    found = {}
-    for key, value in run.metrics.items():
-        match = _BY_LENGTH.fullmatch(key)
-        if match and match["name"] == name and match["length"].isdigit():
-            found[int(match["length"])] = value
-    return dict(sorted(found.items()))
+    return metric_keys.by_length(run.metrics, name)
 
 
 def trained_lengths(run: Run) -> tuple[int, int] | None:
@@ -165,14 +164,18 @@ def _sensible(runs: Sequence[Run]) -> str:
         return "test/bits_per_byte/len_trained"
     if tested:
         return f"test/{_preferred(tested)}/len_trained"
+    scores = {
+        key: of
+        for run in runs
+        for key in run.metrics
+        if (of := parse(key)).layer is None and of.name not in BASELINES
+    }
     for stage in ("test/", "val/", ""):
         names = Counter(
             key.removeprefix(stage)
             for run in runs
             for key in run.metrics
-            if key.startswith(stage)
-            and "/layer_" not in key
-            and key.rpartition("/")[2] not in BASELINES
+            if key in scores and key.startswith(stage)
         )
         if names:
             return stage + _preferred(names)
@@ -181,7 +184,7 @@ def _sensible(runs: Sequence[Run]) -> str:
 
 def _tested(run: Run) -> set[str]:
     """Names of the test metrics that a run has by length."""
-    found = {match["name"] for key in run.metrics if (match := _BY_LENGTH.fullmatch(key))}
+    found = {of.name for key in run.metrics if _is_by_length(of := parse(key))}
     return found - BASELINES.keys()
 
 

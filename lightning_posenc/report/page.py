@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lightning_posenc.mistakes import escaping
-from lightning_posenc.report.costs import Cost, Quantity
+from lightning_posenc.report.costs import CostColumn, RowCost
 from lightning_posenc.report.lengths import Reach
 from lightning_posenc.report.recipes import Recipe
 from lightning_posenc.report.runs import Run
@@ -148,7 +148,9 @@ def lengths_section(
     )
 
 
-def costs_section(study: Study, found: dict[Quantity, dict[str, Cost]], memory: str) -> Section:
+def costs_section(
+    study: Study, found: dict[CostColumn, dict[str, RowCost]], memory: str
+) -> Section:
     """What the rows cost."""
     header, rows = [""], [[Cell(row)] for row in study.rows]
     for quantity, costs in found.items():

@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from lightning_posenc.diagnostics.metric_keys import Key, of_name, parse
+from lightning_posenc.diagnostics.quantities import Quantity
 from lightning_posenc.report.baselines import mean_bounds
 from lightning_posenc.report.metrics import BASELINES, by_length, trained_lengths
 from lightning_posenc.report.runs import Run
@@ -11,31 +13,6 @@ from lightning_posenc.report.study import Study
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_LAYER = re.compile(r"(?P<before>.+)/layer_(?P<layer>\d+)(?P<after>/.*)?")
-
-# What readers need to read a diagnostic; others go by their key.
-MEANINGS = {
-    "attn/distance": ("Attended distance, in tokens", "0: looks at itself"),
-    "attn/entropy": ("Entropy of attention, in nats", "0: looks at one token"),
-    "attn/max_logit": ("Largest logit of attention", ""),
-    "attn/normalised_entropy": ("Entropy of attention over uniform's", "1: looks everywhere"),
-    "attn/offset_share": ("Attention explained by offset alone", "1: position decides; 0: content"),
-    "attn/similarity": ("Attention like the layer below", "1: the same"),
-    "attn/sink": ("Weight on the first token", "1: looks at nothing else"),
-    "pos_grad/bias": ("Gradient through the bias", "norm"),
-    "pos_grad/embed": ("Gradient through what is embedded", "norm"),
-    "pos_grad/plane": ("Gradient through a plane of rotation", "norm, mean over planes"),
-    "pos_grad/residual": ("Gradient of the residual stream", "norm"),
-    "pos_grad/share": ("Positional share of the gradient", "0: none of it is by position"),
-    "pos_grad/transform": ("Gradient through the rotation", "norm"),
-    "pos_share": ("Positional share of the variance", "1: a token is its place; 0: its content"),
-    "probe/mae": ("Error of a probe of position", "0: every token knows its place"),
-    "probe/r2": ("R² of a probe of position", "1: every token knows its place"),
-    "rank/cosine": ("Cosine between tokens", "1: all tokens alike"),
-    "rank/effective": ("Effective rank", "1: tokens on one line"),
-    "rank/residual": ("Residual ratio", "0: all tokens alike"),
-}
 
 
 class Band(NamedTuple):
@@ -80,7 +57,7 @@ def by_test_length(study: Study, name: str) -> list[Panel]:
     for column, bands in _of_columns(study, lambda run: by_length(run, name)):
         if max(len(band.x) for band in bands.values()) > 1:
             lengths = _trained(study, column)
-            unit = name in ("acc", "exact")
+            row = of_name(name)
             panels.append(
                 Panel(
                     f"lengths_{slug(column, study.columns)}",
@@ -89,7 +66,7 @@ def by_test_length(study: Study, name: str) -> list[Panel]:
                     f"test {name}",
                     bands,
                     lengths,
-                    unit,
+                    row is not None and row.is_share,
                     bounds=_bounds(study, column) if name == "acc" else {},
                 )
             )
@@ -109,6 +86,7 @@ def learning(study: Study, key: str) -> list[Panel]:
     runs were validated at different steps; none goes beyond the shortest run.
     """
     found = _of_columns(study, lambda run: _curve(run, key), straight=True)
+    row = of_name(parse(key).name)
     return [
         Panel(
             f"learning_{slug(column, study.columns)}",
@@ -116,7 +94,7 @@ def learning(study: Study, key: str) -> list[Panel]:
             "optimizer step",
             key,
             bands,
-            unit=key.rpartition("/")[2] in ("acc", "exact"),
+            unit=row is not None and row.is_share,
         )
         for column, bands in found
     ]
@@ -124,8 +102,7 @@ def learning(study: Study, key: str) -> list[Panel]:
 
 def learning_key(study: Study) -> str | None:
     """The validation metric that belongs to the one that is compared, else val/loss."""
-    name = study.metric.name or study.metric.key.rpartition("/")[2]
-    for key in (f"val/{name}", "val/loss"):
+    for key in (str(Key(parse(study.metric.key).name, "val")), "val/loss"):
         if any(key in run.history for run in study.runs):
             return key
     return None
@@ -137,7 +114,9 @@ def by_depth(study: Study) -> dict[str, list[Panel]]:
     diagnostics = sorted({each for found in measured.values() for each in found})
     panels: dict[str, list[Panel]] = {}
     for diagnostic in diagnostics:
-        title, meaning = MEANINGS.get(diagnostic, (diagnostic, ""))
+        name = parse(diagnostic).name
+        quantity = of_name(name) or Quantity(name, diagnostic)
+        title, meaning = _capital(quantity.label), quantity.meaning or diagnostic
 
         def of(run: Run, diagnostic: str = diagnostic) -> Mapping[int, float]:
             return measured[run.name].get(diagnostic, {})
@@ -145,26 +124,27 @@ def by_depth(study: Study) -> dict[str, list[Panel]]:
         for column, bands in _of_columns(study, of):
             stem = f"depth_{slug(column, study.columns)}_{slug(diagnostic, diagnostics)}"
             where = f" · {column}" if len(study.columns) > 1 else ""
-            norm = diagnostic.startswith("pos_grad/") and not diagnostic.endswith("share")
-            panel = Panel(stem, title + where, "layer", meaning or diagnostic, bands, log=norm)
+            panel = Panel(stem, title + where, quantity.depth, meaning, bands, log=quantity.log)
             panels.setdefault(column, []).append(panel)
     return {column: panels[column] for column in study.columns if column in panels}
 
 
 def last_by_layer(run: Run) -> dict[str, dict[int, float]]:
     """The last value that a run logged of each diagnostic, by layer; means over heads or planes."""
-    columns = [column for column in run.history if "/layer_" in column]
+    keys = {column: of for column in run.history if (of := parse(column)).layer is not None}
     found: dict[str, dict[int, list[float]]] = {}
-    for key, value in run.history[columns].ffill().tail(1).squeeze(axis=0).items():
-        match = _LAYER.fullmatch(str(key))
-        if match and value == value:
-            after = re.sub(r"/head_\d+|_\d+$", "", match["after"] or "")
-            layers = found.setdefault(match["before"] + after, {})
-            layers.setdefault(int(match["layer"]), []).append(float(value))
+    for key, value in run.history[list(keys)].ffill().tail(1).squeeze(axis=0).items():
+        of = keys[str(key)]
+        if value == value and of.layer is not None:
+            found.setdefault(of.quantity, {}).setdefault(of.layer, []).append(float(value))
     return {
         name: {layer: sum(values) / len(values) for layer, values in sorted(layers.items())}
         for name, layers in found.items()
     }
+
+
+def _capital(title: str) -> str:
+    return title[:1].upper() + title[1:]
 
 
 def slug(name: str, among: list[str]) -> str:

@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lightning_posenc.diagnostics.quantities import BLOCKS, LAYER
 from lightning_posenc.report.panels import Band, Panel
 from lightning_posenc.runs import strict_json
 from lightning_posenc.runs.directory import FIGURES
@@ -94,7 +95,7 @@ def _frame(axes: "Axes", panel: Panel) -> None:
     axes.grid(alpha=0.25, linewidth=0.6)
     axes.tick_params(labelsize=8)
     axes.set_xlabel(panel.x, fontsize=8)
-    if panel.x == "layer":
+    if panel.x in (LAYER, BLOCKS):
         last = int(max(x for band in panel.bands.values() for x in band.x))
         axes.set_xticks(range(0, last + 1, max(1, math.ceil(last / 8))))
     if panel.unit:

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lightning_posenc.diagnostics.metric_keys import is_loss, parse
 from lightning_posenc.mistakes.escaping import plain, visible
 from lightning_posenc.report.grouping import natural
 from lightning_posenc.report.keys import flatten
@@ -68,12 +69,18 @@ class Run:
         return {key: math.nan if value is None else value for key, value in found.items()}
 
     @cached_property
+    def higher_is_better(self) -> dict[str, bool]:
+        """Whether more is better, by name, of metrics of which torchmetrics says it."""
+        found = self.summary.get("higher_is_better") or {}
+        return {name: higher for name, higher in found.items() if isinstance(higher, bool)}
+
+    @cached_property
     def history(self) -> "pd.DataFrame":
         """`metrics.csv`: steps, validations, what was logged by layer; empty if there is none."""
         import pandas as pd
 
         def wanted(column: str) -> bool:
-            return column == "step" or column.startswith("val/") or "/layer_" in column
+            return column == "step" or (of := parse(column)).stage == "val" or of.layer is not None
 
         try:
             frame = pd.read_csv(self.path / METRICS, usecols=wanted)
@@ -164,7 +171,7 @@ def _read(path: Path, name: str) -> Run:
 def _lost(summary: dict[str, Any]) -> str | None:
     """The first loss that is no finite number."""
     for key, value in (summary.get("metrics") or {}).items():
-        if "loss" in key.split("/") and (value is None or not math.isfinite(value)):
+        if is_loss(key) and (value is None or not math.isfinite(value)):
             return str(key)
     return None
 
@@ -179,8 +186,9 @@ def _check_summary(summary: dict[str, Any]) -> None:
     for key, value in numbers.items():
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise ValueError(f"{key} is no number, but {str(value)[:40]!r}")
-    if not isinstance(summary.get("versions", {}), dict):
-        raise ValueError("versions is no mapping")
+    for key in ("versions", "higher_is_better"):
+        if not isinstance(summary.get(key, {}), dict):
+            raise ValueError(f"{key} is no mapping")
     if not isinstance(summary.get("seed"), int | None):
         raise ValueError(f"seed is no whole number, but {summary['seed']!r}")
     if not isinstance(summary.get("command"), list | str | None):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lightning_posenc.report.keys import below, clean, known, near, same, text
-from lightning_posenc.report.metrics import Metric
+from lightning_posenc.report.metrics import Criterion
 from lightning_posenc.report.runs import Run
 
 Place = tuple[str, str, Any]
@@ -53,7 +53,7 @@ def check_key(option: str, key: str, runs: Sequence[Run]) -> None:
 
 
 def one_a_place(
-    runs: Sequence[tuple[Place, Run]], select: Metric | None
+    runs: Sequence[tuple[Place, Run]], select: Criterion | None
 ) -> tuple[list[tuple[Place, Run]], list[str]]:
     """Leave one run for each row, column and seed.
 
@@ -125,7 +125,7 @@ def differing(runs: Sequence[Run], seeds: bool = True) -> list[str]:
     )
 
 
-def _best(group: Sequence[Run], select: Metric) -> Run:
+def _best(group: Sequence[Run], select: Criterion) -> Run:
     scored = [(found.value, run) for run in group if (found := select.of(run)) is not None]
     if not scored:
         raise ValueError(f"--select {select.key}: {group[0].name} and its like have not logged it")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lightning_posenc.report import baselines, grouping, selection
 from lightning_posenc.report.grouping import Alternatives, natural
 from lightning_posenc.report.keys import near
-from lightning_posenc.report.metrics import Metric, choose
+from lightning_posenc.report.metrics import Criterion, choose
 from lightning_posenc.report.runs import FINISHED, Run
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Study:
     row_of: dict[str, str]
     column_of: dict[str, str]
     seed_of: dict[str, str]
-    metric: Metric
+    metric: Criterion
     left_out: list[Run]
     notices: list[str]
 
@@ -47,7 +47,7 @@ class Study:
         return self.rows[0]
 
     @property
-    def score(self) -> Metric | None:
+    def score(self) -> Criterion | None:
         """The test metric that is shown against length; None if runs have none by length."""
         if self.metric.name is not None:
             return self.metric
@@ -82,10 +82,10 @@ def arrange(
     left_out: Sequence[Run],
     by: Sequence[Alternatives],
     columns: Sequence[Alternatives],
-    metric: Metric,
+    metric: Criterion,
     baseline: str | None,
     seed: str,
-    select: Metric | None,
+    select: Criterion | None,
 ) -> Study:
     """Sort finished runs into rows and columns.
 

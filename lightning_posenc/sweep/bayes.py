@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 
-class Bayes(Search):
+class BayesSearch(Search):
     """Asks Optuna, which is told every trial anew for each question.
 
     So a sweep that was killed goes on as if nothing had happened, and a question's answer depends

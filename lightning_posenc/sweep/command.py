@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
-from lightning_posenc.mistakes.arguments import Parser, made_directory
+from lightning_posenc.mistakes.arguments import OneLineParser, made_directory
 
 if TYPE_CHECKING:
     from lightning_posenc.sweep.trial import Trial
@@ -69,7 +69,7 @@ def run(args: list[str]) -> int:
 
 
 def _parse(args: list[str]) -> argparse.Namespace:
-    parser = Parser("sweep", description=DESCRIPTION)
+    parser = OneLineParser("sweep", description=DESCRIPTION)
     parser.add_argument("file", type=Path, metavar="FILE", help="a sweep's YAML file")
     parser.add_argument(
         "--jobs", type=_positive, metavar="N",

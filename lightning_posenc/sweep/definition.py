@@ -26,7 +26,7 @@ KEYS = (
 FOR_W_AND_B = ("project", "entity", "apiVersion", "kind", "controller")  # nothing to us
 
 
-class Metric(NamedTuple):
+class Objective(NamedTuple):
     """What a sweep is after.
 
     Args:
@@ -88,7 +88,7 @@ class Definition:
     command: list[str]
     method: Literal["grid", "random", "bayes"]
     parameters: list[Parameter]
-    metric: Metric | None
+    metric: Objective | None
     early_terminate: Hyperband | None
     run_cap: int | None
     name: str
@@ -152,7 +152,7 @@ def _definition(content: Mapping[str, Any], stem: str) -> Definition:
     )
 
 
-def _metric(given: Any) -> Metric:
+def _metric(given: Any) -> Objective:
     block = mapping("metric", given)
     # The imputed values are the search engine's own business.
     known("metric", block, ["name", "goal", "target", "impute", "impute_while_running"])
@@ -164,7 +164,7 @@ def _metric(given: Any) -> Metric:
     target = block.get("target")
     if target is not None and not _finite(target):
         raise ValueError(f"metric.target={target!r} is not a number")
-    return Metric(block["name"], goal, target)
+    return Objective(block["name"], goal, target)
 
 
 def _hyperband(given: Any) -> Hyperband:

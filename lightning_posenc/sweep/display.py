@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from lightning_posenc.sweep.definition import Metric
+from lightning_posenc.sweep.definition import Objective
 from lightning_posenc.sweep.parameters import Parameter
 from lightning_posenc.sweep.trial import Status, Trial
 
@@ -29,7 +29,7 @@ class Display:
     """
 
     def __init__(
-        self, space: list[Parameter], metric: Metric | None, jobs: int, console: Console
+        self, space: list[Parameter], metric: Objective | None, jobs: int, console: Console
     ) -> None:
         self._varied = [p for p in space if p.choices is None or len(p.choices) > 1]
         self._metric = metric

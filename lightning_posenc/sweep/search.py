@@ -51,7 +51,7 @@ class Search(ABC):
         return nested(values)
 
 
-class Grid(Search):
+class GridSearch(Search):
     """Every combination, in the order of the file: the last parameter changes fastest."""
 
     @property
@@ -66,7 +66,7 @@ class Grid(Search):
         return point
 
 
-class Random(Search):
+class RandomSearch(Search):
     """Independent draws: each a function of seed, trial and the parameter's name alone."""
 
     def point(self, number: int, trials: Iterable[Trial]) -> Point:

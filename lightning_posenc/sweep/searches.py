@@ -1,7 +1,7 @@
 """The search that a sweep's method names."""
 
 from lightning_posenc.sweep.definition import Definition
-from lightning_posenc.sweep.search import Grid, Random, Search
+from lightning_posenc.sweep.search import GridSearch, RandomSearch, Search
 
 
 def search_of(definition: Definition, seed: int) -> Search:
@@ -11,7 +11,7 @@ def search_of(definition: Definition, seed: int) -> Search:
         ValueError: If it is not installed.
     """
     if definition.method == "bayes":
-        from lightning_posenc.sweep.bayes import Bayes
+        from lightning_posenc.sweep.bayes import BayesSearch
 
-        return Bayes(definition, seed)
-    return {"grid": Grid, "random": Random}[definition.method](definition, seed)
+        return BayesSearch(definition, seed)
+    return {"grid": GridSearch, "random": RandomSearch}[definition.method](definition, seed)

@@ -7,6 +7,7 @@ import csv
 import math
 from pathlib import Path
 
+from lightning_posenc.diagnostics.metric_keys import is_loss
 from lightning_posenc.mistakes.escaping import plain
 from lightning_posenc.runs.directory import METRICS, SUMMARY
 from lightning_posenc.runs.untrusted import read_json
@@ -41,7 +42,7 @@ def diverged(directory: Path, name: str | None) -> str | None:
     if _read(directory).get("status") == DIVERGED:
         return error(directory) or "so says its summary"
     # Accuracies stay finite where all logits are NaN: the losses tell.
-    losses = [key for key in _summary(directory) if "loss" in key.split("/")]
+    losses = [key for key in _summary(directory) if is_loss(key)]
     for key in ([] if name is None else [name]) + losses:
         value = final(directory, key)
         if value is not None and math.isnan(value):

@@ -13,9 +13,11 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+from torchmetrics import Metric
 
 from lightning_posenc.checks import is_a
 from lightning_posenc.compat.lightning import seed_of_run
+from lightning_posenc.diagnostics.metric_keys import is_higher_better
 from lightning_posenc.runs import strict_json
 from lightning_posenc.runs.directory import CONFIG, SUMMARY
 from lightning_posenc.runs.main_process import is_writer
@@ -39,7 +41,8 @@ class RunSummary(L.Callback):
     finished. A run that trained says too what that cost: "seconds_per_step", the median over its
     last steps without validation, and "peak_memory_mb", whose "peak_memory_of" is "cuda" (the most
     that tensors took on this rank's GPU) or "process" (the largest resident set of the process
-    since it started, Python and its libraries included).
+    since it started, Python and its libraries included). Where only torchmetrics knows whether more
+    of a metric is better, "higher_is_better" says it by the metric's name.
 
     Args:
         command: Arguments that the program was started with; a run that is resumed in its own
@@ -60,6 +63,7 @@ class RunSummary(L.Callback):
         self._steps_before = 0
         self._times = StepTime()
         self._made_by: dict[str, Any] = {}
+        self._directions: dict[str, bool] = {}
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         self._fits = stage == "fit"
@@ -67,6 +71,8 @@ class RunSummary(L.Callback):
             self._earlier = _earlier(trainer)
             self._take_commands()
             self._cost = {key: self._earlier[key] for key in _COST if key in self._earlier}
+            known = self._earlier.get("higher_is_better")
+            self._directions = known if isinstance(known, dict) else {}
         # Before a strategy shards them.
         self._counts = {"parameters": _count(pl_module)}
         if isinstance(encoding := getattr(pl_module, "positional", None), torch.nn.Module):
@@ -135,9 +141,11 @@ class RunSummary(L.Callback):
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not trainer.sanity_checking:
+            self._directions |= _directions(pl_module)
             self._collect(trainer)
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._directions |= _directions(pl_module)
         self._collect(trainer)
 
     def on_exception(
@@ -176,6 +184,7 @@ class RunSummary(L.Callback):
             "command": self.command,
             **({"resumed": self._resumed} if self._resumed else {}),
             "metrics": self._metrics,
+            **({"higher_is_better": self._directions} if self._directions else {}),
             "seconds": round(time.monotonic() - self._start, 3),
             "steps": trainer.global_step,
             "seed": None if seed is None else int(seed),
@@ -196,6 +205,16 @@ def _earlier(trainer: L.Trainer) -> dict[str, Any]:
         return {}
     # A new run writes its config only after this: one that is there is of a run that is resumed.
     return found if isinstance(found, dict) and (directory / CONFIG).exists() else {}
+
+
+def _directions(module: torch.nn.Module) -> dict[str, bool]:
+    """Whether more is better of the module's metrics that only torchmetrics knows, by name."""
+    return {
+        name: bool(part.higher_is_better)
+        for path, part in module.named_modules()
+        if isinstance(part, Metric) and part.higher_is_better is not None
+        if is_higher_better(name := path.rpartition(".")[2]) is None
+    }
 
 
 def _are_words(found: Any) -> bool:

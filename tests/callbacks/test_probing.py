@@ -19,14 +19,16 @@ from lightning_posenc.callbacks import (
     PositionalShare,
     PositionProbe,
     RankCollapse,
+    Watch,
 )
-from lightning_posenc.callbacks.probing import Probing, first, isolated
+from lightning_posenc.callbacks.probing import Probing, first, isolated, look
 from lightning_posenc.data import Batch, SyntheticData
 from lightning_posenc.diagnostics import attention_entropy, observe
+from lightning_posenc.diagnostics.quantities import Measurement, Quantity
 from lightning_posenc.model import EncoderSpec
 from lightning_posenc.model.kernels import attention_weights
 from lightning_posenc.modules import EncoderModule, LanguageModel, SequenceClassifier
-from lightning_posenc.positional import Chain, KERPLELog, LearnedAbsolute, RoPE
+from lightning_posenc.positional import Chain, CoPE, KERPLELog, LearnedAbsolute, RoPE
 from lightning_posenc.positions import Randomized
 from lightning_posenc.tasks import PositionPattern
 
@@ -40,6 +42,12 @@ WATCHING: tuple[type[Probing], ...] = (
 )
 SPEC = {"d_model": 16, "n_heads": 2, "n_layers": 2, "init_std": 0.2}
 DYNAMO = "ignore:The .grad attribute of a Tensor:UserWarning"  # dynamo's own
+SPREAD = Measurement(
+    "spread",
+    "spread of the states",
+    lambda seen, lengths: {"mine/spread": {n: x.std() for n, x in enumerate(seen.hidden)}},
+    (Quantity("mine/spread/{layer}", "spread of the states"),),
+)
 ADAM = partial(AdamW, lr=1e-2)
 
 
@@ -143,15 +151,105 @@ def test_watching_compiles_nothing_anew(tmp_path: Path) -> None:
     assert all(torch.equal(value, ends[1][name]) for name, value in ends[0].items())
 
 
+def rescored() -> SequenceClassifier:
+    torch.manual_seed(0)
+    size = PositionPattern().vocab_size
+    return SequenceClassifier(EncoderSpec(**SPEC), size, 4, positional=CoPE, causal=True)
+
+
+class Counted(L.Callback):
+    """Counts the passes of the encoder that are no training steps."""
+
+    def __init__(self) -> None:
+        self.passes = 0
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+        pl_module.encoder.register_forward_hook(self._count)
+
+    def _count(self, encoder: Any, *_: Any) -> None:
+        self.passes += not encoder.training
+
+
+OBSERVING = (AttentionStatistics, PositionalShare, PositionProbe, RankCollapse)
+
+
+def padded() -> Batch:
+    """Sequences of several lengths."""
+    tokens, targets = torch.randint(4, (6, 8)), torch.randint(4, (6,))
+    return Batch(tokens, targets, lengths=torch.tensor([8, 4, 5, 8, 7, 6]))
+
+
+def test_one_pass_serves_all_that_observe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the same step: one extra pass where each had its own; gradients need theirs (P8)."""
+    for each in (*OBSERVING, PositionalGradients):
+        monkeypatch.setattr(each, "draw", lambda *args: None)
+    passes = {}
+    for name, makes in {
+        "alone": OBSERVING[:1],
+        "four": OBSERVING,
+        "gradients": (*OBSERVING, partial(PositionalGradients, with_positions=False)),
+    }.items():
+        counted = Counted()
+        fit(classifier(), tmp_path, [counted, *(make(every_n_steps=2) for make in makes)])
+        passes[name] = counted.passes / 3  # looks, at steps 0, 2 and 4
+    assert passes == {"alone": 1, "four": 1, "gradients": 2}
+
+
+def test_cadences_meet_where_they_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for each in OBSERVING:
+        monkeypatch.setattr(each, "draw", lambda *args: None)
+    counted = Counted()
+    often, seldom = RankCollapse(every_n_steps=1), PositionalShare(every_n_steps=3)
+    fit(classifier(), tmp_path, [often, counted, seldom])
+    assert (often.history.steps, seldom.history.steps) == ([0, 1, 2, 3, 4], [0, 3])
+    assert counted.passes == 5
+
+
+@pytest.mark.parametrize(
+    ("make", "n_sequences", "tolerance"),
+    [
+        pytest.param(partial(classifier, RoPE), (4, 4, 4, 4), 0.0, id="as-many"),
+        pytest.param(partial(classifier, Chain.of(RoPE, KERPLELog)), (2, 4, 6, 3), 1e-5, id="bias"),
+        pytest.param(rescored, (2, 4, 6, 3), 1e-5, id="rescored"),
+        pytest.param(masked_model, (6, 6, 6, 6), 0.0, id="everything-random"),
+    ],
+)
+def test_numbers_are_those_of_passes_of_their_own(
+    make: Any, n_sequences: tuple[int, ...], tolerance: float, tmp_path: Path
+) -> None:
+    watching = [each(n_sequences=n) for each, n in zip(OBSERVING, n_sequences, strict=True)]
+    module = make()
+    trainer = fit(module, tmp_path, [])
+    batch = padded()
+    look(watching, trainer, module, batch, 0)
+    for together, kind, n in zip(watching, OBSERVING, n_sequences, strict=True):
+        alone = kind(n_sequences=n)
+        look([alone], trainer, module, batch, 0)
+        assert list(alone.history.columns) == list(together.history.columns)
+        for key, (value,) in alone.history.columns.items():
+            close = pytest.approx(value, rel=tolerance, abs=tolerance, nan_ok=True)
+            assert together.history.columns[key][0] == close, key
+
+
+def test_a_measurement_of_ones_own_is_watched_by_its_path(tmp_path: Path) -> None:
+    watch = Watch(["rank_collapse", f"{__name__}.SPREAD"], every_n_steps=4)
+    trainer = fit(classifier(), tmp_path, [watch])
+    assert {"rank/cosine/layer_02", "mine/spread/layer_02"} <= watch.history.columns.keys()
+    assert (Path(trainer.default_root_dir) / "figures" / "spread.png").stat().st_size > 1000
+    with pytest.raises(ValueError, match="no measurement rank: there is attention_statistics, "):
+        Watch(["rank"])
+    with pytest.raises(ValueError, match=r"no measurement tests\.nonsense\.X"):
+        Watch(["tests.nonsense.X"])
+
+
 @pytest.mark.parametrize("watch", WATCHING)
 def test_padded_and_tiny_batches(watch: type[Probing]) -> None:
     """Numbers wherever there are some, the same keys in any case: ranks must agree on them."""
     module = classifier(LearnedAbsolute).eval()
-    tokens, targets = torch.randint(4, (6, 8)), torch.randint(4, (6,))
-    padded = Batch(tokens, targets, lengths=torch.tensor([8, 4, 5, 8, 7, 6]))
+    batch = padded()
     with torch.no_grad():
-        found = watch().measure(module, padded, 0)
-        alone = watch().measure(module, first(padded, 1)._replace(lengths=torch.tensor([3])), 0)
+        found = watch().measure(module, batch, 0)
+        alone = watch().measure(module, first(batch, 1)._replace(lengths=torch.tensor([3])), 0)
     assert found.keys() == alone.keys()
     assert all(torch.as_tensor(value).isfinite() for value in found.values())
 
@@ -164,7 +262,9 @@ def test_cadence_counts_optimizer_steps_once(tmp_path: Path) -> None:
 
 def test_other_steps_measure_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
-    monkeypatch.setattr(RankCollapse, "measure", lambda *args: calls.append(1) or {"rank/x": 1.0})
+    monkeypatch.setattr(
+        RankCollapse, "measure_in", lambda *args: calls.append(1) or {"rank/x": 1.0}
+    )
     monkeypatch.setattr(RankCollapse, "draw", lambda *args: None)
     fit(classifier(), tmp_path, [RankCollapse(every_n_steps=3)], max_steps=8)
     assert len(calls) == 3  # steps 0, 3, 6

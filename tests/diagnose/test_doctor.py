@@ -13,11 +13,12 @@ from lightning_posenc.diagnose import costs
 from lightning_posenc.diagnose.ailments import AILMENTS, Finding, Verdict, diagnose
 from lightning_posenc.diagnose.examination import Examination, examine
 from lightning_posenc.diagnose.gradients import strengths
-from lightning_posenc.diagnose.learning import Trial
+from lightning_posenc.diagnose.learning import FreshTrial
 from lightning_posenc.diagnose.lengths import longest
 from lightning_posenc.diagnose.loading import admit
 from lightning_posenc.diagnose.scores import Score
 from lightning_posenc.diagnose.subject import OwnPatient
+from lightning_posenc.diagnostics.quantities import BLOCKS, OBSERVED
 from lightning_posenc.dims import Dims
 from lightning_posenc.model import Plain
 from lightning_posenc.model.encoder import EncoderSpec
@@ -66,7 +67,7 @@ def with_score(e: Examination, accuracy: float, loss: float, moved: float = 0.5)
     """As after 1000 steps that ended in this score, on data that a small model learns."""
     assert e.evaluation is not None
     evaluation = e.evaluation._replace(
-        score=Score(accuracy, loss, 0.01), moved=moved, trial=Trial(40, 0.1, learned=True)
+        score=Score(accuracy, loss, 0.01), moved=moved, trial=FreshTrial(40, 0.1, learned=True)
     )
     lengths = e.lengths._replace(accuracy={LENGTH: accuracy})
     return e._replace(steps=1000, evaluation=evaluation, lengths=lengths)
@@ -97,11 +98,12 @@ def test_nothing_is_ill_in_a_fresh_or_a_solved_model(
 
 
 def test_every_list_has_its_layers(fresh: Examination) -> None:
-    assert fresh.stream is not None
-    assert fresh.attention is not None
-    assert {len(values) for values in fresh.stream} == {3}
-    assert [len(heads) for heads in fresh.attention.entropy] == [2, 2]
-    assert len(fresh.attention.similarity) == 1
+    assert fresh.by_layer.keys() == {quantity.name for quantity in OBSERVED}
+    for quantity in OBSERVED:
+        n = 3 if quantity.depth == BLOCKS else 1 if quantity.name == "attn/similarity" else 2
+        assert len(fresh.by_layer[quantity.name]) == n, quantity.name
+    assert [len(heads) for heads in fresh.by_layer["attn/entropy"]] == [2, 2]
+    assert len(fresh.sizes) == 3
 
 
 def test_examining_leaves_the_model_as_it_was() -> None:
@@ -209,18 +211,17 @@ def test_states_that_are_not_finite_are_unstable() -> None:
 def test_rank_collapse_is_judged_by_what_blocks_read(
     fresh: Examination, ratio: float, verdict: str
 ) -> None:
-    assert fresh.stream is not None
-    stream = fresh.stream._replace(residual_ratio=[1.0, ratio, 0.0])
-    assert findings(fresh._replace(stream=stream))[8].verdict == verdict
+    found = {**fresh.by_layer, "rank/residual": [1.0, ratio, 0.0]}
+    assert findings(fresh._replace(by_layer=found))[8].verdict == verdict
 
 
 @pytest.mark.parametrize(("probe", "verdict"), [(0.01, "healthy"), (0.15, "watch"), (0.24, "ill")])
 def test_fading_is_judged_before_the_last_block(
     fresh: Examination, probe: float, verdict: str
 ) -> None:
-    assert fresh.stream is not None
-    stream = fresh.stream._replace(probe=[0.01, probe, 0.25])
-    assert findings(fresh._replace(stream=stream))[1].verdict == verdict
+    errors = [share * fresh.length for share in (0.01, probe, 0.25)]
+    found = {**fresh.by_layer, "probe/mae": errors}
+    assert findings(fresh._replace(by_layer=found))[1].verdict == verdict
 
 
 def test_failing_past_the_trained_length_says_where(solved: Examination) -> None:
@@ -285,18 +286,17 @@ def test_every_remedy_is_a_line_that_fit_understands() -> None:
 
 def _sick(e: Examination) -> Examination:
     """With everything wrong that can be wrong, so that all remedies are printed."""
-    assert e.stream is not None
-    assert e.attention is not None
     n = e.n_layers
-    stream = e.stream._replace(
-        probe=[0.0] + [0.25] * n, residual_ratio=[0.0] * (n + 1), size=[1.0] + [1e4] * n
-    )
-    attention = e.attention._replace(
-        similarity=[1.0] * 3, max_logit=[[1e4]] * n, normalised_entropy=[[0.0]] * n
-    )
+    sick: dict[str, Any] = {
+        "probe/mae": [0.0] + [0.25 * e.length] * n,
+        "rank/residual": [0.0] * (n + 1),
+        "attn/similarity": [1.0] * 3,
+        "attn/max_logit": [[1e4]] * n,
+        "attn/normalised_entropy": [[0.0]] * n,
+    }
     return e._replace(
-        stream=stream,
-        attention=attention,
+        by_layer={**e.by_layer, **sick},
+        sizes=[1.0] + [1e4] * n,
         n_layers=n + 1,
         precision=None if e.precision is None else e.precision._replace(error=1.0),
         cost=e.cost._replace(matrices=2**40),

@@ -273,19 +273,16 @@ def test_half_of_the_heads_collapsed_is_seen(solved: OwnPatient) -> None:
 
 def test_layers_may_be_alike_where_the_task_is_learned(healthy: Examination) -> None:
     """Shift by one place with one table for all layers: every layer looks one place back."""
-    assert healthy.attention is not None
-    alike = healthy._replace(
-        attention=healthy.attention._replace(similarity=[1.0, 1.0]), n_layers=3
-    )
+    found = {**healthy.by_layer, "attn/similarity": [1.0, 1.0]}
+    alike = healthy._replace(by_layer=found, n_layers=3)
     assert findings(alike)[3].verdict == Verdict.HEALTHY
 
 
 def test_a_stream_may_grow_from_small_embeddings(healthy: Examination) -> None:
     """embed_std 0.02 is what GPT-2 starts with: 300 times over all is no explosion."""
-    assert healthy.stream is not None
-    grown = healthy._replace(stream=healthy.stream._replace(size=[0.02, 3.0, 6.0]))
+    grown = healthy._replace(sizes=[0.02, 3.0, 6.0])
     assert findings(grown)[9].verdict != Verdict.ILL
-    exploded = healthy._replace(stream=healthy.stream._replace(size=[1.0, 200.0, 400.0]))
+    exploded = healthy._replace(sizes=[1.0, 200.0, 400.0])
     assert findings(exploded)[9].verdict == Verdict.ILL
 
 

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 from lightning_posenc import Dims, Encoder
-from lightning_posenc.diagnostics import OrderSensitivity, order_sensitivity
+from lightning_posenc.diagnostics import OrderChanges, order_sensitivity
 from lightning_posenc.positional import Factory, LearnedAbsolute, NoPE, RoPE, Sinusoidal
 
 T = 16
 
 
-def measured(positional: Factory, causal: bool = False) -> OrderSensitivity:
+def measured(positional: Factory, causal: bool = False) -> OrderChanges:
     dims = Dims(32, 4, 2, causal)
     encoder = Encoder(dims, positional, init_std=0.2).eval()
     return order_sensitivity(

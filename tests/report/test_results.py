@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from scipy import stats
 
+from lightning_posenc.diagnostics.metric_keys import is_higher_better
 from lightning_posenc.report import findings, grouping, lengths, metrics, panels, recipes, runs
-from lightning_posenc.report.costs import QUANTITIES, costs
+from lightning_posenc.report.costs import COLUMNS, costs
 from lightning_posenc.report.results import compare
 from lightning_posenc.report.selection import matching
 from lightning_posenc.report.statistics import holm
@@ -212,7 +213,7 @@ def test_metrics_that_fit_every_run(study_directory: Path) -> None:
     scores = accuracies("RoPE", 0)
 
     def value(key: str) -> tuple[float, str] | None:
-        return metrics.Metric(key, True).of(run)
+        return metrics.Criterion(key, True).of(run)
 
     assert value("test/acc/len_trained") == (scores[20], "20")
     assert value("test/acc/len_longest") == (pytest.approx(scores[40]), "40")
@@ -234,7 +235,7 @@ def test_metrics_that_fit_every_run(study_directory: Path) -> None:
     ],
 )
 def test_goals_by_name(key: str, higher: bool | None) -> None:
-    assert metrics.is_higher_better(key) is higher
+    assert is_higher_better(key) is higher
 
 
 def test_duplicates_with_the_same_config_count_once(tmp_path: Path) -> None:
@@ -343,7 +344,7 @@ def test_diagnostics_by_depth(tmp_path: Path) -> None:
 
 def test_costs_are_ratios_to_the_baseline(study_directory: Path) -> None:
     found = {quantity.key: rows for quantity, rows in costs(study_of(study_directory)).items()}
-    assert set(found) == {quantity.key for quantity in QUANTITIES}
+    assert set(found) == {column.key for column in COLUMNS}
     step = found["seconds_per_step"]["ALiBi"]
     assert step.value == pytest.approx(1000 * (0.01 + 0.0005 * 5 + 1e-5))  # the median seed is 1
     assert step.ratio == pytest.approx((0.0125 + 1e-5) / (0.012 + 1e-5))
@@ -351,7 +352,7 @@ def test_costs_are_ratios_to_the_baseline(study_directory: Path) -> None:
 
 
 def test_runs_that_say_nothing_of_cost(tmp_path: Path) -> None:
-    unknown = dict.fromkeys(quantity.key for quantity in QUANTITIES)
+    unknown = dict.fromkeys(column.key for column in COLUMNS)
     made = config(class_of("positional", "NoPE"), REVERSE, 0)
     write(tmp_path / "old", made, {20: 0.5}, **unknown)
     assert costs(study_of(tmp_path)) == {}

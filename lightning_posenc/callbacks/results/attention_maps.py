@@ -10,6 +10,7 @@ from torch import Tensor
 from lightning_posenc.callbacks.module_fits import fits
 from lightning_posenc.callbacks.probing import first, isolated
 from lightning_posenc.checks import MOST, several, whole
+from lightning_posenc.diagnostics.metric_keys import word_of
 from lightning_posenc.diagnostics.observing.observe import observe
 from lightning_posenc.model.kernels import Kernels, attention_weights
 from lightning_posenc.runs.figures import log_figure, new_figure
@@ -138,7 +139,7 @@ def _draw(
     figure.colorbar(image, ax=axes, label="attention weight", shrink=0.7)
     figure.suptitle(f"attention of one test sequence: {of}", fontsize=10, wrap=True)
     numbers: dict[str, Any] = {
-        f"layer_{layer:02d}": [
+        word_of(layer): [
             [[round(w, 5) for w in query] for query in head] for head in maps[row].tolist()
         ]
         for row, layer in enumerate(layers)

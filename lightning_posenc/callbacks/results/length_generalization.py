@@ -7,9 +7,11 @@ import lightning as L
 import torch
 
 from lightning_posenc.callbacks.results.accuracy_by_position import AccuracyByPosition
-from lightning_posenc.callbacks.results.baselines import MAJORITY, bag_of_tokens_bounds
+from lightning_posenc.callbacks.results.baselines import bag_of_tokens_bounds
 from lightning_posenc.checks import is_a
 from lightning_posenc.diagnostics.measures.effective_length import effective_length, learned
+from lightning_posenc.diagnostics.metric_keys import Key, parse
+from lightning_posenc.diagnostics.quantities import MAJORITY
 from lightning_posenc.runs.figures import log_figure, new_figure
 
 MAX_NAMED = 12  # lengths named along the picture's side
@@ -40,7 +42,8 @@ class LengthGeneralization(AccuracyByPosition):
     def on_test_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         found: dict[int, dict[str, float]] = {}
         for group, metrics in pl_module.metrics.items():
-            if group.startswith("test/len_"):
+            of = parse(group)
+            if of.stage == "test" and isinstance(of.length, int):
                 values = {name: metric.compute() for name, metric in metrics.items()}
                 values = pl_module.with_derived(values)
                 if self.metric not in values:
@@ -48,8 +51,7 @@ class LengthGeneralization(AccuracyByPosition):
                         f"LengthGeneralization: metric={self.metric}: {type(pl_module).__name__} "
                         f"has {', '.join(values)}"
                     )
-                length = int(group.removeprefix("test/len_"))
-                found[length] = {name: float(value) for name, value in values.items()}
+                found[of.length] = {name: float(value) for name, value in values.items()}
         self._scores = {length: found[length][self.metric] for length in sorted(found)}
         self._bounds = bag_of_tokens_bounds(trainer)
         if (trained := _trained_lengths(trainer)) is not None:
@@ -59,7 +61,7 @@ class LengthGeneralization(AccuracyByPosition):
             self._learned = learned(accuracy, trained, common | self._bounds)
             if effective is not None:
                 value = float(effective) if self._learned else math.nan
-                pl_module.log("test/effective_length", value, sync_dist=True)
+                pl_module.log(str(Key("effective_length", "test")), value, sync_dist=True)
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not self._scores:

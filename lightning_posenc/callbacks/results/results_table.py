@@ -6,16 +6,12 @@ import lightning as L
 from rich.console import Console
 from rich.table import Table
 
-from lightning_posenc.callbacks.results.baselines import (
-    KEY,
-    MAJORITY,
-    WITHOUT_ORDER,
-    bag_of_tokens_bounds,
-    by_length,
-)
+from lightning_posenc.callbacks.results.baselines import bag_of_tokens_bounds
+from lightning_posenc.diagnostics.metric_keys import Key, by_length, parse
+from lightning_posenc.diagnostics.quantities import MAJORITY, QUANTITIES, WITHOUT_ORDER
 from lightning_posenc.runs.tables import log_table
 
-TITLES = {WITHOUT_ORDER: "acc without order, at best", MAJORITY: "majority"}
+TITLES = {WITHOUT_ORDER: f"acc {QUANTITIES[WITHOUT_ORDER].title}", MAJORITY: MAJORITY}
 UNSHOWN = {"acc_balanced"}  # a line of a terminal has no room for it; the summary has it
 NATURAL = {"f1_macro", MAJORITY}  # of data as it comes; tasks have the bound, which says more
 UNBALANCED = 0.8  # share of one class from which an accuracy says little
@@ -32,18 +28,17 @@ class ResultsTable(L.Callback):
     def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         for length, bound in bag_of_tokens_bounds(trainer).items():
             if length in getattr(trainer.datamodule, "eval_lengths", ()):  # type: ignore[attr-defined]
-                key = f"test/{WITHOUT_ORDER}/len_{length}"
-                pl_module.log(key, float(bound), sync_dist=True)
+                key = Key(WITHOUT_ORDER, "test", length)
+                pl_module.log(str(key), float(bound), sync_dist=True)
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        found = [
-            (match, float(value))
+        values = {
+            (of.length, of.name): float(value)
             for key, value in trainer.callback_metrics.items()
-            if (match := KEY.fullmatch(key))
-        ]
-        if not found or not trainer.is_global_zero:
+            if (of := parse(key)).stage == "test" and isinstance(of.length, int)
+        }
+        if not values or not trainer.is_global_zero:
             return
-        values = {(int(m["length"]), m["metric"]): value for m, value in found}
         names = {metric for _, metric in values} - UNSHOWN
         names -= NATURAL if WITHOUT_ORDER in names else set()
         metrics = sorted(names, key=lambda name: (name in TITLES, name))

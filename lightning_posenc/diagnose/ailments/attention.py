@@ -27,6 +27,7 @@ UNIFORM = 0.98  # normalised entropy
 COLLAPSED = 0.1
 LOGIT_WATCH = 60.0  # largest logit
 LOGIT_ILL = 100.0
+ENTROPY_OF = "attn/normalised_entropy"
 MANY = 0.25  # of the heads of a layer: one of four
 
 _QK_NORM = Remedy("--model.encoder.mixer.qk_norm=torch.nn.LayerNorm", "logits stay bounded")
@@ -34,13 +35,13 @@ _SIGMA = Remedy("--model.encoder.sigma_reparam=true", "weights of a learned spec
 
 
 def _alike(e: Examination) -> Finding:
-    if e.attention is None:
+    if ENTROPY_OF not in e.by_layer:
         return not_judged("attention was not seen")
     if e.n_layers < 2:
         return not_applicable("there is one layer")
-    similarity = e.attention.similarity
+    similarity = e.by_layer["attn/similarity"]
     shown = {"similarity_to_the_next_layer": similarity}
-    uniform = [mean(heads) >= UNIFORM for heads in e.attention.normalised_entropy]
+    uniform = [mean(heads) >= UNIFORM for heads in e.by_layer[ENTROPY_OF]]
     if all(uniform):
         return not_judged("attention is uniform in every layer, and so alike: see 7", **shown)
     least = min(similarity)
@@ -73,9 +74,9 @@ def _alike(e: Examination) -> Finding:
 
 
 def _entropy(e: Examination) -> Finding:
-    if e.attention is None:
+    if ENTROPY_OF not in e.by_layer:
         return not_judged("attention was not seen")
-    by_head, logits = e.attention.normalised_entropy, e.attention.max_logit
+    by_head, logits = e.by_layer[ENTROPY_OF], e.by_layer["attn/max_logit"]
     entropy = [value for heads in by_head for value in heads]
     largest = max(value for heads in logits for value in heads)
     collapsed = [

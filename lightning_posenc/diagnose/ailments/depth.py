@@ -26,13 +26,13 @@ SMALL = 1.0  # a stream that starts smaller may grow to this: embeddings of std 
 
 
 def _rank(e: Examination) -> Finding:
-    if e.stream is None:
+    if not e.sizes:
         return not_judged("the residual stream was not seen, or holds numbers that are not finite")
-    ratio = e.stream.residual_ratio
+    ratio = e.by_layer["rank/residual"]
     shown = {
         "residual_ratio": ratio,
-        "cosine_of_two_tokens": e.stream.token_cosine,
-        "effective_rank": e.stream.effective_rank,
+        "cosine_of_two_tokens": e.by_layer["rank/cosine"],
+        "effective_rank": e.by_layer["rank/effective"],
     }
     least = min(ratio[:-1])  # what a block reads; after the last one, a pooled model needs no more
     said = (
@@ -66,9 +66,9 @@ def _unstable(e: Examination) -> Finding:
     )
     if not e.finite:
         return ill("the states hold numbers that are not finite", *remedies)
-    if e.stream is None:
+    if not e.sizes:
         return not_judged("the residual stream was not seen")
-    size = e.stream.size
+    size = e.sizes
     # Another package's models are taken as they are: nobody knows the size that they want.
     least = SMALL if e.positional is not None else 1e-12
     steps = [b / max(a, least) for a, b in itertools.pairwise(size)]

@@ -52,6 +52,11 @@ def too_weak(examination: Examination) -> bool:
     )
 
 
+def probe_error(examination: Examination) -> list[float]:
+    """Error of a probe of position over T, by blocks passed: 0 exact, 0.25 chance."""
+    return [error / examination.length for error in examination.by_layer.get("probe/mae", [])]
+
+
 def strength_by_layer(examination: Examination) -> dict[str, list[float]]:
     """What the encoding adds, as lists by layer."""
     found = examination.gradients
@@ -64,12 +69,12 @@ def strength_by_layer(examination: Examination) -> dict[str, list[float]]:
 
 
 def _fades(e: Examination) -> Finding:
-    if e.stream is None or not e.stream.probe:
+    probe = probe_error(e)
+    if not probe:
         return not_judged("the residual stream was not seen, or too few sequences were")
-    probe = e.stream.probe
     shown = {
         "probe_error_over_T": probe,
-        "positional_share": e.stream.positional_share,
+        "positional_share": e.by_layer["pos_share"],
     }
     if probe[0] > READABLE:
         where = "it reaches attention directly" if e.hooks else "none enters there"

@@ -3,6 +3,7 @@
 Shapes: B sequences, H heads, T queries, t of them at a time, S keys.
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -10,6 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lightning_posenc.diagnostics.measures.entropy import attention_entropy
+from lightning_posenc.diagnostics.measures.similarity import layer_similarity
+from lightning_posenc.diagnostics.observing.observe import Observation
 from lightning_posenc.diagnostics.observing.row_blocks import BLOCK, row_blocks
 from lightning_posenc.model.kernels import Operands, logits
 from lightning_posenc.model.kernels.operands import softmax
@@ -54,6 +57,21 @@ def summarise(
         for rows in row_blocks(operands, block):
             sums.add(rows)
     return sums.summary()
+
+
+def attention_statistics(
+    seen: Observation, lengths: Tensor | None
+) -> dict[str, dict[int, Tensor | float]]:
+    """The summary of every layer, head by head, and how alike it is to the layer below."""
+    found: dict[str, dict[int, Tensor | float]] = {}
+    for layer, view in enumerate(seen.attention):
+        for name, of_heads in summarise(view, lengths)._asdict().items():
+            found.setdefault(f"attn/{name}", {})[layer] = of_heads
+    found["attn/similarity"] = {
+        layer: layer_similarity(below, view, lengths=lengths)
+        for layer, (below, view) in enumerate(pairwise(seen.attention), start=1)
+    }
+    return found
 
 
 class _Sums:

@@ -33,7 +33,7 @@ class Scored(Protocol):
         """The loss (a scalar), then whatever else."""
 
 
-class PositionalGradients(NamedTuple):
+class ChannelGradients(NamedTuple):
     """Gradients of one batch's loss.
 
     Args:
@@ -70,7 +70,7 @@ def positional_gradients(
     *,
     with_positions: bool = True,
     scale: float = 1.0,
-) -> PositionalGradients:
+) -> ChannelGradients:
     """Measure the gradients of a batch's loss through every positional channel.
 
     The model runs in the mode that it is in. No `.grad` is touched, no hook stays.
@@ -113,7 +113,7 @@ def positional_gradients(
     positions: Tensor | None = None
     if with_positions and taps.places is not None:
         positions = _gradient_of_positions(module, batch, batch_idx, taps.places, scale)
-    return PositionalGradients(
+    return ChannelGradients(
         loss=float(loss.detach()),
         parameters=dict(zip(named, norms, strict=False)),
         contributions=contributions,

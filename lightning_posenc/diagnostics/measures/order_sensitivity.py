@@ -13,7 +13,7 @@ from torch import Tensor
 from lightning_posenc.checks import whole
 
 
-class OrderSensitivity(NamedTuple):
+class OrderChanges(NamedTuple):
     """Relative changes of the outputs, ‖f' - f‖ / ‖f‖, means over sequences; 0 is no change.
 
     Outputs of every token are compared at the places after those that moved, which see the same
@@ -41,7 +41,7 @@ def order_sensitivity(
     *,
     takes_positions: bool = True,
     seed: int = 0,
-) -> OrderSensitivity:
+) -> OrderChanges:
     """Measure how outputs change with order.
 
     Args:
@@ -79,7 +79,7 @@ def order_sensitivity(
             return math.nan
         return float(_change(before, after, 0, n_tokens).mean())
 
-    return OrderSensitivity(
+    return OrderChanges(
         float(swapped.mean()) if len(swapped) else 0.0,
         float(shuffled.mean()),
         moved(ids + early),

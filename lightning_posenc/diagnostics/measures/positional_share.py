@@ -3,8 +3,12 @@
 Shapes: B sequences, T positions, D channels.
 """
 
+import math
+
 import torch
 from torch import Tensor
+
+from lightning_posenc.diagnostics.observing.observe import Observation
 
 
 @torch.no_grad()
@@ -43,3 +47,13 @@ def positional_share(x: Tensor, lengths: Tensor | None = None) -> float:
     within = float((x - means).mul(real).square().sum())
     share = 1 - within / total * (n_tokens - 1) / (n_tokens - n_reached)
     return min(max(share, 0.0), 1.0)
+
+
+def share_by_depth(seen: Observation, lengths: Tensor | None) -> dict[str, dict[int, float]]:
+    """The share in the residual stream, by blocks passed; NaN of one sequence."""
+    return {
+        "pos_share": {
+            n: positional_share(x, lengths) if len(x) > 1 else math.nan
+            for n, x in enumerate(seen.hidden)
+        }
+    }

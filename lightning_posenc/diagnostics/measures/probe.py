@@ -3,12 +3,16 @@
 Shapes: N sequences, T positions, D channels.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from lightning_posenc.checks import number
+from lightning_posenc.diagnostics.observing.observe import Observation
+
+HELD_OUT = 4  # a probe is tried on every fourth sequence, and fitted to the others
 
 
 class ProbeResult(NamedTuple):
@@ -88,6 +92,21 @@ def probe_positions(
     spread = (y - y.mean()).square().sum().clamp(min=torch.finfo(torch.float64).tiny)
     r2 = 1 - (predicted - y).square().sum() / spread
     return ProbeResult(float((predicted - y).abs().mean()), float(r2))
+
+
+def probe_by_depth(seen: Observation, lengths: Tensor | None) -> dict[str, dict[int, float]]:
+    """What a probe reads off the residual stream, by blocks passed; NaN of one sequence."""
+    found: dict[str, dict[int, float]] = {"probe/mae": {}, "probe/r2": {}}
+    for n, x in enumerate(seen.hidden):
+        result = ProbeResult(math.nan, math.nan)
+        if len(x) > 1:
+            tried = torch.arange(len(x), device=x.device) % HELD_OUT == 0
+            ends = (None, None) if lengths is None else (lengths[~tried], lengths[tried])
+            result = probe_positions(
+                x[~tried], x[tried], train_lengths=ends[0], test_lengths=ends[1]
+            )
+        found["probe/mae"][n], found["probe/r2"][n] = result
+    return found
 
 
 def _tokens(x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:

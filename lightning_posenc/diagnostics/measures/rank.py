@@ -10,6 +10,8 @@ least.
 import torch
 from torch import Tensor
 
+from lightning_posenc.diagnostics.observing.observe import Observation
+
 
 @torch.no_grad()
 def residual_ratio(x: Tensor, lengths: Tensor | None = None) -> float:
@@ -65,6 +67,18 @@ def effective_rank(x: Tensor, lengths: Tensor | None = None) -> float:
     sigma = torch.linalg.svdvals(x)
     p = sigma / sigma.sum(dim=1, keepdim=True).clamp(min=torch.finfo(x.dtype).tiny)
     return float(torch.special.entr(p).sum(dim=1).exp().mean())
+
+
+def rank_by_depth(seen: Observation, lengths: Tensor | None) -> dict[str, dict[int, float]]:
+    """The three measurements of the residual stream, by blocks passed."""
+    return {
+        f"rank/{name}": {n: measure(x, lengths) for n, x in enumerate(seen.hidden)}
+        for name, measure in (
+            ("residual", residual_ratio),
+            ("cosine", token_cosine),
+            ("effective", effective_rank),
+        )
+    }
 
 
 def _real(x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:

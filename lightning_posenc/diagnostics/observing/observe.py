@@ -20,6 +20,7 @@ from lightning_posenc.diagnostics.observing.blocks import (
     find_stack,
     first_tensor,
 )
+from lightning_posenc.diagnostics.observing.first_sequences import first_sequences
 from lightning_posenc.diagnostics.observing.functions import AttentionWatch, refuse_fast_path
 from lightning_posenc.model.kernels import Kernels, Operands
 
@@ -51,6 +52,13 @@ class Observation:
         self._begun = False  # whether the stream before block 0 is known
         self._open = False  # whether the next attention is a layer's own
         self._lone = False  # whether there are no blocks, so that every attention counts
+
+    def first(self, n: int) -> "Observation":
+        """What is seen of the first n sequences."""
+        part = Observation()
+        part.attention = [first_sequences(each, n) for each in self.attention]
+        part.hidden = [x[:n] for x in self.hidden]
+        return part
 
     def clear(self) -> None:
         """Forget what was seen."""
