@@ -134,7 +134,7 @@ def test_a_directory_is_never_used_twice(
         ),
         (["--data.batch_size=many"], "data.batch_size: Expected a <class 'int'>"),
         (["--data.task=Copy", "--data.train_length=1"], "Copy cannot make sequences of length 1"),
-        (["--config=nowhere.yaml"], "File does not exist"),
+        (["--config=nowhere.yaml"], "nowhere.yaml: the file does not exist: check the path"),
         (["--ckpt_path=nowhere.ckpt"], "--ckpt_path nowhere.ckpt: no such file"),
         (["--data=TextData"], "the data has no classes"),
     ],

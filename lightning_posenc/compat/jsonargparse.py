@@ -30,6 +30,18 @@ REQUIRED = re.compile(
 UNEXPECTED = re.compile(r"[Kk]ey '?\"?(?P<key>[\w.]+)'?\"? is not expected")
 NOT_OF_GROUP = re.compile(r"Group '(?P<group>[\w.]+)' does not accept option '(?P<key>[\w.]+)'")
 
+MISSPELT = re.compile(r"Subcommand '\w+' does not accept option '(?P<key>[\w.]+)'")
+NO_FILE = re.compile(r"File does not exist: '?(?P<path>[^']+)'?")
+CALLABLE = re.compile(r"Type .*? expects a function or a callable class: (?=Parser key)")
+NAMESPACE = re.compile(r"\. Got value: Namespace\(.*")
+TYPE = re.compile(
+    r"^Expected a (?:<class '(?P<kind>[\w.]+)'>|typing\.Literal\[(?P<choice>.*)\])"
+    r"(?:\. Got value: (?P<value>.*))?$"
+)
+GIVEN = re.compile(
+    r"Given value: (?:NestedArg\(key='[^']*', val='?(?P<nested>.*?)'?\)|(?P<value>.*))$"
+)
+
 
 @contextmanager
 def imports_only(allowed: Sequence[str]) -> Iterator[None]:

@@ -6,6 +6,8 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, NoReturn
 
+from lightning_posenc.mistakes.one_line import did_you_mean
+
 
 class OneLineParser(argparse.ArgumentParser):
     """A parser that raises what is wrong with the arguments, and guesses none from its beginning.
@@ -21,7 +23,11 @@ class OneLineParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise ValueError."""
-        raise ValueError(f"{self.study}: {message}: see --help")
+        _, unknown, option = message.partition("unrecognized arguments: --")
+        names = [name.lstrip("-") for name in self._option_string_actions]
+        near = did_you_mean(option.split("=")[0].split(" ")[0], names, "see --help")
+        hint = near.replace("mean ", "mean --") if unknown else "see --help"
+        raise ValueError(f"{self.study}: {message}: {hint}")
 
 
 def made_directory(option: str, path: Path) -> Path:

@@ -194,7 +194,7 @@ def with_checkpoint_config(args: list[str]) -> Iterator[Completed]:
     if after > 1:
         config = {"model": config["model"]}
     elif given.value_of("--name", args) is None:
-        more = ["--name", _family(path)]
+        more = ["--name", _family(path, args[0])]
     with TemporaryDirectory() as directory:
         stored = Path(directory, CONFIG)
         stored.write_text(yaml.safe_dump(config), "utf-8")
@@ -221,10 +221,17 @@ def _checkpoint(where: str, run_dir: Any, fits: bool) -> Path | None:
     raise FileNotFoundError(f"--ckpt_path {path}: no such file; name a .ckpt file")
 
 
-def _family(path: Path) -> str:
-    """The family of runs that a checkpoint belongs to; without one it is called as its file is."""
+def _family(path: Path, command: str) -> str:
+    """The family of runs that a checkpoint belongs to; without one it is called as its file is.
+
+    A run that lies in runs/ itself, without a family, has one for each command beside it.
+    """
     directory = run_directory.resume_directory(path.absolute())
-    return (directory.parent.name if directory else "") or path.stem
+    if directory is None:
+        return path.stem
+    if directory.parent == Path("runs").absolute():
+        return f"{directory.name}-{command}"
+    return directory.parent.name or path.stem
 
 
 def stored_config(path: Path, contents: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,9 +4,19 @@ jsonargparse reports an error as an indented tree, a branch for each type that a
 as. Its leaves, and the keys on the way to them, are what a person needs.
 """
 
+from pathlib import Path
+
 from lightning_posenc.compat import jsonargparse as wording
 from lightning_posenc.compat.earlier_releases import instead, moved_option
 from lightning_posenc.mistakes.one_line import did_you_mean
+from lightning_posenc.training.option_names import file_hint, hint
+
+_VALUE = "="  # before a value that is of no kind that it may be
+_COMMON = ("positional", "scaling", "task")
+_WORDS = {
+    "int": "a whole number", "float": "a number", "bool": "true or false", "str": "text",
+    "list": "a list", "dict": "a mapping", "collections.abc.Iterable": "a list",
+}  # fmt: skip
 
 
 def explain(message: str) -> str:
@@ -19,6 +29,11 @@ def explain(message: str) -> str:
         return f"a config file holds no options by name, but {found['found'].strip() or 'nothing'}"
     if found := wording.REQUIRED.search(message):
         return _say_required(found["command"])
+    if found := wording.MISSPELT.search(message):
+        return _unknown(found["key"], "see --help")
+    if found := wording.NO_FILE.search(message):
+        path = Path(found["path"])
+        return f"--config {path}: the file does not exist: {file_hint(path)}"
     if (
         "\n" not in message
         and not wording.KEY.search(message)
@@ -27,18 +42,54 @@ def explain(message: str) -> str:
         return message.strip()
     keys: list[str] = []
     leaves: list[str] = []
+    given = ""
     for line in message.splitlines():
-        text = line.strip().removeprefix("- ").strip()
+        text = wording.CALLABLE.sub("", line.strip().removeprefix("- ").strip())
         if key := wording.KEY.match(text):
-            keys.append(key["key"])
+            if keys[-1:] != [key["key"]]:  # said once for each type that it may have
+                keys.append(key["key"])
             text = text[key.end() :].strip()
+        if text.startswith("Expected"):
+            text = wording.NAMESPACE.sub("", text)
+        if (value := wording.GIVEN.search(text)) and not given:
+            given = value["nested"] or value["value"] or ""
+            given = wording.NAMESPACE.sub("", f". Got value: {given}").removeprefix(". Got value: ")
         if text and not wording.NOISE.match(text) and text not in leaves:
             leaves.append(text)
     where = ".".join(keys)
-    return "; ".join(_say(leaf, where) for leaf in leaves) or message.splitlines()[0]
+    said = dict.fromkeys(_say(leaf, where) for leaf in _of_one_kind(leaves, where, given))
+    return "; ".join(said) or message.splitlines()[0]
+
+
+def _of_one_kind(leaves: list[str], where: str, given: str) -> list[str]:
+    """The leaves, those on types as one: either a class is expected there, or a plain value."""
+    types = [found for leaf in leaves if (found := wording.TYPE.match(leaf))]
+    if not types:
+        return leaves
+    if where.rpartition(".")[2] in _kinds() and any(map(wording.CLASS.search, leaves)):
+        return [leaf for leaf in leaves if not wording.TYPE.match(leaf)]
+    rest = [
+        leaf for leaf in leaves if not wording.TYPE.match(leaf) and not wording.CLASS.search(leaf)
+    ]
+    wanted = [
+        _WORDS.get(t["kind"], t["kind"]) if t["kind"] else f"one of {t['choice']}" for t in types
+    ]
+    value = next((t["value"] for t in types if t["value"]), given)
+    return [f"{_VALUE}{value}: must be {' or '.join(dict.fromkeys(wanted))}", *rest]
+
+
+def _unknown(option: str, otherwise: str, owner: str = "") -> str:
+    if moved := _moved(option):
+        return moved
+    last = option.rpartition(".")[0].rpartition(".")[2]
+    kinds = [kind for kind in _classes(last) if not owner or kind.__name__ == owner]
+    of = f" of {owner}" if owner else ""
+    return f"unknown option {option}{of}: {hint(option, kinds, otherwise)}"
 
 
 def _say(leaf: str, where: str) -> str:
+    if leaf.startswith(_VALUE):
+        return f"{where}={leaf.removeprefix(_VALUE)}"
     if found := wording.DENIED.search(leaf):
         return f"{where}={found['name']}: not what is expected there, and it could run anything"
     if found := wording.CLASS.search(leaf):
@@ -51,24 +102,22 @@ def _say(leaf: str, where: str) -> str:
         )
     if found := wording.OPTION.search(leaf):
         name = found["name"].rpartition(".")[2]
-        return f"unknown option {where}.{found['key']} of {name}: see --{where}.help={name}"
+        return _unknown(f"{where}.{found['key']}", f"see --{where}.help={name}", name)
     if found := wording.MODULE.search(leaf):
         given = f"={found['name']}" if found["name"] else ""
         return f"{where}{given}: {found['why']}: it must be importable from here"
     if found := wording.REFUSED.search(leaf):
-        return f"unknown option {where}.{found['key']}: see --{where}.help"
+        return _unknown(f"{where}.{found['key']}", f"see --{where}.help")
     if found := wording.UNKNOWN.search(leaf):
-        names = " ".join(arg.lstrip("-").split("=")[0] for arg in found["args"].split())
-        if moved := _moved(".".join(filter(None, [where, names]))):
-            return moved
-        return f"unknown option {'.'.join(filter(None, [where, names]))}: see --help"
+        names = [arg.lstrip("-").split("=")[0] for arg in found["args"].split()]
+        if len(names) == 1:
+            return _unknown(".".join(filter(None, [where, *names])), "see --help")
+        return f"unknown option {'.'.join(filter(None, [where, ' '.join(names)]))}: see --help"
     if found := wording.NOT_OF_GROUP.search(leaf):
         key = ".".join(filter(None, [where, found["group"], found["key"]]))
-        return _moved(key) or f"unknown key {key}: see --help"
+        return _unknown(key, "see --help")
     if found := wording.UNEXPECTED.search(leaf):
-        if moved := _moved(".".join(filter(None, [where, found["key"]]))):
-            return moved
-        return f"unknown key {'.'.join(filter(None, [where, found['key']]))}: see --help"
+        return _unknown(".".join(filter(None, [where, found["key"]])), "see --help")
     return f"{where}: {leaf}" if where else leaf
 
 
@@ -94,6 +143,22 @@ def _say_required(command: str) -> str:
 
 def _class_names(key: str) -> list[str]:
     """Names of the classes that a config can name at a key, or of all where it is no known one."""
+    last = key.rpartition(".")[2]
+    known = last if last in _kinds() else ""
+    return sorted({kind.__name__ for kind in _classes(known) if not kind.__name__.startswith("_")})
+
+
+def _classes(key: str) -> list[type]:
+    """The classes that a config can name at the last part of a key, or of the commonest kinds."""
+    kinds = _kinds()
+    classes = [kinds[key]] if key in kinds else [kinds[each] for each in _COMMON]
+    for kind in classes:  # grows while it is walked: subclasses of subclasses
+        classes += kind.__subclasses__()
+    return classes
+
+
+def _kinds() -> dict[str, type]:
+    """What a config can name, by the last part of the key."""
     import lightning
     import torch
     from lightning.pytorch.loggers import Logger
@@ -105,7 +170,7 @@ def _class_names(key: str) -> list[str]:
     from lightning_posenc.positional import PositionalEncoding
     from lightning_posenc.positional.rotary.scaling import Scaling
 
-    kinds: dict[str, type] = {
+    return {
         "model": lightning.LightningModule,
         "data": lightning.LightningDataModule,
         "callbacks": lightning.Callback,
@@ -123,8 +188,3 @@ def _class_names(key: str) -> list[str]:
         "optimizer": torch.optim.Optimizer,
         "schedule": torch.optim.lr_scheduler.LRScheduler,
     }
-    last = key.rpartition(".")[2]
-    classes = [kinds[last]] if last in kinds else [PositionalEncoding, Scaling, tasks.Task]
-    for kind in classes:  # grows while it is walked: subclasses of subclasses
-        classes += kind.__subclasses__()
-    return sorted({kind.__name__ for kind in classes if not kind.__name__.startswith("_")})

@@ -196,3 +196,21 @@ def test_a_mistake_ends_in_one_clear_line(tmp_path, capsys, arguments, said):
     errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1
     assert said in errors[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "said"),
+    [
+        ("one.csv", ["x"], "every label in column 'label' is 'x': there is nothing to tell apart"),
+        ("one.csv", ["1"], "every label in column 'label' is '1'"),
+        ("mixed.csv", ["1.0", "1", "0"], "numbers with a point, such as 1.0 and 0: write classes"),
+        ("dates.jsonl", ["2020-01-01", "2020-01-02"], "are dates: JSON has none"),
+    ],
+)
+def test_labels_that_are_no_classes(tmp_path, name, labels, said):
+    rows = [(f"text {n}", labels[n % len(labels)]) for n in range(12)]
+    as_json = [json.dumps({"text": text, "label": label}) for text, label in rows]
+    lines = as_json if name.endswith("l") else ["text,label", *map(",".join, rows)]
+    (tmp_path / name).write_text("\n".join(lines))
+    with pytest.raises(ValueError, match=said):
+        TextClassificationData(str(tmp_path / name)).n_classes  # noqa: B018

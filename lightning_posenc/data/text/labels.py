@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from lightning_posenc.data.text.reading import decodable
@@ -10,6 +11,10 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 Label = str | int | bool | float | None  # None: the row has none
+DATES = (
+    "dates: JSON has none, and its reader takes text for one where all of it looks so: give the "
+    "file as .csv, or write something beside them"
+)
 _INTEGER = re.compile(r"0|-?[1-9]\d*")
 _FLOAT = re.compile(r"[-+]?(\d+\.\d*|\d*\.\d+|\d+(?=[eE]))([eE][-+]?\d+)?")
 
@@ -59,13 +64,25 @@ def classes_of(labels: Iterable[Label], column: str, path: str, is_table: bool) 
     Raises:
         ValueError: if they are neither all names, nor all integers, nor all true or false.
     """
-    values: set[Any] = set(labels)
+    found: list[Any] = list(labels)
+    values = set(found)
     kinds = {type(value) for value in values}
+    if len(values) == 1 < len(found):
+        raise ValueError(
+            f"data.path={path}: every label in column {column!r} is {next(iter(values))!r}: there "
+            "is nothing to tell apart; set data.label_column if another holds the class"
+        )
     if is_table and kinds == {str}:
         if all(map(_INTEGER.fullmatch, values)):
             return [str(number) for number in sorted(map(int, values))]
         if any(map(_FLOAT.fullmatch, values)) and all(map(_is_number, values)):
-            kinds = {float}
+            examples = " and ".join(sorted(values, key=lambda each: ("." not in each, each))[:2])
+            raise ValueError(
+                f"data.path={path}: the labels in column {column!r} are numbers with a point, such "
+                f"as {examples}: write classes as names or whole numbers, each in one way"
+            )
+    if kinds <= {date, datetime}:
+        raise ValueError(f"data.path={path}: the labels in column {column!r} are {DATES}")
     if kinds not in ({int}, {str}, {bool}):
         raise ValueError(
             f"data.path={path}: the labels in column {column!r} are of type "

@@ -10,6 +10,7 @@ from lightning_posenc.data.saying import say
 from lightning_posenc.data.text.dataset_card import check_card
 from lightning_posenc.data.text.files import KINDS, empty, folder, kind_of, one_file
 from lightning_posenc.data.text.hub import from_hub, no_counting
+from lightning_posenc.data.text.labels import DATES
 from lightning_posenc.data.text.reading import readable, whole_cache
 
 if TYPE_CHECKING:
@@ -151,8 +152,10 @@ def _chosen(
                     f"{', '.join(present)}"
                 )
             if option == "text_column" and present[column] not in TEXT:
+                held = str(present[column])
+                held = DATES if held.startswith(("timestamp", "date")) else held
                 raise ValueError(
-                    f"data.path={path}: column {column!r} holds {present[column]}: "
+                    f"data.path={path}: column {column!r} holds {held}: "
                     f"set data.{option} to one that holds text"
                 )
         found[name] = rows.select_columns([c for c in columns.values() if c in present])

@@ -1,0 +1,58 @@
+"""What a misspelt option or config file of the training commands may have been meant to be."""
+
+import inspect
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from lightning_posenc.mistakes.one_line import did_you_mean
+
+_OWN = (
+    "config", "seed_everything", "trainer", "model", "data", "run_dir", "name", "trust",
+    "test_after_fit", "ckpt_path", "verbose",
+)  # fmt: skip
+
+
+def hint(option: str, kinds: Iterable[type], otherwise: str) -> str:
+    """Which option is like a wrong one.
+
+    Args:
+        option: Its dotted name.
+        kinds: Of the classes that may have an option of its last part.
+        otherwise: What to do where none is like it.
+    """
+    within, _, name = option.rpartition(".")
+    first = option.partition(".")[0]
+    if within and first not in _OWN:
+        return did_you_mean(first, _OWN, otherwise)
+    if not within:
+        return did_you_mean(option, _OWN, otherwise)
+    near = did_you_mean(name, sorted(set(_arguments(within, kinds))), "")
+    return near.replace("did you mean ", f"did you mean {within}.") or otherwise
+
+
+def file_hint(path: Path) -> str:
+    """Which config file is like one that does not exist."""
+    folder = path.parent if path.parent.is_dir() else Path()
+    found = [each for place in {folder, Path("configs")} if place.is_dir()
+             for each in sorted(place.glob("*.y*ml"))]  # fmt: skip
+    by_name = {each.name: str(each) for each in found}
+    near = did_you_mean(path.name, by_name, "")
+    for name, where in by_name.items():
+        if near == f"did you mean {name}?":
+            return f"did you mean {where}?"
+    return "check the path"
+
+
+def _arguments(within: str, kinds: Iterable[type]) -> Iterator[str]:
+    import lightning
+
+    from lightning_posenc.model.encoder import Encoder, EncoderSpec
+
+    if within == "trainer":
+        kinds = [lightning.Trainer]
+    elif within.endswith("encoder"):
+        kinds = [EncoderSpec, Encoder]
+    for kind in kinds:
+        for parent in kind.__mro__:  # arguments that a class hands on to its base
+            if "__init__" in vars(parent):
+                yield from list(inspect.signature(vars(parent)["__init__"]).parameters)[1:]
