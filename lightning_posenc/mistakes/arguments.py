@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, NoReturn
@@ -24,7 +25,7 @@ class OneLineParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise ValueError."""
         _, unknown, option = message.partition("unrecognized arguments: --")
-        names = [name.lstrip("-") for name in self._option_string_actions]
+        names = re.findall(r"--([\w.]+)", self.format_usage())
         near = did_you_mean(option.split("=")[0].split(" ")[0], names, "see --help")
         hint = near.replace("mean ", "mean --") if unknown else "see --help"
         raise ValueError(f"{self.study}: {message}: {hint}")
