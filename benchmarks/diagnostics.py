@@ -3,9 +3,10 @@
     python benchmarks/diagnostics.py tinyshakespeare.txt [--write]
 
 Within one fit, in each round: some plain steps, then a measurement by each callback alone, then by
-all of them in a row. At a cadence of n steps the overhead is the median of a measurement, and n
-times that of a callback's look at the step count, over n median steps. Figures at the end of a fit,
-once in a run, are timed apart. One thread. --write keeps the table in results/diagnostics.md.
+all of them together, as where they meet at a step. At a cadence of n steps the overhead is the
+median of a measurement, and n times that of a callback's look at the step count, over n median
+steps. Figures at the end of a fit, once in a run, are timed apart. One thread. --write keeps the
+table in results/diagnostics.md.
 """
 
 import argparse
@@ -24,7 +25,7 @@ import timing
 import torch
 
 from lightning_posenc import callbacks
-from lightning_posenc.callbacks.probing import Probing
+from lightning_posenc.callbacks.probing import Probing, look
 from lightning_posenc.data import TextData
 from lightning_posenc.model import MLP, Attention, EncoderSpec
 from lightning_posenc.modules import LanguageModel
@@ -72,8 +73,7 @@ class Rounds(L.Callback):
         self, name: str, watching: list[Probing], trainer: L.Trainer, module: Any, batch: Any
     ) -> None:
         start = time.perf_counter()
-        for callback in watching:
-            callback.look(trainer, module, batch, 0)
+        look(watching, trainer, module, batch, 0)
         self.seconds[name].append(time.perf_counter() - start)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

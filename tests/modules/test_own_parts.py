@@ -14,6 +14,7 @@ from torch.optim.lr_scheduler import ConstantLR
 from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_posenc.callbacks import AttentionStatistics
+from lightning_posenc.callbacks.probing import look
 from lightning_posenc.cli import main
 from lightning_posenc.data import Batch, SyntheticData
 from lightning_posenc.model import EncoderSpec
@@ -100,7 +101,7 @@ def test_what_is_measured_by_a_callback_must_be_our_batch() -> None:
     with pytest.raises(
         ValueError, match=r"batches of type lightning_posenc\.data\.Batch"
     ) as caught:
-        AttentionStatistics().look(L.Trainer(logger=False), Bare(), [torch.zeros(2, 4)], 0)
+        look([AttentionStatistics()], L.Trainer(logger=False), Bare(), [torch.zeros(2, 4)], 0)
     assert "\n" not in str(caught.value)
 
 
