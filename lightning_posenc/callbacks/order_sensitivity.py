@@ -7,9 +7,9 @@ import lightning as L
 from torch import Tensor
 
 from lightning_posenc.callbacks.probing import Measured, Probing
+from lightning_posenc.compat.torch import start_afresh
 from lightning_posenc.diagnostics.measures.order_sensitivity import order_sensitivity
 from lightning_posenc.diagnostics.metric_keys import Key
-from lightning_posenc.diagnostics.observing.refused_pass import forget
 from lightning_posenc.diagnostics.quantities import ORDER
 from lightning_posenc.modules.generators import random_state, set_random_state
 from lightning_posenc.runs.figures import log_figure, new_figure
@@ -46,7 +46,7 @@ class OrderSensitivity(Probing):
             try:
                 return module.logits(cut._replace(tokens=tokens, positions=positions))
             except ValueError:  # positions beyond a table's end, which count as NaN
-                forget(module.encoder)
+                start_afresh(module.encoder)
                 raise
 
         changes = order_sensitivity(forward, batch.tokens[:, :n_tokens])

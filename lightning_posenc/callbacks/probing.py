@@ -7,8 +7,8 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor
-from torch.utils._pytree import tree_map
 
 from lightning_posenc.callbacks.by_depth import draw_by_depth
 from lightning_posenc.callbacks.gathering import gathered
@@ -243,4 +243,4 @@ def isolated(trainer: L.Trainer, module: L.LightningModule) -> Iterator[None]:
 
 def first(batch: Any, n: int) -> Any:
     """The first n sequences of a batch: of each tensor in it, as far as it has so many rows."""
-    return tree_map(lambda x: x[:n] if isinstance(x, Tensor) and x.dim() else x, batch)
+    return apply_to_collection(batch, Tensor, lambda x: x[:n] if x.dim() else x)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from lightning_posenc.checks import wrong
+from lightning_posenc.compat.torch import is_transformed
 from lightning_posenc.positions import Places
 
 FARTHEST = 2**53
@@ -162,9 +163,4 @@ def _looks(tensor: Tensor) -> str:
 def _readable(tensor: Tensor) -> bool:
     """Whether its values can be read at once."""
     captured = torch.compiler.is_compiling() or torch.jit.is_tracing()
-    return tensor.device.type == "cpu" and not captured and not _is_transformed(tensor)
-
-
-def _is_transformed(tensor: Tensor) -> bool:
-    """Whether `torch.func` maps over it, so that it stands for many tensors."""
-    return torch._C._functorch.is_functorch_wrapped_tensor(tensor)
+    return tensor.device.type == "cpu" and not captured and not is_transformed(tensor)

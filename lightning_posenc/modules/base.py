@@ -21,6 +21,7 @@ from torchmetrics import Metric
 
 from lightning_posenc.checks import MOST_STEPS, is_a, number, whole
 from lightning_posenc.compat.earlier_releases import of_today
+from lightning_posenc.compat.lightning import set_hparams, trainer_of
 from lightning_posenc.data.batch import Batch
 from lightning_posenc.diagnostics.metric_keys import Key, parse
 from lightning_posenc.model.door import checked_tokens
@@ -115,8 +116,7 @@ class EncoderModule(L.LightningModule):
         # Plain, so that a checkpoint of a program can be read as safely as one of a command.
         names = given_names(self, inspect.currentframe())
         given = {k: v for k, v in self.hparams.items() if k in names or k.startswith("_")}
-        self.hparams.clear()
-        self._set_hparams(kept(given))
+        set_hparams(self, kept(given))
         encoder = rebuilt("encoder", encoder)
         positional, positions = rebuilt("positional", positional), rebuilt("positions", positions)
         optimizer, schedule = rebuilt("optimizer", optimizer), rebuilt("schedule", schedule)
@@ -171,7 +171,7 @@ class EncoderModule(L.LightningModule):
     @property
     def datamodule(self) -> Any:
         """The trainer's data module; None without one."""
-        return getattr(self._trainer, "datamodule", None)
+        return getattr(trainer_of(self), "datamodule", None)
 
     @abstractmethod
     def logits(self, batch: Batch) -> Tensor:
@@ -281,7 +281,8 @@ class EncoderModule(L.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._known_data.learn(checkpoint)
-        if self._trainer is not None and self._trainer.state.fn == TrainerFn.FITTING:
+        trainer = trainer_of(self)
+        if trainer is not None and trainer.state.fn == TrainerFn.FITTING:
             self._reached = reached(checkpoint)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ Shapes: B sequences, H heads, T queries, S keys, K channels of a head.
 import torch
 from torch import Tensor
 
+from lightning_posenc.compat.torch import flash_with_lse
 from lightning_posenc.diagnostics.measures.entropy import attention_entropy
 from lightning_posenc.diagnostics.observing.row_blocks import BLOCK, weights_by_block
 from lightning_posenc.model.kernels import Operands
@@ -35,14 +36,14 @@ def entropy_of(operands: Operands, block: int = BLOCK) -> Tensor:
 
 def _fused(operands: Operands) -> Tensor | None:
     q, k, visibility, scale = operands.q, operands.k, operands.visibility, operands.scale
-    kernel = getattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu", None)
     plain = operands.bias is None and operands.rescore is None
     fits = plain and (visibility.mask is None or visibility.is_causal)
-    if not fits or kernel is None or q.device.type != "cpu" or q.dtype == torch.float64:
+    if not fits or q.device.type != "cpu" or q.dtype == torch.float64:
         return None
     q, k = q.float(), k.float().repeat_interleave(q.shape[1] // k.shape[1], dim=1)
-    mean_key, lse = kernel(q, k, k, 0.0, visibility.is_causal, scale=scale)
-    if not bool((lse.abs() < LARGEST).all()):
+    found = flash_with_lse(q, k, k, visibility.is_causal, scale)
+    if found is None or not bool((found[1].abs() < LARGEST).all()):
         return None
+    mean_key, lse = found
     mean_logit = torch.linalg.vecdot(q, mean_key) * scale
     return (lse - mean_logit).clamp(min=0)

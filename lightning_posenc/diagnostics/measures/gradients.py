@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from lightning_posenc.checks import wrong
+from lightning_posenc.compat.torch import start_afresh
 from lightning_posenc.diagnostics.measures.positional_share import positional_share
 from lightning_posenc.diagnostics.observing.hook_gradients import CHANNELS, tapped
-from lightning_posenc.diagnostics.observing.refused_pass import forget
 from lightning_posenc.model.encoder import Encoder
 from lightning_posenc.positional.rotary.base import Layout
 from lightning_posenc.positions import Places
@@ -165,7 +165,7 @@ def _gradient_of_positions(
     except torch.OutOfMemoryError:
         raise
     except _REFUSALS:
-        forget(module.encoder)
+        start_afresh(module.encoder)
         handle.remove()
         if positions.is_floating_point() or _takes_floats(module.encoder, positions):
             raise
@@ -187,7 +187,7 @@ def _takes_floats(encoder: Encoder, positions: Tensor) -> bool:
         with torch.no_grad():
             encoder(x, positions=few)
     except _REFUSALS:
-        forget(encoder)
+        start_afresh(encoder)
         return False
     return True
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
-from torch.utils.weak import WeakIdKeyDictionary
 
+from lightning_posenc.compat.torch import WeakIdKeyDictionary
 from lightning_posenc.diagnostics.observing.multi_head import operands_of_multi_head
 from lightning_posenc.masks import Causal, Mask, Visibility
 from lightning_posenc.model.kernels import Operands

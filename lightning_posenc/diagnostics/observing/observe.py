@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lightning_posenc.compat.torch import in_backward, is_compiled
 from lightning_posenc.diagnostics.observing.blocks import (
     Stack,
     as_batch_first,
@@ -68,16 +69,16 @@ class Observation:
 
     def add(self, operands: Operands) -> None:
         """Take a layer's attention: the first that runs in a block; what follows is across."""
-        if self._open and not _recomputing():
+        if self._open and not in_backward():
             self._take_attention(operands)
             self._open = self._lone
 
     def _starts(self, module: nn.Module, args: Any) -> None:
-        if not _recomputing():
+        if not in_backward():
             self.clear()
 
     def _enters(self, block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if _recomputing():
+        if in_backward():
             return
         self._open = True
         if not self._begun:
@@ -87,7 +88,7 @@ class Observation:
             self._take_hidden(as_batch_first(block, x))
 
     def _leaves(self, block: nn.Module, args: Any, output: Any) -> None:
-        if not _recomputing():
+        if not in_backward():
             self._open = False
             self._take_hidden(as_batch_first(block, first_tensor(output)))
 
@@ -125,7 +126,7 @@ def observe(
     stack = find_stack(model)
     kernels = [module for module in model.modules() if isinstance(module, Kernels)]
     with ExitStack() as exits:
-        if any(_is_compiled(module) for module in model.modules()):
+        if any(is_compiled(module) for module in model.modules()):
             exits.enter_context(torch.compiler.set_stance("force_eager"))
         for handle in _hooks(seen, model, stack, kernels):
             exits.callback(handle.remove)
@@ -161,13 +162,3 @@ def _set_open(seen: Observation, is_open: bool, *_: Any) -> None:
 def _add_operands(seen: Observation, kernel: nn.Module, args: tuple[Any, ...], out: Tensor) -> None:
     operands: Operands = args[0]
     seen.add(operands._replace(visibility=operands.visibility.unmade()))
-
-
-def _recomputing() -> bool:
-    """Whether a backward pass runs, in which checkpointed blocks compute once more."""
-    return torch._C._current_graph_task_id() != -1
-
-
-def _is_compiled(module: nn.Module) -> bool:
-    """By `torch.compile(module)` or by `module.compile()`."""
-    return hasattr(module, "_orig_mod") or module._compiled_call_impl is not None
