@@ -18,7 +18,7 @@ from lightning_posenc.cli import main
 
 ROOT = Path(__file__).parents[1]
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # a busy machine takes its time
 
 
 @pytest.fixture
