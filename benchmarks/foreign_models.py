@@ -234,7 +234,7 @@ def targets_late(model: Model) -> Model:
 
 
 def tokens_renumbered(model: Model) -> Model:
-    n = model.module.embedding.num_embeddings
+    n = model.module.embedding.vocab_size
     return model._replace(data=Changed(model.data, lambda b: b._replace(tokens=(b.tokens + 1) % n)))
 
 
@@ -380,7 +380,7 @@ def at_rate(rate: float, steps: int, kind: Kind, encoding: Factory, seed: int) -
 def random_labels(share: float, kind: Kind, encoding: Factory, seed: int) -> Model:
     """A share of the targets of training and validation is drawn at random."""
     model = new(kind, encoding, seed)
-    n = getattr(model.module, "n_classes", model.module.embedding.num_embeddings)
+    n = getattr(model.module, "n_classes", model.module.embedding.vocab_size)
 
     def change(batch: Batch) -> Batch:
         drawn = torch.randint(n, batch.targets.shape)

@@ -20,6 +20,7 @@ from lightning_posenc.model import (
     Attention,
     EncoderSpec,
     FeedForward,
+    Inputs,
     Kernel,
     Mixer,
     Residual,
@@ -203,6 +204,7 @@ USES: dict[type, Callable[..., Any]] = {
     Residual: lambda make: _forward(Encoder(DIMS, residual=_in_each_layer(make))),
     Mixer: lambda make: _forward(Encoder(DIMS, mixer=_in_each_layer(make))),
     FeedForward: lambda make: _forward(Encoder(DIMS, feed_forward=_in_each_layer(make))),
+    Inputs: lambda make: make()(TOKENS),
     Kernel: lambda make: _forward(
         Encoder(DIMS, mixer=partial(Attention, kernel=lambda dropout: make()))
     ),

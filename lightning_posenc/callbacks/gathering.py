@@ -53,5 +53,5 @@ def interleaved(shares: Sequence[Batch]) -> Batch:
 
 
 def _lengths(share: Batch) -> Tensor:
-    n_sequences, n_tokens = share.tokens.shape
+    n_sequences, n_tokens = share.tokens.shape[:2]
     return torch.full((n_sequences,), n_tokens) if share.lengths is None else share.lengths

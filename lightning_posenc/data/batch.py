@@ -10,7 +10,7 @@ class Batch(NamedTuple):
     """B sequences and their answers, as every loader yields and every module takes them.
 
     Args:
-        tokens: (B, T) int64.
+        tokens: (B, T) int64, token ids; or (B, T, …) of what else the model's inputs take.
         targets: (B,) or (B, T) int64; -100 is not scored.
         lengths: (B,) int64, real tokens in each row, or None if all T are.
         documents: (B, T) int64, number of the document that each token belongs to, or None if
@@ -32,3 +32,8 @@ class Batch(NamedTuple):
         """Move every tensor; Lightning calls this instead of searching the tuple for tensors."""
         moved: Any = (f if f is None else f.to(device, non_blocking=non_blocking) for f in self)
         return Batch(*moved)
+
+
+def are_ids(tokens: Tensor) -> bool:
+    """Whether a batch's tokens are ids (B, T), and not patches or frames."""
+    return tokens.dim() == 2 and not tokens.is_floating_point()

@@ -89,7 +89,7 @@ def _time(patient: Patient, length: int) -> float:
         positions = None if batch.positions is None else batch.positions[:, :length]
         short = batch._replace(tokens=tokens, lengths=None, documents=None, positions=positions)
         states = patient.module.encode(tokens, short)
-        torch.autograd.grad(states.sum(), patient.module.embedding.weight)
+        torch.autograd.grad(states.sum(), patient.embedding.weight)
 
     return _fastest(step)
 

@@ -109,7 +109,7 @@ def _padding(patient: OwnPatient, batch: Batch) -> float | None:
 
 def _others(tokens: Tensor, patient: OwnPatient) -> Tensor:
     """Another token in each place."""
-    n_symbols = patient.module.embedding.num_embeddings
+    n_symbols = patient.embedding.vocab_size
     step = torch.randint(
         1, max(n_symbols, 2), tokens.shape, generator=torch.Generator().manual_seed(0)
     )

@@ -98,7 +98,7 @@ def _fresh(patient: OwnPatient) -> EncoderModule | None:
         partial(LearnedAbsolute, max_length=reach),
         partial(LearnedRelativeBias, max_distance=patient.length),
     )
-    vocab_size = module.embedding.num_embeddings
+    vocab_size = patient.embedding.vocab_size
     if isinstance(module, LanguageModel):
         return LanguageModel(
             spec,

@@ -6,12 +6,12 @@ Shapes: B sequences, T tokens, D = d_model.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from torch import Tensor, nn
 
 from lightning_posenc.data import Batch
-from lightning_posenc.model import Encoder
+from lightning_posenc.model import Encoder, TokenEmbedding
 from lightning_posenc.modules import EncoderModule
 
 N_SEQUENCES = 32  # looked at by layer
@@ -90,6 +90,11 @@ class OwnPatient(Patient):
     rate: float | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.module.embedding, TokenEmbedding):
+            raise ValueError(
+                f"diagnose: models of token ids are examined, and this one's inputs are "
+                f"{type(self.module.embedding).__name__}"
+            )
         self.observed = self.module
         self.batch = first(self.batches[0], N_SEQUENCES)
 
@@ -97,6 +102,11 @@ class OwnPatient(Patient):
     def encoder(self) -> Encoder:
         """The examined encoder."""
         return self.module.encoder
+
+    @property
+    def embedding(self) -> TokenEmbedding:
+        """The vectors of its token ids."""
+        return cast(TokenEmbedding, self.module.embedding)
 
     def outputs(self, batch: Batch) -> Tensor:
         return self.module.logits(batch)

@@ -151,7 +151,7 @@ def without_left_padding(batch: Batch) -> Batch:
 
 
 def _renumbered(patient: OwnPatient, by: int, batch: Batch) -> Batch:
-    return batch._replace(tokens=(batch.tokens + by) % patient.module.embedding.num_embeddings)
+    return batch._replace(tokens=(batch.tokens + by) % patient.embedding.vocab_size)
 
 
 @contextmanager
@@ -168,7 +168,7 @@ def _logits_times(patient: OwnPatient, factor: float) -> Iterator[None]:
 
 @contextmanager
 def _embeddings_times(patient: OwnPatient, factor: float) -> Iterator[None]:
-    handle = patient.module.embedding.register_forward_hook(lambda _, args, out: out * factor)
+    handle = patient.embedding.register_forward_hook(lambda _, args, out: out * factor)
     try:
         yield
     finally:

@@ -1,9 +1,10 @@
-"""How is it computed? Kernels, mixers, feed-forward, residual, block, encoder."""
+"""How is it computed? Inputs, mixers, kernels, feed-forward, residual, block, encoder."""
 
 from lightning_posenc.dims import Dims
 from lightning_posenc.model.block import Block
 from lightning_posenc.model.encoder import Encoder, EncoderSpec
 from lightning_posenc.model.feed_forward import MLP, FeedForward, SwiGLU
+from lightning_posenc.model.inputs import Inputs, TokenEmbedding
 from lightning_posenc.model.kernels import SDPA, Eager, Flex, Kernel
 from lightning_posenc.model.mixers import Attention, Mixer
 from lightning_posenc.model.residual import DeepNorm, LayerScale, Plain, Residual, ReZero
@@ -20,6 +21,7 @@ __all__ = [
     "EncoderSpec",
     "FeedForward",
     "Flex",
+    "Inputs",
     "Kernel",
     "LayerScale",
     "Mixer",
@@ -27,4 +29,5 @@ __all__ = [
     "ReZero",
     "Residual",
     "SwiGLU",
+    "TokenEmbedding",
 ]

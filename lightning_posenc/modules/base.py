@@ -19,13 +19,14 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer, SparseAdam
 from torchmetrics import Metric
 
-from lightning_posenc.checks import MOST_STEPS, is_a, number, whole
+from lightning_posenc.checks import MOST_STEPS, is_a, made, number, whole
 from lightning_posenc.compat.earlier_releases import of_today
 from lightning_posenc.compat.lightning import set_hparams, trainer_of
-from lightning_posenc.data.batch import Batch
+from lightning_posenc.data.batch import Batch, are_ids
 from lightning_posenc.diagnostics.metric_keys import Key, parse
-from lightning_posenc.model.door import checked_tokens
 from lightning_posenc.model.encoder import EncoderSpec
+from lightning_posenc.model.inputs import Inputs, InputsFactory, TokenEmbedding
+from lightning_posenc.model.penalties import penalties
 from lightning_posenc.modules import sharding
 from lightning_posenc.modules.clipping import check_clipping, clipped_unscaled
 from lightning_posenc.modules.compile_options import checked_options
@@ -61,13 +62,15 @@ HEAD_STD = 0.02  # of a head's weights at initialisation, as in GPT-2
 
 
 class EncoderModule(L.LightningModule):
-    """Token embedding, encoder, and a head that a subclass adds.
+    """Inputs, encoder, and a head that a subclass adds.
 
     Evaluation logs `val/<metric>`, and `test/<metric>/len_<T>` for each length.
 
     Args:
         encoder: Sizes and wiring of the encoder.
-        vocab_size: Number of token ids.
+        vocab_size: Number of token ids; None where the data has none.
+        inputs: Makes what turns a batch's inputs into tokens of the model's width, of the dims and
+            the vocab_size; None for TokenEmbedding. Its parameters are called `embedding.…`.
         causal: Whether a token sees only itself and its past.
         positional: Makes the encoding from the model's dims.
         positions: Where tokens are; None counts 0, 1, 2, …
@@ -93,8 +96,9 @@ class EncoderModule(L.LightningModule):
     def __init__(
         self,
         encoder: EncoderSpec,
-        vocab_size: int,
+        vocab_size: int | None = None,
         *,
+        inputs: InputsFactory | None = None,
         causal: bool = False,
         positional: Factory = NoPE,
         positions: Positions | None = None,
@@ -120,15 +124,15 @@ class EncoderModule(L.LightningModule):
         encoder = rebuilt("encoder", encoder)
         positional, positions = rebuilt("positional", positional), rebuilt("positions", positions)
         optimizer, schedule = rebuilt("optimizer", optimizer), rebuilt("schedule", schedule)
-        whole(self, "vocab_size", vocab_size)
+        inputs = TokenEmbedding if inputs is None else rebuilt("inputs", inputs)
         is_a(self, "positional", positional, Callable)
         for name, make in (("optimizer", optimizer), ("schedule", schedule)):
             if make is not None:
                 is_a(self, name, make, Callable)
         is_a(self, "encoder", encoder, EncoderSpec)
         self.encoder = encoder.build(positional, positions, causal)
-        self.embedding = nn.Embedding(vocab_size, self.encoder.dims.d_model)
-        nn.init.normal_(self.embedding.weight, std=self.encoder.dims.embed_std)
+        dims = self.encoder.dims
+        self.embedding: Inputs = made(self, "inputs", inputs, Inputs, dims, vocab_size)
         self.make_optimizer = AdamW if optimizer is None else optimizer
         self.schedule = schedule
         number(self, "positional_lr_multiplier", positional_lr_multiplier, 0)
@@ -190,14 +194,13 @@ class EncoderModule(L.LightningModule):
         return values
 
     def encode(self, tokens: Tensor, batch: Batch) -> Tensor:
-        """Embed and encode tokens (B, T): (B, T, D)."""
-        tokens = checked_tokens(tokens, self.embedding.num_embeddings)
+        """Embed and encode what the inputs take, (B, T) ids or (B, …): (B, T, D)."""
         return self.encoder(
             self.embedding(tokens),
             lengths=batch.lengths,
             documents=batch.documents,
             positions=batch.positions,
-            tokens=tokens,
+            tokens=tokens if are_ids(tokens) else None,
         )
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -207,7 +210,7 @@ class EncoderModule(L.LightningModule):
             loss = weighted(loss, n_scored, self.trainer.world_size)
         else:
             loss = torch.where(n_scored > 0, loss, 0.0)  # a mean over nothing is NaN
-        penalty = self.positional.penalty()
+        penalty = penalties(self)
         # Only on the steps that loggers hear of: on others the call costs time and tells nobody.
         every: int = getattr(self.trainer, "log_every_n_steps")  # noqa: B009 (set at run time)
         if (self.trainer.global_step + 1) % every == 0:
@@ -377,10 +380,10 @@ class EncoderModule(L.LightningModule):
         return {"loss": WeightedMean(), **self.new_metrics()}
 
     def _log_metrics(self, stage: Stage) -> None:
-        for group, made in self.metrics.items():
+        for group, of_group in self.metrics.items():
             if (of := parse(group)).stage != stage:
                 continue
-            metrics = cast(WideMetrics, made)
+            metrics = cast(WideMetrics, of_group)
             with wide_by_default():
                 values = self.with_derived(metrics.compute())
             for name, value in values.items():

@@ -40,13 +40,13 @@ class Classifier(EncoderModule):
 
     Args:
         encoder: Sizes and wiring of the encoder.
-        vocab_size: Number of token ids.
+        vocab_size: Number of token ids; None where the data has none.
         n_classes: C, at least 1.
         kwargs: Arguments of `EncoderModule`.
     """
 
     def __init__(
-        self, encoder: EncoderSpec, vocab_size: int, n_classes: int, **kwargs: Any
+        self, encoder: EncoderSpec, vocab_size: int | None, n_classes: int, **kwargs: Any
     ) -> None:
         if not n_classes:
             raise ValueError(
@@ -110,7 +110,7 @@ class SequenceClassifier(Classifier):
 
     Args:
         encoder: Sizes and wiring of the encoder.
-        vocab_size: Number of token ids.
+        vocab_size: Number of token ids; None where the data has none.
         n_classes: C.
         pooling: What of the encoded sequence the head sees: the mean over its tokens, the first,
             or the last token (the one to take for a causal model).
@@ -120,7 +120,7 @@ class SequenceClassifier(Classifier):
     def __init__(
         self,
         encoder: EncoderSpec,
-        vocab_size: int,
+        vocab_size: int | None,
         n_classes: int,
         pooling: Literal["mean", "first", "last"] = "mean",
         **kwargs: Any,
@@ -152,7 +152,7 @@ class TokenClassifier(Classifier):
 
     Args:
         encoder: Sizes and wiring of the encoder.
-        vocab_size: Number of token ids.
+        vocab_size: Number of token ids; None where the data has none.
         n_classes: C.
         kwargs: Arguments of `EncoderModule`.
     """

@@ -12,13 +12,14 @@ from lightning_posenc.checks import wrong
 from lightning_posenc.model.cache import Cache
 from lightning_posenc.model.door import checked_tokens
 from lightning_posenc.model.encoder import Encoder
+from lightning_posenc.model.inputs import TokenEmbedding
 
 
 class CausalModel(Protocol):
     """What `greedy` needs of a model: `TokenClassifier` and `LanguageModel` have it."""
 
     encoder: Encoder
-    embedding: nn.Embedding
+    embedding: nn.Module
 
     def scores(self, states: Tensor) -> Tensor:
         """Map (…, D) to (…, V)."""
@@ -56,6 +57,10 @@ def greedy(
         raise wrong("greedy", "model", model, "have an encoder, as a LanguageModel has")
     if not encoder.dims.causal:
         raise ValueError("greedy decoding needs a causal model: set model.causal=true")
+    embedding = model.embedding
+    if not isinstance(embedding, TokenEmbedding):
+        name = type(embedding).__name__
+        raise ValueError(f"greedy decoding says token ids, which the model's {name} does not take")
     if not isinstance(tokens, Tensor):
         raise wrong("greedy", "tokens", tokens, "be token ids (B, T), which a vocabulary encodes")
     if tokens.dim() != 2:
@@ -79,7 +84,7 @@ def greedy(
             "give at least one token each, no more than there are, and a length not below theirs"
         )
     beyond = torch.arange(given, device=tokens.device) >= prompt_lengths[:, None]
-    read = checked_tokens(tokens.masked_fill(beyond, 0), model.embedding.num_embeddings)
+    read = checked_tokens(tokens.masked_fill(beyond, 0), embedding.vocab_size)
     said = nn.functional.pad(read, (0, length - given))
     reads = encoder.positions.reads_tokens
     # Drawn once, for the whole result: a sampler that depends on the length must not change its
@@ -97,7 +102,7 @@ def greedy(
             if use_cache:
                 _check_unmoved(before, positions.values)
                 before = positions.values
-        states = encoder(model.embedding(said[:, n_read:now]), positions=positions, cache=cache)
+        states = encoder(embedding(said[:, n_read:now]), positions=positions, cache=cache)
         n_read = now if use_cache else 0
         likeliest = model.scores(states[:, -1]).argmax(dim=-1)
         said[:, now] = torch.where(now < prompt_lengths, said[:, now], likeliest)

@@ -27,7 +27,7 @@ _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 _PLAIN = (type(None), bool, int, float, str)
 _KINDS = (nn.Module, Optimizer, LRScheduler, EncoderSpec)
 
-MADE = ("encoder", "positional", "positions", "optimizer", "schedule")
+MADE = ("encoder", "inputs", "positional", "positions", "optimizer", "schedule")
 """The arguments of `EncoderModule` that are objects or make some."""
 
 

@@ -4,7 +4,7 @@ Shapes: B sequences, T tokens, V = vocab_size.
 """
 
 import math
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from lightning_posenc.checks import number, one_of, whole
 from lightning_posenc.data.batch import Batch
 from lightning_posenc.data.text.token_bytes import token_bytes
 from lightning_posenc.model.encoder import EncoderSpec
+from lightning_posenc.model.inputs import TokenEmbedding
 from lightning_posenc.modules.base import HEAD_STD, EncoderModule
 from lightning_posenc.modules.called import as_batch
 from lightning_posenc.modules.loss import cross_entropy
@@ -56,6 +57,13 @@ class LanguageModel(EncoderModule):
         number(self, "mask_share", mask_share, above=0, below=1)
         whole(self, "vocab_size", vocab_size)
         super().__init__(encoder, vocab_size + masked, causal=not masked, **kwargs)
+        reads_ids = isinstance(self.embedding, TokenEmbedding)
+        if not reads_ids and (masked or tie_weights):
+            wants = "objective=masked hides" if masked else "tie_weights=true needs the vectors of"
+            raise ValueError(
+                f"LanguageModel: {wants} token ids, which {type(self.embedding).__name__} does not "
+                "take: set objective=causal and tie_weights=false"
+            )
         self.vocab_size = vocab_size
         self.objective = objective
         self.mask_share = mask_share
@@ -103,7 +111,9 @@ class LanguageModel(EncoderModule):
         if self.head is not None:
             return self.head(states)
         scale = HEAD_STD / self.encoder.dims.embed_std
-        return F.linear(states * scale, self.embedding.weight[: self.vocab_size])
+        return F.linear(
+            states * scale, cast(TokenEmbedding, self.embedding).weight[: self.vocab_size]
+        )
 
     def _logits(self, tokens: Tensor, batch: Batch) -> Tensor:
         return self.scores(self.encode(tokens, batch))

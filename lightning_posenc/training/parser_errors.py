@@ -166,7 +166,7 @@ def _kinds() -> dict[str, type]:
     # Whoever asks has parsed a config, so that modules, data and callbacks are imported too.
     from lightning_posenc import masks, positions, tasks
     from lightning_posenc.data import Lengths
-    from lightning_posenc.model import FeedForward, Kernel, Mixer, Residual
+    from lightning_posenc.model import FeedForward, Inputs, Kernel, Mixer, Residual
     from lightning_posenc.positional import PositionalEncoding
     from lightning_posenc.positional.rotary.scaling import Scaling
 
@@ -183,6 +183,7 @@ def _kinds() -> dict[str, type]:
         "kernel": Kernel,
         "mixer": Mixer,
         "feed_forward": FeedForward,
+        "inputs": Inputs,
         "residual": Residual,
         "train_length": Lengths,
         "optimizer": torch.optim.Optimizer,

@@ -41,7 +41,7 @@ class AccuracyByPosition(L.Callback):
             return
         width = batch.tokens.shape[1]
         length = pl_module.test_length(batch, dataloader_idx)  # type: ignore[operator]
-        where = torch.arange(width, device=batch.tokens.device).expand_as(batch.tokens)
+        where = torch.arange(width, device=batch.tokens.device).expand(len(batch.tokens), -1)
         if batch.targets.dim() == 1:
             if batch.focus is None:
                 return

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lightning_posenc.callbacks.module_fits import fits
 from lightning_posenc.data.base import StreamData, in_numbers
-from lightning_posenc.data.batch import Batch
+from lightning_posenc.data.batch import Batch, are_ids
 from lightning_posenc.modules.classifiers import Predicted
 from lightning_posenc.runs import strict_json
 from lightning_posenc.runs.tables import log_table
@@ -28,9 +28,10 @@ class Predictions(BasePredictionWriter):
     """Writes a line of JSON for every row of the data, in its order.
 
     `{"row": 0, "tokens": […], "prediction": …, "probabilities": …}`: the row's number, from 0; its
-    tokens as far as they were read; the class and the probability of each, by name where classes
-    have names. Where each token has a class, there are lists of the classes and of their
-    probabilities; tagged sentences have one for each of their "words", null beyond the length.
+    tokens as far as they were read, if they are ids; the class and the probability of each, by name
+    where classes have names. Where each token has a class, there are lists of the classes and of
+    their probabilities; tagged sentences have one for each of their "words", null beyond the
+    length.
 
     Several ranks write a file each, which rank 0 puts together in the end. Loggers that take tables
     get the first lines as `tables/predictions`.
@@ -59,7 +60,8 @@ class Predictions(BasePredictionWriter):
         if not isinstance(batch, Batch):
             self._write_bare(trainer, pl_module, prediction, batch)
             return
-        n_rows, n_tokens = batch.tokens.shape
+        n_rows, n_tokens = batch.tokens.shape[:2]
+        reads_ids = are_ids(batch.tokens)
         lengths = [n_tokens] * n_rows if batch.lengths is None else batch.lengths.tolist()
         classes, probabilities = prediction, None
         if isinstance(prediction, Predicted):
@@ -70,7 +72,7 @@ class Predictions(BasePredictionWriter):
         rows = batch_indices or range(batch_idx * n_rows, (batch_idx + 1) * n_rows)
         with _part(trainer, trainer.global_rank).open("a", encoding="utf-8") as file:
             for place, (row, tokens, found, length) in enumerate(
-                zip(rows, batch.tokens.tolist(), classes.tolist(), lengths, strict=True)
+                zip(rows, batch.tokens, classes.tolist(), lengths, strict=True)
             ):
                 shares = None if probabilities is None else probabilities[place]
                 if per_token:
@@ -80,7 +82,8 @@ class Predictions(BasePredictionWriter):
                     if isinstance(data, StreamData)
                     else in_numbers(found, shares)
                 )
-                line = {"row": row, "tokens": tokens[:length], **told}
+                said = {"tokens": tokens[:length].tolist()} if reads_ids else {}
+                line = {"row": row, **said, **told}
                 file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
     def _write_bare(

@@ -1,0 +1,6 @@
+"""What becomes of a batch's inputs before the first block? One kind of input a file."""
+
+from lightning_posenc.model.inputs.base import Inputs, InputsFactory
+from lightning_posenc.model.inputs.token_embedding import TokenEmbedding
+
+__all__ = ["Inputs", "InputsFactory", "TokenEmbedding"]

@@ -1,0 +1,33 @@
+"""The interface of an input.
+
+Shapes: B sequences, T tokens, D = d_model, V token ids.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TypeAlias
+
+from torch import Tensor, nn
+
+from lightning_posenc.checks import is_a
+from lightning_posenc.dims import Dims
+
+
+class Inputs(nn.Module, ABC):
+    """Turns what a batch holds into tokens of the model's width: ids, patches, frames.
+
+    Args:
+        dims: Sizes of the model.
+        vocab_size: V, if the data has token ids; None otherwise. What takes no ids ignores it.
+    """
+
+    def __init__(self, dims: Dims, vocab_size: int | None) -> None:
+        super().__init__()
+        self.dims: Dims = is_a(self, "dims", dims, Dims)
+
+    @abstractmethod
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Map a batch's `tokens`, (B, T) ids or (B, …) of anything else, to (B, T, D)."""
+
+
+InputsFactory: TypeAlias = Callable[[Dims, int | None], Inputs]
