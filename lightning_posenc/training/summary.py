@@ -141,11 +141,11 @@ class RunSummary(L.Callback):
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not trainer.sanity_checking:
-            self._directions |= _directions(pl_module)
+            self._directions |= directions(pl_module)
             self._collect(trainer)
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._directions |= _directions(pl_module)
+        self._directions |= directions(pl_module)
         self._collect(trainer)
 
     def on_exception(
@@ -207,7 +207,7 @@ def _earlier(trainer: L.Trainer) -> dict[str, Any]:
     return found if isinstance(found, dict) and (directory / CONFIG).exists() else {}
 
 
-def _directions(module: torch.nn.Module) -> dict[str, bool]:
+def directions(module: torch.nn.Module) -> dict[str, bool]:
     """Whether more is better of the module's metrics that only torchmetrics knows, by name."""
     return {
         name: bool(part.higher_is_better)

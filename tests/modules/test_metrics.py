@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 from torchmetrics import MeanMetric, Metric
 
 from lightning_posenc.data import Batch
+from lightning_posenc.diagnostics.metric_keys import Key
 from lightning_posenc.model import EncoderSpec
 from lightning_posenc.modules import LanguageModel, SequenceClassifier, TokenClassifier
 from lightning_posenc.modules.base import EncoderModule
@@ -20,6 +21,7 @@ from lightning_posenc.modules.loss import cross_entropy
 from lightning_posenc.modules.metrics import WideMetrics
 from lightning_posenc.modules.weighted_mean import WeightedMean
 from lightning_posenc.positional import RoPE
+from lightning_posenc.training.summary import directions
 
 SPEC = EncoderSpec(d_model=16, n_heads=2, n_layers=1)
 CPU = torch.device("cpu")
@@ -107,11 +109,11 @@ def test_no_metric_of_any_module_is_in_half_precision(name: str) -> None:
     targets = tokens[:, 0] % 3 if name == "SequenceClassifier" else tokens
     exact = copy.deepcopy(model).float()
     with plugin.forward_context():
-        model._evaluate("val", Batch(tokens, targets), 0)
+        model._evaluate(Key("", "val"), Batch(tokens, targets), 0)
         model = model.to(torch.bfloat16)
-        model._evaluate("val", Batch(tokens, targets), 0)
+        model._evaluate(Key("", "val"), Batch(tokens, targets), 0)
         values = model.metrics["val"].compute()
-    exact._evaluate("val", Batch(tokens, targets), 0)
+    exact._evaluate(Key("", "val"), Batch(tokens, targets), 0)
     expected = exact.metrics["val"].compute()
     assert all(value.dtype in WIDE for value in states(model.metrics))
     assert values.keys() == expected.keys()
@@ -141,7 +143,7 @@ def test_a_loss_that_is_not_a_number_is_seen() -> None:
     model = classifier().eval()
     with torch.no_grad():
         model.head.weight.fill_(torch.nan)
-    model._evaluate("val", Batch(torch.randint(5, (4, 8)), torch.randint(3, (4,))), 0)
+    model._evaluate(Key("", "val"), Batch(torch.randint(5, (4, 8)), torch.randint(3, (4,))), 0)
     assert cast(WideMetrics, model.metrics["val"]).compute()["loss"].isnan()
 
 
@@ -167,3 +169,21 @@ def test_a_mean_loss_counts_every_target_alike() -> None:
     assert mean.compute() == pytest.approx(1.75)
     mean.update(torch.tensor(torch.nan), torch.tensor(1))
     assert mean.compute().isnan()
+
+
+def test_a_summary_tells_directions_that_only_torchmetrics_knows() -> None:
+    """A report compares by a metric of somebody's own; those of the table need no word."""
+
+    class Known(Half):
+        higher_is_better = False
+
+        def __init__(self) -> None:
+            Metric.__init__(self)
+
+    class Own(SequenceClassifier):
+        def new_metrics(self) -> dict[str, Metric]:
+            return {**super().new_metrics(), "mine": Known(), "my_acc": Known()}
+
+    module = Own(SPEC, 5, 3)
+    module._evaluate(Key("", "val"), Batch(torch.randint(5, (4, 8)), torch.randint(3, (4,))), 0)
+    assert directions(module) == {"mine": False}

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from scipy import stats
 
-from lightning_posenc.diagnostics.metric_keys import is_higher_better
 from lightning_posenc.report import findings, grouping, lengths, metrics, panels, recipes, runs
 from lightning_posenc.report.costs import COLUMNS, costs
 from lightning_posenc.report.results import compare
@@ -223,19 +222,16 @@ def test_metrics_that_fit_every_run(study_directory: Path) -> None:
     assert value("test/acc/len_31") is None
 
 
-@pytest.mark.parametrize(
-    ("key", "higher"),
-    [
-        ("val/loss", False),
-        ("test/perplexity/len_64", False),
-        ("test/acc/len_64", True),
-        ("test/exact/len_trained", True),
-        ("test/effective_length", True),
-        ("val/mine", None),
-    ],
-)
-def test_goals_by_name(key: str, higher: bool | None) -> None:
-    assert is_higher_better(key) is higher
+def test_a_metric_that_only_torchmetrics_knows(tmp_path: Path) -> None:
+    """Runs say of such a metric whether more is better; else a person is asked."""
+    made = config(class_of("positional", "NoPE"), REVERSE, 0)
+    told = {"higher_is_better": {"mine": False, "odd": "yes"}}
+    write(tmp_path / "1", made, {20: 0.5}, metrics={"val/mine": 0.3, "val/odd": 0.1}, **told)
+    found = runs.find([tmp_path])
+    assert metrics.choose(found, "val/mine", None).higher is False
+    assert metrics.choose(found, "val/mine", "max").higher is True
+    with pytest.raises(ValueError, match="its name does not say what is better: say --goal max"):
+        metrics.choose(found, "val/odd", None)
 
 
 def test_duplicates_with_the_same_config_count_once(tmp_path: Path) -> None:
