@@ -35,7 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "diagnostics": CORE,
     "callbacks": CORE | LEARNED | {"diagnostics", "runs"},
     "training": CORE | LEARNED | WATCHED | {"runs"},
-    "catalogue": CORE | LEARNED | {"training"},
+    "catalogue": CORE | LEARNED | {"training", "diagnostics"},
     "sweep": {"runs", "training", "diagnostics"},
     "report": {"runs", "diagnostics", "sweep"},
     "diagnose": CORE | LEARNED | WATCHED | {"runs", "training", "catalogue"},

@@ -12,7 +12,15 @@ from torch import Tensor
 from lightning_posenc.catalogue.described import longest
 from lightning_posenc.data import Batch
 from lightning_posenc.diagnose.learning import FreshTrial, attempt, movement
-from lightning_posenc.diagnose.scores import Answers, Guess, Score, answers, best_guess, score
+from lightning_posenc.diagnose.scores import (
+    LEARNED,
+    Answers,
+    Guess,
+    Score,
+    answers,
+    best_guess,
+    score,
+)
 from lightning_posenc.diagnose.subject import OwnPatient, Recorded, first
 from lightning_posenc.diagnose.treatments import treatments
 from lightning_posenc.tasks import IGNORE
@@ -72,7 +80,7 @@ def measure_evaluation(patient: OwnPatient) -> Evaluation | None:
     recorded = patient.recorded
     fell = recorded is not None and recorded.accuracy - now.accuracy > SUSPECT
     before, treated = (None, ()) if good else _treated(patient)
-    learned_nothing = now.loss > 0.9 * guess.loss
+    learned_nothing = now.loss > LEARNED * guess.loss
     return Evaluation(
         score=now,
         guess=guess,

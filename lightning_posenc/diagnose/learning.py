@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from lightning_posenc.data import Batch
+from lightning_posenc.diagnose.scores import LEARNED
 from lightning_posenc.diagnose.subject import OwnPatient, first
 from lightning_posenc.model.encoder import EncoderSpec
 from lightning_posenc.modules import (
@@ -30,7 +31,6 @@ WIDTH, HEADS, LAYERS = 32, 4, 2
 ROWS = 32  # sequences of a batch
 MOST_TOKENS = 4096  # of a batch of the trial
 RECENT = 20  # steps over which the loss is averaged
-ENOUGH = 0.9  # of the loss of a guess: the trial has learned something
 
 
 class FreshTrial(NamedTuple):
@@ -39,7 +39,7 @@ class FreshTrial(NamedTuple):
     Args:
         steps: That it was trained for.
         loss: Mean over the last RECENT of them, in nats.
-        learned: Whether that is less than ENOUGH of a guess's.
+        learned: Whether that is less than LEARNED of a guess's.
     """
 
     steps: int
@@ -146,7 +146,7 @@ def _train(module: EncoderModule, batches: Iterable[Batch], guess: float) -> Fre
             schedule.step()
             losses.append(float(loss.detach()))
             recent = sum(losses[-RECENT:]) / RECENT
-            if len(losses) >= RECENT and recent < ENOUGH * guess:
+            if len(losses) >= RECENT and recent < LEARNED * guess:
                 return FreshTrial(len(losses), recent, True)
     if len(losses) < RECENT:
         return None

@@ -13,6 +13,8 @@ from lightning_posenc.data import Batch
 from lightning_posenc.modules import EncoderModule
 from lightning_posenc.tasks import IGNORE
 
+LEARNED = 0.9  # of the loss of the best single answer, below which a model has learned something
+
 
 class Score(NamedTuple):
     """How good the answers to some sequences are.

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lightning_posenc.diagnostics.measures.order_sensitivity import (
         OrderChanges,
         order_sensitivity,
+        shuffle_change,
     )
     from lightning_posenc.diagnostics.measures.positional_share import positional_share
     from lightning_posenc.diagnostics.measures.probe import ProbeResult, probe_positions
@@ -50,6 +51,7 @@ _HOMES = {
     "positional_share": f"{_MEASURES}.positional_share",
     "probe_positions": f"{_MEASURES}.probe",
     "residual_ratio": f"{_MEASURES}.rank",
+    "shuffle_change": f"{_MEASURES}.order_sensitivity",
     "summarise": f"{_MEASURES}.attention_summary",
     "token_cosine": f"{_MEASURES}.rank",
     "weights_by_block": f"{_OBSERVING}.row_blocks",
@@ -73,6 +75,7 @@ __all__ = [
     "positional_share",
     "probe_positions",
     "residual_ratio",
+    "shuffle_change",
     "summarise",
     "token_cosine",
     "weights_by_block",

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lightning_posenc.diagnostics.measures.effective_length import SHARE
 from lightning_posenc.mistakes import escaping
 from lightning_posenc.report.costs import CostColumn, RowCost
 from lightning_posenc.report.lengths import Reach
@@ -138,8 +139,8 @@ def lengths_section(
         for row in study.rows
     ]
     caption += (
-        " The table: effective length, the largest tested one with at least 0.9 of the score on "
-        "trained lengths; median over seeds (lowest to highest seed). ≥: the longest that was "
+        f" The table: effective length, the largest tested one with at least {SHARE} of the score "
+        "on trained lengths; median over seeds (lowest to highest seed). ≥: the longest that was "
         "tested. Nothing learned: at trained lengths no better than without order or than the most "
         "frequent class."
     )

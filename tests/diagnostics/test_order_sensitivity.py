@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from lightning_posenc import Dims, Encoder
-from lightning_posenc.diagnostics import OrderChanges, order_sensitivity
+from lightning_posenc.diagnostics import OrderChanges, order_sensitivity, shuffle_change
+from lightning_posenc.diagnostics.measures.order_sensitivity import shuffles
 from lightning_posenc.positional import Factory, LearnedAbsolute, NoPE, RoPE, Sinusoidal
 
 T = 16
@@ -64,3 +65,39 @@ def test_values() -> None:
     assert math.isnan(same.zeroed)
     with pytest.raises(ValueError, match="at least 4"):
         order_sensitivity(weighed, x[:, :3])
+
+
+def test_change_of_a_shuffle_against_loops() -> None:
+    before, after = torch.randn(2, 3, 5, 4).double().unbind(0)
+    order = shuffles((3, 5))
+    apart, spread = 0.0, 0.0
+    for b in range(3):
+        for t in range(5):
+            came_from = int(order[b, t])
+            apart += float((after[b, t] - before[b, came_from]).square().sum())
+            spread += float((before[b, t] - before.mean(dim=(0, 1))).square().sum())
+    assert float(shuffle_change(before, after, order)) == pytest.approx(math.sqrt(apart / spread))
+    of_sequences = shuffle_change(before[:, 0], after[:, 0], order)
+    centred = before[:, 0] - before[:, 0].mean(dim=0)
+    expected = (after[:, 0] - before[:, 0]).norm() / centred.norm()
+    torch.testing.assert_close(of_sequences, expected)
+
+
+def test_a_model_that_is_blind_to_order_follows_every_shuffle() -> None:
+    x, order = torch.randn(3, T, 32), shuffles((3, T))
+    moved = x.gather(1, order[..., None].expand_as(x))
+    for positional, blind in ((NoPE, True), (RoPE, False)):
+        model = Encoder(Dims(32, 4, 2), positional, init_std=0.2).eval()
+        change = float(shuffle_change(model(x), model(moved), order))
+        assert (change < 1e-5) is blind
+        assert blind or change > 1e-2
+
+
+def test_shuffles_leave_padding_where_it_is() -> None:
+    lengths = torch.tensor([T, 9, 1])
+    order = shuffles((3, T), lengths)
+    for row, n in zip(order.tolist(), lengths.tolist(), strict=True):
+        assert sorted(row[:n]) == list(range(n))
+        assert row[n:] == list(range(n, T))
+    assert order[0].tolist() != list(range(T))
+    assert torch.equal(order, shuffles((3, T), lengths))

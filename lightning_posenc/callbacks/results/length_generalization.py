@@ -9,7 +9,7 @@ import torch
 from lightning_posenc.callbacks.results.accuracy_by_position import AccuracyByPosition
 from lightning_posenc.callbacks.results.baselines import bag_of_tokens_bounds
 from lightning_posenc.checks import is_a
-from lightning_posenc.diagnostics.measures.effective_length import effective_length, learned
+from lightning_posenc.diagnostics.measures.effective_length import SHARE, effective_length, learned
 from lightning_posenc.diagnostics.metric_keys import Key, parse
 from lightning_posenc.diagnostics.quantities import MAJORITY
 from lightning_posenc.runs.figures import log_figure, new_figure
@@ -88,7 +88,9 @@ class LengthGeneralization(AccuracyByPosition):
         if trained is not None:
             ax.axvspan(*_widened(trained), color="C2", alpha=0.25, label="trained")
         if wanted is not None:
-            ax.axhline(wanted, color="black", linestyle="--", linewidth=1, label="0.9 of trained")
+            ax.axhline(
+                wanted, color="black", linestyle="--", linewidth=1, label=f"{SHARE} of trained"
+            )
         if bounds:
             ax.plot(list(bounds), list(bounds.values()), "k:", label="best without order")
         ax.plot(list(self._scores), list(self._scores.values()), "o-", color="C0")

@@ -120,7 +120,7 @@ def positional_gradients(
         planes={layer: torch.stack(sums).sum(dim=0).sqrt() for layer, sums in planes.items()},
         positions=positions,
         residual=[norm for _, norm in stream],
-        share=[_share(grad, lengths) for grad, _ in stream],
+        share=torch.stack([_share(grad, lengths) for grad, _ in stream]).tolist() if stream else [],
     )
 
 
@@ -145,8 +145,8 @@ def gradient_of_angles(x: Tensor, grad: Tensor, n: int, layout: Layout) -> Tenso
     return a * db - b * da
 
 
-def _share(grad: Tensor, lengths: Tensor | None) -> float:
-    return positional_share(grad.float(), lengths) if len(grad) > 1 else math.nan
+def _share(grad: Tensor, lengths: Tensor | None) -> Tensor:
+    return positional_share(grad.float(), lengths) if len(grad) > 1 else grad.new_tensor(math.nan)
 
 
 def _gradient_of_positions(

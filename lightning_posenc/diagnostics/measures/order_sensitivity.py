@@ -1,6 +1,6 @@
 """Does a model use order? Its outputs when tokens or their positions are moved.
 
-Shapes: B sequences, T tokens.
+Shapes: B sequences, T tokens, C channels.
 """
 
 import math
@@ -28,10 +28,10 @@ class OrderChanges(NamedTuple):
         zeroed: All positions are 0. NaN likewise.
     """
 
-    swapped: float
-    shuffled: float
-    shifted: float
-    zeroed: float
+    swapped: Tensor
+    shuffled: Tensor
+    shifted: Tensor
+    zeroed: Tensor
 
 
 @torch.no_grad()
@@ -55,33 +55,32 @@ def order_sensitivity(
     n_tokens = tokens.shape[1]
     if n_tokens < 4:
         raise ValueError(f"order wants at least 4 tokens, got {n_tokens}")
+    whole(order_sensitivity, "seed", seed, 0, 2**63 - 1)
     early, late, last = n_tokens // 4, n_tokens // 2, 3 * n_tokens // 4
     before = forward(tokens, None)
     ids = torch.arange(n_tokens, device=tokens.device)
 
-    order = ids.clone()
-    order[early], order[late] = late, early
+    swap = ids.clone()
+    swap[early], swap[late] = late, early
+    swapped = _change(before, forward(tokens[:, swap], None), late + 1, n_tokens)
     differ = (tokens[:, [early]] != tokens[:, [late]]).flatten(1).any(dim=1)
-    swapped = _change(before, forward(tokens[:, order], None), late + 1, n_tokens)[differ]
 
-    order = ids.clone()
-    whole(order_sensitivity, "seed", seed, 0, 2**63 - 1)
-    generator = torch.Generator().manual_seed(seed)
-    order[:last] = torch.randperm(last, generator=generator).to(ids)
-    shuffled = _change(before, forward(tokens[:, order], None), last, n_tokens)
+    shuffle = ids.clone()
+    shuffle[:last] = torch.randperm(last, generator=_seeded(seed)).to(ids)
+    shuffled = _change(before, forward(tokens[:, shuffle], None), last, n_tokens)
 
-    def moved(positions: Tensor) -> float:
+    def moved(positions: Tensor) -> Tensor:
         if not takes_positions:
-            return math.nan
+            return shuffled.new_tensor(math.nan)
         try:
             after = forward(tokens, positions.unsqueeze(0))
         except ValueError:  # a table that ends there
-            return math.nan
-        return float(_change(before, after, 0, n_tokens).mean())
+            return shuffled.new_tensor(math.nan)
+        return _change(before, after, 0, n_tokens).mean()
 
     return OrderChanges(
-        float(swapped.mean()) if len(swapped) else 0.0,
-        float(shuffled.mean()),
+        torch.where(differ, swapped, 0).sum() / differ.sum().clamp(min=1),
+        shuffled.mean(),
         moved(ids + early),
         moved(torch.zeros_like(ids)),
     )
@@ -94,3 +93,42 @@ def _change(before: Tensor, after: Tensor, first: int, n_tokens: int) -> Tensor:
     before, after = before.flatten(1).double(), after.flatten(1).double()
     size = before.norm(dim=1).clamp(min=torch.finfo(torch.float32).tiny)
     return (after - before).norm(dim=1) / size
+
+
+@torch.no_grad()
+def shuffle_change(before: Tensor, after: Tensor, order: Tensor) -> Tensor:
+    """How far a model is from giving a shuffled sequence the shuffled outputs.
+
+    ‖f(shuffled) - shuffled f‖ / ‖f - mean of f‖: 0 for a model that is blind to order, about √2
+    where order decides everything.
+
+    Args:
+        before: (B, T, C) of every token, or (B, C) of a sequence: f of sequences as they are.
+        after: f of the same in other orders.
+        order: (B, T): at place t of them stands the token that stood at order_t.
+    """
+    spread = (before.double() - before.double().flatten(0, -2).mean(dim=0)).norm()
+    if before.dim() > 2 and before.shape[1] == order.shape[1]:  # every token at its new place
+        before = before.gather(1, order.unsqueeze(-1).expand(-1, -1, before.shape[-1]))
+    apart = (after.double() - before.double()).norm()
+    return torch.where(spread > 0, apart / spread, 0)
+
+
+def shuffles(shape: tuple[int, int], lengths: Tensor | None = None, seed: int = 0) -> Tensor:
+    """A permutation of every sequence's real tokens, (B, T); padding stays where it is.
+
+    Args:
+        shape: B, T.
+        lengths: (B,) tokens of each sequence; None if all are full.
+        seed: Of the shuffles.
+    """
+    whole(shuffles, "seed", seed, 0, 2**63 - 1)
+    keys = torch.rand(shape, generator=_seeded(seed))
+    if lengths is not None:
+        places = torch.arange(shape[1])
+        keys = torch.where(places < lengths.cpu()[:, None], keys, 1.0 + places)
+    return keys.argsort(dim=1)
+
+
+def _seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)

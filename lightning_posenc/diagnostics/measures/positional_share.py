@@ -12,7 +12,7 @@ from lightning_posenc.diagnostics.observing.observe import Observation
 
 
 @torch.no_grad()
-def positional_share(x: Tensor, lengths: Tensor | None = None) -> float:
+def positional_share(x: Tensor, lengths: Tensor | None = None) -> Tensor:
     """The share of variance that the index of the position explains, in [0, 1].
 
     The naive share is between-position over total sum of squares, Σ_t n_t ‖x̄_t - x̄‖² over
@@ -25,31 +25,31 @@ def positional_share(x: Tensor, lengths: Tensor | None = None) -> float:
         lengths: (B,) tokens of each sequence; None if all are full.
 
     Raises:
-        ValueError: If no position stands in two sequences: then nothing tells position from token.
+        ValueError: Of one sequence, where nothing tells position from token.
     """
     n_sequences, n_positions, _ = x.shape
+    if n_sequences < 2:
+        raise ValueError(
+            "the share of position needs at least two sequences: with one, every token stands "
+            "alone at its position"
+        )
     x = x.detach().double()
     n = torch.full((n_sequences,), n_positions) if lengths is None else lengths
     real = (torch.arange(n_positions, device=x.device) < n.to(x.device)[:, None]).unsqueeze(-1)
     x = x.masked_fill(~real, 0)
     at = real.sum(dim=0)  # (T, 1) sequences that reach a position
-    n_tokens, n_reached = int(at.sum()), int((at > 0).sum())
-    if n_tokens <= n_reached:
-        raise ValueError(
-            "the share of position needs at least two sequences: with one, every token stands "
-            "alone at its position"
-        )
+    n_tokens, n_reached = at.sum(), (at > 0).sum()
     middle = x.sum(dim=(0, 1)) / n_tokens
     means = x.sum(dim=0) / at.clamp(min=1)
-    total = float((x - middle).mul(real).square().sum())
-    if total == 0:
-        return 0.0
-    within = float((x - means).mul(real).square().sum())
+    total = (x - middle).mul(real).square().sum()
+    within = (x - means).mul(real).square().sum()
     share = 1 - within / total * (n_tokens - 1) / (n_tokens - n_reached)
-    return min(max(share, 0.0), 1.0)
+    return torch.where(total == 0, 0, share).clamp(0, 1)
 
 
-def share_by_depth(seen: Observation, lengths: Tensor | None) -> dict[str, dict[int, float]]:
+def share_by_depth(
+    seen: Observation, lengths: Tensor | None
+) -> dict[str, dict[int, Tensor | float]]:
     """The share in the residual stream, by blocks passed; NaN of one sequence."""
     return {
         "pos_share": {

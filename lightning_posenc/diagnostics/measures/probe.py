@@ -24,8 +24,8 @@ class ProbeResult(NamedTuple):
         r2: 1 - Σ (y - ŷ)² / Σ (y - ȳ)²: 1 is perfect, 0 chance, below it worse than the middle.
     """
 
-    mae: float
-    r2: float
+    mae: Tensor
+    r2: Tensor
 
 
 class Ridge(NamedTuple):
@@ -91,21 +91,22 @@ def probe_positions(
     predicted = probe(x).clamp(0, test.shape[1] - 1)
     spread = (y - y.mean()).square().sum().clamp(min=torch.finfo(torch.float64).tiny)
     r2 = 1 - (predicted - y).square().sum() / spread
-    return ProbeResult(float((predicted - y).abs().mean()), float(r2))
+    return ProbeResult((predicted - y).abs().mean(), r2)
 
 
-def probe_by_depth(seen: Observation, lengths: Tensor | None) -> dict[str, dict[int, float]]:
+def probe_by_depth(
+    seen: Observation, lengths: Tensor | None
+) -> dict[str, dict[int, Tensor | float]]:
     """What a probe reads off the residual stream, by blocks passed; NaN of one sequence."""
-    found: dict[str, dict[int, float]] = {"probe/mae": {}, "probe/r2": {}}
+    found: dict[str, dict[int, Tensor | float]] = {"probe/mae": {}, "probe/r2": {}}
     for n, x in enumerate(seen.hidden):
-        result = ProbeResult(math.nan, math.nan)
+        found["probe/mae"][n], found["probe/r2"][n] = math.nan, math.nan
         if len(x) > 1:
-            tried = torch.arange(len(x), device=x.device) % HELD_OUT == 0
-            ends = (None, None) if lengths is None else (lengths[~tried], lengths[tried])
-            result = probe_positions(
-                x[~tried], x[tried], train_lengths=ends[0], test_lengths=ends[1]
+            fitted = [b for b in range(len(x)) if b % HELD_OUT]
+            ends = (None, None) if lengths is None else (lengths[fitted], lengths[::HELD_OUT])
+            found["probe/mae"][n], found["probe/r2"][n] = probe_positions(
+                x[fitted], x[::HELD_OUT], train_lengths=ends[0], test_lengths=ends[1]
             )
-        found["probe/mae"][n], found["probe/r2"][n] = result
     return found
 
 

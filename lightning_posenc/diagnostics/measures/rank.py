@@ -14,7 +14,7 @@ from lightning_posenc.diagnostics.observing.observe import Observation
 
 
 @torch.no_grad()
-def residual_ratio(x: Tensor, lengths: Tensor | None = None) -> float:
+def residual_ratio(x: Tensor, lengths: Tensor | None = None) -> Tensor:
     """r(X) = ‖X - 1x̄ᵀ‖ / ‖X‖ with ‖A‖ = √(‖A‖₁ ‖A‖∞) and x̄ the mean over tokens: 0 when all tokens
     are the same, about 1 when they have nothing in common.
 
@@ -28,7 +28,7 @@ def residual_ratio(x: Tensor, lengths: Tensor | None = None) -> float:
     x, real, n = _real(x, lengths)
     centred = (x - x.sum(dim=1, keepdim=True) / n) * real
     size = _norm(x)
-    return float(torch.where(size > 0, _norm(centred) / size, 0).mean())
+    return torch.where(size > 0, _norm(centred) / size, 0).mean()
 
 
 def _norm(x: Tensor) -> Tensor:
@@ -37,7 +37,7 @@ def _norm(x: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def token_cosine(x: Tensor, lengths: Tensor | None = None) -> float:
+def token_cosine(x: Tensor, lengths: Tensor | None = None) -> Tensor:
     """Mean cosine between two different tokens of a sequence, in [-1, 1]: 1 when all point alike.
 
     Args:
@@ -50,11 +50,11 @@ def token_cosine(x: Tensor, lengths: Tensor | None = None) -> float:
     itself = directions.square().sum(dim=(1, 2))
     pairs = directions.sum(dim=1).square().sum(dim=1) - itself
     counted = n > 1
-    return float((pairs / (n * (n - 1)).clamp(min=1))[counted].mean())
+    return torch.where(counted, pairs / (n * (n - 1)).clamp(min=1), 0).sum() / counted.sum()
 
 
 @torch.no_grad()
-def effective_rank(x: Tensor, lengths: Tensor | None = None) -> float:
+def effective_rank(x: Tensor, lengths: Tensor | None = None) -> Tensor:
     """exp(-Σ p_i ln p_i) with p = σ / Σσ of the singular values: from 1 to min(T, D).
 
     Roy & Vetterli 2007, "The effective rank: a measure of effective dimensionality", definition 1.
@@ -66,10 +66,10 @@ def effective_rank(x: Tensor, lengths: Tensor | None = None) -> float:
     x, _, _ = _real(x, lengths)
     sigma = torch.linalg.svdvals(x)
     p = sigma / sigma.sum(dim=1, keepdim=True).clamp(min=torch.finfo(x.dtype).tiny)
-    return float(torch.special.entr(p).sum(dim=1).exp().mean())
+    return torch.special.entr(p).sum(dim=1).exp().mean()
 
 
-def rank_by_depth(seen: Observation, lengths: Tensor | None) -> dict[str, dict[int, float]]:
+def rank_by_depth(seen: Observation, lengths: Tensor | None) -> dict[str, dict[int, Tensor]]:
     """The three measurements of the residual stream, by blocks passed."""
     return {
         f"rank/{name}": {n: measure(x, lengths) for n, x in enumerate(seen.hidden)}

@@ -16,12 +16,13 @@ def layer_similarity(
     second: Operands,
     block: int = BLOCK,
     lengths: Tensor | None = None,
-) -> float:
+) -> Tensor:
     """1 - JS(A, A') / ln 2, in [0, 1]: 1 for attention alike, 0 for attention to other keys.
 
     JS(p, q) = H((p + q) / 2) - (H(p) + H(q)) / 2 is the divergence of Jensen and Shannon, A the
-    attention of a layer averaged over its heads; the mean is over queries. (DeepViT, Zhou et al.
-    2021, arXiv:2103.11886, equation 2, takes the cosine instead, which has no such floor.)
+    attention of a layer averaged over its heads; the mean is over queries, NaN if there are none.
+    (DeepViT, Zhou et al. 2021, arXiv:2103.11886, equation 2, takes the cosine instead, which has no
+    such floor.)
 
     Args:
         first: One layer's attention.
@@ -38,13 +39,14 @@ def layer_similarity(
     real = torch.ones(n_sequences, n_queries, dtype=torch.bool, device=first.q.device)
     if lengths is not None:
         real = places < lengths.to(places.device)[:, None]
-    total, rows = 0.0, 0
+    total, n_rows = real.new_zeros(2, dtype=torch.float64)
     pairs = zip(weights_by_block(first, block), weights_by_block(second, block), strict=True)
     for (queries, ours), (_, theirs) in pairs:
         p, q = ours.mean(dim=1), theirs.mean(dim=1)
         counted = real[:, queries] & (p.sum(dim=-1) > 0) & (q.sum(dim=-1) > 0)
         apart = attention_entropy((p + q) / 2)
         apart -= (attention_entropy(p) + attention_entropy(q)) / 2
-        total += float((1 - apart / math.log(2)).clamp(0, 1)[counted].sum(dtype=torch.float64))
-        rows += int(counted.sum())
-    return total / rows if rows else math.nan
+        alike = (1 - apart / math.log(2)).clamp(0, 1)
+        total += torch.where(counted, alike, 0).sum(dtype=torch.float64)
+        n_rows += counted.sum()
+    return total / n_rows

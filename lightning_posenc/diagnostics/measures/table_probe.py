@@ -15,7 +15,7 @@ FOLDS = 5
 
 
 @torch.no_grad()
-def position_error(table: Tensor, seed: int = 0) -> float:
+def position_error(table: Tensor, seed: int = 0) -> Tensor:
     """Mean |round(predicted) - true| position of a linear regression, in tokens, 5-fold.
 
     Args:
@@ -30,10 +30,10 @@ def position_error(table: Tensor, seed: int = 0) -> float:
         # Ordinary least squares, of which a vanishing penalty gives the shortest solution.
         predicted = fit_ridge(x[train], y[train], ridge=1e-10)(x[test])
         errors.append((predicted.round() - y[test]).abs().mean())
-    return float(torch.stack(errors).mean())
+    return torch.stack(errors).mean()
 
 
-def order_error(table: Tensor, n_pairs: int = 512, seed: int = 0) -> float:
+def order_error(table: Tensor, n_pairs: int = 512, seed: int = 0) -> Tensor:
     """Share of pairs whose order a logistic regression on both embeddings gets wrong, 5-fold.
 
     Chance is about 0.5.
@@ -54,7 +54,7 @@ def order_error(table: Tensor, n_pairs: int = 512, seed: int = 0) -> float:
     for train, test in _folds(len(x)):
         weight, intercept = fit_logistic(x[train], later[train])
         errors.append(((x[test] @ weight + intercept > 0) != later[test]).double().mean())
-    return float(torch.stack(errors).mean())
+    return torch.stack(errors).mean()
 
 
 def fit_logistic(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
