@@ -7,7 +7,6 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor
 
 from lightning_posenc.callbacks.by_depth import draw_by_depth
@@ -176,15 +175,15 @@ def look(
             f"and got {type(batch).__name__}: let the data give those, or leave the callback out"
         )
     n_ranks, most = trainer.world_size, max(each.n_sequences for each in watching)
-    batch = first(batch, -(-most // n_ranks))
+    batch = batch.first(-(-most // n_ranks))
     if n_ranks > 1:
-        batch = first(gathered(batch, n_ranks), most)
+        batch = gathered(batch, n_ranks).first(most)
     observing = [each for each in watching if isinstance(each, Observing)]
     found: list[tuple[Probing, Measured]] = []
     with isolated(trainer, module), torch.no_grad():
         state = random_state(module)
         if observing:
-            shared = first(batch, max(each.n_sequences for each in observing))
+            shared = batch.first(max(each.n_sequences for each in observing))
             seen = _observed(observing, module, shared, batch_idx)
             for observer in observing:
                 n = observer.n_sequences
@@ -194,7 +193,7 @@ def look(
         for each in watching:
             if not isinstance(each, Observing):
                 set_random_state(module, state)  # what is drawn is drawn as for the others
-                own = first(batch, each.n_sequences)
+                own = batch.first(each.n_sequences)
                 found.append((each, each.measure(module, own, batch_idx)))
     for each, measured_now in found:
         each.note(trainer, module, measured_now)
@@ -239,8 +238,3 @@ def isolated(trainer: L.Trainer, module: L.LightningModule) -> Iterator[None]:
         set_random_state(module, state)
         for part, mode in modes:
             part.training = mode
-
-
-def first(batch: Any, n: int) -> Any:
-    """The first n sequences of a batch: of each tensor in it, as far as it has so many rows."""
-    return apply_to_collection(batch, Tensor, lambda x: x[:n] if x.dim() else x)

@@ -33,6 +33,11 @@ class Batch(NamedTuple):
         moved: Any = (f if f is None else f.to(device, non_blocking=non_blocking) for f in self)
         return Batch(*moved)
 
+    def first(self, n: int) -> "Batch":
+        """The first n sequences, or all if there are fewer."""
+        taken: Any = (field if field is None else field[:n] for field in self)
+        return Batch(*taken)
+
 
 def are_ids(tokens: Tensor) -> bool:
     """Whether a batch's tokens are ids (B, T), and not patches or frames."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import torch
 
-from lightning_posenc.diagnose.subject import OwnPatient, Patient, first
+from lightning_posenc.diagnose.subject import OwnPatient, Patient
 from lightning_posenc.model.kernels import SDPA, Eager, Kernel, Kernels, Operands
 from lightning_posenc.positional.by_distance import ByDistance
 
@@ -78,7 +78,7 @@ def _path(kernel: Kernel, operands: Operands) -> str:
 
 
 def _time(patient: Patient, length: int) -> float:
-    batch = first(patient.batch, N_TIMED)
+    batch = patient.batch.first(N_TIMED)
     tokens = batch.tokens[:, :length]
 
     def step() -> None:

@@ -21,7 +21,7 @@ from lightning_posenc.diagnose.scores import (
     best_guess,
     score,
 )
-from lightning_posenc.diagnose.subject import OwnPatient, Recorded, first
+from lightning_posenc.diagnose.subject import OwnPatient, Recorded
 from lightning_posenc.diagnose.treatments import treatments
 from lightning_posenc.tasks import IGNORE
 
@@ -143,7 +143,7 @@ def _few(batches: Sequence[Batch], n: int) -> list[Batch]:
     for batch in batches:
         if n <= 0:
             break
-        taken.append(first(batch, n))
+        taken.append(batch.first(n))
         n -= len(batch.tokens)
     return taken
 

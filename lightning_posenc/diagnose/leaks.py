@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lightning_posenc.data import Batch
-from lightning_posenc.diagnose.subject import OwnPatient, first
+from lightning_posenc.diagnose.subject import OwnPatient
 from lightning_posenc.tasks import IGNORE
 
 N_READ = 8  # sequences
@@ -37,7 +37,7 @@ class Leaks(NamedTuple):
 @torch.no_grad()
 def measure_leaks(patient: OwnPatient) -> Leaks:
     """Change tokens out of sight, and look whether anything moves."""
-    batch = first(patient.batch, N_READ)
+    batch = patient.batch.first(N_READ)
     with torch.random.fork_rng(devices=()):
         batch = batch._replace(positions=placed(patient, batch))
     return Leaks(

@@ -13,7 +13,7 @@ from torch import nn
 
 from lightning_posenc.data import Batch
 from lightning_posenc.diagnose.scores import LEARNED
-from lightning_posenc.diagnose.subject import OwnPatient, first
+from lightning_posenc.diagnose.subject import OwnPatient
 from lightning_posenc.model.encoder import EncoderSpec
 from lightning_posenc.modules import (
     EncoderModule,
@@ -125,7 +125,7 @@ def _forever(patient: OwnPatient, rows: int) -> Iterator[Batch]:
     while True:
         batch = None
         for batch in patient.training():
-            yield first(batch, rows)
+            yield batch.first(rows)
         if batch is None:
             return
 

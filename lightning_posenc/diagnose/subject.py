@@ -6,7 +6,7 @@ Shapes: B sequences, T tokens, D = d_model.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 from torch import Tensor, nn
 
@@ -96,7 +96,7 @@ class OwnPatient(Patient):
                 f"{type(self.module.embedding).__name__}"
             )
         self.observed = self.module
-        self.batch = first(self.batches[0], N_SEQUENCES)
+        self.batch = self.batches[0].first(N_SEQUENCES)
 
     @property
     def encoder(self) -> Encoder:
@@ -134,9 +134,3 @@ class OtherPatient(Patient):
 
     def outputs(self, batch: Batch) -> Tensor:
         return self.model(input_ids=batch.tokens).last_hidden_state
-
-
-def first(batch: Batch, n: int) -> Batch:
-    """The first n sequences of a batch."""
-    taken: Any = (x if x is None else x[:n] for x in batch)
-    return Batch(*taken)

@@ -21,7 +21,7 @@ from lightning_posenc.callbacks import (
     RankCollapse,
     Watch,
 )
-from lightning_posenc.callbacks.probing import Probing, first, isolated, look
+from lightning_posenc.callbacks.probing import Probing, isolated, look
 from lightning_posenc.data import Batch, SyntheticData
 from lightning_posenc.diagnostics import attention_entropy, observe
 from lightning_posenc.diagnostics.quantities import Measurement, Quantity
@@ -249,7 +249,7 @@ def test_padded_and_tiny_batches(watch: type[Probing]) -> None:
     batch = padded()
     with torch.no_grad():
         found = watch().measure(module, batch, 0)
-        alone = watch().measure(module, first(batch, 1)._replace(lengths=torch.tensor([3])), 0)
+        alone = watch().measure(module, batch.first(1)._replace(lengths=torch.tensor([3])), 0)
     assert found.keys() == alone.keys()
     assert all(torch.as_tensor(value).isfinite() for value in found.values())
 
@@ -307,7 +307,7 @@ def test_loggers_hear_the_entropy_of_the_first_sequences(tmp_path: Path) -> None
         def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, *_: Any) -> None:
             if not seen:
                 with isolated(trainer, pl_module), torch.no_grad(), observe(pl_module) as watch:
-                    pl_module.score(first(batch, 2), 0)
+                    pl_module.score(batch.first(2), 0)
                     seen.extend(map(attention_weights, watch.attention))
 
     watch = AttentionStatistics(every_n_steps=2, n_sequences=2)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lightning_posenc.callbacks.module_fits import fits
-from lightning_posenc.callbacks.probing import first, isolated
+from lightning_posenc.callbacks.probing import isolated
 from lightning_posenc.checks import MOST, several, whole
 from lightning_posenc.diagnostics.metric_keys import word_of
 from lightning_posenc.diagnostics.observing.observe import observe
@@ -66,7 +66,7 @@ class AttentionMaps(L.Callback):
         if dataloader_idx or batch_idx or not fits(self, pl_module, batch, "encoder"):
             return
         if batch.tokens.shape[1] <= MAX_TOKENS:
-            self._batch = first(batch, 1)
+            self._batch = batch.first(1)
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         one, self._batch = self._batch, None
