@@ -89,7 +89,9 @@ def test_arguments_in_another_order() -> None:
 
 
 @pytest.mark.parametrize("compose", COMPOSED)
-@pytest.mark.parametrize("part", ["RoPE", RoPE(DIMS), MLP, nothing], ids=["name", "object", "class", "function"])
+@pytest.mark.parametrize(
+    "part", ["RoPE", RoPE(DIMS), MLP, nothing], ids=["name", "object", "class", "function"]
+)
 def test_what_encodings_are_composed_of(compose: Any, part: Any) -> None:
     with pytest.raises(
         ValueError, match=rf"must (be|make) a .*({PositionalEncoding.__name__}|class)"
