@@ -197,6 +197,8 @@ class Resumption(L.Callback):
         for key, value in moments.items():
             if not isinstance(value, Tensor) or (value.numel() == 1 and tuple(value.shape) != was):
                 fitted[key] = value
+            elif tuple(value.shape) == was and now == (1, *was):  # as `gained_layers` loads it
+                fitted[key] = value.unsqueeze(0)
             elif tuple(value.shape) == was and isinstance(owner, ResizedTable):
                 fitted[key] = owner.resized_moments(value)
             else:

@@ -111,12 +111,9 @@ class ResizedTable(nn.Module):
         size = self.table.shape[:-1]
         return resampled(table, *size) if len(size) == 1 else resampled_grid(table, *size)
 
-    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
-        table = state_dict.get(f"{prefix}table")
-        if table is not None and self._resizes(table):
-            state_dict[f"{prefix}table"] = self.resized(table)
-            self._say(f"{prefix}table", table)
-        super()._load_from_state_dict(state_dict, prefix, *rest)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.register_load_state_dict_pre_hook(_resize)
 
     def _resizes(self, table: Tensor) -> bool:
         """Whether a table differs from the own one in its size, and in nothing else."""
@@ -135,3 +132,11 @@ class ResizedTable(nn.Module):
             )
         owner = type(self).__name__
         log.warning("%s: %s %s from %s to %s rows: %s", owner, key, how[0], was, now, how[1])
+
+
+def _resize(module: ResizedTable, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Fit the table that is about to be loaded, and say so."""
+    table = state.get(f"{prefix}table")
+    if table is not None and module._resizes(table):
+        state[f"{prefix}table"] = module.resized(table)
+        module._say(f"{prefix}table", table)

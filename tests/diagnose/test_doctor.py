@@ -240,7 +240,7 @@ def test_strength_is_the_spread_of_what_is_added() -> None:
     with strengths(someone.module.positional) as found:
         someone.module.logits(someone.batch)
     site_bias = someone.module.positional.prepare(*[Places(torch.arange(LENGTH)[None])] * 2)
-    bias = site_bias if isinstance(site_bias, torch.Tensor) else site_bias.values
+    (bias,) = map(by_distance.written_out, site_bias)
     expected = bias.var(dim=-1, correction=0).mean().sqrt()
     assert found["bias"][1] == pytest.approx(float(expected), rel=1e-5)
     assert encoding is not None

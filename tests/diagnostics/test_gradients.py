@@ -168,7 +168,9 @@ class Angles(Rotary):
         raise AssertionError("`prepare` gives the rotations: no frequencies are asked for")
 
     def prepare(self, q_places: Places, k_places: Places) -> Turn:
-        turns = (rotation(a.cos(), a.sin(), self.layout) for a in (self.of_q, self.of_k))
+        turns = (
+            rotation(a.cos()[None], a.sin()[None], self.layout) for a in (self.of_q, self.of_k)
+        )
         return Turn(*turns, 1.0)
 
 

@@ -62,6 +62,6 @@ def pairs(given: Given, entry: Callable[[int, float], float]) -> Array:
     return bias
 
 
-def of_layer(table: Array, layer: int, n_axes: int) -> Array:
+def of_layer(table: Array, layer: int) -> Array:
     """The layer's own table, or the one that all layers share."""
-    return table[layer] if table.ndim > n_axes else table
+    return table[layer] if len(table) > 1 else table[0]

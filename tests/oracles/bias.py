@@ -32,7 +32,7 @@ def alibi_slopes(n_heads: int) -> list[float]:
 
 def learned_relative_bias(given: Given, max_distance: int) -> Result:
     """Shaw et al. 2018 with scalars: b_h[clip(delta)]."""
-    table = of_layer(given.parameters["table"], given.layer, n_axes=2)
+    table = of_layer(given.parameters["table"], given.layer)
 
     def entry(h: int, delta: float) -> float:
         return table[h, max(-max_distance, min(max_distance, round(delta))) + max_distance]
@@ -42,7 +42,7 @@ def learned_relative_bias(given: Given, max_distance: int) -> Result:
 
 def t5(given: Given, n_buckets: int, max_distance: int) -> Result:
     """Raffel et al. 2020, section 2.1, with the buckets of `t5_bucket`."""
-    table = of_layer(given.parameters["table"], given.layer, n_axes=2)
+    table = of_layer(given.parameters["table"], given.layer)
 
     def entry(h: int, delta: float) -> float:
         return table[h, t5_bucket(delta, n_buckets, max_distance, given.causal)]

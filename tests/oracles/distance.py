@@ -32,7 +32,7 @@ def kerple_power(given: Given) -> Result:
 
 def of_side(given: Given, name: str, h: int, delta: float) -> float:
     """A head's value, of the future where that has its own."""
-    values = of_layer(given.parameters[f"{name}.raw"], given.layer, n_axes=2)
+    values = of_layer(given.parameters[f"{name}.raw"], given.layer)
     return float(values[1 if delta < 0 and len(values) == 2 else 0, h])
 
 
@@ -133,7 +133,7 @@ def tupe(
             value = query[own] @ key[own] / math.sqrt(2 * width)
             if "relative.table" in parameters:
                 bucket = t5_bucket(p_i - p_j, n_buckets, max_distance, given.causal)
-                value += parameters["relative.table"][h, bucket]
+                value += parameters["relative.table"][0, h, bucket]
             if untie_first and p_i == 0:
                 value = 0.0
             elif untie_first and p_j == 0:

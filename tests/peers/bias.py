@@ -70,7 +70,7 @@ def t5() -> Iterator[tuple[Tensor, Tensor]]:
         for n_buckets, max_distance in ((32, 128), (8, 16), (48, 81)):
             encoding = T5Bias(dims(causal), n_buckets=n_buckets, max_distance=max_distance)
             theirs = t5_peer(causal, n_buckets, max_distance)
-            theirs.relative_attention_bias.weight.data = encoding.table.data.t()
+            theirs.relative_attention_bias.weight.data = encoding.table.data[0].t()
             n = 2 * max_distance
             positions = torch.arange(n).unsqueeze(0)
             q = torch.empty(1, H, n, K)

@@ -4,12 +4,14 @@ Shapes: B sequences, T queries, S keys, H heads, L layers, N distances.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from lightning_posenc.positional.base import PositionalEncoding, Site
 from lightning_posenc.positional.by_distance import ByDistance
+from lightning_posenc.positional.layers import of_layer
 from lightning_posenc.positions.places import Places, counted, offsets
 from lightning_posenc.positions.recording import is_recorded
 
@@ -70,32 +72,37 @@ class RelativeBias(OfDistance, ABC):
             delta: float32 of any shape; positive when the key lies in the past.
 
         Returns:
-            (H, *delta.shape), or (L, H, *delta.shape) if layers differ.
+            (L|1, H, *delta.shape); or (H, *delta.shape), which all layers share.
         """
 
-    def prepare(self, q_places: Places, k_places: Places) -> Tensor | ByDistance:
+    def prepare(self, q_places: Places, k_places: Places) -> Sequence[Tensor | ByDistance]:
+        """Of each layer, or of all, (B|1, H, T, S) or its table."""
         return (self._at_pairs if is_recorded() else self._tabled)(q_places, k_places)
+
+    def bias(self, site: Site) -> Tensor | ByDistance:
+        found: Tensor | ByDistance = of_layer(site.prepared, site.layer)
+        return found if isinstance(found, Tensor) or found.is_large else found.written_out()
 
     # The table's size is read from the positions: here, once, a compiled model leaves its graph.
     @torch.compiler.disable
-    def _tabled(self, queries: Places, keys: Places) -> Tensor | ByDistance:
+    def _tabled(self, queries: Places, keys: Places) -> Sequence[Tensor | ByDistance]:
         if (found := self.consecutive(queries, keys)) is None:
             return self._at_pairs(queries, keys)
         distances, low = found
-        values = self.bias_at(distances)
-        table = ByDistance(values, low, queries.values, keys.values)
+        tables = [
+            ByDistance(values, low, queries.values, keys.values)
+            for values in self._by_layer(distances)
+        ]
         # What all layers share is written out once for all of them.
-        return table if table.is_large or values.dim() == 3 else table.written_out()
+        if len(tables) == 1 and not tables[0].is_large:
+            return [tables[0].written_out()]
+        return tables
 
-    def bias(self, site: Site) -> Tensor | ByDistance:
-        found: Tensor | ByDistance = site.prepared
-        if isinstance(found, Tensor):
-            return found if found.dim() == 4 else found[site.layer]
-        if found.values.dim() == 3:
-            found = found._replace(values=found.values[site.layer])
-        return found if found.is_large else found.written_out()
+    def _at_pairs(self, queries: Places, keys: Places) -> Sequence[Tensor]:
+        biases = self._by_layer(counted(offsets(queries, keys), keys).float())
+        return [bias.transpose(0, 1).contiguous() for bias in biases]
 
-    def _at_pairs(self, queries: Places, keys: Places) -> Tensor:
-        """(B|1, H, T, S), or (L, B|1, H, T, S) if layers differ."""
-        bias = self.bias_at(counted(offsets(queries, keys), keys).float())
-        return bias.transpose(-3, -4).contiguous()
+    def _by_layer(self, delta: Tensor) -> Sequence[Tensor]:
+        """(H, *delta.shape) of each layer, or of all."""
+        values = self.bias_at(delta)
+        return [values] if values.dim() == delta.dim() + 1 else values.unbind(0)

@@ -54,7 +54,6 @@ class DynamicBias(RelativeBias):
         whole(self, "width", width, most=MOST_WIDTH)
         whole(self, "depth", depth, most=1000)
         self.log_distance = log_distance
-        self.shared = shared
         self.mlps = nn.ModuleList(
             ScalarMLP([width] * depth, dims.n_heads, F.silu, norm)
             for _ in range(1 if shared else dims.n_layers)
@@ -62,5 +61,4 @@ class DynamicBias(RelativeBias):
 
     def bias_at(self, delta: Tensor) -> Tensor:
         x = delta.sign() * delta.abs().log1p() if self.log_distance else delta
-        biases = [mlp(x) for mlp in self.mlps]
-        return biases[0] if self.shared else torch.stack(biases)
+        return torch.stack([mlp(x) for mlp in self.mlps])

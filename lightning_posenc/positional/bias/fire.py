@@ -8,6 +8,7 @@ from lightning_posenc.checks import MOST_WIDTH, number, whole
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import PositionalEncoding, Site
 from lightning_posenc.positional.bias.mlp import ScalarMLP
+from lightning_posenc.positional.layers import of_layer
 from lightning_posenc.positions.paper import Paper
 from lightning_posenc.positions.places import Places, offsets
 
@@ -77,4 +78,4 @@ class FIRE(PositionalEncoding):
 
     def bias(self, site: Site) -> Tensor:
         biases: list[Tensor] = site.prepared
-        return biases[site.layer % len(biases)]
+        return of_layer(biases, site.layer)

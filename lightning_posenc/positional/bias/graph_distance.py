@@ -7,6 +7,7 @@ from lightning_posenc.checks import number, whole
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import PositionalEncoding, Site
 from lightning_posenc.positional.by_distance import gather
+from lightning_posenc.positional.layers import of_layer
 from lightning_posenc.positions.paper import Paper
 from lightning_posenc.positions.places import Places
 
@@ -70,4 +71,4 @@ class GraphDistanceBias(PositionalEncoding):
 
     def bias(self, site: Site) -> Tensor:
         biases: list[Tensor] = site.prepared
-        return biases[site.layer % len(biases)]
+        return of_layer(biases, site.layer)

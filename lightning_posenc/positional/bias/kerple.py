@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.bias.base import RelativeBias
 from lightning_posenc.positional.bias.sides import Form, chosen_form
+from lightning_posenc.positional.layers import gained_layers
 from lightning_posenc.positions.paper import Paper
 
 LEAST = 0.01  # of a value at initialisation, as in the authors' code
@@ -116,15 +117,16 @@ class PerHead(nn.Module):
     ) -> None:
         super().__init__()
         sides = 2 if chosen_form("KERPLE", form, dims) == "two_sided" else 1
-        layers = () if shared else (dims.n_layers,)
-        wanted = LEAST + torch.rand(*layers, sides, dims.n_heads) * (start - 2 * LEAST)
+        layers = 1 if shared else dims.n_layers
+        wanted = LEAST + torch.rand(layers, sides, dims.n_heads) * (start - 2 * LEAST)
         self.below = below
         self.raw = nn.Parameter(
             wanted.expm1().log() if math.isinf(below) else (wanted / below).logit()
         )
+        gained_layers(self, "raw")
 
     def forward(self, delta: Tensor) -> Tensor:
-        """Give the values that serve distances of any shape: (H, …) or (L, H, …)."""
+        """Give the values that serve distances of any shape: (L|1, H, …)."""
         raw = self.raw.float()
         values = F.softplus(raw) if math.isinf(self.below) else self.below * raw.sigmoid()
         values = values.view(*values.shape, *[1] * delta.dim())

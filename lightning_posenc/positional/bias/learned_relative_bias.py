@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from lightning_posenc.checks import number, whole
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.bias.base import RelativeBias
+from lightning_posenc.positional.layers import gained_layers
 from lightning_posenc.positional.regularisers import roughness
 from lightning_posenc.positions.paper import Paper
 
@@ -46,14 +47,15 @@ class LearnedRelativeBias(RelativeBias):
         super().__init__(dims)
         self.max_distance = whole(self, "max_distance", max_distance)
         self.smoothness = number(self, "smoothness", smoothness, 0)
-        layers = () if shared else (dims.n_layers,)
-        self.table = nn.Parameter(torch.empty(*layers, dims.n_heads, 2 * max_distance + 1))
+        layers = 1 if shared else dims.n_layers
+        self.table = nn.Parameter(torch.empty(layers, dims.n_heads, 2 * max_distance + 1))
         nn.init.normal_(self.table, std=number(self, "std", std, 0))
+        gained_layers(self, "table")
 
     def bias_at(self, delta: Tensor) -> Tensor:
         clipped = delta.round().clamp(-self.max_distance, self.max_distance).long()
         return self.table.float()[..., clipped + self.max_distance]
 
     def penalty(self) -> Tensor | None:
-        rows = self.table.transpose(-1, -2)  # (L?, N, H)
+        rows = self.table.transpose(-1, -2)  # (L|1, N, H)
         return self.smoothness * roughness(rows) if self.smoothness else None

@@ -12,6 +12,7 @@ from lightning_posenc.checks import number, whole
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import PositionalEncoding, Site
 from lightning_posenc.positional.bias.lookup import look_up
+from lightning_posenc.positional.layers import of_layer
 from lightning_posenc.positions.paper import Paper
 from lightning_posenc.positions.places import Places, counted, offsets
 
@@ -76,7 +77,7 @@ class ShawRelative(PositionalEncoding):
         return clipped.clamp(-self.max_distance, self.max_distance).long() + self.max_distance
 
     def bias(self, site: Site) -> Tensor:
-        table = self.table[site.layer % len(self.table)].to(site.q.dtype)
+        table = of_layer(self.table, site.layer).to(site.q.dtype)
         scores = (site.q * self.dims.d_head**-0.5) @ table.t()  # (B, H, T, 2·max_distance + 1)
         return look_up(scores, site.prepared)
 
@@ -84,7 +85,7 @@ class ShawRelative(PositionalEncoding):
         if self.value_table is None:
             return mixed
         assert site.read_weights is not None
-        table = self.value_table[site.layer % len(self.value_table)].to(mixed.dtype)
+        table = of_layer(self.value_table, site.layer).to(mixed.dtype)
         return mixed + site.read_weights(partial(_mixed_vectors, table, site.prepared))
 
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from lightning_posenc.checks import number, whole, wrong
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.bias.base import RelativeBias
+from lightning_posenc.positional.layers import gained_layers
 from lightning_posenc.positions.paper import Paper
 
 
@@ -52,9 +53,10 @@ class T5Bias(RelativeBias):
         side = n_buckets if dims.causal else n_buckets // 2
         # Above half a side, whose distances have a bucket each.
         self.max_distance = whole(self, "max_distance", max_distance, side // 2 + 1)
-        layers = () if shared else (dims.n_layers,)
-        self.table = nn.Parameter(torch.empty(*layers, dims.n_heads, n_buckets))
+        layers = 1 if shared else dims.n_layers
+        self.table = nn.Parameter(torch.empty(layers, dims.n_heads, n_buckets))
         nn.init.normal_(self.table, std=number(self, "std", std, 0))
+        gained_layers(self, "table")
 
     def bias_at(self, delta: Tensor) -> Tensor:
         return self.table.float()[..., self.bucket(delta)]

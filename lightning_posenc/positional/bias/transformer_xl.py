@@ -14,6 +14,7 @@ from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import Site
 from lightning_posenc.positional.bias.base import OfDistance
 from lightning_posenc.positional.bias.lookup import look_up
+from lightning_posenc.positional.layers import of_layer
 from lightning_posenc.positional.rotary.scaling import checked_base, geometric
 from lightning_posenc.positions.paper import Paper
 from lightning_posenc.positions.places import Places
@@ -93,7 +94,7 @@ class TransformerXL(OfDistance):
     def bias(self, site: Site) -> Tensor:
         q, scale = site.q, self.dims.d_head**-0.5
         k = site.k.repeat_interleave(q.shape[1] // site.k.shape[1], dim=1)
-        u = self.u[site.layer % len(self.u)].float().unsqueeze(1) * scale  # (H, 1, K)
+        u = of_layer(self.u, site.layer).float().unsqueeze(1) * scale  # (H, 1, K)
         with torch.autocast(q.device.type, enabled=False):
             of_key = u @ k.float().transpose(-2, -1)  # (B, H, 1, S)
             return of_key + self.of_distance(q, site.prepared, site.layer)
@@ -104,7 +105,7 @@ class TransformerXL(OfDistance):
         R is scaled before it meets them, so that float16 holds the products.
         """
         waves, place = distances
-        v = self.v[layer % len(self.v)].float().unsqueeze(1)  # (H, 1, K)
+        v = of_layer(self.v, layer).float().unsqueeze(1)  # (H, 1, K)
         projection = self.projection[layer].float() * self.dims.d_head**-0.5  # (H, K, D)
         if place is None:
             read, of_v = q @ projection.to(q.dtype), (v @ projection).squeeze(1)

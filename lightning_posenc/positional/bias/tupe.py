@@ -9,6 +9,7 @@ from lightning_posenc.positional.absolute.learned_absolute import LearnedAbsolut
 from lightning_posenc.positional.base import PositionalEncoding, Site
 from lightning_posenc.positional.bias.mlp import in_float32
 from lightning_posenc.positional.bias.t5 import T5Bias
+from lightning_posenc.positional.by_distance import written_out
 from lightning_posenc.positional.resampling import Resize
 from lightning_posenc.positions.paper import Paper
 from lightning_posenc.positions.places import Places
@@ -83,7 +84,7 @@ class TUPE(PositionalEncoding):
         q, k = self._projected(q_pos, self.query), self._projected(k_pos, self.key)
         bias = q @ k.transpose(-2, -1) * (2 * self.dims.d_head) ** -0.5
         if self.relative is not None:
-            bias = bias + self.relative.prepare(q_places, k_places)
+            bias = bias + written_out(self.relative.prepare(q_places, k_places)[0])
         if self.theta is None:
             return bias
         from_first, to_first = q_pos[:, None, :, None] == 0, k_pos[:, None, None, :] == 0

@@ -47,6 +47,7 @@ class Droppable(Switch):
         # What a checkpoint remembers, sharded or not; never read in a forward pass, where that
         # would make a GPU wait.
         self.register_buffer("flag", torch.tensor(False))
+        self.register_load_state_dict_pre_hook(_take_flag)
 
     @classmethod
     def of(cls, encoding: Factory) -> Factory:
@@ -74,13 +75,14 @@ class Droppable(Switch):
     def penalty(self) -> Tensor | None:
         return None if self.dropped else super().penalty()
 
-    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
-        # Where checkpoints kept it before there was a flag.
-        if (old := state_dict.pop(f"{prefix}_extra_state", None)) is not None:
-            state_dict[f"{prefix}flag"] = torch.tensor(bool(old["dropped"]))
-        super()._load_from_state_dict(state_dict, prefix, *rest)
-        if (flag := state_dict.get(f"{prefix}flag")) is not None and not flag.is_meta:
-            self.dropped = bool(flag)
+
+def _take_flag(module: Droppable, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Remember whether the encoding of the checkpoint was dropped."""
+    # Where checkpoints kept it before there was a flag.
+    if (old := state.pop(f"{prefix}_extra_state", None)) is not None:
+        state[f"{prefix}flag"] = torch.tensor(bool(old["dropped"]))
+    if (flag := state.get(f"{prefix}flag")) is not None and not flag.is_meta:
+        module.dropped = bool(flag)
 
 
 def idle_parameters(model: nn.Module) -> Iterator[nn.Parameter]:

@@ -6,12 +6,12 @@ from torch import Tensor
 from lightning_posenc.checks import whole, wrong
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.rotary.base import Layout, by_sections
-from lightning_posenc.positional.rotary.rope import RoPE
+from lightning_posenc.positional.rotary.scaled import ScaledRotary
 from lightning_posenc.positional.rotary.scaling import Scaling, Spectrum
 from lightning_posenc.positions.paper import Paper
 
 
-class AxialRoPE(RoPE):
+class AxialRoPE(ScaledRotary):
     """RoPE on r = K/axes channels for each axis: pair i of axis a turns by p_a · base^(-2i/r).
 
     Pairs are in one consecutive section for each axis; channels left over stay as they are. Source:

@@ -14,6 +14,7 @@ from torch import Tensor
 from lightning_posenc.checks import one_of
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import PositionalEncoding, Site
+from lightning_posenc.positional.layers import of_layer
 from lightning_posenc.positional.rotary.scaling import Spectrum
 from lightning_posenc.positions.places import Places
 
@@ -24,19 +25,19 @@ class Rotation(NamedTuple):
     """What one side turns by, in the form that `rotate` multiplies with.
 
     Args:
-        along: (B|1, H|1, T, 2n) factors of the channels, the cosines; complex (B|1, H|1, T, n)
-            when pairs are interleaved. With a leading axis L where layers differ.
-        across: (B|1, H|1, T, 2n) factors of their partners, the signed sines; None when complex.
+        along: (L|1, B|1, H|1, T, 2n) factors of the channels, the cosines; complex
+            (L|1, B|1, H|1, T, n) when pairs are interleaved. Of one layer without the first axis.
+        across: (L|1, B|1, H|1, T, 2n) factors of their partners, the signed sines; None when
+            complex.
     """
 
     along: Tensor
     across: Tensor | None
 
     def of_layer(self, layer: int) -> "Rotation":
-        """Those of one layer, where layers differ; else all."""
-        if self.along.dim() == 4:
-            return self
-        return Rotation(self.along[layer], None if self.across is None else self.across[layer])
+        """Those of one layer."""
+        along, across = self
+        return Rotation(of_layer(along, layer), None if across is None else of_layer(across, layer))
 
 
 class Turn(NamedTuple):
@@ -49,6 +50,9 @@ class Turn(NamedTuple):
 
 class Rotary(PositionalEncoding, ABC):
     """Turns pairs of channels of queries and keys; a subclass says by which frequencies.
+
+    Those are `spectrum`; it may also say by which angles at a position (`angles`), and what
+    becomes of these (`coefficients`).
 
     The product of a turned query and a turned key depends on positions only by their difference.
 
@@ -78,9 +82,13 @@ class Rotary(PositionalEncoding, ABC):
         """
 
     def angles(self, positions: Tensor, inv_freq: Tensor) -> Tensor:
-        """Angle of every pair at every position: (B|1, H|1, T, n), or (L, B|1, H|1, T, n)."""
+        """Angle of every pair at every position: (L|1, B|1, H|1, T, n)."""
         # A product of each with each, not a matmul: autocast would run that in bfloat16.
-        return positions.float()[:, None, :, None] * inv_freq
+        return positions.float()[None, :, None, :, None] * inv_freq
+
+    def coefficients(self, angles: Tensor) -> tuple[Tensor, Tensor]:
+        """What pairs turn by at angles (L|1, B|1, H|1, T, n): the cosines and the sines."""
+        return angles.cos(), angles.sin()
 
     @property
     def n_turned(self) -> int:
@@ -105,8 +113,7 @@ class Rotary(PositionalEncoding, ABC):
         return (q if temperature == 1 else q * temperature**2), k
 
     def _rotation(self, positions: Tensor, inv_freq: Tensor) -> Rotation:
-        angles = self.angles(positions, inv_freq)
-        return rotation(angles.cos(), angles.sin(), self.layout)
+        return rotation(*self.coefficients(self.angles(positions, inv_freq)), self.layout)
 
 
 def part_of(fraction: float, n: int) -> int:
@@ -119,11 +126,11 @@ def part_of(fraction: float, n: int) -> int:
 
 def by_sections(positions: Tensor, sections: Sequence[int]) -> Tensor:
     """The axis that every pair turns by, pairs in consecutive sections: (B|1, T, A) to
-    (B|1, 1, T, n).
+    (1, B|1, 1, T, n).
     """
-    columns = positions.float().unsqueeze(1).split(1, dim=-1)
+    columns = positions.float()[None, :, None].split(1, dim=-1)
     expanded = (
-        column.expand(-1, -1, -1, size) for column, size in zip(columns, sections, strict=True)
+        column.expand(-1, -1, -1, -1, size) for column, size in zip(columns, sections, strict=True)
     )
     return torch.cat(list(expanded), dim=-1)
 

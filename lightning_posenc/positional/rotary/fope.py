@@ -7,10 +7,11 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from lightning_posenc.checks import number, whole
 from lightning_posenc.dims import Dims
-from lightning_posenc.positional.rotary.base import Layout, Rotary, Rotation, rotation
+from lightning_posenc.positional.rotary.base import Layout, Rotary
 from lightning_posenc.positional.rotary.scaling import Spectrum, checked_base, geometric
 from lightning_posenc.positions.paper import Paper
 
@@ -80,15 +81,13 @@ class FoPE(Rotary):
     def spectrum(self, positions: Tensor) -> Spectrum:
         return Spectrum(geometric(self.base, self.dims.d_head, positions.device)[: self.n_kept])
 
-    def _rotation(self, positions: Tensor, inv_freq: Tensor) -> Rotation:
-        angles = self.angles(positions, inv_freq)  # (B|1, 1, T, n)
+    def coefficients(self, angles: Tensor) -> tuple[Tensor, Tensor]:
         cos, sin = (
-            table @ coefficients.float()[:, None]  # (L, B|1, H, T, n)
-            for table, coefficients in (
+            table @ series.float()[:, None]  # (L, B|1, H, T, n)
+            for table, series in (
                 (angles.cos(), self.cos_coefficients),
                 (angles.sin(), self.sin_coefficients),
             )
         )
         rest = self.dims.d_head // 2 - self.n_kept
-        cos = nn.functional.pad(cos, (0, rest), value=1.0)
-        return rotation(cos, nn.functional.pad(sin, (0, rest)), self.layout)
+        return F.pad(cos, (0, rest), value=1.0), F.pad(sin, (0, rest))

@@ -52,8 +52,6 @@ class LearnedRoPE(Rotary):
         start = geometric(checked_base(self, base), dims.d_head, torch.get_default_device())
         start = start.repeat(layers, heads, 1).to(torch.get_default_dtype())
         self.inv_freq = nn.Parameter(start)
-        self.shared = shared
 
     def spectrum(self, positions: Tensor) -> Spectrum:
-        inv_freq = self.inv_freq.float()[:, None, :, None]  # (L|1, 1, H|1, 1, n)
-        return Spectrum(inv_freq[0] if self.shared else inv_freq)
+        return Spectrum(self.inv_freq.float()[:, None, :, None])  # (L|1, 1, H|1, 1, n)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from lightning_posenc.checks import whole, wrong
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import PositionalEncoding, Site
+from lightning_posenc.positional.layers import of_layer
 from lightning_posenc.positional.rotary.exponential import exponential
 from lightning_posenc.positional.rotary.scaling import checked_base
 from lightning_posenc.positions.paper import Paper
@@ -85,8 +86,8 @@ class LieRE(PositionalEncoding):
 
     def transform(self, site: Site) -> tuple[Tensor, Tensor]:
         of_queries, of_keys = site.prepared
-        layer = site.layer % len(of_queries)
-        return turned(site.q, of_queries[layer]), turned(site.k, of_keys[layer])
+        q, k = turned(site.q, of_layer(of_queries, site.layer)), site.k
+        return q, turned(k, of_layer(of_keys, site.layer))
 
     def _rotations(self, skew: Tensor, positions: Tensor) -> Tensor:
         positions = positions.double()

@@ -7,12 +7,12 @@ from torch import Tensor
 from lightning_posenc.checks import several, whole, wrong
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.rotary.base import Layout, by_sections
-from lightning_posenc.positional.rotary.rope import RoPE
+from lightning_posenc.positional.rotary.scaled import ScaledRotary
 from lightning_posenc.positional.rotary.scaling import Scaling
 from lightning_posenc.positions.paper import Paper
 
 
-class MRoPE(RoPE):
+class MRoPE(ScaledRotary):
     """RoPE in which pairs turn by the time, height or width of a token: three sections of pairs.
 
     Text has the same number on all three axes, and so is encoded as by RoPE. Source: Wang et al.
@@ -58,6 +58,10 @@ class MRoPE(RoPE):
         if sum(sections) != pairs:
             allowed = f"add up to the {pairs} pairs of channels of a head"
             raise wrong(self, "sections", sections, allowed)
+
+    @property
+    def width(self) -> int:
+        return self.dims.d_head
 
     def angles(self, positions: Tensor, inv_freq: Tensor) -> Tensor:
         if positions.dim() == 2:

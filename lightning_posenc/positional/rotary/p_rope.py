@@ -6,12 +6,12 @@ from torch import Tensor
 from lightning_posenc.checks import number, wrong
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.rotary.base import Layout, part_of
-from lightning_posenc.positional.rotary.rope import RoPE
+from lightning_posenc.positional.rotary.scaled import ScaledRotary
 from lightning_posenc.positional.rotary.scaling import Scaling, Spectrum
 from lightning_posenc.positions.paper import Paper
 
 
-class PRoPE(RoPE):
+class PRoPE(ScaledRotary):
     """RoPE whose lowest frequencies are 0: the first p·K/2 pairs turn as in RoPE, the rest stay.
 
     Channels without a position carry content over any distance. Source: Barbero et al. 2024,
@@ -50,6 +50,10 @@ class PRoPE(RoPE):
         self.n_turning = part_of(number(self, "fraction", fraction, above=0, most=1), pairs)
         if self.n_turning < 1:
             raise wrong(self, "fraction", fraction, f"leave one of {pairs} pairs that turns")
+
+    @property
+    def width(self) -> int:
+        return self.dims.d_head
 
     def spectrum(self, positions: Tensor) -> Spectrum:
         inv_freq, temperature = super().spectrum(positions)

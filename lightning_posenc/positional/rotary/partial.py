@@ -3,12 +3,12 @@
 from lightning_posenc.checks import number, wrong
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.rotary.base import Layout, part_of
-from lightning_posenc.positional.rotary.rope import RoPE
+from lightning_posenc.positional.rotary.scaled import ScaledRotary
 from lightning_posenc.positional.rotary.scaling import Scaling
 from lightning_posenc.positions.paper import Paper
 
 
-class PartialRoPE(RoPE):
+class PartialRoPE(ScaledRotary):
     """RoPE on the first r = fraction·K channels: pair i turns by p · base^(-2i/r); the rest stay.
 
     Source: Black et al. 2022, "GPT-NeoX-20B: An Open-Source Autoregressive Language Model",

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from lightning_posenc.checks import one_of
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import PositionalEncoding, Site
+from lightning_posenc.positional.layers import of_layer
 from lightning_posenc.positional.rotary.scaling import checked_base
 from lightning_posenc.positions.paper import Paper
 from lightning_posenc.positions.places import Places
@@ -74,7 +75,7 @@ class PoPE(PositionalEncoding):
 
     def transform(self, site: Site) -> tuple[Tensor, Tensor]:
         angles, cos, sin = site.prepared
-        phase = self.phase[site.layer % len(self.phase)].float()
+        phase = of_layer(self.phase, site.layer).float()
         angles = angles - phase[:, None]
         return polar(site.q, angles.cos(), angles.sin()), polar(site.k, cos, sin)
 

@@ -1,22 +1,10 @@
 """Rotary position embedding."""
 
-from torch import Tensor
-
-from lightning_posenc.checks import is_a
-from lightning_posenc.dims import Dims
-from lightning_posenc.positional.rotary.base import Layout, Rotary
-from lightning_posenc.positional.rotary.scaling import (
-    Scaling,
-    Spectrum,
-    checked_base,
-    current_length,
-    geometric,
-)
+from lightning_posenc.positional.rotary.scaled import ScaledRotary
 from lightning_posenc.positions.paper import Paper
-from lightning_posenc.positions.places import Places
 
 
-class RoPE(Rotary):
+class RoPE(ScaledRotary):
     """Turns pair i of a query or key at position p by the angle p · base^(-2i/K).
 
     Source: Su et al. 2021, "RoFormer", arXiv:2104.09864, equations 14-16 and 34.
@@ -39,38 +27,6 @@ class RoPE(Rotary):
         "equations 14-16 and 34",
     )
 
-    def __init__(
-        self,
-        dims: Dims,
-        base: float = 10000.0,
-        layout: Layout = "half",
-        scaling: Scaling | None = None,
-    ) -> None:
-        super().__init__(dims, layout)
-        self.base = checked_base(self, base)
-        self.scaling = None if scaling is None else is_a(self, "scaling", scaling, Scaling)
-
-    def depends_on_length(self, places: Places) -> str | None:
-        scaling = self.scaling
-        if scaling is None or not scaling.dynamic or places.bounds()[1] < scaling.trained_length:
-            return None
-        if not (current_length(places.values) > scaling.trained_length).any():
-            return None
-        return (
-            f"{type(scaling).__name__}: beyond trained_length={scaling.trained_length} tokens that "
-            "were read before turn by other angles at every step, unlike with YaRN"
-        )
-
     @property
     def width(self) -> int:
-        """How many channels turn."""
         return self.dims.d_head
-
-    @property
-    def n_turned(self) -> int:
-        return self.width
-
-    def spectrum(self, positions: Tensor) -> Spectrum:
-        if self.scaling is not None:
-            return self.scaling(self.base, self.width, positions)
-        return Spectrum(geometric(self.base, self.width, positions.device))

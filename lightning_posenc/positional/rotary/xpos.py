@@ -8,14 +8,14 @@ from torch import Tensor
 from lightning_posenc.checks import number
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import Site
-from lightning_posenc.positional.rotary.base import Layout, Rotation, Turn, rotation
-from lightning_posenc.positional.rotary.rope import RoPE
+from lightning_posenc.positional.rotary.base import Layout, Rotary, Rotation, Turn, rotation
+from lightning_posenc.positional.rotary.scaling import Spectrum, checked_base, geometric
 from lightning_posenc.positions.paper import Paper
 from lightning_posenc.positions.places import Places
 from lightning_posenc.positions.recording import is_recorded
 
 
-class XPos(RoPE):
+class XPos(Rotary):
     """RoPE whose rotated pairs also decay with distance, the fast ones first.
 
     RoPE times ζ_i^(p/512) on queries and ζ_i^(-p/512) on keys: ζ_i^(delta/512) on the product.
@@ -54,7 +54,8 @@ class XPos(RoPE):
         scale_base: float = 512.0,
         layout: Layout = "half",
     ) -> None:
-        super().__init__(dims, base, layout)
+        super().__init__(dims, layout)
+        self.base = checked_base(self, base)
         if not dims.causal:
             raise ValueError(
                 "XPos: decays towards the past and so grows towards the future, which a "
@@ -62,6 +63,9 @@ class XPos(RoPE):
             )
         self.gamma = number(self, "gamma", gamma, 1e-6)
         self.scale_base = number(self, "scale_base", scale_base, 1)
+
+    def spectrum(self, positions: Tensor) -> Spectrum:
+        return Spectrum(geometric(self.base, self.dims.d_head, positions.device))
 
     def check(self, places: Places) -> None:
         super().check(places)
@@ -71,8 +75,8 @@ class XPos(RoPE):
         q_pos, k_pos = q_places.values, k_places.values
         inv_freq, temperature = self.spectrum(k_pos)
         low, high = k_pos.detach().float().aminmax(dim=1, keepdim=True)
-        index = torch.arange(0, self.width, 2, device=k_pos.device).float()
-        decay = ((index / self.width + self.gamma) / (1 + self.gamma)).log() / self.scale_base
+        index = torch.arange(0, self.dims.d_head, 2, device=k_pos.device).float()
+        decay = ((index / self.dims.d_head + self.gamma) / (1 + self.gamma)).log() / self.scale_base
 
         def side(positions: Tensor, sign: int) -> Rotation:
             angles = self.angles(positions, inv_freq)

@@ -17,8 +17,8 @@ class Spectrum(NamedTuple):
     """What a rotation turns by.
 
     Args:
-        inv_freq: Angle per step of every pair, float32: (n,), or any shape that broadcasts against
-            (B|1, 1, T, 1), with a leading axis of layers if layers differ: (L, 1, H|1, 1, n).
+        inv_freq: Angle per step of every pair, float32: (n,), or what else broadcasts against
+            (L|1, B|1, H|1, T, n), from the last axis on.
         temperature: Factor on queries and keys alike; the logits grow by its square.
     """
 
