@@ -22,6 +22,7 @@ from lightning_posenc.positional.bias.fire import FIRE
 from lightning_posenc.positional.bias.graph_distance import GraphDistanceBias
 from lightning_posenc.positional.bias.kerple import KERPLELog, KERPLEPower
 from lightning_posenc.positional.bias.learned_relative_bias import LearnedRelativeBias
+from lightning_posenc.positional.bias.relative_vectors import RelativeVectors
 from lightning_posenc.positional.bias.sandwich import Sandwich
 from lightning_posenc.positional.bias.shaw import ShawRelative
 from lightning_posenc.positional.bias.t5 import T5Bias
@@ -90,6 +91,7 @@ __all__ = [
     "PoPE",
     "PositionalEncoding",
     "RelativeBias",
+    "RelativeVectors",
     "RoPE",
     "Rotary",
     "Sandwich",

@@ -11,6 +11,7 @@ from torch import Tensor
 from lightning_posenc import Dims, Encoder, positional
 from lightning_posenc.diagnostics import observe
 from lightning_posenc.model import Attention, Flex
+from lightning_posenc.model.kernels import logits as logits_of
 from lightning_posenc.positional import (
     DAPE,
     TUPE,
@@ -110,7 +111,7 @@ def test_what_is_watched_is_the_same(tabled: Callable[[], None]) -> None:
 
     def logits() -> list[Tensor]:
         found: list[Tensor] = []
-        with observe(model, take_attention=lambda v: found.append(v.logits_at(slice(3, 9)))):
+        with observe(model, take_attention=lambda v: found.append(logits_of(v, slice(3, 9)))):
             model(x)
         return found
 

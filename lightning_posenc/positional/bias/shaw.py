@@ -10,14 +10,13 @@ from torch import Tensor, nn
 
 from lightning_posenc.checks import number, whole
 from lightning_posenc.dims import Dims
-from lightning_posenc.positional.base import PositionalEncoding, Site
-from lightning_posenc.positional.bias.lookup import look_up
+from lightning_posenc.positional.base import Site
+from lightning_posenc.positional.bias.relative_vectors import RelativeVectors
 from lightning_posenc.positional.layers import of_layer
 from lightning_posenc.positions.paper import Paper
-from lightning_posenc.positions.places import Places, counted, offsets
 
 
-class ShawRelative(PositionalEncoding):
+class ShawRelative(RelativeVectors):
     """Adds a learned vector for each offset to the keys; far offsets share one.
 
     logits_ij = q_i · (k_j + a[clip(j - i)]) / sqrt(K), a learned vector per clipped offset.
@@ -46,8 +45,6 @@ class ShawRelative(PositionalEncoding):
         "equations 2, 3 and 5",
     )
 
-    reads_distances = True
-
     def __init__(
         self,
         dims: Dims,
@@ -57,7 +54,7 @@ class ShawRelative(PositionalEncoding):
         values: bool = False,
     ) -> None:
         super().__init__(dims)
-        self.max_distance = whole(self, "max_distance", max_distance)
+        self.farthest = self.max_distance = whole(self, "max_distance", max_distance)
         std = number(self, "std", dims.d_head**-0.5 if std is None else std, 0)
         shape = (1 if shared else dims.n_layers, 2 * max_distance + 1, dims.d_head)
         self.table = nn.Parameter(torch.empty(shape))
@@ -70,23 +67,22 @@ class ShawRelative(PositionalEncoding):
     def hooks(self, layer: int) -> frozenset[str]:
         return super().hooks(layer) - ({"output"} if self.value_table is None else set())
 
-    def prepare(self, q_places: Places, k_places: Places) -> Tensor:
-        """(B|1, T, S) row of the table that serves each pair."""
-        offset = -counted(offsets(q_places, k_places), k_places)  # the paper counts key minus query
-        clipped = offset.round() if offset.is_floating_point() else offset
-        return clipped.clamp(-self.max_distance, self.max_distance).long() + self.max_distance
-
-    def bias(self, site: Site) -> Tensor:
-        table = of_layer(self.table, site.layer).to(site.q.dtype)
-        scores = (site.q * self.dims.d_head**-0.5) @ table.t()  # (B, H, T, 2·max_distance + 1)
-        return look_up(scores, site.prepared)
+    def vectors_at(self, delta: Tensor) -> Tensor:
+        return self.table[:, self._row(delta)]
 
     def output(self, site: Site, mixed: Tensor) -> Tensor:
         if self.value_table is None:
             return mixed
         assert site.read_weights is not None
+        _, place = site.prepared
         table = of_layer(self.value_table, site.layer).to(mixed.dtype)
-        return mixed + site.read_weights(partial(_mixed_vectors, table, site.prepared))
+        return mixed + site.read_weights(partial(_mixed_vectors, table.flip(0), place))
+
+    def _row(self, delta: Tensor) -> Tensor:
+        """Number of the vector of whole distances up to `max_distance`: the paper counts key minus
+        query.
+        """
+        return self.max_distance - delta.long()
 
 
 def _mixed_vectors(table: Tensor, place: Tensor, weights: Tensor, queries: slice) -> Tensor:

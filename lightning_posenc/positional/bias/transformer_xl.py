@@ -4,35 +4,19 @@ Shapes: B sequences, T queries, S keys, H heads, K channels of a head, D = H·K,
 distances.
 """
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 
 from lightning_posenc.checks import number, wrong
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import Site
-from lightning_posenc.positional.bias.base import OfDistance
-from lightning_posenc.positional.bias.lookup import look_up
+from lightning_posenc.positional.bias.relative_vectors import RelativeVectors
 from lightning_posenc.positional.layers import of_layer
 from lightning_posenc.positional.rotary.scaling import checked_base, geometric
 from lightning_posenc.positions.paper import Paper
-from lightning_posenc.positions.places import Places
 
 
-class Distances(NamedTuple):
-    """What one forward pass looks up.
-
-    Args:
-        waves: (N, D) sinusoids of N consecutive whole distances, or (B|1, T, S, D) of every pair.
-        place: (B|1, T, S) number of each pair's distance, or None if the waves are the pairs' own.
-    """
-
-    waves: Tensor
-    place: Tensor | None
-
-
-class TransformerXL(OfDistance):
+class TransformerXL(RelativeVectors):
     """Adds logits of the query against sinusoids of the distance, with learned offsets.
 
     logits_ij = ((q_i + u) · k_j + (q_i + v) · R_{i-j}) / sqrt(K).
@@ -82,14 +66,10 @@ class TransformerXL(OfDistance):
         for vectors in (self.u, self.v):
             nn.init.normal_(vectors, std=number(self, "std", std, 0))
 
-    def prepare(self, q_places: Places, k_places: Places) -> Distances:
-        distances, place = self.occurring(q_places, k_places)
-        return Distances(self.waves(distances), place)
-
-    def waves(self, delta: Tensor) -> Tensor:
-        """Sines, then cosines, of distances: (..., D), in float32."""
+    def vectors_at(self, delta: Tensor) -> Tensor:
+        """Sines, then cosines, of distances: (1, ..., D), in float32; `products` projects them."""
         angles = delta.unsqueeze(-1) * geometric(self.base, self.dims.d_model, delta.device)
-        return torch.cat((angles.sin(), angles.cos()), dim=-1)
+        return torch.cat((angles.sin(), angles.cos()), dim=-1).unsqueeze(0)
 
     def bias(self, site: Site) -> Tensor:
         q, scale = site.q, self.dims.d_head**-0.5
@@ -97,20 +77,19 @@ class TransformerXL(OfDistance):
         u = of_layer(self.u, site.layer).float().unsqueeze(1) * scale  # (H, 1, K)
         with torch.autocast(q.device.type, enabled=False):
             of_key = u @ k.float().transpose(-2, -1)  # (B, H, 1, S)
-            return of_key + self.of_distance(q, site.prepared, site.layer)
+            return of_key + super().bias(site)
 
-    def of_distance(self, q: Tensor, distances: Distances, layer: int) -> Tensor:
-        """(q_i + v) · R_{i-j} / sqrt(K): what does not read the queries in float32.
+    def products(self, q: Tensor, vectors: Tensor, layer: int) -> Tensor:
+        """(q_i + v) · R_d / sqrt(K): what does not read the queries in float32.
 
         R is scaled before it meets them, so that float16 holds the products.
         """
-        waves, place = distances
         v = of_layer(self.v, layer).float().unsqueeze(1)  # (H, 1, K)
         projection = self.projection[layer].float() * self.dims.d_head**-0.5  # (H, K, D)
-        if place is None:
-            read, of_v = q @ projection.to(q.dtype), (v @ projection).squeeze(1)
-            waves = waves.expand(len(q), -1, -1, -1)
-            scores = torch.einsum("bhtd,btsd->bhts", read, waves.to(q.dtype))
-            return scores + torch.einsum("hd,btsd->bhts", of_v, waves)
-        relative = projection @ waves.t()  # (H, K, N)
-        return look_up(q @ relative.to(q.dtype) + v @ relative, place)
+        if vectors.dim() == 2:
+            relative = projection @ vectors.t()  # (H, K, N)
+            return q @ relative.to(q.dtype) + v @ relative
+        read, of_v = q @ projection.to(q.dtype), (v @ projection).squeeze(1)
+        waves = vectors.expand(len(q), -1, -1, -1)
+        scores = torch.einsum("bhtd,btsd->bhts", read, waves.to(q.dtype))
+        return scores + torch.einsum("hd,btsd->bhts", of_v, waves)

@@ -1,31 +1,15 @@
 """Wavelets of distance, one for each channel of the query."""
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
 from lightning_posenc.checks import whole, wrong
 from lightning_posenc.dims import Dims
-from lightning_posenc.positional.base import Site
-from lightning_posenc.positional.bias.base import OfDistance
+from lightning_posenc.positional.bias.relative_vectors import RelativeVectors
 from lightning_posenc.positions.paper import Paper
-from lightning_posenc.positions.places import Places
 
 
-class Wavelets(NamedTuple):
-    """What one forward pass needs.
-
-    Args:
-        values: (N, K) at N consecutive whole distances, or (B|1, T, S, K) at every pair.
-        place: (B|1, T, S) index of each pair's distance among the N; None for every pair.
-    """
-
-    values: Tensor
-    place: Tensor | None
-
-
-class WaveletBias(OfDistance):
+class WaveletBias(RelativeVectors):
     """Adds logits of the query against fixed wavelets of the distance.
 
     logits_ij = q_i · (k_j + p(i - j)) / sqrt(K), where each channel of p is a Ricker wavelet.
@@ -70,23 +54,9 @@ class WaveletBias(OfDistance):
             )
         self.n_scales = n_scales
 
-    def prepare(self, q_places: Places, k_places: Places) -> Wavelets:
-        distances, place = self.occurring(q_places, k_places)
-        return Wavelets(self.at(distances), place)
-
-    def at(self, delta: Tensor) -> Tensor:
-        """The wavelets at float32 distances of any shape: (*delta.shape, K)."""
+    def vectors_at(self, delta: Tensor) -> Tensor:
         n_shifts = self.dims.d_head // self.n_scales
         scales = 2 ** torch.arange(self.n_scales, device=delta.device).float()
         shifts = torch.arange(n_shifts, device=delta.device)
         u = (delta[..., None, None] - shifts) / scales[:, None]
-        return ((1 - u.square()) * torch.exp(-u.square() / 2)).flatten(-2)
-
-    def bias(self, site: Site) -> Tensor:
-        values, place = site.prepared
-        q = site.q * self.dims.d_head**-0.5
-        values = values.to(q.dtype)
-        if place is None:
-            return torch.einsum("bhtk,btsk->bhts", q, values.expand(len(q), -1, -1, -1))
-        scores = q @ values.t()  # (B, H, T, N)
-        return scores.gather(-1, place.unsqueeze(1).expand(*scores.shape[:3], -1))
+        return ((1 - u.square()) * torch.exp(-u.square() / 2)).flatten(-2).unsqueeze(0)
