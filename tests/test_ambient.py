@@ -24,9 +24,9 @@ from lightning_posenc.positional.rotary import scaling
 from lightning_posenc.positional.rotary.scaling import Scaling
 from lightning_posenc.positions import Positions
 from lightning_posenc.tasks import Task, generate
+from lightning_posenc.testing.samples import possible
 from tests.cases import CASES, Case
 from tests.helpers import each_method, encoder, hooks, placed, site_of, tokens
-from tests.tasks.helpers import possible
 from tests.tasks.solvers import all_solvers
 
 CPU = torch.device("cpu")

@@ -7,46 +7,12 @@ Shapes: B sequences, T queries, S keys, H heads, G key-value heads, K channels o
 """
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array: TypeAlias = NDArray[np.float64]
+from lightning_posenc.testing.oracle import Array, Given, Oracle, Result
 
-
-class Given(NamedTuple):
-    """What an encoding is told in one layer, and its parameters by name."""
-
-    layer: int
-    causal: bool
-    x: Array  # (B, T, D), the residual stream and the input of the attention alike
-    k_x: Array  # (B, S, D), the same at the keys
-    q: Array  # (B, H, T, K)
-    k: Array  # (B, G, S, K)
-    v: Array  # (B, G, S, K)
-    q_pos: Array  # (B, T) or (B, T, A)
-    k_pos: Array  # (B, S) or (B, S, A)
-    logits: Array  # (B, H, T, S), -inf where hidden
-    weights: Array  # (B, H, T, S), those of attention
-    mixed: Array  # (B, H, T, K), what attention made of the values
-    parameters: dict[str, Array]
-    documents: NDArray[np.int64] | None = None  # (B, S)
-
-
-class Result(NamedTuple):
-    """What comes of it."""
-
-    x: Array | None = None
-    q: Array | None = None
-    k: Array | None = None
-    bias: Array | None = None  # (B, H, T, S)
-    logits: Array | None = None
-    v: Array | None = None
-    mixed: Array | None = None
-
-
-Oracle: TypeAlias = Callable[[Given], Result]
+__all__ = ["Array", "Given", "Oracle", "Result", "nothing", "of_layer", "pairs"]
 
 
 def nothing(given: Given) -> Result:

@@ -7,7 +7,7 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from lightning_posenc.tasks import Sample, Task
+from lightning_posenc.tasks import Sample
 
 
 def words(n_symbols: int, length: int) -> Iterator[tuple[int, ...]]:
@@ -55,15 +55,3 @@ def assert_follows(values: Tensor, shares: Sequence[float]) -> None:
 def rows(sample: Sample) -> Iterator[tuple[list[int], list[int]]]:
     """Tokens and targets of each sequence."""
     return zip(sample.tokens.tolist(), sample.targets.tolist(), strict=True)
-
-
-def possible(task: Task, lengths: Iterable[int]) -> list[int]:
-    """Those of the lengths that the task can make."""
-    made = []
-    for length in lengths:
-        try:
-            task.check_length(length)
-        except ValueError:
-            continue
-        made.append(length)
-    return made
