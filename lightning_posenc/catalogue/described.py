@@ -2,7 +2,7 @@
 
 import inspect
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib import resources
 from typing import Any, NamedTuple
@@ -10,14 +10,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from lightning_posenc import positional, positions
+from lightning_posenc.catalogue.discovery import OURS, classes, path_of
 from lightning_posenc.catalogue.docstrings import summary
 from lightning_posenc.diagnostics import shuffle_change
 from lightning_posenc.dims import Dims
 from lightning_posenc.model import Encoder
 from lightning_posenc.model.kernels import SDPA, Flex, Kernels, Operands
 from lightning_posenc.positional import PositionalEncoding
-from lightning_posenc.positional.rotary import scaling
 from lightning_posenc.positional.rotary.scaling import Scaling
 from lightning_posenc.positions import Places, Positions
 from lightning_posenc.positions.paper import Paper
@@ -31,7 +30,7 @@ class Entry(NamedTuple):
     """An encoding.
 
     Args:
-        name: Of the class.
+        name: Of the class; its path if it is none of ours.
         sentence: What it does: the first line of its docstring.
         paper: Its source; None if it names none.
         hooks: Those that it overrides.
@@ -54,16 +53,16 @@ class Entry(NamedTuple):
     cost: float | None
 
 
-def encodings(dims: Dims) -> Iterator[Entry]:
+def encodings(dims: Dims, modules: Sequence[str] = (OURS,)) -> Iterator[Entry]:
     """Describe every encoding that can be made from dims alone, by name.
 
     Args:
         dims: Sizes; whether they are causal does not matter.
+        modules: Where they are defined.
     """
     measured = costs()["ratios"]
-    for name in sorted(positional.__all__, key=str.lower):
-        kind = getattr(positional, name)
-        if _is_concrete(kind, PositionalEncoding) and _needs_only_dims(kind):
+    for name, kind in classes(PositionalEncoding, modules).items():
+        if needs_only_dims(kind):
             yield describe(kind, dims, measured.get(name))
 
 
@@ -72,7 +71,7 @@ def describe(kind: type[PositionalEncoding], dims: Dims, cost: float | None = No
     with torch.random.fork_rng(devices=()):
         encoding = kind(replace(dims, causal=True))
     return Entry(
-        name=kind.__name__,
+        name=path_of(kind),
         sentence=summary(kind),
         paper=kind.source,
         hooks=overridden(kind),
@@ -84,14 +83,16 @@ def describe(kind: type[PositionalEncoding], dims: Dims, cost: float | None = No
     )
 
 
-def samplers() -> Iterator[tuple[str, str, Paper | None]]:
+def samplers(modules: Sequence[str] = (OURS,)) -> Iterator[tuple[str, str, Paper | None]]:
     """Name, first line and paper of every sampler of positions."""
-    yield from _documented(positions, Positions)
+    for name, sampler in classes(Positions, modules).items():
+        yield name, summary(sampler), sampler.source
 
 
-def scalings() -> Iterator[tuple[str, str, Paper | None]]:
+def scalings(modules: Sequence[str] = (OURS,)) -> Iterator[tuple[str, str, Paper | None]]:
     """Name, first line and paper of every scaling of RoPE."""
-    yield from _documented(scaling, Scaling)
+    for name, scaling in classes(Scaling, modules).items():
+        yield name, summary(scaling), scaling.source
 
 
 def costs() -> dict[str, Any]:
@@ -130,22 +131,8 @@ def _grid(n: int, axes: int) -> Tensor:
     return torch.stack([index // side**axis % side for axis in reversed(range(axes))], -1)[None]
 
 
-def _documented(module: Any, base: type) -> Iterator[tuple[str, str, Paper | None]]:
-    for name, kind in sorted(vars(module).items()):
-        if _is_concrete(kind, base):
-            yield name, summary(kind), kind.source
-
-
-def _is_concrete(kind: Any, base: type) -> bool:
-    return (
-        inspect.isclass(kind)
-        and issubclass(kind, base)
-        and kind is not base
-        and not inspect.isabstract(kind)
-    )
-
-
-def _needs_only_dims(kind: type) -> bool:
+def needs_only_dims(kind: type) -> bool:
+    """Whether all its arguments but the first have defaults."""
     first, *others = inspect.signature(kind).parameters.values()
     return first.name == "dims" and all(other.default is not other.empty for other in others)
 

@@ -1,14 +1,18 @@
 """The command `encodings`: list what there is."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 
 from lightning_posenc.catalogue import described
-from lightning_posenc.catalogue.described import Entry
+from lightning_posenc.catalogue.described import Entry, needs_only_dims
+from lightning_posenc.catalogue.discovery import OURS, classes
 from lightning_posenc.catalogue.listing import Row, show
 from lightning_posenc.dims import Dims
 from lightning_posenc.mistakes.arguments import OneLineParser
+from lightning_posenc.positional import PositionalEncoding
+from lightning_posenc.positional.rotary.scaling import Scaling
+from lightning_posenc.positions import Positions
 
 COLUMNS = (
     "class", "paper", "hook", "parameters", "any length", "order, bidirectional", "kernel",
@@ -24,36 +28,63 @@ def run(args: Sequence[str]) -> None:
     """Print the encodings, the samplers of positions and the scalings of RoPE.
 
     Raises:
-        ValueError: On an unknown option or impossible sizes.
+        ValueError: On an unknown option, impossible sizes, or a module that is not there or has
+            none of them.
     """
     parser = OneLineParser(
-        "encodings", description="List the encodings, samplers of positions and scalings."
+        "encodings",
+        description="List the encodings, samplers of positions and scalings: ours, or those of "
+        "your own modules, as in `encodings my_package.encodings`. All that is said of a class is "
+        "found out by making and running it.",
     )
+    parser.add_argument(
+        "modules", nargs="*", metavar="MODULE", default=[OURS],
+        help="where the classes are defined: modules or packages, named as Python imports them "
+        f"from here ({OURS})",
+    )  # fmt: skip
     parser.add_argument("--d_model", type=int, default=256, help="width (256)")
     parser.add_argument("--n_heads", type=int, default=4, help="heads (4)")
     parser.add_argument("--n_layers", type=int, default=6, help="layers (6)")
     parser.add_argument("--markdown", action="store_true", help="print Markdown, as in the README")
     given = parser.parse_args(args)
-    dims = Dims(given.d_model, given.n_heads, given.n_layers)
+    dims, modules = Dims(given.d_model, given.n_heads, given.n_layers), given.modules
+    kinds = [classes(base, modules) for base in (PositionalEncoding, Positions, Scaling)]
+    if not any(kinds):
+        raise ValueError(
+            f"encodings: {' and '.join(modules)} defines no encoding, sampler of positions or "
+            "scaling: derive one from lightning_posenc.positional.PositionalEncoding, or name "
+            "another module"
+        )
     if given.markdown:
-        print(markdown(dims))
+        print(markdown(dims, modules))
         return
     console = Console()
-    show(
-        console,
-        f"encodings, for d_model={dims.d_model}, n_heads={dims.n_heads}, n_layers={dims.n_layers}",
-        ("class", "paper", "parameters", "tokens", "order", "step"),
-        [_row(entry) for entry in described.encodings(dims)],
-    )
+    entries = list(described.encodings(dims, modules))
+    if entries:
+        show(
+            console,
+            f"encodings, for d_model={dims.d_model}, n_heads={dims.n_heads}, "
+            f"n_layers={dims.n_layers}",
+            ("class", "paper", "parameters", "tokens", "order", "step"),
+            [_row(entry) for entry in entries],
+        )
     for what, found in (
-        ("positions (--model.positions=...)", described.samplers()),
-        ("scalings of RoPE (--model.positional.scaling=...)", described.scalings()),
+        ("positions (--model.positions=...)", described.samplers(modules)),
+        ("scalings of RoPE (--model.positional.scaling=...)", described.scalings(modules)),
     ):
         rows = [Row((name, source.name if source else ""), line) for name, line, source in found]
-        show(console, what, ("class", "paper"), rows)
+        if rows:
+            show(console, what, ("class", "paper"), rows)
     print()
-    for note in (LEGEND, measured()):
-        console.print(note, style="dim", highlight=False)
+    for note in (LEGEND, measured(entries), _left_out(kinds[0])):
+        if note:
+            console.print(note, style="dim", highlight=False)
+
+
+def _left_out(kinds: Mapping[str, type]) -> str:
+    """Which encodings are made of more than dims, so that nobody can describe them unasked."""
+    names = [name for name, kind in kinds.items() if not needs_only_dims(kind)]
+    return f"Not described, since they need arguments: {', '.join(names)}." if names else ""
 
 
 def _row(entry: Entry) -> Row:
@@ -76,26 +107,31 @@ def cells(entry: Entry) -> list[str]:
         "yes" if entry.length == "any" else f"up to {entry.length}",
         entry.order,
         entry.kernel,
-        "" if entry.cost is None else f"{entry.cost:.2f}",
+        "not recorded" if entry.cost is None else f"{entry.cost:.2f}",
     ]
 
 
-def markdown(dims: Dims) -> str:
-    """The three tables as Markdown."""
-    lines = _markdown(COLUMNS, [_code(cells(entry)) for entry in described.encodings(dims)])
+def markdown(dims: Dims, modules: Sequence[str] = (OURS,)) -> str:
+    """The three tables as Markdown, those that have rows."""
+    entries = list(described.encodings(dims, modules))
+    tables = [_markdown(COLUMNS, [_code(cells(entry)) for entry in entries])] if entries else []
     for what, found in (
-        ("positions", described.samplers()),
-        ("scaling of RoPE", described.scalings()),
+        ("positions", described.samplers(modules)),
+        ("scaling of RoPE", described.scalings(modules)),
     ):
         rows = [_code([name, line, source.link if source else ""]) for name, line, source in found]
-        lines += ["", *_markdown((what, "what it does", "paper"), rows)]
-    return "\n".join([*lines, "", measured()])
+        if rows:
+            tables.append(_markdown((what, "what it does", "paper"), rows))
+    return "\n\n".join(["\n".join(table) for table in tables] + [measured(entries)])
 
 
-def measured() -> str:
-    """How the costs came about."""
+def measured(entries: Sequence[Entry]) -> str:
+    """How the costs came about, of those that were measured."""
     costs = described.costs()
-    return f"Cost: {costs['what']}, {costs['machine']}, {costs['date']}."
+    said = f"Cost: {costs['what']}, {costs['machine']}, {costs['date']}."
+    if all(entry.cost is None for entry in entries):
+        return "Cost: none is recorded of these classes."
+    return said
 
 
 def _code(row: list[str]) -> list[str]:

@@ -1,6 +1,5 @@
 """The command `tasks`: list them, or print samples of one."""
 
-import inspect
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -8,7 +7,7 @@ import torch
 from jsonargparse import ArgumentError, ArgumentParser
 from rich.console import Console
 
-from lightning_posenc import tasks
+from lightning_posenc.catalogue.discovery import OURS, classes, found, is_module
 from lightning_posenc.catalogue.docstrings import summary
 from lightning_posenc.catalogue.listing import Row, show
 from lightning_posenc.checks import whole
@@ -20,21 +19,30 @@ MOST = 2**20  # tokens to print
 
 
 def run(args: Sequence[str]) -> None:
-    """List all tasks, or with a name print samples: `tasks Reverse --n 3 --length 8`.
+    """List tasks, ours or those of a module, or with the name of one print samples.
+
+    `tasks Reverse --n 3 --length 8`; `tasks my_tasks`; `tasks my_tasks.MyTask --n 3`.
 
     Raises:
         ValueError: On an unknown task or option, or a length that the task cannot make.
     """
-    classes = available()
     if not args or args[0].startswith("-"):
         if args and args[0] not in ("-h", "--help"):
             raise ValueError(f"tasks: unknown option {args[0]}: give the name of a task first")
-        _list(classes)
+        _list(available())
         return
     name, *options = args
-    if name not in classes:
-        hint = did_you_mean(name, classes, "the command without a name lists them")
-        raise ValueError(f"tasks: no task {name!r}: {hint}")
+    kind = available().get(name) or found(Task, name)
+    if kind is None:
+        theirs = available(name) if is_module(name) else {}
+        if not theirs or options:
+            hint = did_you_mean(
+                name, [*theirs, *available()], "the command without a name, or with that of your "
+                "module, lists them"
+            )  # fmt: skip
+            raise ValueError(f"tasks: no task {name!r}: {hint}")
+        _list(theirs)
+        return
     parser = ArgumentParser(
         prog=f"python -m lightning_posenc tasks {name}", exit_on_error=False, allow_abbrev=False
     )
@@ -42,12 +50,12 @@ def run(args: Sequence[str]) -> None:
     parser.add_argument("--length", type=int | None, default=None, help="size of the problem")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--split", type=str, default="train")
-    parser.add_class_arguments(classes[name], "task")
+    parser.add_class_arguments(kind, "task")
     try:
         given = parser.parse_args([_nested(option) for option in options])
     except ArgumentError as error:
         raise ValueError(f"tasks {name}: {explain(str(error)).replace('task.', '')}") from error
-    task = classes[name](**(given.task.as_dict() if "task" in given else {}))
+    task = kind(**(given.task.as_dict() if "task" in given else {}))
     length = example_length(task) if given.length is None else given.length
     whole("tasks", "--n", given.n, most=MOST)
     # Before anything is made of that length: the problem may take many tokens for each of its own.
@@ -61,15 +69,9 @@ def run(args: Sequence[str]) -> None:
     print("\n\n".join([f"{name}, length {length}: {summary(type(task))}", *lines]))
 
 
-def available() -> dict[str, type[Task]]:
-    """Every task of the package, by name."""
-    return {
-        name: kind
-        for name in sorted(tasks.__all__, key=str.lower)
-        if inspect.isclass(kind := getattr(tasks, name))
-        and issubclass(kind, Task)
-        and not inspect.isabstract(kind)
-    }
+def available(module: str = OURS) -> dict[str, type[Task]]:
+    """Every task of a module, or package, by name; by its path if it is none of ours."""
+    return classes(Task, [module])
 
 
 def samples(task: Task, n: int, length: int, seed: int, split: str) -> list[str]:
@@ -104,10 +106,10 @@ def _nested(option: str) -> str:
     return option
 
 
-def _list(classes: dict[str, type[Task]]) -> None:
+def _list(kinds: dict[str, type[Task]]) -> None:
     columns = ("class", "answers", "shortest", "no order, at best")
     rows = []
-    for name, kind in classes.items():
+    for name, kind in kinds.items():
         facts = [name, "", "", ""]
         with suppress(TypeError, FileNotFoundError):  # of other tasks, or of the user's files
             task = kind()
@@ -117,4 +119,6 @@ def _list(classes: dict[str, type[Task]]) -> None:
             facts = [name, answers, str(task.min_length), bound]
         rows.append(Row(facts, summary(kind)))
     show(Console(), "tasks (--data.task=...)", columns, rows)
-    print("\npython -m lightning_posenc tasks Reverse --n 3 --length 8   prints samples")
+    example = "Reverse" if "Reverse" in kinds else next(iter(kinds))
+    print(f"\npython -m lightning_posenc tasks {example} --n 3 --length 8   prints samples")
+    print("python -m lightning_posenc tasks my_package.tasks   lists your own")

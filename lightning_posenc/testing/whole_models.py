@@ -15,6 +15,7 @@ from torch import Tensor
 from lightning_posenc.masks import Mask, Window
 from lightning_posenc.model import Attention, Eager, Encoder
 from lightning_posenc.model.cache import Cache
+from lightning_posenc.model.kernels import Kernels
 from lightning_posenc.positional.compose.base import Composite
 from lightning_posenc.positions import PerDocument, Places
 from lightning_posenc.testing.case import Case
@@ -147,7 +148,7 @@ def _with_eager_kernels(model: Encoder) -> Encoder:
     oracle = copy.deepcopy(model)
     for module in oracle.modules():
         if isinstance(module, Attention):
-            module.kernel = Eager()
+            module.kernel = Kernels(Eager())
     return oracle
 
 

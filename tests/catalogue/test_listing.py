@@ -23,7 +23,7 @@ SENTENCES = {
 
 @pytest.fixture(autouse=True)
 def _described_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(described, "encodings", lambda _: iter(ENTRIES))
+    monkeypatch.setattr(described, "encodings", lambda *_: iter(ENTRIES))
 
 
 @pytest.mark.parametrize("command", SENTENCES)
