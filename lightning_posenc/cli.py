@@ -22,6 +22,7 @@ STUDIES = {
     "diagnose": "examine a model by layer: what ails it, and what helps",
     "sweep": "run a sweep in W&B's format on this machine",
     "report": "compare runs: tables with intervals, curves, costs, one page",
+    "new": "write an encoding, task, mixer or diagnostic to start from, its test and a config",
 }
 COMMANDS = TRAINING | STUDIES
 STUDIES_LIE_IN = {
@@ -30,6 +31,7 @@ STUDIES_LIE_IN = {
     "diagnose": "diagnose.command",
     "sweep": "sweep.command",
     "report": "report.command",
+    "new": "new.command",
 }
 
 HELP = """usage: python -m lightning_posenc COMMAND [OPTIONS]

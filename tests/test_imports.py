@@ -36,6 +36,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "callbacks": CORE | LEARNED | {"diagnostics", "runs"},
     "training": CORE | LEARNED | WATCHED | {"runs"},
     "catalogue": CORE | LEARNED | {"training", "diagnostics"},
+    "new": set(),
     "testing": CORE | LEARNED | {"catalogue"},
     "sweep": {"runs", "training", "diagnostics"},
     "report": {"runs", "diagnostics", "sweep"},

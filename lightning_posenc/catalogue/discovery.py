@@ -105,6 +105,7 @@ def is_module(name: str) -> bool:
 
 def _below(base: type) -> set[Any]:
     below: set[Any] = set()
-    for kind in type.__subclasses__(base):
+    kinds: list[type] = type.__subclasses__(base)
+    for kind in kinds:
         below |= {kind} | _below(kind)
     return below

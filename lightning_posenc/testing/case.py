@@ -4,8 +4,8 @@ Shapes: B sequences, T tokens, A axes.
 """
 
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -56,6 +56,7 @@ class Case:
         positions: Makes the sampler of positions.
         place: Maps one number for each token (B|1, T) to the positions that the encoding takes.
         refused: Why a bidirectional model is refused; empty if it is not.
+        wiring: Arguments of the encoder besides.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Case:
     positions: Callable[[], Positions] = Consecutive
     place: Callable[[Tensor], Tensor] = unplaced
     refused: str = ""
+    wiring: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def extrapolates(self) -> bool:

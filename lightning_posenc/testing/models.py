@@ -18,7 +18,7 @@ from lightning_posenc.testing.sizes import BATCH, D_MODEL, LENGTH, dims
 def encoder(case: Case, causal: bool, n_layers: int = 2, **wiring: Any) -> Encoder:
     """A tiny model whose projections are large enough for attention to be far from uniform."""
     sampler = wiring.pop("positions", None) or case.positions()
-    wiring = {"positions": Placed(case, sampler), "init_std": 0.2, **wiring}
+    wiring = {"positions": Placed(case, sampler), "init_std": 0.2, **wiring, **case.wiring}
     return Encoder(dims(causal, n_layers), case.factory, **wiring).eval()
 
 

@@ -94,7 +94,9 @@ def hooks_equal_oracle(case: Case, causal: bool, layout: Layout) -> None:
     """Every hook gives, in every layer, what the oracle says in float64."""
     if layout is off_the_lattice and case.differentiable is None:
         try:
-            case.factory(dims(causal)).check(Places(case.place(layout(min(32, case.limit or 32))[1])))
+            case.factory(dims(causal)).check(
+                Places(case.place(layout(min(32, case.limit or 32))[1]))
+            )
         except ValueError:
             return  # it serves whole positions only, and says so
     for name, got, wanted in compared(case, causal, layout):

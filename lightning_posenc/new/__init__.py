@@ -1,0 +1,1 @@
+"""What does a class of one's own begin with? Files to start from."""

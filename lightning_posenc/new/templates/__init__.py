@@ -1,0 +1,1 @@
+"""Files to start from, in which `$name` and `$module` stand for those of the new class."""
