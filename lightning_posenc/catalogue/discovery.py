@@ -33,8 +33,11 @@ def classes(base: type, modules: Sequence[str] = (OURS,)) -> dict[str, Any]:
     for kind in sorted(_below(base), key=lambda kind: (kind.__name__.lower(), kind.__module__)):
         if inspect.isabstract(kind) or kind.__name__.startswith("_") or "<" in kind.__qualname__:
             continue
-        if is_in(kind, OURS) and kind.__module__.endswith(".base"):
-            continue  # what methods share
+        if is_in(kind, OURS) and (
+            kind.__module__.endswith(".base")  # what methods share
+            or not is_in(kind, base.__module__.rpartition(".")[0])  # what else is built on them
+        ):
+            continue
         if any(is_in(kind, name) for name in modules):
             found[path_of(kind)] = kind
     return found

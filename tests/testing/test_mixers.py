@@ -19,9 +19,10 @@ from lightning_posenc.testing import Check, check_mixer, mixer_checks
         pytest.param(check, id=f"{make_id}-{check.name}")
         for make_id, make in {
             "attention": Attention,
-            "grouped-normed": partial(Attention, n_kv_heads=2, qk_norm=True),
+            "grouped-normed": partial(Attention, n_kv_heads=2, qk_norm=nn.LayerNorm),
         }.items()
         for check in mixer_checks(make)
+        if make is Attention or not check.name.startswith("compiled")  # takes seconds
     ],
 )
 def test_every_promise_is_kept(check: Check) -> None:
@@ -73,14 +74,8 @@ class RefusesNothing(Mean):
 
 
 class StartsLarge(Mean):
-    def __init__(self, dims: Dims, layer: int) -> None:
-        super().__init__(dims, layer)
-        self.last = self.out
-        del self.out
-
-    @property
-    def out(self) -> Any:  # type: ignore[override]
-        return lambda x: self.last(x)
+    def initialise(self, std: float, depth_scale: float) -> None:
+        """Leave all as it is."""
 
 
 FAULTS: dict[type[Mixer], str] = {
@@ -101,8 +96,11 @@ def named(make: Any, name: str) -> Check:
 
 @pytest.mark.parametrize("kind", FAULTS)
 def test_a_fault_breaks_the_promise_that_it_is_against(kind: type[Mixer]) -> None:
-    with pytest.raises(AssertionError, match=f"{kind.__name__} breaks a promise"):
+    with pytest.raises(Exception) as error:  # noqa: PT011 (an encoder's own, too)
         named(kind, FAULTS[kind])()
+    said = [str(error.value), *getattr(error.value, "__notes__", [])]
+    assert any(kind.__name__ in line for line in said)
+    assert any("to do: " in line for line in said)
     named(Mean, FAULTS[kind])()
 
 
