@@ -8,6 +8,7 @@ from torch import Tensor
 
 from lightning_posenc.callbacks.probing import Measured, Probing
 from lightning_posenc.compat.torch import start_afresh
+from lightning_posenc.data.batch import are_ids
 from lightning_posenc.diagnostics.measures.order_sensitivity import order_sensitivity
 from lightning_posenc.diagnostics.metric_keys import Key
 from lightning_posenc.diagnostics.quantities import ORDER
@@ -28,6 +29,11 @@ class OrderSensitivity(Probing):
     """
 
     def measure(self, module: Any, batch: Any, batch_idx: int) -> Measured:
+        if not are_ids(batch.tokens):
+            raise ValueError(
+                "OrderSensitivity moves token ids, and the data has other inputs "
+                f"{tuple(batch.tokens.shape)}: leave it out"
+            )
         n_tokens = batch.tokens.shape[1]
         if batch.lengths is not None:
             n_tokens = min(n_tokens, int(batch.lengths.min()))

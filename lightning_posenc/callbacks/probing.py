@@ -144,7 +144,15 @@ class Observing(Probing, ABC):
         Args:
             seen: A pass over the sequences to measure.
             lengths: (B,) tokens of each; None if all are full.
+
+        Raises:
+            ValueError: If attention is measured and no layer pays any.
         """
+        if any(each.sees_attention for each in self.measurements) and not seen.attention:
+            raise ValueError(
+                f"{type(self).__name__} measures attention weights, and no layer of the model "
+                "makes any (its mixers work without a softmax over keys): leave it out"
+            )
         return {
             key: number
             for each in self.measurements

@@ -25,7 +25,8 @@ class AttentionMaps(L.Callback):
         n_heads: At most so many heads are drawn, the first ones, at least 1.
         n_layers: At most so many layers are drawn, from the first to the last at equal distances,
             at least 1.
-        layers: The layers to draw instead, from 0; negative ones count from the last.
+        layers: The layers to draw instead, from 0 among those with attention weights; negative
+            ones count from the last.
         heads: The heads to draw instead, likewise.
 
     Raises:
@@ -82,12 +83,13 @@ class AttentionMaps(L.Callback):
             pl_module.predict_step(one, 0)
         if not trainer.is_global_zero or not seen.attention:
             return
-        length = one.tokens.shape[1] if one.lengths is None else int(one.lengths[0])
-        _, n_heads, _, _ = seen.attention[0].shape
+        _, n_heads, n_tokens, _ = seen.attention[0].shape
+        length = n_tokens if one.lengths is None else int(one.lengths[0])
         heads = self._heads(n_heads)
         with torch.no_grad():
             weights = [attention_weights(seen.attention[layer]) for layer in layers]
         maps = [each[0, heads, :length, :length].float().cpu() for each in weights]
+        layers = [seen.layers[layer] for layer in layers]  # others mix without weights
         of = f"{_some('layer', layers, n_layers)}, {_some('head', heads, n_heads)}"
         _draw(trainer, maps, layers, heads, of)
 

@@ -62,14 +62,14 @@ def summarise(
 def attention_statistics(
     seen: Observation, lengths: Tensor | None
 ) -> dict[str, dict[int, Tensor | float]]:
-    """The summary of every layer, head by head, and how alike it is to the layer below."""
+    """The summary of every layer, head by head, and how alike it is to the next below with one."""
     found: dict[str, dict[int, Tensor | float]] = {}
-    for layer, view in enumerate(seen.attention):
+    for layer, view in zip(seen.layers, seen.attention, strict=True):
         for name, of_heads in summarise(view, lengths)._asdict().items():
             found.setdefault(f"attn/{name}", {})[layer] = of_heads
     found["attn/similarity"] = {
         layer: layer_similarity(below, view, lengths=lengths)
-        for layer, (below, view) in enumerate(pairwise(seen.attention), start=1)
+        for layer, (below, view) in zip(seen.layers[1:], pairwise(seen.attention), strict=True)
     }
     return found
 

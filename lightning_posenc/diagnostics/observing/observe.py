@@ -36,7 +36,9 @@ class Observation:
         take_hidden: As in `observe`.
 
     Attributes:
-        attention: Layer by layer. Cross-attention is left out.
+        attention: Layer by layer. Cross-attention is left out, and so are layers that mix tokens
+            without a softmax.
+        layers: The number of the layer of each attention, from 0.
         hidden: The residual stream (B, T, D): before block 0, then after each block, L + 1 in all.
             Empty for a model without repeated blocks.
     """
@@ -47,9 +49,11 @@ class Observation:
         take_hidden: Callable[[Tensor], object] | None = None,
     ) -> None:
         self.attention: list[Operands] = []
+        self.layers: list[int] = []
         self.hidden: list[Tensor] = []
         self._take_attention = take_attention or self.attention.append
         self._take_hidden = take_hidden or self.hidden.append
+        self._entered = 0  # blocks
         self._begun = False  # whether the stream before block 0 is known
         self._open = False  # whether the next attention is a layer's own
         self._lone = False  # whether there are no blocks, so that every attention counts
@@ -58,18 +62,22 @@ class Observation:
         """What is seen of the first n sequences."""
         part = Observation()
         part.attention = [first_sequences(each, n) for each in self.attention]
+        part.layers = list(self.layers)
         part.hidden = [x[:n] for x in self.hidden]
         return part
 
     def clear(self) -> None:
         """Forget what was seen."""
         self.attention.clear()
+        self.layers.clear()
         self.hidden.clear()
+        self._entered = 0
         self._begun = False
 
     def add(self, operands: Operands) -> None:
         """Take a layer's attention: the first that runs in a block; what follows is across."""
         if self._open and not in_backward():
+            self.layers.append(len(self.layers) if self._lone else self._entered - 1)
             self._take_attention(operands)
             self._open = self._lone
 
@@ -81,6 +89,7 @@ class Observation:
         if in_backward():
             return
         self._open = True
+        self._entered += 1
         if not self._begun:
             self._begun = True
             named = [kwargs.get(name) for name in ("hidden_states", "src", "x")]
@@ -106,7 +115,8 @@ def observe(
     `scaled_dot_product_attention` or computes softmax(q·k) · v itself. Checkpointed activations
     that are recomputed in the backward pass are not taken for another pass. A compiled model runs
     uncompiled inside (`torch.compiler.set_stance("force_eager")`), since a hook would break its
-    graph: outputs are then those of the uncompiled model.
+    graph: outputs are then those of the uncompiled model. A layer without a softmax over keys, as
+    of a mixer of one's own, shows its residual stream alone.
 
     Args:
         model: What to observe. Of an encoder-decoder, one of the two stacks (`model.encoder`); run
