@@ -3,6 +3,9 @@
 Shapes: B sequences, H heads, T queries, S keys, N distances.
 """
 
+from collections.abc import Sequence
+from functools import reduce
+from operator import add
 from typing import NamedTuple
 
 from torch import Tensor
@@ -37,6 +40,11 @@ class ByDistance(NamedTuple):
         """Whether there are too many pairs to write them out at once."""
         return self.q_pos.shape[1] * self.k_pos.shape[1] > LARGE
 
+    def is_beside(self, other: "ByDistance") -> bool:
+        """Whether the other holds the values of the same distances of the same pairs."""
+        pairs = self.q_pos is other.q_pos and self.k_pos is other.k_pos
+        return pairs and self.low == other.low and self.values.shape == other.values.shape
+
     def __add__(self, other: "Tensor | ByDistance") -> Tensor:  # type: ignore[override]
         """The sum with another bias, written out: what an encoding built on another expects."""
         return self.written_out() + written_out(other)
@@ -51,6 +59,14 @@ class ByDistance(NamedTuple):
     def written_out(self) -> Tensor:
         """(B|1, H, T, S)."""
         return gather(self.values, self.q_pos.unsqueeze(2) - (self.k_pos + self.low).unsqueeze(1))
+
+
+def added(biases: Sequence[Tensor | ByDistance]) -> Tensor | ByDistance | None:
+    """The sum of biases; it stays a table where all are tables of the same distances."""
+    tables = [bias for bias in biases if isinstance(bias, ByDistance)]
+    if tables and len(tables) == len(biases) and all(map(tables[0].is_beside, tables)):
+        return tables[0]._replace(values=reduce(add, (table.values for table in tables)))
+    return reduce(add, map(written_out, biases)) if biases else None
 
 
 def gather(values: Tensor, index: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
 from lightning_posenc import Dims, Encoder, positional
 from lightning_posenc.diagnostics import observe
@@ -14,6 +15,7 @@ from lightning_posenc.model import Attention, Flex
 from lightning_posenc.model.kernels import logits as logits_of
 from lightning_posenc.positional import (
     DAPE,
+    FIRE,
     TUPE,
     ALiBi,
     Chain,
@@ -26,6 +28,9 @@ from lightning_posenc.positional import (
 )
 from lightning_posenc.positional.by_distance import ByDistance
 from lightning_posenc.positions import Randomized
+from lightning_posenc.positions.places import Places
+from tests.cases import Case
+from tests.helpers import counted, each_method
 
 T = 12
 OF_DISTANCE = {
@@ -109,15 +114,15 @@ def test_what_is_watched_is_the_same(tabled: Callable[[], None]) -> None:
     model = Encoder(Dims(16, 4, 2, causal=True), T5Bias)
     x = torch.randn(2, T, 16)
 
-    def logits() -> list[Tensor]:
+    def seen() -> list[Tensor]:
         found: list[Tensor] = []
         with observe(model, take_attention=lambda v: found.append(logits_of(v, slice(3, 9)))):
             model(x)
         return found
 
-    expected = logits()
+    expected = seen()
     tabled()
-    found = logits()
+    found = seen()
     assert len(found) == 2  # one view a layer, however many parts it was computed in
     torch.testing.assert_close(found, expected)
 
@@ -132,3 +137,37 @@ def test_a_table_and_a_bias_are_added() -> None:
         (table + table, 2 * whole),
     ):
         assert torch.equal(total, expected)
+
+
+def test_a_chain_of_tables_is_a_table(tabled: Callable[[], None]) -> None:
+    """P4: values are added distance by distance, not pair by pair."""
+    x = torch.randn(1, T, 16)
+    small, written = Encoder(Dims(16, 4, 2), Chain.of(ALiBi, T5Bias)), Dims(16, 4, 2)
+    mixed = Encoder(written, Chain.of(ALiBi, FIRE))
+    with observe(small) as before:
+        small(x)
+    tabled()
+    with observe(small) as after, observe(mixed) as others:
+        small(x)
+        mixed(x)
+    for plain, table in zip(before.attention, after.attention, strict=True):
+        assert isinstance(table.bias, ByDistance)
+        torch.testing.assert_close(table.bias.written_out(), plain.bias)
+    assert all(isinstance(operands.bias, Tensor) for operands in others.attention)
+
+
+@each_method
+@torch.no_grad()
+def test_what_is_prepared_for_each_layer_does_not_grow_with_the_pairs(case: Case) -> None:
+    """P3: biases (B, H, T, S) of all layers never exist at once."""
+
+    def prepared(n_layers: int, length: int) -> int:
+        encoding = case.factory(Dims(32, 4, n_layers, causal=True))
+        places = Places(counted(case, length))
+        leaves = pytree.tree_leaves(encoding.prepare(places, places))
+        return sum(x.numel() for x in leaves if isinstance(x, Tensor))
+
+    def of_layers(length: int) -> int:
+        return prepared(6, length) - prepared(2, length)
+
+    assert of_layers(32) <= 2.2 * of_layers(16)

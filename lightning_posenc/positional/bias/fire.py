@@ -1,4 +1,9 @@
-"""A network of distance over position."""
+"""A network of distance over position.
+
+Shapes: B sequences, H heads, T queries, S keys.
+"""
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -65,17 +70,35 @@ class FIRE(PositionalEncoding):
         self.c = nn.Parameter(torch.full((n,), float(c)))
         self.factor = nn.Parameter(torch.ones(n))
 
-    def prepare(self, q_places: Places, k_places: Places) -> list[Tensor]:
-        """(B|1, H, T, S) of each layer, or of all. Distance alone does not tell: T·S pairs."""
-        delta = offsets(q_places, k_places).float()
+    def prepare(self, q_places: Places, k_places: Places) -> "Tensor | Pairs":
+        """(B|1, H, T, S) if all layers share it; else what each layer makes its own of, so that the
+        biases of all never exist at once. Distance alone does not tell: T·S pairs.
+        """
         at = q_places.values.unsqueeze(-1).float()
-        biases = []
-        for mlp, c, factor in zip(self.mlps, self.c.float(), self.factor.float(), strict=True):
-            longest = torch.maximum(at, (factor * self.threshold).abs())
-            ratio = torch.log1p((c * delta).abs()) / (torch.log1p((c * longest).abs()) + EPS)
-            biases.append(mlp(delta.sign() * ratio).transpose(0, 1).contiguous())
-        return biases
+        pairs = Pairs(offsets(q_places, k_places).float(), at)
+        return self._bias_of(0, pairs) if len(self.mlps) == 1 else pairs
 
     def bias(self, site: Site) -> Tensor:
-        biases: list[Tensor] = site.prepared
-        return of_layer(biases, site.layer)
+        if isinstance(site.prepared, Tensor):
+            return site.prepared
+        with torch.autocast(site.q.device.type, enabled=False):
+            return self._bias_of(site.layer, site.prepared)
+
+    def _bias_of(self, layer: int, pairs: "Pairs") -> Tensor:
+        c, factor = (of_layer(x.float(), layer) for x in (self.c, self.factor))
+        longest = torch.maximum(pairs.at, (factor * self.threshold).abs())
+        ratio = torch.log1p((c * pairs.delta).abs()) / (torch.log1p((c * longest).abs()) + EPS)
+        mlp = self.mlps[layer % len(self.mlps)]
+        return mlp(pairs.delta.sign() * ratio).transpose(0, 1).contiguous()
+
+
+class Pairs(NamedTuple):
+    """Queries and keys.
+
+    Args:
+        delta: (B|1, T, S) distances, query minus key, in float32.
+        at: (B|1, T, 1) positions of the queries, likewise.
+    """
+
+    delta: Tensor
+    at: Tensor

@@ -60,15 +60,19 @@ class GraphDistanceBias(PositionalEncoding):
                 "positions.shortest_paths gives"
             )
 
-    def prepare(self, q_places: Places, k_places: Places) -> list[Tensor]:
-        """(B|1, H, T, S) of each layer, or of all. The last entry is that of no path."""
+    def prepare(self, q_places: Places, k_places: Places) -> Tensor:
+        """(B|1, H, T, S) if all layers share it; else the entry that each layer reads for each pair
+        (B|1, T, S), so that the biases of all never exist at once. The last is that of no path.
+        """
         distance = q_places.values[..., : k_places.values.shape[1]]
         distance = distance.round().long() if distance.is_floating_point() else distance
         entry = torch.where(
             distance < 0, self.max_distance + 1, distance.clamp(max=self.max_distance)
         )
-        return [gather(table, entry) for table in self.table.float()]
+        return gather(self.table[0].float(), entry) if len(self.table) == 1 else entry
 
     def bias(self, site: Site) -> Tensor:
-        biases: list[Tensor] = site.prepared
-        return of_layer(biases, site.layer)
+        found: Tensor = site.prepared
+        if found.is_floating_point():
+            return found
+        return gather(of_layer(self.table, site.layer).float(), found)

@@ -9,8 +9,8 @@ from torch import Tensor
 from lightning_posenc.checks import made, several
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import Factory, PositionalEncoding, Rescore, Site
-from lightning_posenc.positional.by_distance import ByDistance, written_out
-from lightning_posenc.positional.compose.base import Composite, total
+from lightning_posenc.positional.by_distance import ByDistance, added
+from lightning_posenc.positional.compose.base import Composite
 
 
 class Chain(Composite):
@@ -65,7 +65,7 @@ class Chain(Composite):
         biases = [
             bias for part, local in self._sites(site) if (bias := part.bias(local)) is not None
         ]
-        return biases[0] if len(biases) == 1 else total(map(written_out, biases))
+        return added(biases)
 
     def rescore(self, site: Site) -> Rescore | None:
         steps = [
