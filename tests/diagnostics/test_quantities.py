@@ -107,7 +107,7 @@ def test_every_row_says_what_it_is() -> None:
         ("val/MeanSquaredError", False),
         ("best/val/acc", True),
         ("val/mine", None),
-        ("val/fabricated", None),  # a word, not a piece of one
+        ("val/saccades", None),  # a word, not a piece of one
     ],
 )
 def test_which_way_is_better(key: str, higher: bool | None) -> None:
