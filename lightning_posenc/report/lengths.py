@@ -12,7 +12,7 @@ from lightning_posenc.report.study import Study
 NOTHING = -1  # below any length, and below none
 
 
-class Reach(NamedTuple):
+class LengthsReached(NamedTuple):
     """Effective lengths of a row's seeds in a column.
 
     Args:
@@ -51,7 +51,7 @@ def of_run(run: Run, metric: Criterion) -> int | None:
     return None if wanted is None else length or 0
 
 
-def reaches(study: Study, metric: Criterion) -> dict[tuple[str, str], Reach]:
+def reaches(study: Study, metric: Criterion) -> dict[tuple[str, str], LengthsReached]:
     """Effective lengths by row and column, where they are known."""
     found = {}
     for row in study.rows:
@@ -60,5 +60,5 @@ def reaches(study: Study, metric: Criterion) -> dict[tuple[str, str], Reach]:
             lengths = [each for run in runs if (each := of_run(run, metric)) is not None]
             if lengths:
                 longest = max(length for run in runs for length in by_length(run, str(metric.name)))
-                found[row, column] = Reach(sorted(lengths), longest)
+                found[row, column] = LengthsReached(sorted(lengths), longest)
     return found

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from lightning_posenc.diagnostics.measures.effective_length import SHARE
 from lightning_posenc.mistakes import escaping
 from lightning_posenc.report.costs import CostColumn, RowCost
-from lightning_posenc.report.lengths import Reach
+from lightning_posenc.report.lengths import LengthsReached
 from lightning_posenc.report.recipes import Recipe
 from lightning_posenc.report.runs import Run
 from lightning_posenc.report.study import Study
@@ -125,7 +125,10 @@ def about(study: Study) -> str:
 
 
 def lengths_section(
-    study: Study, name: str, found: dict[tuple[str, str], Reach], pictures: Sequence[Picture]
+    study: Study,
+    name: str,
+    found: dict[tuple[str, str], LengthsReached],
+    pictures: Sequence[Picture],
 ) -> Section:
     """Curves by length, and effective lengths."""
     caption = (

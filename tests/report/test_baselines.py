@@ -44,7 +44,9 @@ def test_who_has_learned_nothing_has_no_effective_length(tmp_path: Path) -> None
     found = lengths.reaches(study, study.metric)
     assert str(found["ALiBi", "Reverse"]) == "nothing learned"
     assert str(found["LearnedAbsolute", "Reverse"]) == "20"
-    assert str(lengths.Reach([lengths.NOTHING, 20, 20], 40)) == "20 (nothing learned to 20)"
+    assert (
+        str(lengths.LengthsReached([lengths.NOTHING, 20, 20], 40)) == "20 (nothing learned to 20)"
+    )
 
 
 def test_the_most_frequent_class_bounds_where_order_is_not_judged(tmp_path: Path) -> None:

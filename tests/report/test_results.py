@@ -292,7 +292,7 @@ def test_effective_lengths(study_directory: Path) -> None:
     # RoPE falls by .02 a token from .95: below .9 x .95 at 30, so 20 is the last.
     assert str(found["RoPE", "Copy"]) == "20"
     assert str(found["ALiBi", "Copy"]) == "≥ 40"
-    assert str(lengths.Reach([0, 20, 40], 40)) == "20 (none to ≥ 40)"
+    assert str(lengths.LengthsReached([0, 20, 40], 40)) == "20 (none to ≥ 40)"
     assert lengths.reaches(study, study.metric._replace(higher=False)) == {}
 
 
