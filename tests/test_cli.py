@@ -156,7 +156,7 @@ def test_an_unknown_key_of_a_config_file(
     config["model"]["init_args"]["encoder"]["depth"] = 3
     (tmp_path / "bad.yaml").write_text(yaml.safe_dump(config))
     assert main(["fit", "--config", str(tmp_path / "bad.yaml")]) == 2
-    assert "unknown key model.encoder.depth" in capsys.readouterr().err
+    assert "unknown option model.encoder.depth: see" in capsys.readouterr().err
     assert main(["fti"]) == 2
     assert "did you mean fit?" in capsys.readouterr().err
 
