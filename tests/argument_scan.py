@@ -82,7 +82,7 @@ def public() -> Iterator[tuple[str, Any]]:
 LIBRARY = {"lightning_posenc.masks", "lightning_posenc.runs.loggers", "lightning_posenc.dims"}
 
 
-MADE_FOR_YOU = {"Visibility", "Both", "Draws"}  # by Encoder.forward, & of two masks, generate
+MADE_FOR_YOU = {"Visibility", "Both", "Draws", "Case"}  # by a forward, & of masks, generate, judge
 
 
 COMMANDS = ("catalogue", "diagnose", "report", "sweep")  # they check what a person types
