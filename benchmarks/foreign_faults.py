@@ -42,7 +42,7 @@ from foreign_models import (
 
 from lightning_posenc.diagnose.ailments import Verdict, diagnose
 from lightning_posenc.diagnose.examination import Examination, examine
-from lightning_posenc.diagnose.loading import admit
+from lightning_posenc.diagnose.loading import subject_of
 from lightning_posenc.diagnose.scores import Score, answers, score
 from lightning_posenc.diagnose.subject import Recorded
 
@@ -63,7 +63,7 @@ def scored(model: Model) -> Score | None:
 def found_in(model: Model, recorded: Score | None, name: str, rate: float | None) -> list[Row]:
     """Findings with the record and without."""
     record = None if recorded is None else Recorded(recorded.accuracy, recorded.loss)
-    e = examine(admit(model.module, model.data, name, model.steps, record, rate))
+    e = examine(subject_of(model.module, model.data, name, model.steps, record, rate))
     rows = [{"record": record is not None, **_ill(e)}]
     if record is not None and e.evaluation is not None:
         without = e.evaluation._replace(recorded=None, confirmed=None)

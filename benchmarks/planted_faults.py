@@ -24,7 +24,7 @@ from planted_models import DEPTHS, FAULTS, FRESH_DEPTH, HEALTHY, Model, sound
 
 from lightning_posenc.diagnose.ailments import AILMENTS, Verdict, diagnose
 from lightning_posenc.diagnose.examination import examine
-from lightning_posenc.diagnose.loading import admit
+from lightning_posenc.diagnose.loading import subject_of
 
 OUT = Path(__file__).parent / "results" / "planted_faults.json"
 DOCS = Path(__file__).parent.parent / "docs" / "diagnose.md"
@@ -33,9 +33,9 @@ BEGIN, END = "<!-- planted faults -->", "<!-- end of planted faults -->"
 
 def findings(model: Model, name: str) -> dict[str, list[int]]:
     """Numbers of the ailments by verdict."""
-    patient = admit(model.module, model.data, name, model.steps)
+    subject = subject_of(model.module, model.data, name, model.steps)
     found: dict[str, list[int]] = {}
-    for ailment, finding in diagnose(examine(patient)):
+    for ailment, finding in diagnose(examine(subject)):
         found.setdefault(finding.verdict, []).append(ailment.number)
     return found
 

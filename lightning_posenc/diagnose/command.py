@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lightning_posenc.mistakes.arguments import OneLineParser
 
 if TYPE_CHECKING:
-    from lightning_posenc.diagnose.subject import Patient
+    from lightning_posenc.diagnose.subject import Subject
 
 HELP = """usage: python -m lightning_posenc diagnose --ckpt_path FILE [--out DIR] [OPTIONS of test]
        python -m lightning_posenc diagnose --config FILE [--out DIR] [OPTIONS of test]
@@ -46,7 +46,7 @@ def run(args: Sequence[str]) -> None:
     given, rest = parser.parse_known_args(args)
     if given.out is not None and given.out.is_file():
         raise ValueError(f"--out {given.out} is a file: name a directory")
-    patient, home = _patient(given, rest)
+    subject, home = _patient(given, rest)
     # Late, so that --help and mistakes do not wait for them.
     import torch
     from rich.console import Console
@@ -57,10 +57,10 @@ def run(args: Sequence[str]) -> None:
     from lightning_posenc.diagnose.pictures import pictures
 
     threads = torch.get_num_threads()
-    if patient.parameters < SMALL:
+    if subject.parameters < SMALL:
         torch.set_num_threads(1)
     try:
-        examination = examine(patient)
+        examination = examine(subject)
     finally:
         torch.set_num_threads(threads)
     diagnosis = diagnose(examination)
@@ -73,13 +73,13 @@ def run(args: Sequence[str]) -> None:
     print(f"{markdown}\n{html}")
 
 
-def _patient(given: argparse.Namespace, rest: list[str]) -> "tuple[Patient, Path | None]":
+def _patient(given: argparse.Namespace, rest: list[str]) -> "tuple[Subject, Path | None]":
     if given.hf is not None:
         if rest:
             raise ValueError(f"diagnose --hf takes no {rest[0]}: see --help")
-        from lightning_posenc.diagnose.hugging_face import admit_folder
+        from lightning_posenc.diagnose.hugging_face import subject_in_folder
 
-        return admit_folder(given.hf, given.text), None
+        return subject_in_folder(given.hf, given.text), None
     if given.text is not None:
         raise ValueError("--text goes with --hf; other models bring their own data")
     if not any(arg.split("=")[0] in ("--config", "-c", "--ckpt_path") for arg in rest):

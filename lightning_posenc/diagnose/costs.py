@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import torch
 
-from lightning_posenc.diagnose.subject import OwnPatient, Patient
+from lightning_posenc.diagnose.subject import OwnModel, Subject
 from lightning_posenc.model.kernels import SDPA, Eager, Kernel, Kernels, Operands
 from lightning_posenc.positional.by_distance import ByDistance
 
@@ -47,22 +47,22 @@ PATHS = (FUSED, FUSED_BIAS, LEARNED_BIAS, BY_ROWS, MATERIALISED)
 """A model takes the last of those that its layers take."""
 
 
-def measure_cost(patient: Patient, seen: list[Operands]) -> StepCost:
+def measure_cost(subject: Subject, seen: list[Operands]) -> StepCost:
     """Find the path from what was observed, and time the model at T/2 and at T."""
-    trained = isinstance(patient, OwnPatient)
-    own = next((each for each in patient.observed.modules() if isinstance(each, Kernels)), None)
+    trained = isinstance(subject, OwnModel)
+    own = next((each for each in subject.observed.modules() if isinstance(each, Kernels)), None)
     kernels = Kernels(SDPA()) if own is None else own  # others' attention is fused where it can be
     taken = [(kernels.serving(operands), operands) for operands in seen]
     path = max((_path(*each) for each in taken), key=PATHS.index, default=FUSED)
-    sequences = len(patient.batches[0].tokens) if trained else len(patient.batch.tokens)  # type: ignore[attr-defined]
+    sequences = len(subject.batches[0].tokens) if trained else len(subject.batch.tokens)  # type: ignore[attr-defined]
     matrices = sum(
         4 * sequences * math.prod(operands.shape[1:])
         for kernel, operands in taken
         if kernel.materialises(operands)
     )
-    seconds = {n: _time(patient, n) for n in sorted({max(patient.length // 2, 1), patient.length})}
+    seconds = {n: _time(subject, n) for n in sorted({max(subject.length // 2, 1), subject.length})}
     (short, a), *longer = seconds.items()
-    grows = longer and patient.length >= LONG_ENOUGH
+    grows = longer and subject.length >= LONG_ENOUGH
     exponent = math.log(longer[0][1] / a) / math.log(longer[0][0] / short) if grows else None
     return StepCost(path, seconds, exponent, matrices, sequences)
 
@@ -77,19 +77,19 @@ def _path(kernel: Kernel, operands: Operands) -> str:
     return BY_ROWS if tabled else FUSED_BIAS
 
 
-def _time(patient: Patient, length: int) -> float:
-    batch = patient.batch.first(N_TIMED)
+def _time(subject: Subject, length: int) -> float:
+    batch = subject.batch.first(N_TIMED)
     tokens = batch.tokens[:, :length]
 
     def step() -> None:
-        if not isinstance(patient, OwnPatient):
+        if not isinstance(subject, OwnModel):
             with torch.no_grad():
-                patient.outputs(batch._replace(tokens=tokens))
+                subject.outputs(batch._replace(tokens=tokens))
             return
         positions = None if batch.positions is None else batch.positions[:, :length]
         short = batch._replace(tokens=tokens, lengths=None, documents=None, positions=positions)
-        states = patient.module.encode(tokens, short)
-        torch.autograd.grad(states.sum(), patient.embedding.weight)
+        states = subject.module.encode(tokens, short)
+        torch.autograd.grad(states.sum(), subject.embedding.weight)
 
     return _fastest(step)
 

@@ -21,7 +21,7 @@ from lightning_posenc.diagnose.scores import (
     best_guess,
     score,
 )
-from lightning_posenc.diagnose.subject import OwnPatient, Recorded
+from lightning_posenc.diagnose.subject import OwnModel, Recorded
 from lightning_posenc.diagnose.treatments import treatments
 from lightning_posenc.tasks import IGNORE
 
@@ -69,64 +69,64 @@ class Evaluation(NamedTuple):
     trial: FreshTrial | None
 
 
-def measure_evaluation(patient: OwnPatient) -> Evaluation | None:
-    """Score the patient as it is and under treatments; None if nothing can be scored."""
-    given = answers(patient.module, patient.batches)
+def measure_evaluation(subject: OwnModel) -> Evaluation | None:
+    """Score the subject as it is and under treatments; None if nothing can be scored."""
+    given = answers(subject.module, subject.batches)
     now, guess = score(given), best_guess(given)
     if now is None or guess is None:
         return None
-    bound = patient.bound if patient.bound is not None and patient.bound < 1 else guess.accuracy
+    bound = subject.bound if subject.bound is not None and subject.bound < 1 else guess.accuracy
     good = now.accuracy >= bound + GOOD * (1 - bound)
-    recorded = patient.recorded
+    recorded = subject.recorded
     fell = recorded is not None and recorded.accuracy - now.accuracy > SUSPECT
-    before, treated = (None, ()) if good else _treated(patient)
+    before, treated = (None, ()) if good else _treated(subject)
     learned_nothing = now.loss > LEARNED * guess.loss
     return Evaluation(
         score=now,
         guess=guess,
         recorded=recorded,
-        confirmed=score(answers(patient.module, _all(patient))) if fell else None,
-        training=None if good else _on_training(patient),
-        endless=patient.endless,
+        confirmed=score(answers(subject.module, _all(subject))) if fell else None,
+        training=None if good else _on_training(subject),
+        endless=subject.endless,
         before=before,
         treated=treated,
-        moved=movement(patient.module),
-        trial=attempt(patient, guess.loss) if learned_nothing and patient.steps else None,
+        moved=movement(subject.module),
+        trial=attempt(subject, guess.loss) if learned_nothing and subject.steps else None,
     )
 
 
-def _all(patient: OwnPatient) -> Iterable[Batch]:
+def _all(subject: OwnModel) -> Iterable[Batch]:
     n = 0
-    for batch in patient.validation():
+    for batch in subject.validation():
         yield batch
         n += len(batch.tokens)
         if n >= N_CONFIRMED:
             return
 
 
-def _on_training(patient: OwnPatient) -> Score | None:
+def _on_training(subject: OwnModel) -> Score | None:
     """On as many training sequences as were validated."""
-    wanted = sum(len(batch.tokens) for batch in patient.batches)
+    wanted = sum(len(batch.tokens) for batch in subject.batches)
     taken: list[Batch] = []
-    for batch in patient.training():
+    for batch in subject.training():
         taken.append(batch)
         if sum(len(each.tokens) for each in taken) >= wanted:
             break
-    return score(answers(patient.module, taken)) if taken else None
+    return score(answers(subject.module, taken)) if taken else None
 
 
-def _treated(patient: OwnPatient) -> tuple[Score | None, tuple[Treated, ...]]:
-    batches = _few(patient.batches, N_TREATED)
-    given = answers(patient.module, batches)
+def _treated(subject: OwnModel) -> tuple[Score | None, tuple[Treated, ...]]:
+    batches = _few(subject.batches, N_TREATED)
+    given = answers(subject.module, batches)
     before = score(given)
     if before is None:
         return None, ()
     found = []
-    limit = longest(patient.module.positional)
-    for treatment in treatments(patient, limit):
+    limit = longest(subject.module.positional)
+    for treatment in treatments(subject, limit):
         try:
             with treatment.scope():
-                after = score(answers(patient.module, batches, treatment.change))
+                after = score(answers(subject.module, batches, treatment.change))
         except (ValueError, RuntimeError):  # what this encoding or this model cannot be given
             continue
         if after is not None:

@@ -19,7 +19,7 @@ from lightning_posenc.diagnose.leaks import Leaks, measure_leaks
 from lightning_posenc.diagnose.lengths import ScoresByLength, measure_lengths
 from lightning_posenc.diagnose.order import ShuffleChanges, measure_order
 from lightning_posenc.diagnose.precision import Precision, measure_precision
-from lightning_posenc.diagnose.subject import OwnPatient, Patient
+from lightning_posenc.diagnose.subject import OwnModel, Subject
 from lightning_posenc.diagnose.tables import Tables, measure_tables
 from lightning_posenc.diagnostics.measures.measure import measured
 from lightning_posenc.diagnostics.observing.observe import Observation, observe
@@ -81,46 +81,46 @@ class Examination(NamedTuple):
     rate: float | None = None
 
 
-def examine(patient: Patient) -> Examination:
+def examine(subject: Subject) -> Examination:
     """Measure everything; the model is left as it was.
 
     Args:
-        patient: A model in evaluation mode, and its sequences.
+        subject: A model in evaluation mode, and its sequences.
     """
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(0)
         # With gradients, so as to see whether a bias learns.
-        own = patient if isinstance(patient, OwnPatient) else None
-        with torch.set_grad_enabled(own is not None), observe(patient.observed) as seen:
-            outputs = patient.outputs(patient.batch)
+        own = subject if isinstance(subject, OwnModel) else None
+        with torch.set_grad_enabled(own is not None), observe(subject.observed) as seen:
+            outputs = subject.outputs(subject.batch)
         finite = all(bool(x.isfinite().all()) for x in (*seen.hidden, outputs))
         positional = own.module.positional if own else None
         return Examination(
-            name=patient.name,
-            encoding=type(positional or patient.observed).__name__,
+            name=subject.name,
+            encoding=type(positional or subject.observed).__name__,
             n_layers=len(seen.attention) or max(len(seen.hidden) - 1, 0),
             causal=own.encoder.dims.causal if own else None,
-            length=patient.length,
-            parameters=patient.parameters,
+            length=subject.length,
+            parameters=subject.parameters,
             positional=sum(p.numel() for p in positional.parameters()) if positional else None,
             trainable=(
                 sum(p.numel() for p in positional.parameters() if p.requires_grad)
                 if positional is not None
                 else None
             ),
-            steps=patient.steps,
+            steps=subject.steps,
             finite=finite,
             pre_norm=getattr(own.encoder.blocks[0], "pre_norm") if own else None,  # noqa: B009
             options=_options(own),
             hooks=_hooks(own),
-            by_layer=_by_layer(seen, patient.batch) if finite else {},
-            sizes=[_size(x, patient.batch.lengths) for x in seen.hidden] if finite else [],
-            order=measure_order(patient),
+            by_layer=_by_layer(seen, subject.batch) if finite else {},
+            sizes=[_size(x, subject.batch.lengths) for x in seen.hidden] if finite else [],
+            order=measure_order(subject),
             gradients=measure_gradients(own) if own and finite else None,
-            tables=measure_tables(patient),
-            lengths=measure_lengths(patient),
+            tables=measure_tables(subject),
+            lengths=measure_lengths(subject),
             precision=measure_precision(own) if own else None,
-            cost=measure_cost(patient, seen.attention),
+            cost=measure_cost(subject, seen.attention),
             evaluation=measure_evaluation(own) if own and finite else None,
             leaks=measure_leaks(own) if own and finite else None,
             rate=own.rate if own else None,
@@ -148,14 +148,14 @@ def _size(x: Tensor, lengths: Tensor | None) -> float:
     return float(sizes.median())
 
 
-def _options(own: OwnPatient | None) -> dict[str, Any]:
+def _options(own: OwnModel | None) -> dict[str, Any]:
     if own is None:
         return {}
     parameters = inspect.signature(type(own.module.positional)).parameters.values()
     return {each.name: each.default for each in parameters if each.name != "dims"}
 
 
-def _hooks(own: OwnPatient | None) -> tuple[str, ...]:
+def _hooks(own: OwnModel | None) -> tuple[str, ...]:
     if own is None:
         return ()
     return overridden(type(own.module.positional))

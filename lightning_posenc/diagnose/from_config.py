@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from lightning_posenc.diagnose.loading import admit
-from lightning_posenc.diagnose.subject import OwnPatient, Recorded
+from lightning_posenc.diagnose.loading import subject_of
+from lightning_posenc.diagnose.subject import OwnModel, Recorded
 from lightning_posenc.diagnostics.metric_keys import Key
 from lightning_posenc.runs import checkpoints
 from lightning_posenc.runs import directory as run_directory
@@ -26,14 +26,14 @@ class Builder(TrainingCLI):
         """Nothing: the doctor only looks."""
 
 
-def build(args: list[str]) -> tuple[OwnPatient, Path | None]:
-    """Make the patient that `--config`, `--ckpt_path` and other arguments of `test` describe.
+def build(args: list[str]) -> tuple[OwnModel, Path | None]:
+    """Make the subject that `--config`, `--ckpt_path` and other arguments of `test` describe.
 
     Args:
         args: Arguments; what they say beats the checkpoint.
 
     Returns:
-        The patient, and the directory of the run that the checkpoint belongs to, if there is one.
+        The subject, and the directory of the run that the checkpoint belongs to, if there is one.
     """
     cli = Builder(save_config_callback=None, args=["test", *args], **OPTIONS)
     ckpt_path = cli.given.get("ckpt_path")
@@ -54,7 +54,7 @@ def build(args: list[str]) -> tuple[OwnPatient, Path | None]:
         directory = run_directory.resume_directory(Path(ckpt_path))
     cli.datamodule.prepare_data()
     cli.datamodule.setup("test")
-    return admit(cli.model, cli.datamodule, name, steps, recorded, rate), directory
+    return subject_of(cli.model, cli.datamodule, name, steps, recorded, rate), directory
 
 
 def _recorded(checkpoint: dict[str, Any]) -> Recorded | None:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lightning_posenc.data import Batch
-from lightning_posenc.diagnose.subject import OwnPatient
+from lightning_posenc.diagnose.subject import OwnModel
 from lightning_posenc.diagnostics.measures.gradients import positional_gradients
 from lightning_posenc.diagnostics.observing.hook_gradients import replaced
 from lightning_posenc.positional import PositionalEncoding, Site
@@ -54,11 +54,11 @@ class Gradients(NamedTuple):
     strength: dict[str, dict[int, float]]
 
 
-def measure_gradients(patient: OwnPatient) -> Gradients:
+def measure_gradients(subject: OwnModel) -> Gradients:
     """Measure on the examined batch; no `.grad` is touched."""
-    module = patient.module
-    found = positional_gradients(module, patient.batch, with_positions=False)
-    batches = patient.batches[:N_BATCHES]
+    module = subject.module
+    found = positional_gradients(module, subject.batch, with_positions=False)
+    batches = subject.batches[:N_BATCHES]
     own = {id(parameter) for parameter in module.positional.parameters()}
     trained = [p for p in module.parameters() if p.requires_grad]
     ours = [p for p in trained if id(p) in own]
@@ -69,7 +69,7 @@ def measure_gradients(patient: OwnPatient) -> Gradients:
     squares = [float(each[:n].square().sum()) for each in flat]
     agreement = float(mean[:n].square().sum()) * len(flat) / sum(squares) if sum(squares) else None
     with torch.no_grad(), strengths(module.positional) as strength:
-        module.logits(patient.batch)
+        module.logits(subject.batch)
     return Gradients(
         loss=found.loss,
         parameters=found.parameters,

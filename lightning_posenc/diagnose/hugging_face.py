@@ -1,4 +1,4 @@
-"""A patient from a Hugging Face folder, which anybody may have made: nothing in it is run.
+"""A subject from a Hugging Face folder, which anybody may have made: nothing in it is run.
 
 Of weights only safetensors are read. What the config says of sizes is compared with what the
 files hold before memory is taken for it.
@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from lightning_posenc.data import Batch
-from lightning_posenc.diagnose.subject import N_SEQUENCES, OtherPatient
+from lightning_posenc.diagnose.subject import N_SEQUENCES, OtherModel
 from lightning_posenc.runs.untrusted import read_json, read_text
 
 HF_LENGTH = 64  # tokens of the sequences that a Hugging Face model is examined on
@@ -25,7 +25,7 @@ _UNUSED = "pooler"  # often not in a checkpoint, and without part in the hidden 
 _SAFE = {"local_files_only": True, "trust_remote_code": False}
 
 
-def admit_folder(folder: Path, text: Path | None = None) -> OtherPatient:
+def subject_in_folder(folder: Path, text: Path | None = None) -> OtherModel:
     """Take in a Hugging Face model from a local folder; nothing is fetched.
 
     Args:
@@ -49,9 +49,9 @@ def admit_folder(folder: Path, text: Path | None = None) -> OtherPatient:
         limit = _limit(model)
         n_tokens = min(HF_LENGTH, limit or HF_LENGTH)
         tokens = _random(model, n_tokens) if text is None else _tokenised(folder, text, n_tokens)
-        patient = OtherPatient(model, Batch(tokens, tokens), str(folder), limit)
+        subject = OtherModel(model, Batch(tokens, tokens), str(folder), limit)
         with torch.no_grad():  # a config can be accepted that no input goes through
-            patient.outputs(Batch(tokens[:1], tokens[:1]))
+            subject.outputs(Batch(tokens[:1], tokens[:1]))
     except _Refused as error:
         raise ValueError(str(error)) from error
     except MemoryError:
@@ -59,7 +59,7 @@ def admit_folder(folder: Path, text: Path | None = None) -> OtherPatient:
     except Exception as error:  # the library's errors are of every kind
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"--hf {folder}: not a model that can be examined ({reason})") from error
-    return patient
+    return subject
 
 
 class _Refused(ValueError):

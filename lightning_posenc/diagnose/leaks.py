@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lightning_posenc.data import Batch
-from lightning_posenc.diagnose.subject import OwnPatient
+from lightning_posenc.diagnose.subject import OwnModel
 from lightning_posenc.tasks import IGNORE
 
 N_READ = 8  # sequences
@@ -35,25 +35,25 @@ class Leaks(NamedTuple):
 
 
 @torch.no_grad()
-def measure_leaks(patient: OwnPatient) -> Leaks:
+def measure_leaks(subject: OwnModel) -> Leaks:
     """Change tokens out of sight, and look whether anything moves."""
-    batch = patient.batch.first(N_READ)
+    batch = subject.batch.first(N_READ)
     with torch.random.fork_rng(devices=()):
-        batch = batch._replace(positions=placed(patient, batch))
+        batch = batch._replace(positions=placed(subject, batch))
     return Leaks(
-        patient.encoder.dims.causal,
-        _is_next_token(patient.batch),
-        _future(patient, batch),
-        _padding(patient, batch),
+        subject.encoder.dims.causal,
+        _is_next_token(subject.batch),
+        _future(subject, batch),
+        _padding(subject, batch),
     )
 
 
-def placed(patient: OwnPatient, batch: Batch) -> Tensor:
+def placed(subject: OwnModel, batch: Batch) -> Tensor:
     """The positions (B|1, T) or (B|1, T, A) that the encoder works with."""
     if batch.positions is not None:
         return batch.positions
     tokens = batch.tokens
-    return patient.encoder.positions(*tokens.shape, tokens.device, batch.documents, tokens)
+    return subject.encoder.positions(*tokens.shape, tokens.device, batch.documents, tokens)
 
 
 def _is_next_token(batch: Batch) -> bool:
@@ -65,18 +65,18 @@ def _is_next_token(batch: Batch) -> bool:
     return bool(real.any() and (targets == following)[real].all())
 
 
-def _future(patient: OwnPatient, batch: Batch) -> float:
+def _future(subject: OwnModel, batch: Batch) -> float:
     tokens = batch.tokens
     cut = tokens.shape[1] // 2
     if cut == 0:
         return 0.0
     other = tokens.clone()
-    other[:, cut:] = _others(tokens[:, cut:], patient)
-    before, after = (patient.module.encode(x, batch)[:, :cut].double() for x in (tokens, other))
+    other[:, cut:] = _others(tokens[:, cut:], subject)
+    before, after = (subject.module.encode(x, batch)[:, :cut].double() for x in (tokens, other))
     return _change(before, after)
 
 
-def _padding(patient: OwnPatient, batch: Batch) -> float | None:
+def _padding(subject: OwnModel, batch: Batch) -> float | None:
     """Padding is put behind every sequence, at the place of its last token."""
     tokens, positions = batch.tokens, batch.positions
     assert positions is not None
@@ -96,20 +96,20 @@ def _padding(patient: OwnPatient, batch: Batch) -> float | None:
     real = torch.arange(length, device=tokens.device) < ends[:, None]
     found = []
     try:
-        for fill in (pads, _others(pads, patient)):
+        for fill in (pads, _others(pads, subject)):
             behind = torch.arange(length + N_PADS, device=tokens.device) >= ends[:, None]
             row = torch.cat([tokens, fill], dim=1)
             row = torch.where(behind, fill[:, :1], row)
-            out = patient.outputs(padded._replace(tokens=row)).double()
+            out = subject.outputs(padded._replace(tokens=row)).double()
             found.append(out if out.dim() == 2 else out[:, :length][real])
     except ValueError:  # a sampler or an encoding that serves no padding
         return None
     return _change(*found)
 
 
-def _others(tokens: Tensor, patient: OwnPatient) -> Tensor:
+def _others(tokens: Tensor, subject: OwnModel) -> Tensor:
     """Another token in each place."""
-    n_symbols = patient.embedding.vocab_size
+    n_symbols = subject.embedding.vocab_size
     step = torch.randint(
         1, max(n_symbols, 2), tokens.shape, generator=torch.Generator().manual_seed(0)
     )

@@ -13,7 +13,7 @@ from torch import nn
 
 from lightning_posenc.data import Batch
 from lightning_posenc.diagnose.scores import LEARNED
-from lightning_posenc.diagnose.subject import OwnPatient
+from lightning_posenc.diagnose.subject import OwnModel
 from lightning_posenc.model.encoder import EncoderSpec
 from lightning_posenc.modules import (
     EncoderModule,
@@ -66,39 +66,39 @@ def movement(module: nn.Module) -> float | None:
     return float(torch.cat([each.double() for each in moved]).square().mean().sqrt())
 
 
-def attempt(patient: OwnPatient, guess: float) -> FreshTrial | None:
+def attempt(subject: OwnModel, guess: float) -> FreshTrial | None:
     """Let a small model of the same kind try: what it learns in a moment can be learned.
 
     Args:
-        patient: Whose data it is trained on.
+        subject: Whose data it is trained on.
         guess: Loss of the best single answer, in nats.
 
     Returns:
         None if the data or the kind of the model does not allow it.
     """
-    length = patient.length
+    length = subject.length
     rows = min(ROWS, MOST_TOKENS // max(length, 1))
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(0)
-        module = _fresh(patient)
+        module = _fresh(subject)
         if module is None or rows == 0:
             return None
         try:
-            return _train(module, islice(_forever(patient, rows), STEPS), guess)
+            return _train(module, islice(_forever(subject, rows), STEPS), guess)
         except ValueError:  # positions on several axes, for one
             return None
 
 
-def _fresh(patient: OwnPatient) -> EncoderModule | None:
+def _fresh(subject: OwnModel) -> EncoderModule | None:
     """An untrained model for the same data, with both absolute and relative positions."""
-    module = patient.module
+    module = subject.module
     spec = EncoderSpec(WIDTH, HEADS, LAYERS, init_std=0.1)
-    reach = 4 * max(patient.length, 1)
+    reach = 4 * max(subject.length, 1)
     positional = Chain.of(
         partial(LearnedAbsolute, max_length=reach),
-        partial(LearnedRelativeBias, max_distance=patient.length),
+        partial(LearnedRelativeBias, max_distance=subject.length),
     )
-    vocab_size = patient.embedding.vocab_size
+    vocab_size = subject.embedding.vocab_size
     if isinstance(module, LanguageModel):
         return LanguageModel(
             spec,
@@ -108,7 +108,7 @@ def _fresh(patient: OwnPatient) -> EncoderModule | None:
             False,
             positional=positional,
         )
-    causal = patient.encoder.dims.causal
+    causal = subject.encoder.dims.causal
     if isinstance(module, SequenceClassifier):
         return SequenceClassifier(
             spec, vocab_size, module.n_classes, module.pooling, causal=causal, positional=positional
@@ -120,11 +120,11 @@ def _fresh(patient: OwnPatient) -> EncoderModule | None:
     return None
 
 
-def _forever(patient: OwnPatient, rows: int) -> Iterator[Batch]:
+def _forever(subject: OwnModel, rows: int) -> Iterator[Batch]:
     """Training batches of at most so many rows, again from the first when they end."""
     while True:
         batch = None
-        for batch in patient.training():
+        for batch in subject.training():
             yield batch.first(rows)
         if batch is None:
             return

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from lightning_posenc.catalogue.described import longest
 from lightning_posenc.diagnose.scores import answers, score
-from lightning_posenc.diagnose.subject import OtherPatient, OwnPatient, Patient
+from lightning_posenc.diagnose.subject import OtherModel, OwnModel, Subject
 
 
 class ScoresByLength(NamedTuple):
@@ -30,28 +30,28 @@ class ScoresByLength(NamedTuple):
     tokens: dict[int, int]
 
 
-def measure_lengths(patient: Patient) -> ScoresByLength:
-    """Score the patient at every length that its batches have."""
-    if isinstance(patient, OtherPatient):
-        return ScoresByLength(patient.length, patient.limit, None, {}, (), (), {})
-    assert isinstance(patient, OwnPatient)
+def measure_lengths(subject: Subject) -> ScoresByLength:
+    """Score the subject at every length that its batches have."""
+    if isinstance(subject, OtherModel):
+        return ScoresByLength(subject.length, subject.limit, None, {}, (), (), {})
+    assert isinstance(subject, OwnModel)
     accuracy: dict[int, float] = {}
     refused: list[int] = []
-    batches = {patient.trained_length: list(patient.batches), **patient.others}
+    batches = {subject.trained_length: list(subject.batches), **subject.others}
     for length, of_length in sorted(batches.items()):
         try:
-            found = score(answers(patient.module, of_length))
+            found = score(answers(subject.module, of_length))
         except ValueError:
             refused.append(length)
             continue
         if found is not None:
             accuracy[length] = found.accuracy
     return ScoresByLength(
-        patient.trained_length,
-        longest(patient.module.positional),
-        patient.bound,
+        subject.trained_length,
+        longest(subject.module.positional),
+        subject.bound,
         accuracy,
         tuple(refused),
-        patient.asked,
+        subject.asked,
         {length: of_length[0].tokens.shape[1] for length, of_length in batches.items()},
     )

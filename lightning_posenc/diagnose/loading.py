@@ -1,4 +1,4 @@
-"""Where patients come from: a module and its data."""
+"""Where subjects come from: a module and its data."""
 
 import copy
 from collections.abc import Iterator
@@ -6,21 +6,21 @@ from functools import partial
 from typing import Any
 
 from lightning_posenc.data import Batch, SyntheticData
-from lightning_posenc.diagnose.subject import N_SCORED, OwnPatient, Recorded
+from lightning_posenc.diagnose.subject import N_SCORED, OwnModel, Recorded
 from lightning_posenc.modules import EncoderModule
 
 LONGER = (2, 4)  # times the trained length, tried even if no config asks for it
 MOST_TOKENS = 4096  # of a longer sequence
 
 
-def admit(
+def subject_of(
     module: EncoderModule,
     data: Any,
     name: str,
     steps: int | None,
     recorded: Recorded | None = None,
     rate: float | None = None,
-) -> OwnPatient:
+) -> OwnModel:
     """Take in a model of this package and the first sequences of its data.
 
     Args:
@@ -43,7 +43,7 @@ def admit(
             if found:
                 others[length] = found
     bounds: dict[int, float] = getattr(data, "bag_of_tokens_bounds", dict)()
-    return OwnPatient(
+    return OwnModel(
         module,
         batches,
         name,

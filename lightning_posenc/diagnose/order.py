@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 
-from lightning_posenc.diagnose.subject import Patient
+from lightning_posenc.diagnose.subject import Subject
 from lightning_posenc.diagnostics.measures.order_sensitivity import shuffle_change, shuffles
 from lightning_posenc.diagnostics.observing.observe import observe
 from lightning_posenc.modules.generators import random_state, set_random_state
@@ -30,18 +30,18 @@ class ShuffleChanges(NamedTuple):
 
 
 @torch.no_grad()
-def measure_order(patient: Patient) -> ShuffleChanges:
+def measure_order(subject: Subject) -> ShuffleChanges:
     """Shuffle the examined batch; padding stays where it is."""
-    batch = patient.batch
+    batch = subject.batch
     n_sequences, n_tokens = batch.tokens.shape
     order = shuffles((n_sequences, n_tokens), batch.lengths).to(batch.tokens.device)
     shuffled = batch._replace(tokens=batch.tokens.gather(1, order))
     # The same random positions for both, where the sampler draws some.
-    with torch.random.fork_rng(devices=()), observe(patient.observed) as seen:
-        state = random_state(patient.observed)
-        before = [patient.outputs(batch), *seen.hidden]
-        set_random_state(patient.observed, state)
-        after = [patient.outputs(shuffled), *seen.hidden]
+    with torch.random.fork_rng(devices=()), observe(subject.observed) as seen:
+        state = random_state(subject.observed)
+        before = [subject.outputs(batch), *seen.hidden]
+        set_random_state(subject.observed, state)
+        after = [subject.outputs(shuffled), *seen.hidden]
     changes = [shuffle_change(x, y, order) for x, y in zip(before, after, strict=True)]
     outputs, *states = torch.stack(changes).tolist()
     return ShuffleChanges(states, outputs)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lightning_posenc.diagnose.lengths import longest
-from lightning_posenc.diagnose.subject import OwnPatient
+from lightning_posenc.diagnose.subject import OwnModel
 from lightning_posenc.positional import PositionalEncoding, Site
 from lightning_posenc.positional.by_distance import written_out
 from lightning_posenc.positions import Places
@@ -41,12 +41,12 @@ class Precision(NamedTuple):
 
 
 @torch.no_grad()
-def measure_precision(patient: OwnPatient) -> Precision:
+def measure_precision(subject: OwnModel) -> Precision:
     """Draw positions of a long sequence, and compute the encoding in both precisions."""
-    encoding = patient.module.positional
-    positions = _positions(patient, min(FAR, longest(encoding) or FAR))
+    encoding = subject.module.positional
+    positions = _positions(subject, min(FAR, longest(encoding) or FAR))
     if positions is None:
-        positions = _positions(patient, patient.length)
+        positions = _positions(subject, subject.length)
     assert positions is not None
     flat = positions[0].flatten(1) if positions.dim() > 2 else positions[0]
     distinct = len(flat.unique(dim=0)) / len(flat)
@@ -59,16 +59,16 @@ def measure_precision(patient: OwnPatient) -> Precision:
     )
 
 
-def _positions(patient: OwnPatient, length: int) -> Tensor | None:
+def _positions(subject: OwnModel, length: int) -> Tensor | None:
     """What the encoding is handed for a sequence of this length; None if it refuses it."""
-    tokens = patient.batch.tokens[:1]
+    tokens = subject.batch.tokens[:1]
     tokens = tokens.repeat(1, -(-length // tokens.shape[1]))[:, :length]
-    given = patient.batch.positions
+    given = subject.batch.positions
     if given is not None:
         return given[:1] if length <= given.shape[1] else None
     try:
-        places = patient.encoder.positions.places(1, length, tokens.device, tokens=tokens)
-        patient.module.positional.check(places)
+        places = subject.encoder.positions.places(1, length, tokens.device, tokens=tokens)
+        subject.module.positional.check(places)
     except ValueError:
         return None
     return places.values

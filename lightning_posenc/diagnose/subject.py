@@ -25,7 +25,7 @@ class Recorded(NamedTuple):
     loss: float
 
 
-class Patient(ABC):
+class Subject(ABC):
     """A model, and a batch of the sequences that it works on.
 
     Attributes:
@@ -56,7 +56,7 @@ class Patient(ABC):
 
 
 @dataclass
-class OwnPatient(Patient):
+class OwnModel(Subject):
     """A model of this package, and its data.
 
     Args:
@@ -113,7 +113,7 @@ class OwnPatient(Patient):
 
 
 @dataclass
-class OtherPatient(Patient):
+class OtherModel(Subject):
     """Anybody's model of token ids, such as one of Hugging Face's.
 
     Args:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_posenc.data import Batch
-from lightning_posenc.diagnose.subject import OtherPatient, OwnPatient, Patient
+from lightning_posenc.diagnose.subject import OtherModel, OwnModel, Subject
 from lightning_posenc.positions import Consecutive
 
 DRAWS = 64  # batches of one sequence, where positions are drawn at random
@@ -34,22 +34,22 @@ class Tables(NamedTuple):
     neighbours: list[float]
 
 
-def measure_tables(patient: Patient) -> Tables:
+def measure_tables(subject: Subject) -> Tables:
     """Look at all positional parameters, whatever their shape: what has no gradient is not used."""
-    if isinstance(patient, OtherPatient):
-        table = position_table(patient.model)
+    if isinstance(subject, OtherModel):
+        table = position_table(subject.model)
         return Tables(0 if table is None else table.numel(), 0.0, {}, _neighbours(table))
-    assert isinstance(patient, OwnPatient)
-    parameters = [p for p in patient.module.positional.parameters() if p.dim() >= 2]
+    assert isinstance(subject, OwnModel)
+    parameters = [p for p in subject.module.positional.parameters() if p.dim() >= 2]
     if not parameters:
         return Tables(0, 0.0, {}, [])
-    trained = _reached(patient, list(patient.batches), parameters, training=True)
+    trained = _reached(subject, list(subject.batches), parameters, training=True)
     used: dict[int, float] = {}
-    for length, batches in patient.others.items():
-        if length <= patient.trained_length:
+    for length, batches in subject.others.items():
+        if length <= subject.trained_length:
             continue
         try:
-            reached = _reached(patient, batches, parameters, training=False)
+            reached = _reached(subject, batches, parameters, training=False)
         except ValueError:  # a length that the encoding refuses
             continue
         count = int(reached.sum())
@@ -64,10 +64,10 @@ def measure_tables(patient: Patient) -> Tables:
 
 
 def _reached(
-    patient: OwnPatient, batches: list[Batch], parameters: list[nn.Parameter], training: bool
+    subject: OwnModel, batches: list[Batch], parameters: list[nn.Parameter], training: bool
 ) -> Tensor:
     """Which entries have a gradient, in one long row."""
-    sampler = patient.encoder.positions
+    sampler = subject.encoder.positions
     was = sampler.training
     random = not isinstance(sampler, Consecutive)
     n = DRAWS if random and training else 1
@@ -78,7 +78,7 @@ def _reached(
         for parameter in parameters:
             parameter.requires_grad_()
         for draw in range(n):
-            states = patient.module.encode(*_one(batches[0], draw, n))
+            states = subject.module.encode(*_one(batches[0], draw, n))
             grads = torch.autograd.grad(
                 (states * torch.randn_like(states)).sum(), parameters, allow_unused=True
             )

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from lightning_posenc.data import Batch
 from lightning_posenc.diagnose.leaks import placed
-from lightning_posenc.diagnose.subject import OwnPatient
+from lightning_posenc.diagnose.subject import OwnModel
 from lightning_posenc.diagnostics.observing.hook_gradients import replaced
 from lightning_posenc.masks import Causal
 from lightning_posenc.model.kernels import Kernels
@@ -47,17 +47,17 @@ class Treatment(NamedTuple):
     gradual: bool = False
 
 
-def treatments(patient: OwnPatient, limit: int | None) -> Iterator[Treatment]:
-    """All treatments that this patient can be given.
+def treatments(subject: OwnModel, limit: int | None) -> Iterator[Treatment]:
+    """All treatments that this subject can be given.
 
     Args:
-        patient: The model and its data.
+        subject: The model and its data.
         limit: Most tokens that its encoding serves; positions beyond wrap around.
     """
 
     def at(name: str, fault: str, move: Callable[[Tensor], Tensor]) -> Treatment:
         def change(batch: Batch) -> Batch:
-            positions = move(placed(patient, batch))
+            positions = move(placed(subject, batch))
             return batch._replace(positions=positions if limit is None else positions % limit)
 
         return Treatment(name, fault, change)
@@ -81,21 +81,21 @@ def treatments(patient: OwnPatient, limit: int | None) -> Iterator[Treatment]:
         yield Treatment(
             f"token ids moved by {by:+d}",
             "tokens are numbered otherwise",
-            partial(_renumbered, patient, by),
+            partial(_renumbered, subject, by),
         )
     for factor in FACTORS:
         yield Treatment(
             f"attention's logits times {factor:g}",
             LOGITS,
             _same,
-            partial(_logits_times, patient, factor),
+            partial(_logits_times, subject, factor),
             gradual=True,
         )
         yield Treatment(
             f"token embeddings times {factor:g}",
             "token embeddings have another scale",
             _same,
-            partial(_embeddings_times, patient, factor),
+            partial(_embeddings_times, subject, factor),
             gradual=True,
         )
     for factor in STRENGTHS:
@@ -103,12 +103,12 @@ def treatments(patient: OwnPatient, limit: int | None) -> Iterator[Treatment]:
             f"the encoding {factor:g} times as strong",
             "the encoding has another strength",
             _same,
-            partial(_encoding_times, patient, factor),
+            partial(_encoding_times, subject, factor),
             gradual=True,
         )
     for name, mask in (("every token seen", None), ("the past alone seen", Causal())):
         yield Treatment(
-            name, "the mask is not that of training", _same, partial(_masked, patient, mask)
+            name, "the mask is not that of training", _same, partial(_masked, subject, mask)
         )
 
 
@@ -150,25 +150,25 @@ def without_left_padding(batch: Batch) -> Batch:
     )
 
 
-def _renumbered(patient: OwnPatient, by: int, batch: Batch) -> Batch:
-    return batch._replace(tokens=(batch.tokens + by) % patient.embedding.vocab_size)
+def _renumbered(subject: OwnModel, by: int, batch: Batch) -> Batch:
+    return batch._replace(tokens=(batch.tokens + by) % subject.embedding.vocab_size)
 
 
 @contextmanager
-def _logits_times(patient: OwnPatient, factor: float) -> Iterator[None]:
+def _logits_times(subject: OwnModel, factor: float) -> Iterator[None]:
     def scaled(_: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
         return (args[0]._replace(q=args[0].q * factor), *args[1:])
 
     with ExitStack() as stack:
-        for module in patient.encoder.modules():
+        for module in subject.encoder.modules():
             if isinstance(module, Kernels):
                 stack.callback(module.register_forward_pre_hook(scaled).remove)
         yield
 
 
 @contextmanager
-def _embeddings_times(patient: OwnPatient, factor: float) -> Iterator[None]:
-    handle = patient.embedding.register_forward_hook(lambda _, args, out: out * factor)
+def _embeddings_times(subject: OwnModel, factor: float) -> Iterator[None]:
+    handle = subject.embedding.register_forward_hook(lambda _, args, out: out * factor)
     try:
         yield
     finally:
@@ -176,7 +176,7 @@ def _embeddings_times(patient: OwnPatient, factor: float) -> Iterator[None]:
 
 
 @contextmanager
-def _encoding_times(patient: OwnPatient, factor: float) -> Iterator[None]:
+def _encoding_times(subject: OwnModel, factor: float) -> Iterator[None]:
     """What is added, to the stream and to the logits; a rotation has no strength."""
 
     def embed(original: Any, x: Tensor, positions: Tensor, layer: int) -> Tensor:
@@ -187,7 +187,7 @@ def _encoding_times(patient: OwnPatient, factor: float) -> Iterator[None]:
         out = original(site)
         return None if out is None else factor * written_out(out)
 
-    encoding = patient.module.positional
+    encoding = subject.module.positional
     with (
         replaced(encoding, "embed", lambda original: partial(embed, original)),
         replaced(encoding, "bias", lambda original: partial(bias, original)),
@@ -196,8 +196,8 @@ def _encoding_times(patient: OwnPatient, factor: float) -> Iterator[None]:
 
 
 @contextmanager
-def _masked(patient: OwnPatient, mask: Causal | None) -> Iterator[None]:
-    encoder = patient.encoder
+def _masked(subject: OwnModel, mask: Causal | None) -> Iterator[None]:
+    encoder = subject.encoder
     own = encoder.masks
     try:
         encoder.masks = [mask]

@@ -15,9 +15,9 @@ from lightning_posenc.diagnose.examination import Examination, examine
 from lightning_posenc.diagnose.gradients import strengths
 from lightning_posenc.diagnose.learning import FreshTrial
 from lightning_posenc.diagnose.lengths import longest
-from lightning_posenc.diagnose.loading import admit
+from lightning_posenc.diagnose.loading import subject_of
 from lightning_posenc.diagnose.scores import Score
-from lightning_posenc.diagnose.subject import OwnPatient
+from lightning_posenc.diagnose.subject import OwnModel
 from lightning_posenc.diagnostics.quantities import BLOCKS, OBSERVED
 from lightning_posenc.dims import Dims
 from lightning_posenc.model import Plain
@@ -39,18 +39,18 @@ from lightning_posenc.positions import Places, Positions, Randomized
 LENGTH = 12
 
 
-def patient(
+def subject(
     encoding: Factory = LearnedAbsolute,
     steps: int = 0,
     eval_lengths: tuple[int, ...] = (LENGTH,),
     positions: Positions | None = None,
     n_layers: int = 2,
     **wiring: Any,
-) -> OwnPatient:
+) -> OwnModel:
     data = SyntheticData(train_length=LENGTH, eval_lengths=list(eval_lengths), eval_samples=64)
     spec = EncoderSpec(16, 2, n_layers, **wiring)
     module = SequenceClassifier(spec, 17, 4, positional=encoding, positions=positions)
-    return admit(module, data, "a model", steps)
+    return subject_of(module, data, "a model", steps)
 
 
 def findings(examination: Examination) -> dict[int, Finding]:
@@ -60,7 +60,7 @@ def findings(examination: Examination) -> dict[int, Finding]:
 @pytest.fixture(scope="module")
 def fresh() -> Examination:
     torch.manual_seed(0)
-    return examine(patient())
+    return examine(subject())
 
 
 def with_score(e: Examination, accuracy: float, loss: float, moved: float = 0.5) -> Examination:
@@ -73,7 +73,7 @@ def with_score(e: Examination, accuracy: float, loss: float, moved: float = 0.5)
     return e._replace(steps=1000, evaluation=evaluation, lengths=lengths)
 
 
-def failed(someone: OwnPatient) -> Examination:
+def failed(someone: OwnModel) -> Examination:
     """Trained for long, and no better than chance."""
     return with_score(examine(someone), 0.25, 1.386)
 
@@ -107,7 +107,7 @@ def test_every_list_has_its_layers(fresh: Examination) -> None:
 
 
 def test_examining_leaves_the_model_as_it_was() -> None:
-    someone = patient(LearnedRelativeBias)
+    someone = subject(LearnedRelativeBias)
     before = {name: x.clone() for name, x in someone.module.state_dict().items()}
     random = torch.get_rng_state()
     examine(someone)
@@ -119,7 +119,7 @@ def test_examining_leaves_the_model_as_it_was() -> None:
 
 
 def test_a_bidirectional_model_without_encoding_ignores_order() -> None:
-    untrained = examine(patient(NoPE))
+    untrained = examine(subject(NoPE))
     for examination in (untrained, with_score(untrained, 0.25, 1.386)):
         found = findings(examination)
         assert found[10].verdict == Verdict.ILL
@@ -127,18 +127,18 @@ def test_a_bidirectional_model_without_encoding_ignores_order() -> None:
 
 
 def test_rope_at_initialisation_does_not_ignore_order() -> None:
-    assert findings(examine(patient(RoPE, n_layers=6)))[10].verdict == Verdict.HEALTHY
+    assert findings(examine(subject(RoPE, n_layers=6)))[10].verdict == Verdict.HEALTHY
 
 
 def test_a_weak_frozen_table_cannot_adapt_and_a_trained_one_can() -> None:
-    someone = patient(partial(LearnedAbsolute, std=0.01))
+    someone = subject(partial(LearnedAbsolute, std=0.01))
     assert findings(failed(someone))[2].verdict == Verdict.NOT_APPLICABLE
     someone.module.positional.requires_grad_(False)
     assert findings(failed(someone))[2].verdict == Verdict.ILL
 
 
 def test_a_starved_bias_is_named_with_its_remedies() -> None:
-    found = findings(failed(patient(partial(LearnedRelativeBias, std=0.0))))[6]
+    found = findings(failed(subject(partial(LearnedRelativeBias, std=0.0))))[6]
     assert found.verdict == Verdict.ILL
     assert [remedy.line for remedy in found.remedies] == [
         "--model.positional.std=2.0",
@@ -151,21 +151,21 @@ def test_a_gradient_that_does_not_arrive_is_dead() -> None:
         def vectors(self, positions: torch.Tensor) -> torch.Tensor:
             return super().vectors(positions).detach()
 
-    assert findings(examine(patient(Detached)))[6].said.startswith("dead")
+    assert findings(examine(subject(Detached)))[6].said.startswith("dead")
 
 
 def test_untrained_rows_are_ill_only_if_a_tested_length_uses_them() -> None:
-    asked = findings(examine(patient(LearnedAbsolute, eval_lengths=(LENGTH, 2 * LENGTH))))[4]
+    asked = findings(examine(subject(LearnedAbsolute, eval_lengths=(LENGTH, 2 * LENGTH))))[4]
     assert asked.verdict == Verdict.ILL
     assert "50%" in asked.said
-    assert findings(examine(patient(LearnedAbsolute)))[4].verdict == Verdict.WATCH
+    assert findings(examine(subject(LearnedAbsolute)))[4].verdict == Verdict.WATCH
     small = partial(LearnedAbsolute, max_length=LENGTH)
-    assert findings(examine(patient(small)))[4].verdict == Verdict.HEALTHY
+    assert findings(examine(subject(small)))[4].verdict == Verdict.HEALTHY
 
 
 def test_random_positions_train_the_rows_of_longer_sequences() -> None:
     sampler = Randomized(max_position=2 * LENGTH)
-    someone = patient(partial(LearnedAbsolute, max_length=2 * LENGTH), positions=sampler)
+    someone = subject(partial(LearnedAbsolute, max_length=2 * LENGTH), positions=sampler)
     examined = examine(someone)
     assert examined.tables.idle == 0
     assert findings(examined)[4].verdict == Verdict.HEALTHY
@@ -173,10 +173,10 @@ def test_random_positions_train_the_rows_of_longer_sequences() -> None:
 
 def test_a_table_shorter_than_the_test_is_a_hard_maximum() -> None:
     table = partial(LearnedAbsolute, max_length=LENGTH + 1)
-    found = findings(examine(patient(table, eval_lengths=(LENGTH, LENGTH + 4))))[5]
+    found = findings(examine(subject(table, eval_lengths=(LENGTH, LENGTH + 4))))[5]
     assert found.verdict == Verdict.ILL
-    assert findings(examine(patient(table)))[5].verdict == Verdict.WATCH
-    assert findings(examine(patient(RoPE)))[5].verdict == Verdict.HEALTHY
+    assert findings(examine(subject(table)))[5].verdict == Verdict.WATCH
+    assert findings(examine(subject(RoPE)))[5].verdict == Verdict.HEALTHY
 
 
 @pytest.mark.parametrize(("encoding", "limit"), [(RoPE, None), (LearnedAbsolute, 512)])
@@ -185,14 +185,14 @@ def test_the_longest_sequence_is_found(encoding: Factory, limit: int | None) -> 
 
 
 def test_learned_frequencies_are_ill_only_where_they_are_cast() -> None:
-    someone = patient(LearnableFrequencies)
+    someone = subject(LearnableFrequencies)
     assert findings(examine(someone))[12].verdict == Verdict.WATCH
     someone.module.positional.bfloat16()
     assert findings(examine(someone))[12].verdict == Verdict.ILL
 
 
 def test_scaled_logits_collapse_entropy() -> None:
-    someone = patient(RoPE)
+    someone = subject(RoPE)
     with torch.no_grad():
         for block in someone.encoder.blocks:
             block.attention.qkv.weight[:32] *= 1000  # type: ignore[index, operator, union-attr]
@@ -200,7 +200,7 @@ def test_scaled_logits_collapse_entropy() -> None:
 
 
 def test_states_that_are_not_finite_are_unstable() -> None:
-    someone = patient(RoPE)
+    someone = subject(RoPE)
     nn.init.constant_(someone.encoder.blocks[0].attention.out.weight, torch.nan)  # type: ignore[arg-type, union-attr]
     found = findings(examine(someone))
     assert found[9].verdict == Verdict.ILL
@@ -236,7 +236,7 @@ def test_failing_past_the_trained_length_says_where(solved: Examination) -> None
 
 def test_strength_is_the_spread_of_what_is_added() -> None:
     encoding = ALiBi(Dims(16, 2, 2, causal=True))
-    someone = patient(ALiBi)
+    someone = subject(ALiBi)
     with strengths(someone.module.positional) as found:
         someone.module.logits(someone.batch)
     site_bias = someone.module.positional.prepare(*[Places(torch.arange(LENGTH)[None])] * 2)
@@ -247,9 +247,9 @@ def test_strength_is_the_spread_of_what_is_added() -> None:
 
 
 def test_a_bias_that_stays_a_table_is_examined(monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = examine(patient(LearnedRelativeBias))
+    expected = examine(subject(LearnedRelativeBias))
     monkeypatch.setattr(by_distance, "LARGE", 0)
-    found = examine(patient(LearnedRelativeBias))
+    found = examine(subject(LearnedRelativeBias))
     assert expected.cost.path == costs.LEARNED_BIAS
     assert found.cost.path == costs.BY_ROWS
     assert found.cost.matrices == 0 < expected.cost.matrices
@@ -262,10 +262,10 @@ def test_every_remedy_is_a_line_that_fit_understands() -> None:
     from lightning_posenc.training.command import OPTIONS, USER_ERRORS
 
     cases = {
-        "LearnedAbsolute": patient(LearnedAbsolute, eval_lengths=(LENGTH, 24)),
-        "LearnedRelativeBias": patient(partial(LearnedRelativeBias, std=0.0)),
-        "Sinusoidal": patient(partial(Sinusoidal, scale=0.0)),
-        "RoPE": patient(partial(RoPE), residual=partial(Plain, pre_norm=False)),
+        "LearnedAbsolute": subject(LearnedAbsolute, eval_lengths=(LENGTH, 24)),
+        "LearnedRelativeBias": subject(partial(LearnedRelativeBias, std=0.0)),
+        "Sinusoidal": subject(partial(Sinusoidal, scale=0.0)),
+        "RoPE": subject(partial(RoPE), residual=partial(Plain, pre_norm=False)),
     }
     printed_for = {
         remedy.line: name

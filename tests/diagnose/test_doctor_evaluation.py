@@ -20,8 +20,8 @@ from lightning_posenc.diagnose.examination import Examination, examine
 from lightning_posenc.diagnose.leaks import measure_leaks
 from lightning_posenc.diagnose.learning import attempt
 from lightning_posenc.diagnose.lengths import measure_lengths
-from lightning_posenc.diagnose.loading import admit
-from lightning_posenc.diagnose.subject import OwnPatient, Recorded
+from lightning_posenc.diagnose.loading import subject_of
+from lightning_posenc.diagnose.subject import OwnModel, Recorded
 from lightning_posenc.model.encoder import EncoderSpec
 from lightning_posenc.modules import TokenClassifier, parameter_groups
 from lightning_posenc.positional import LearnedAbsolute
@@ -42,7 +42,7 @@ def new() -> tuple[TokenClassifier, SyntheticData]:
 
 
 @pytest.fixture(scope="module")
-def solved() -> OwnPatient:
+def solved() -> OwnModel:
     """A model that reverses words without an error, as its last validation said."""
     module, data = new()
     groups = parameter_groups(module, module.positional, 0.0)
@@ -52,11 +52,11 @@ def solved() -> OwnPatient:
         module.score(batch, step)[0].backward()
         optimizer.step()
     module.zero_grad()
-    return admit(module, data, "a model", STEPS, Recorded(1.0, 0.01), 5e-3)
+    return subject_of(module, data, "a model", STEPS, Recorded(1.0, 0.01), 5e-3)
 
 
 @pytest.fixture(scope="module")
-def healthy(solved: OwnPatient) -> Examination:
+def healthy(solved: OwnModel) -> Examination:
     return examine(solved)
 
 
@@ -68,19 +68,19 @@ def ills(e: Examination) -> list[int]:
     return [number for number, found in findings(e).items() if found.verdict == Verdict.ILL]
 
 
-def copied(patient: OwnPatient, **changes: Any) -> OwnPatient:
-    given = {**vars(patient), "module": copy.deepcopy(patient.module), **changes}
-    fields = OwnPatient.__dataclass_fields__
-    return OwnPatient(**{name: value for name, value in given.items() if name in fields})
+def copied(subject: OwnModel, **changes: Any) -> OwnModel:
+    given = {**vars(subject), "module": copy.deepcopy(subject.module), **changes}
+    fields = OwnModel.__dataclass_fields__
+    return OwnModel(**{name: value for name, value in given.items() if name in fields})
 
 
-def measured(healthy: Examination, patient: OwnPatient) -> Examination:
+def measured(healthy: Examination, subject: OwnModel) -> Examination:
     """With what concerns evaluation measured anew, and all else as it was."""
     return healthy._replace(
-        evaluation=measure_evaluation(patient),
-        leaks=measure_leaks(patient),
-        lengths=measure_lengths(copied(patient, others={})),
-        steps=patient.steps,
+        evaluation=measure_evaluation(subject),
+        leaks=measure_leaks(subject),
+        lengths=measure_lengths(copied(subject, others={})),
+        steps=subject.steps,
     )
 
 
@@ -99,18 +99,18 @@ class Moved(Positions):
 
 
 @torch.no_grad()
-def shuffled(patient: OwnPatient) -> None:
+def shuffled(subject: OwnModel) -> None:
     """Of D1: the rows of the table that training used, in another order."""
-    table = next(patient.module.positional.parameters())
+    table = next(subject.module.positional.parameters())
     order = torch.randperm(LENGTH, generator=torch.Generator().manual_seed(1))
     table[:LENGTH] = table[order]
 
 
-def off_by_one(patient: OwnPatient) -> None:
-    patient.encoder.positions = Moved()
+def off_by_one(subject: OwnModel) -> None:
+    subject.encoder.positions = Moved()
 
 
-def left_padded(patient: OwnPatient) -> None:
+def left_padded(subject: OwnModel) -> None:
     def change(batch: Batch) -> Batch:
         n = torch.arange(len(batch.tokens)) % 3 + 1
         index = torch.arange(LENGTH + 3) - n[:, None]
@@ -120,22 +120,22 @@ def left_padded(patient: OwnPatient) -> None:
         targets = batch.targets.gather(1, index).masked_fill(~inside, IGNORE)
         return batch._replace(tokens=tokens, targets=targets, lengths=LENGTH + n)
 
-    patient.batches = [change(batch) for batch in patient.batches]
-    patient.validation = partial(list, patient.batches)
+    subject.batches = [change(batch) for batch in subject.batches]
+    subject.validation = partial(list, subject.batches)
 
 
-def renumbered(patient: OwnPatient) -> None:
+def renumbered(subject: OwnModel) -> None:
     def change(batch: Batch) -> Batch:
         return batch._replace(targets=(batch.targets + 3) % 16)
 
-    patient.batches = [change(batch) for batch in patient.batches]
-    patient.validation = partial(list, patient.batches)
+    subject.batches = [change(batch) for batch in subject.batches]
+    subject.validation = partial(list, subject.batches)
 
 
 @torch.no_grad()
-def faint(patient: OwnPatient) -> None:
+def faint(subject: OwnModel) -> None:
     """Queries and keys so small that attention is uniform."""
-    for part in patient.encoder.blocks:
+    for part in subject.encoder.blocks:
         part.attention.qkv.weight[: 2 * WIDTH] *= 0.1  # type: ignore[index, operator, union-attr]
         part.attention.qkv.bias[: 2 * WIDTH] *= 0.1  # type: ignore[index, operator, union-attr]
 
@@ -151,12 +151,12 @@ def faint(patient: OwnPatient) -> None:
     ],
 )
 def test_a_fault_of_evaluation_is_named_with_and_without_a_record(
-    plant: Callable[[OwnPatient], None], said: str, solved: OwnPatient, healthy: Examination
+    plant: Callable[[OwnModel], None], said: str, solved: OwnModel, healthy: Examination
 ) -> None:
     """D1: the score fell far below what the checkpoint says, or a treatment brings it back."""
-    patient = copied(solved)
-    plant(patient)
-    found = measured(healthy, patient)
+    subject = copied(solved)
+    plant(subject)
+    found = measured(healthy, subject)
     assert found.evaluation is not None
     assert found.evaluation.score.accuracy < 0.6
     assert 14 in ills(found)
@@ -171,30 +171,30 @@ def test_a_fault_of_evaluation_is_named_with_and_without_a_record(
 def test_a_causal_model_without_its_mask_reads_the_future(healthy: Examination) -> None:
     """D1: a language model without causal mask has too good a score."""
     module, data = new()
-    patient = admit(module, data, "a model", 0)
-    tokens = patient.batch.tokens
+    subject = subject_of(module, data, "a model", 0)
+    tokens = subject.batch.tokens
     following = torch.cat([tokens[:, 1:], torch.full_like(tokens[:, :1], IGNORE)], dim=1)
-    patient.batch = patient.batch._replace(targets=following)
-    found = findings(healthy._replace(leaks=measure_leaks(patient)))[15]
+    subject.batch = subject.batch._replace(targets=following)
+    found = findings(healthy._replace(leaks=measure_leaks(subject)))[15]
     assert found.verdict == Verdict.ILL
     assert "the target is the next token" in found.said
 
     spec = EncoderSpec(WIDTH, HEADS, 2)
-    causal = admit(TokenClassifier(spec, 16, 16, causal=True), data, "a model", 0)
+    causal = subject_of(TokenClassifier(spec, 16, 16, causal=True), data, "a model", 0)
     assert measure_leaks(causal).future == 0
     causal.encoder.masks = [None]
     assert findings(healthy._replace(leaks=measure_leaks(causal)))[15].verdict == Verdict.ILL
 
 
-def test_padding_that_is_read_is_named(solved: OwnPatient, healthy: Examination) -> None:
-    patient = copied(solved)
-    forward = patient.encoder.forward
+def test_padding_that_is_read_is_named(solved: OwnModel, healthy: Examination) -> None:
+    subject = copied(solved)
+    forward = subject.encoder.forward
 
     def deaf(x: Tensor, lengths: Tensor | None = None, **kwargs: Any) -> Tensor:
         return forward(x, **kwargs)
 
-    patient.encoder.forward = deaf  # type: ignore[method-assign]
-    found = measured(healthy, patient)
+    subject.encoder.forward = deaf  # type: ignore[method-assign]
+    found = measured(healthy, subject)
     assert 15 in ills(found)
     assert "padding is read" in findings(found)[15].said
 
@@ -202,7 +202,7 @@ def test_padding_that_is_read_is_named(solved: OwnPatient, healthy: Examination)
 def test_no_part_is_blamed_for_a_rate_that_trains_nothing(healthy: Examination) -> None:
     """D2: 300 steps that hardly moved the weights."""
     module, data = new()
-    untrained = admit(module, data, "a model", 300, None, 1e-5)
+    untrained = subject_of(module, data, "a model", 300, None, 1e-5)
     e = examine(untrained)
     assert ills(e) == []
     assert findings(e)[16].verdict == Verdict.WATCH
@@ -212,7 +212,7 @@ def test_no_part_is_blamed_for_a_rate_that_trains_nothing(healthy: Examination) 
 
 
 def test_labels_without_a_rule_are_told_from_a_model_that_fails(
-    solved: OwnPatient, healthy: Examination, monkeypatch: pytest.MonkeyPatch
+    solved: OwnModel, healthy: Examination, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """D2: a small fresh model learns the one, and not the other."""
     monkeypatch.setattr(learning, "STEPS", 120)
@@ -259,14 +259,14 @@ def test_what_was_learned_by_heart_is_no_fault_of_a_part(healthy: Examination) -
 
 
 @torch.no_grad()
-def test_half_of_the_heads_collapsed_is_seen(solved: OwnPatient) -> None:
+def test_half_of_the_heads_collapsed_is_seen(solved: OwnModel) -> None:
     """D3: the mean over heads looks healthy."""
-    patient = copied(solved)
-    for block in patient.encoder.blocks:
+    subject = copied(solved)
+    for block in subject.encoder.blocks:
         weight: Any = block.attention.qkv.weight  # type: ignore[union-attr]
         weight[: 2 * WIDTH].view(2, HEADS, -1)[:, : HEADS // 2] *= 30
     with torch.enable_grad():
-        e = examine(patient)
+        e = examine(subject)
     assert 7 in ills(e)
     assert "of 8 heads are collapsed" in findings(e)[7].said
 
@@ -286,20 +286,20 @@ def test_a_stream_may_grow_from_small_embeddings(healthy: Examination) -> None:
     assert findings(exploded)[9].verdict == Verdict.ILL
 
 
-def test_data_without_a_scored_target_are_examined(solved: OwnPatient) -> None:
+def test_data_without_a_scored_target_are_examined(solved: OwnModel) -> None:
     """review.md, bug 14: the accuracy of no targets is none, and no division by zero."""
     none = [
         batch._replace(targets=torch.full_like(batch.targets, IGNORE)) for batch in solved.batches
     ]
-    patient = copied(solved, batches=none, others={})
-    e = examine(patient)
+    subject = copied(solved, batches=none, others={})
+    e = examine(subject)
     assert e.lengths.accuracy == {}
     assert e.evaluation is None
     assert "no targets to score" in findings(e)[11].said
     assert "Nothing could be scored" in page.markdown(e, diagnose(e))
 
 
-def test_weights_that_are_not_finite_are_one_finding(solved: OwnPatient) -> None:
-    patient = copied(solved)
-    nn.init.constant_(next(patient.module.positional.parameters()), torch.nan)
-    assert ills(examine(patient)) == [9]
+def test_weights_that_are_not_finite_are_one_finding(solved: OwnModel) -> None:
+    subject = copied(solved)
+    nn.init.constant_(next(subject.module.positional.parameters()), torch.nan)
+    assert ills(examine(subject)) == [9]

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from lightning_posenc.cli import main
-from lightning_posenc.diagnose.hugging_face import admit_folder
+from lightning_posenc.diagnose.hugging_face import subject_in_folder
 from tests.strangers.conftest import Marks, said
 
 transformers = pytest.importorskip("transformers")
@@ -81,12 +81,12 @@ def test_what_is_wrong_with_a_folder(kind: str, good: Path, tmp_path: Path) -> N
     folder = shutil.copytree(good, tmp_path / "folder")
     change(folder)
     with pytest.raises(ValueError, match=why) as error:
-        admit_folder(folder)
+        subject_in_folder(folder)
     assert "\n" not in str(error.value)
 
 
 def test_a_whole_folder_is_admitted(good: Path) -> None:
-    patient = admit_folder(good)
+    patient = subject_in_folder(good)
     assert patient.limit == 16
     assert patient.batch.tokens.shape == (32, 16)
 
@@ -102,7 +102,7 @@ def test_nothing_in_a_folder_runs(
     folder = shutil.copytree(good, tmp_path / "folder")
     torch.save({"wte.weight": mark.pickled}, folder / "pytorch_model.bin")
     (folder / "evil.py").write_text(f"import os\nos.system({mark.command!r})\n")
-    admit_folder(folder)  # its safetensors are read, and nothing else
+    subject_in_folder(folder)  # its safetensors are read, and nothing else
     classes = {"AutoConfig": "evil.C", "AutoModel": "evil.M", "AutoTokenizer": ["evil.T", None]}
     with_options(auto_map=classes, model_type="unheard_of")(folder)
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n" * 9))
