@@ -96,7 +96,7 @@ class EncoderModule(L.LightningModule):
     def __init__(
         self,
         encoder: EncoderSpec,
-        vocab_size: int | None = None,
+        vocab_size: int | None,
         *,
         inputs: InputsFactory | None = None,
         causal: bool = False,
