@@ -62,17 +62,16 @@ class Outcome(NamedTuple):
 
 
 def public() -> Iterator[tuple[str, Any]]:
-    """Every class and function that a package of ours exports, and those of its single modules."""
+    """Every class and function that a package of ours exports, and those of a few modules."""
     seen = set()
     for info in pkgutil.walk_packages([str(ROOT)], "lightning_posenc."):
-        depth = info.name.count(".")
-        if info.name.endswith("__main__") or not (info.ispkg or depth == 1):
+        single = info.name in LIBRARY
+        if not (info.ispkg or single):
             continue
         module = importlib.import_module(info.name)
-        single = depth == 1 and not info.ispkg
         own = [name for name, value in vars(module).items()
                if getattr(value, "__module__", "") == info.name]  # fmt: skip
-        for name in own if single and info.name in LIBRARY else getattr(module, "__all__", ()):
+        for name in own if single else getattr(module, "__all__", ()):
             value = getattr(module, name)
             if callable(value) and not name.startswith("_") and id(value) not in seen:
                 seen.add(id(value))

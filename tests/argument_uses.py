@@ -38,6 +38,7 @@ TOKENS = torch.tensor([[1, 2, 10, 3, 11, 5, 6, 0] * 2, [4, 10, 5, 11, 9, 0, 0, 0
 
 # Where a parameter has no default, by its name; `DIMS` and others where the class wants another.
 GIVEN: dict[str, Any] = {
+    "measurements": ["rank_collapse"],
     "dims": DIMS,
     "encoding": ALiBi,
     "parts": [ALiBi, RoPE],
@@ -120,6 +121,7 @@ def _served(encoding: PositionalEncoding) -> Tensor | None:
     if name == "GraphDistanceBias":
         return (counted[..., None] - counted[:, None]).abs()
     axes = 2 if name == "LearnedGrid" else getattr(encoding, "axes", 1)
+    axes = max(axes) if isinstance(axes, tuple) else axes
     return None if axes in (1, None) else (counted[..., None] % 8).expand(1, T, axes)
 
 

@@ -1,7 +1,7 @@
 """Watch whatever the table of quantities knows how to measure."""
 
 from lightning_posenc.callbacks.probing import Observing
-from lightning_posenc.checks import several
+from lightning_posenc.checks import is_a, several
 from lightning_posenc.diagnostics.measures.measure import measurement
 from lightning_posenc.diagnostics.quantities import Measurement
 
@@ -27,4 +27,6 @@ class Watch(Observing):
     ) -> None:
         super().__init__(every_n_steps, n_sequences)
         names = several(self, "measurements", measurements)
-        self.measurements = tuple(measurement(name) for name in names)
+        self.measurements = tuple(
+            measurement(is_a(self, "measurements", name, str)) for name in names
+        )

@@ -32,8 +32,8 @@ def measurement(name: str) -> Measurement:
     if not isinstance(found, Measurement):
         names = ", ".join(each.name for each in MEASUREMENTS)
         raise ValueError(
-            f"no measurement {name}: there is {names}; one of your own is named by the dotted path "
-            "of a Measurement"
+            f"measurements={name}: there is no such one, but {names}; one of your own is named by "
+            "the dotted path of a Measurement"
         )
     return found
 

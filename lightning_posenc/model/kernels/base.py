@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.forward_ad import unpack_dual
 
-from lightning_posenc.checks import number
+from lightning_posenc.checks import is_a, number
 from lightning_posenc.model.kernels.operands import Operands
 
 
@@ -55,7 +55,7 @@ class Kernels(nn.Module):
 
     def __init__(self, first: Kernel) -> None:
         super().__init__()
-        self.tried = nn.ModuleList([first])
+        self.tried = nn.ModuleList([is_a(self, "first", first, Kernel)])
         kind = first.otherwise
         while kind is not None:
             self.tried.append(kind(first.dropout))
