@@ -24,7 +24,7 @@ from lightning_posenc.model import (
     Attention,
     Block,
 )
-from lightning_posenc.modules import GroupWarmup, WarmupCosine
+from lightning_posenc.modules import EncoderModule, GroupWarmup, WarmupCosine
 from tests.argument_uses import DIMS, GIVEN, texts, used
 
 ROOT = Path(lightning_posenc.__file__).parent
@@ -105,6 +105,8 @@ def subjects() -> list[Subject]:
         }
         if name in files:
             given["path"] = files[name]
+        if issubclass(value, EncoderModule):
+            given["vocab_size"] = GIVEN["vocab_size"]
         if issubclass(value, Block):
             given["mixer"] = Attention(DIMS, 0)
         if issubclass(value, WarmupCosine):

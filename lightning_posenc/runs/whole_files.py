@@ -33,7 +33,7 @@ def whole_file(place: Path, mode: str = "w", **options: Any) -> Iterator[IO[Any]
         unfinished.replace(place)
     except BaseException as error:
         unfinished.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None:
+        if isinstance(error, OSError) and error.errno is not None and error.filename is None:
             error.filename = str(place)  # what fails to write does not know where
         raise
     _sync_directory(place.parent)

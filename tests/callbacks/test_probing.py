@@ -236,9 +236,7 @@ def test_a_measurement_of_ones_own_is_watched_by_its_path(tmp_path: Path) -> Non
     trainer = fit(classifier(), tmp_path, [watch])
     assert {"rank/cosine/layer_02", "mine/spread/layer_02"} <= watch.history.columns.keys()
     assert (Path(trainer.default_root_dir) / "figures" / "spread.png").stat().st_size > 1000
-    with pytest.raises(
-        ValueError, match="measurements=rank: there is no such one, but att"
-    ):
+    with pytest.raises(ValueError, match="measurements=rank: there is no such one, but att"):
         Watch(["rank"])
     with pytest.raises(ValueError, match=r"measurements=tests\.nonsense\.X"):
         Watch(["tests.nonsense.X"])

@@ -39,6 +39,7 @@ def numbers(run_dir: Path, figure: str) -> Any:
     return json.loads((run_dir / "figures" / f"{figure}.json").read_text())
 
 
+@pytest.mark.slow
 def test_all_of_them_together(tmp_path: Path) -> None:
     watching = [
         word

@@ -56,6 +56,7 @@ def test_the_page_needs_nothing_from_elsewhere(checkpoint: Path, tmp_path: Path)
     assert 'name="viewport"' in html
 
 
+@pytest.mark.slow
 def test_what_is_said_beats_the_checkpoint(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

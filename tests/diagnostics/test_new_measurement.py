@@ -19,7 +19,7 @@ from lightning_posenc.diagnostics import Observation, quantities
 from lightning_posenc.diagnostics.measures import measure
 from lightning_posenc.diagnostics.quantities import BLOCKS, Measurement, Quantity
 from lightning_posenc.report import panels
-from tests.diagnose.test_doctor import LENGTH, patient
+from tests.diagnose.test_doctor import LENGTH, subject
 from tests.report.made_runs import class_of, config, write
 from tests.report.test_results import REVERSE, study_of
 
@@ -48,7 +48,7 @@ def added(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("added")
 def test_a_row_is_watched_drawn_and_shown_by_the_doctor(tmp_path: Path) -> None:
-    someone = patient()
+    someone = subject()
     watch = Watch(["state_spread"])
     with torch.no_grad():
         watched = watch.measure(someone.module, someone.batch, 0)

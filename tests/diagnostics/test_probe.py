@@ -56,6 +56,7 @@ def test_padding_is_left_out() -> None:
     assert probe_positions(x, x).mae > 1
 
 
+@pytest.mark.slow
 def test_sinusoid_as_wang_and_chen_found_it() -> None:
     table = sinusoid()
     assert position_error(table) == 0

@@ -73,6 +73,7 @@ def test_checkpointed_activations_change_nothing(wiring: dict[str, Any]) -> None
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
 @each_wiring
+@pytest.mark.slow
 def test_compiled_equals_eager(wiring: dict[str, Any]) -> None:
     torch.compiler.reset()
     of, x = model(RoPE, wiring, n_layers=1), tokens()  # compiling takes seconds a layer

@@ -26,6 +26,7 @@ LENGTHS = (9, 13, 20, 33, 50)
     [NoPE, RoPE, ALiBi, T5Bias, partial(LearnedAbsolute, max_length=64)],
     ids=["NoPE", "RoPE", "ALiBi", "T5Bias", "LearnedAbsolute"],
 )
+@pytest.mark.slow
 def test_evaluation_lengths_share_one_dynamic_shape(positional: Factory) -> None:
     torch.compiler.reset()
     counter = CompileCounter()

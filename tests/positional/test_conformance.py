@@ -30,9 +30,22 @@ def held(case: Case) -> Iterator[Check]:
     yield from oracle_checks(case)
 
 
+# Of those that compile, one for each way through a kernel; the others are slow.
+COMPILED = {"chain-rope-alibi", "cope", "learned", "path", "rope", "t5"}
+
+
+def marks(case: Case, check: Check) -> tuple[pytest.MarkDecorator, ...]:
+    takes_seconds = check.name.startswith("compiled") and case.name not in COMPILED
+    return (pytest.mark.slow,) if takes_seconds else ()
+
+
 @pytest.mark.parametrize(
     "check",
-    [pytest.param(check, id=f"{case.name}-{check.name}") for case in CASES for check in held(case)],
+    [
+        pytest.param(check, id=f"{case.name}-{check.name}", marks=marks(case, check))
+        for case in CASES
+        for check in held(case)
+    ],
 )
 def test_every_promise_is_kept(check: Check) -> None:
     check()

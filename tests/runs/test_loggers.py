@@ -226,6 +226,7 @@ class Own(SequenceClassifier):
 
 
 @pytest.mark.filterwarnings(r"ignore:unclosed file .*swept\.yaml:ResourceWarning")  # wandb's
+@pytest.mark.slow
 def test_an_agents_run_reports_to_wandb_by_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -253,6 +254,7 @@ def test_an_agents_run_reports_to_wandb_by_itself(
 
 
 @pytest.mark.filterwarnings("ignore:The dirpath has changed")  # that of a copy has
+@pytest.mark.slow
 def test_a_resumed_run_goes_on_under_its_id(run: Path, tmp_path: Path) -> None:
     """And one that is only tested, from the same checkpoint, writes into a directory of its own."""
     checkpoint = f"--ckpt_path={run / 'checkpoints' / 'last.ckpt'}"

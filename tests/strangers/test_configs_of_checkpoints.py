@@ -214,8 +214,8 @@ def test_options_of_compile_are_values(mark: Marks, capsys: pytest.CaptureFixtur
 
 def test_the_family_of_a_checkpoint_that_lies_in_no_run(tmp_path: Path) -> None:
     """B21: at any depth; `parents[2]` was an IndexError for /x.ckpt."""
-    assert [_family(Path(path)) for path in ("/x.ckpt", "/a/x.ckpt", "x.ckpt")] == ["x"] * 3
+    assert [_family(Path(path), "test") for path in ("/x.ckpt", "/a/x.ckpt", "x.ckpt")] == ["x"] * 3
     run = tmp_path / "quickstart" / "id"
     (run / "checkpoints").mkdir(parents=True)
     (run / "config.yaml").write_text("")
-    assert _family(run / "checkpoints" / "last.ckpt") == "quickstart"
+    assert _family(run / "checkpoints" / "last.ckpt", "test") == "quickstart"

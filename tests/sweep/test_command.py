@@ -34,7 +34,7 @@ def agents(
 
     class Process:
         def __init__(self, env: object, command: list[str], forward_signals: bool) -> None:
-            ran.append(trial_command)
+            ran.append(command)
 
     monkeypatch.setattr(wandb_agent, "AgentProcess", Process)
     agent = wandb_agent.Agent(api=None, queue=None)

@@ -145,6 +145,7 @@ def alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_killed_and_begun_again_none_is_lost_and_none_done_twice() -> None:
     parameters = {"seconds": {"value": 0.4}, "done": {"value": "done.txt"}}
     file = write(list(range(6)), parameters=parameters)

@@ -118,6 +118,7 @@ def test_the_numbers_are_those_of_splitmix64():
     assert got == expected
 
 
+@pytest.mark.slow
 def test_same_numbers_in_another_process():
     code = (
         "import torch; from lightning_posenc.tasks import Draws;"
