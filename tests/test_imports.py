@@ -124,9 +124,13 @@ MODULES = {dotted(path) for path in FILES}
 
 
 def modules_imported(path: Path) -> set[str]:
-    """The modules that a file imports at its top; a package stands for its `__init__`."""
+    """The modules that a file imports at its top, types alone included; a package stands for its
+    `__init__`.
+    """
     names: set[str] = set()
-    for node in ast.parse(path.read_text("utf-8")).body:
+    body = ast.parse(path.read_text("utf-8")).body
+    for_types = [each for node in body if isinstance(node, ast.If) for each in node.body]
+    for node in [*body, *for_types]:
         if isinstance(node, ast.ImportFrom) and node.module:
             named = {f"{node.module}.{alias.name}" for alias in node.names}
             names |= named if named <= MODULES else named | {node.module}

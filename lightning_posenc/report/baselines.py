@@ -1,15 +1,12 @@
 """What a score is to be compared with besides other rows: guessing, and other vocabularies."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from lightning_posenc.diagnostics.metric_keys import parse
 from lightning_posenc.diagnostics.quantities import MAJORITY
 from lightning_posenc.report.metrics import BASELINES, Criterion, by_length
 from lightning_posenc.report.runs import Run
-
-if TYPE_CHECKING:
-    from lightning_posenc.report.study import Study
+from lightning_posenc.report.study import Study
 
 BOUNDED = ("acc", "acc_balanced", "f1_macro")  # whose baselines are an accuracy, or above it
 BY_TOKEN = ("acc", "exact", "loss", "perplexity")  # of a language model: by token, not by text
@@ -38,7 +35,7 @@ def mean_bounds(runs: Sequence[Run], name: str) -> dict[int, float]:
     return {length: sum(values) / len(values) for length, values in sorted(found.items())}
 
 
-def said(study: "Study") -> str:
+def said(study: Study) -> str:
     """Baselines of the accuracy that is compared, in a sentence; empty if there are none."""
     if study.metric.name != "acc":
         return ""
@@ -56,7 +53,7 @@ def said(study: "Study") -> str:
     return f"To compare with: {'; '.join(parts)}." if parts else ""
 
 
-def unbalanced(study: "Study") -> list[str]:
+def unbalanced(study: Study) -> list[str]:
     """Columns in which one class is so frequent that an accuracy says little."""
     found = []
     for column in study.columns if parse(study.metric.key).name == "acc" else ():
@@ -79,7 +76,7 @@ def vocabulary(run: Run) -> tuple[str, ...] | None:
     return (name,) if size is None else (name, str(size))
 
 
-def different_vocabularies(study: "Study") -> str | None:
+def different_vocabularies(study: Study) -> str | None:
     """Why rows cannot be compared by a number that counts by token, in a line; None if they can."""
     if parse(study.metric.key).name not in BY_TOKEN:
         return None

@@ -51,8 +51,8 @@ def run(args: list[str]) -> None:
     given = _parse(args)
     # Late, so that --help and mistakes do not wait for them.
     from lightning_posenc.report import export, grouping, metrics, results, runs, selection, writing
+    from lightning_posenc.report.arranging import arrange
     from lightning_posenc.report.keys import clean
-    from lightning_posenc.report.study import arrange
 
     kinds = _kinds(given.export, export.KINDS)
     found = runs.find(given.runs)

@@ -1,15 +1,12 @@
 """The runs that count, arranged: rows, columns, seeds and the numbers that are compared."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lightning_posenc.report import baselines, grouping, selection
-from lightning_posenc.report.grouping import Alternatives, natural
-from lightning_posenc.report.keys import near
 from lightning_posenc.report.metrics import Criterion, choose
-from lightning_posenc.report.runs import FINISHED, Run
+from lightning_posenc.report.runs import Run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,113 +72,3 @@ class Study:
             for run in self.runs
             if self.row_of[run.name] == row and column in (None, self.column_of[run.name])
         ]
-
-
-def arrange(
-    runs: Sequence[Run],
-    left_out: Sequence[Run],
-    by: Sequence[Alternatives],
-    columns: Sequence[Alternatives],
-    metric: Criterion,
-    baseline: str | None,
-    seed: str,
-    select: Criterion | None,
-) -> Study:
-    """Sort finished runs into rows and columns.
-
-    Args:
-        runs: Finished ones, in the order of their names.
-        left_out: The others.
-        by: Keys that tell rows apart.
-        columns: Keys that tell columns apart.
-        metric: What is compared.
-        baseline: Name of a row; None for NoPE if it is there, else the first.
-        seed: Key of the seed.
-        select: What decides between runs of one row, column and seed; see `one_a_place`.
-
-    Raises:
-        ValueError: If there is no such baseline, or several runs are of one place but differ.
-    """
-    assert all(run.status == FINISHED for run in runs)
-    keys = [run.keys for run in runs]
-    placed = [
-        ((row, column, run.keys.get(seed)), run)
-        for row, column, run in zip(
-            grouping.label(keys, by), grouping.label(keys, columns), runs, strict=True
-        )
-    ]
-    kept, notices = selection.one_a_place(placed, select)
-    kept.sort(key=lambda pair: (*map(natural, pair[0][:2]), natural(str(pair[0][2]))))
-    rows = sorted({place[0] for place, _ in kept}, key=natural)
-    first = _baseline(rows, baseline)
-    study = Study(
-        runs=[run for _, run in kept],
-        rows=[first, *(row for row in rows if row != first)],
-        columns=sorted({place[1] for place, _ in kept}, key=natural),
-        row_of={run.name: place[0] for place, run in kept},
-        column_of={run.name: place[1] for place, run in kept},
-        seed_of={run.name: str(place[2]) for place, run in kept},
-        metric=metric,
-        left_out=list(left_out),
-        notices=notices,
-    )
-    incomparable = baselines.different_vocabularies(study)
-    notices += [incomparable] if incomparable else []
-    notices += [*_mixed(study), *_silent(study), *baselines.unbalanced(study)]
-    notices += _origins(study.runs)
-    return study
-
-
-def _baseline(rows: list[str], wanted: str | None) -> str:
-    if wanted is None:
-        return next((row for row in rows if row.split(" ")[0] == "NoPE"), rows[0])
-    if wanted not in rows:
-        raise ValueError(f"--baseline {wanted}: no row has that name: {near(wanted, rows)}")
-    return wanted
-
-
-def _mixed(study: Study) -> list[str]:
-    """Cells whose runs differ in more than their seed."""
-    said = []
-    for row in study.rows:
-        for column in study.columns:
-            group = study.at(row, column)
-            if len(group) > 1 and (keys := selection.differing(group, seeds=False)):
-                said.append(
-                    f"{row} on {column}: these runs differ in more than their seed: "
-                    f"{', '.join(keys[:4])}{', …' if len(keys) > 4 else ''}"
-                )
-    return said
-
-
-def _silent(study: Study) -> list[str]:
-    """Finished runs without the number, or with none that can be averaged."""
-    found = {run.name: study.metric.of(run) for run in study.runs}
-    missing = [name for name, value in found.items() if value is None]
-    broken = [n for n, value in found.items() if value and not math.isfinite(value.value)]
-    said = []
-    if missing:
-        said.append(f"no {study.metric.key} in {_listed(missing)}: not in its table")
-    if broken:
-        said.append(f"{study.metric.key} is no finite number in {_listed(broken)}: not averaged")
-    return said
-
-
-def _origins(runs: Sequence[Run]) -> list[str]:
-    """Differences of machine and software, which time and results may depend on."""
-    said = []
-    versions = {str(run.summary.get("versions", {}).get("torch")) for run in runs}
-    devices = {str(run.summary["device"]) for run in runs if run.summary.get("device")}
-    commits = {str(run.summary.get("git")) for run in runs}
-    for what, found in (
-        ("versions of torch", versions),
-        ("devices", devices),
-        ("commits", commits),
-    ):
-        if len(found) > 1:
-            said.append(f"the runs come from different {what}: {_listed(sorted(found))}")
-    return said
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")

@@ -8,11 +8,12 @@ import pytest
 from scipy import stats
 
 from lightning_posenc.report import findings, grouping, lengths, metrics, panels, recipes, runs
+from lightning_posenc.report.arranging import arrange
 from lightning_posenc.report.costs import COLUMNS, costs
 from lightning_posenc.report.results import compare
 from lightning_posenc.report.selection import matching
 from lightning_posenc.report.statistics import holm
-from lightning_posenc.report.study import Study, arrange
+from lightning_posenc.report.study import Study
 from tests.report.conftest import ENCODINGS, TRAINED_ACC, accuracies
 from tests.report.made_runs import class_of, config, write
 
