@@ -20,7 +20,7 @@ from lightning_posenc.positional.base import HOOKS, Rescore
 from lightning_posenc.testing import whole_models
 from lightning_posenc.testing.case import Case
 from lightning_posenc.testing.check import Check, Promise, expect, expect_refusal, expect_same, hold
-from lightning_posenc.testing.models import encoder, tokens
+from lightning_posenc.testing.models import encoder, expect_gradients, tokens
 from lightning_posenc.testing.sizes import LENGTH, dims
 
 
@@ -101,15 +101,7 @@ def tokens_reach_each_other(make: MixerFactory, causal: bool) -> None:
 def gradients_reach_every_parameter(make: MixerFactory, causal: bool) -> None:
     """Of each parameter some entry has a gradient, and all are finite."""
     model = encoder(case_of(make), causal)
-    out = model(tokens())
-    parameters = dict(nn.ModuleList(model.mixers).named_parameters())
-    loss = (out * torch.randn_like(out)).sum()
-    grads = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
-    for name, grad in zip(parameters, grads, strict=True):
-        if grad is None:
-            raise AssertionError(f"{name} has no gradient")
-        expect(grad.isfinite().all(), f"{name} has a gradient that is not finite")
-        expect(grad.any(), f"{name} has a gradient of nothing but 0")
+    expect_gradients(model(tokens()), dict(nn.ModuleList(model.mixers).named_parameters()))
 
 
 def starts_small_in_deep_models(make: MixerFactory, causal: bool) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 
 from lightning_posenc.model import Encoder
 from lightning_posenc.positions import Positions
@@ -80,3 +81,18 @@ def assert_same_gradients(
             torch.allclose(grad, theirs[name], rtol=1e-4, atol=atol),
             f"gradient of {name}: off by {(grad - theirs[name]).abs().amax():.1e}",
         )
+
+
+def expect_gradients(outputs: Tensor, parameters: dict[str, Parameter]) -> None:
+    """Hold that one random loss of the outputs has a gradient in each parameter.
+
+    Raises:
+        AssertionError: Naming the first whose gradient is missing, 0 or not finite.
+    """
+    loss = (outputs * torch.randn_like(outputs)).sum()
+    grads = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
+    for name, grad in zip(parameters, grads, strict=True):
+        if grad is None:
+            raise AssertionError(f"{name} has no gradient")
+        expect(grad.isfinite().all(), f"{name} has a gradient that is not finite")
+        expect(grad.any(), f"{name} has a gradient of nothing but 0")
