@@ -8,7 +8,6 @@ from lightning_posenc.report.metrics import BASELINES, Criterion, by_length
 from lightning_posenc.report.runs import Run
 from lightning_posenc.report.study import Study
 
-BOUNDED = ("acc", "acc_balanced", "f1_macro")  # whose baselines are an accuracy, or above it
 BY_TOKEN = ("acc", "exact", "loss", "perplexity")  # of a language model: by token, not by text
 UNBALANCED = 0.8
 
