@@ -74,7 +74,8 @@ SCRIPT = """
 import sys, datasets
 datasets.config.HF_DATASETS_CACHE = sys.argv[1]
 datasets.disable_progress_bars()
-from lightning_posenc.data import TextData, tokenizer_training
+from lightning_posenc.data import TextData
+from lightning_posenc.data.text import byte_pairs
 train = byte_pairs.train_bpe
 def told(*args):
     print("trained")

@@ -259,6 +259,7 @@ def test_a_bias_that_stays_a_table_is_examined(monkeypatch: pytest.MonkeyPatch) 
 def test_every_remedy_is_a_line_that_fit_understands() -> None:
     """Each is put below the quickstart's config, with the encoding that it was printed for."""
     from lightning_posenc.diagnose.from_config import Builder
+    from lightning_posenc.training.checkpoint_config import parse
     from lightning_posenc.training.command import OPTIONS, USER_ERRORS
 
     cases = {
@@ -279,9 +280,9 @@ def test_every_remedy_is_a_line_that_fit_understands() -> None:
     parser = Builder(save_config_callback=None, args=quickstart, **OPTIONS).parser
     for line, name in printed_for.items():
         args = [*quickstart, f"--model.positional={name}"]
-        parser.parse_args([*args, *shlex.split(line)])
+        parse(parser, [*args, *shlex.split(line)])
     with pytest.raises(USER_ERRORS):
-        parser.parse_args([*args, "--model.positional.nonsense=1"])
+        parse(parser, [*args, "--model.positional.nonsense=1"])
 
 
 def _sick(e: Examination) -> Examination:
