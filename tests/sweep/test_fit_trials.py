@@ -77,7 +77,7 @@ def test_a_trial_is_a_run_like_any_other(swept: Path) -> None:
 # What the server imports must leave alone what a fork would lose: CUDA, and threads.
 ALONE = """
 import sys, threading, torch
-from lightning_posenc.sweep.command import own_fit
+from lightning_posenc.sweep.trial_command import own_fit
 assert not torch.cuda.is_initialized()
 assert threading.active_count() == 1
 from lightning_posenc.cli import main
