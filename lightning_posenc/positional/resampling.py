@@ -19,10 +19,13 @@ from torch.nn import functional as F
 log = logging.getLogger("lightning_posenc")
 
 Resize: TypeAlias = Literal["resample", "extend"]
+Curve: TypeAlias = Literal["linear", "cubic"]
 
 
-def resampled(table: Tensor, length: int) -> Tensor:
-    """Interpolate a table linearly, its first and last row kept (aligned ends).
+def resampled(
+    table: Tensor, length: int, curve: Curve = "linear", antialias: bool = False
+) -> Tensor:
+    """Interpolate a table, its first and last row kept (aligned ends).
 
     Row i of the result stands at i · (N - 1) / (length - 1) of the table; a single row at its
     start.
@@ -30,11 +33,17 @@ def resampled(table: Tensor, length: int) -> Tensor:
     Args:
         table: (N, D).
         length: Rows of the result.
+        curve: Between neighbouring rows a straight line, or a cubic one as in `resampled_grid`.
+        antialias: As in `resampled_grid`; the ends are then kept nearly.
 
     Returns:
         (length, D), in the table's dtype.
     """
     n_rows = len(table)
+    if curve == "cubic" or antialias:
+        image = table.double().t()[None, :, None]
+        made = _interpolated(image, (1, length), curve, antialias, aligned=True)
+        return made[0, :, 0].t().contiguous().to(table.dtype)
     place = torch.linspace(0, n_rows - 1, length, dtype=torch.float64, device=table.device)
     low = place.floor().long().clamp(max=max(n_rows - 2, 0))
     share = (place - low).unsqueeze(-1)
@@ -42,8 +51,10 @@ def resampled(table: Tensor, length: int) -> Tensor:
     return torch.lerp(wide[low], wide[(low + 1).clamp(max=n_rows - 1)], share).to(table.dtype)
 
 
-def resampled_grid(table: Tensor, height: int, width: int) -> Tensor:
-    """Interpolate a grid bicubically, as an image whose pixels are squares.
+def resampled_grid(
+    table: Tensor, height: int, width: int, curve: Curve = "cubic", antialias: bool = False
+) -> Tensor:
+    """Interpolate a grid as an image whose pixels are squares, by default bicubically.
 
     The corners of the outer pixels are aligned (half-pixel centres, a = -0.75, no antialiasing):
     `align_corners=False` of torch and the `interpolate_pos_encoding` of DINO's and transformers'
@@ -57,13 +68,44 @@ def resampled_grid(table: Tensor, height: int, width: int) -> Tensor:
         table: (H, W, D).
         height: Rows of the result.
         width: Columns of the result.
+        curve: Bilinear or bicubic.
+        antialias: Blur before rows are left out, as torch does; where the grid grows that only
+            makes the cubic softer (a = -0.5).
 
     Returns:
         (height, width, D), in the table's dtype.
     """
     image = table.float().permute(2, 0, 1).unsqueeze(0)
-    image = F.interpolate(image, (height, width), mode="bicubic", align_corners=False)
+    image = _interpolated(image, (height, width), curve, antialias, aligned=False)
     return image.squeeze(0).permute(1, 2, 0).contiguous().to(table.dtype)
+
+
+def _interpolated(
+    image: Tensor, size: tuple[int, int], curve: Curve, antialias: bool, aligned: bool
+) -> Tensor:
+    """(1, D, H, W) to another size; `aligned` is of the outer pixels' centres."""
+    mode = {"linear": "bilinear", "cubic": "bicubic"}[curve]
+    return F.interpolate(image, size, mode=mode, align_corners=aligned, antialias=antialias)
+
+
+def tiled(table: Tensor, *size: int) -> Tensor:
+    """Lay a table end to end: what stands at p stands again at p + N.
+
+    Every local pattern is kept, but for the seams, and no two rows were trained that far apart.
+    Source: Beltagy et al. 2020, "Longformer", arXiv:2004.05150, section 5, who so copied
+    RoBERTa's 512 rows to 4096.
+
+    Args:
+        table: (N, D) or (H, W, D).
+        size: Of the result: (length,) or (height, width).
+
+    Returns:
+        (length, D) or (height, width, D).
+    """
+    for axis, n in enumerate(size):
+        place = torch.arange(n, device=table.device) % table.shape[axis]
+        table = table.index_select(axis, place)
+    return table
 
 
 def extended(table: Tensor, fresh: Tensor) -> Tensor:

@@ -67,6 +67,18 @@ def linear(base: float, width: int, length: float, *, factor: float) -> Spectrum
     return [theta / factor for theta in geometric(base, width)], 1.0
 
 
+def clipped(
+    base: float, width: int, length: float, *, trained_length: int, pairs: int | None = None
+) -> Spectrum:
+    """Li et al. 2026, by the authors' code; `pairs` unless given by the wavelengths."""
+    theta = geometric(base, width)
+    n = sum(2 * math.pi / each > trained_length for each in theta) if pairs is None else pairs
+    for j in range(n):
+        fade = j / (n - 1) if n > 1 else 0.0
+        theta[len(theta) - n + j] *= 0.5 * (1 + math.cos(math.pi * fade))
+    return theta, 1.0
+
+
 def ntk_aware(base: float, width: int, length: float, *, factor: float) -> Spectrum:
     """Peng et al. 2023, definition 1."""
     return geometric(base * factor ** (width / (width - 2)), width), 1.0

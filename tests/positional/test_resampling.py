@@ -22,7 +22,7 @@ from lightning_posenc.positional import (
     LearnedAbsolute,
     LearnedGrid,
 )
-from lightning_posenc.positional.resampling import resampled, resampled_grid
+from lightning_posenc.positional.resampling import resampled, resampled_grid, tiled
 
 sizes = st.integers(1, 12)
 
@@ -85,6 +85,40 @@ def test_bicubic_equals_plain_loops() -> None:
             expected[r, c] += weight * grid[min(max(i - 3, 0), 2), min(max(j - 3, 0), 3)]
     made = resampled_grid(torch.from_numpy(grid).float(), height, width)
     np.testing.assert_allclose(made, expected, atol=1e-5)
+
+
+@given(st.integers(2, 12), st.integers(2, 12))
+def test_cubic_in_one_dimension_equals_plain_loops(n_rows: int, length: int) -> None:
+    """Aligned ends; beyond them the outermost row goes on."""
+    table = np.random.default_rng(0).normal(size=(n_rows, 2))
+    expected = np.zeros((length, 2))
+    for r in range(length):
+        place = r * (n_rows - 1) / (length - 1)
+        for i in range(-2, n_rows + 2):
+            expected[r] += cubic(place - i) * table[min(max(i, 0), n_rows - 1)]
+    made = resampled(torch.from_numpy(table), length, "cubic")
+    np.testing.assert_allclose(made, expected, atol=1e-12)
+
+
+def test_antialias_averages_what_is_left_out() -> None:
+    """Rows of alternating sign cancel, where without it some of them are left."""
+    table = torch.tensor([1.0, -1.0]).repeat(32).unsqueeze(1)
+    for curve in ("linear", "cubic"):
+        assert resampled(table, 9, curve).abs().max() > 0.9
+        assert resampled(table, 9, curve, antialias=True)[1:-1].abs().max() < 0.1
+    grid = table.unsqueeze(1).expand(-1, 64, 1)
+    assert resampled_grid(grid, 9, 9).abs().max() > 0.4
+    assert resampled_grid(grid, 9, 9, antialias=True).abs().max() < 0.1
+
+
+@given(sizes, sizes, sizes, sizes)
+def test_tiles_return_after_the_table(n_rows: int, n_columns: int, height: int, width: int) -> None:
+    grid = torch.randn(n_rows, n_columns, 2)
+    made = tiled(grid, height, width)
+    assert made.shape == (height, width, 2)
+    for r, c in np.ndindex(height, width):
+        assert torch.equal(made[r, c], grid[r % n_rows, c % n_columns])
+    assert torch.equal(tiled(grid[:, 0], height), made[:, 0])
 
 
 def test_dtype_stays_and_half_precision_is_not_computed_in() -> None:

@@ -18,6 +18,7 @@ from transformers.models.llama import modeling_llama
 from lightning_posenc import Dims
 from lightning_posenc.positional import PRoPE, RoPE
 from lightning_posenc.positional.rotary.scaling import (
+    Clipped,
     DynamicNTK,
     LinearScaling,
     Llama3,
@@ -155,6 +156,9 @@ def test_what_transformers_lacks_equals_its_transcription(
             NTKByParts(**options, ramp="rotations"),
             partial(rotary.ntk_by_parts, **options, ramp="rotations"),
         ),
+        (Clipped(**options), partial(rotary.clipped, trained_length=LENGTH)),
+        (Clipped(**options, pairs=4), partial(rotary.clipped, trained_length=LENGTH, pairs=4)),
+        (Clipped(**options, pairs=1), partial(rotary.clipped, trained_length=LENGTH, pairs=1)),
     ):
         inv_freq, temperature = scaling(base, width, up_to(5 * LENGTH))
         expected, expected_temperature = transcribed(base, width, 5.0 * LENGTH)
@@ -206,7 +210,18 @@ def test_factor_1_changes_nothing(scaling: Callable[..., Scaling], width: int, b
     assert temperature == 1
 
 
-@pytest.mark.parametrize("scaling", ALL)
+@each_size
+def test_clipped_fades_out_those_that_never_finish_a_turn(width: int, base: float) -> None:
+    unscaled = geometric(base, width, torch.device("cpu"))
+    inv_freq, temperature = Clipped(4.0, LENGTH)(base, width, up_to(LENGTH))
+    finished = 2 * np.pi / unscaled <= LENGTH
+    assert torch.equal(inv_freq[finished], unscaled[finished])
+    assert inv_freq[-1] == 0
+    assert inv_freq.diff().max() <= 0
+    assert temperature == 1
+
+
+@pytest.mark.parametrize("scaling", [*ALL, Clipped])
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -236,6 +251,8 @@ def test_nonsense_is_refused(
             lambda: LongRoPE(2.0, long_factors=[1.0])(10.0, 8, up_to(9)),
             "long_factors=.* must name one for each of the 4",
         ),
+        (lambda: Clipped(2.0, pairs=-1), "pairs=-1 must be at least 0"),
+        (lambda: Clipped(2.0, pairs=5)(10.0, 8, up_to(9)), "pairs=5 must be at most 4"),
         (lambda: NTKAware(2.0)(10.0, 2, up_to(9)), "at least 4 channels that turn, got 2"),
         (lambda: DynamicNTK(2.0)(10.0, 2, up_to(9)), "at least 4 channels that turn, got 2"),
     ],

@@ -8,11 +8,13 @@ from lightning_posenc.positional.rotary.scaling.base import (
     geometric,
 )
 from lightning_posenc.positional.rotary.scaling.by_parts import Llama3, NTKByParts, YaRN
+from lightning_posenc.positional.rotary.scaling.clipped import Clipped
 from lightning_posenc.positional.rotary.scaling.linear import LinearScaling
 from lightning_posenc.positional.rotary.scaling.longrope import LongRoPE
 from lightning_posenc.positional.rotary.scaling.ntk import DynamicNTK, NTKAware
 
 __all__ = [
+    "Clipped",
     "DynamicNTK",
     "LinearScaling",
     "Llama3",
