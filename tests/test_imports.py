@@ -39,8 +39,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "new": set(),
     "testing": CORE | LEARNED | {"catalogue"},
     "sweep": {"runs", "training", "diagnostics"},
+    "pretrained": CORE | LEARNED | WATCHED | {"runs", "training"},
     "report": {"runs", "diagnostics", "sweep"},
-    "diagnose": CORE | LEARNED | WATCHED | {"runs", "training", "catalogue"},
+    "diagnose": CORE | LEARNED | WATCHED | {"runs", "training", "catalogue", "pretrained"},
     "cli": {"training"},
     "__main__": {"cli"},
 }

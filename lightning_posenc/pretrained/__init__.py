@@ -1,0 +1,1 @@
+"""Models that the world has: read from Hugging Face, examined, extended, saved."""
