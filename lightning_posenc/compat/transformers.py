@@ -119,3 +119,12 @@ def _reads_the_config(module: nn.Module) -> bool:
 def supports_sdpa(model_class: type) -> bool:
     """Whether a family's attention can go through PyTorch's fused kernels."""
     return bool(getattr(model_class, "_supports_sdpa", False))
+
+
+def set_attention(config: Any, name: str) -> None:
+    """Decide how attention is computed, in all parts, whatever a folder's config names.
+
+    It may name a kernel of the hub, which is code, and beats the argument of `from_pretrained`.
+    """
+    config._attn_implementation = name
+    config._experts_implementation = None

@@ -92,7 +92,8 @@ def check_sizes(contents: Contents, described: Mapping[str, Any]) -> None:
     """
     n = len(contents.shapes)
     for key, value in _numbers(described):
-        if key.rpartition("_")[2] in _LAYERS and not 0 <= value <= n:
+        counts = key.rpartition("_")[2] in _LAYERS and not key.startswith("max_")
+        if counts and not 0 <= value <= n:
             raise Refused(f"{CONFIG} says {key}={value}, but there are {n} weights")
         if key in _LENGTHS and value > MOST:
             raise Refused(f"{CONFIG} says {key}={value}: lengths end at {MOST:,}")

@@ -9,8 +9,8 @@ _WANTED = (  # nothing that runs: no .py, no .bin
     "model-*-of-*.safetensors",
 )  # fmt: skip
 _TOKENIZER = (
-    "tokenizer*.json", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt",
-    "*.model",
+    "tokenizer*.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "vocab.txt",
+    "merges.txt", "*.model",
 )  # fmt: skip
 
 

@@ -1,9 +1,9 @@
 """Reads a model of Hugging Face: from a folder, a GGUF file, or the hub; no code of theirs runs."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from lightning_posenc.checks import one_of, wrong
-from lightning_posenc.compat.transformers import supports_sdpa
+from lightning_posenc.compat.transformers import set_attention, supports_sdpa
 from lightning_posenc.pretrained.folder import (
     Contents,
     Refused,
@@ -121,26 +121,25 @@ def _loaded(
 ) -> Pretrained:  # fmt: skip
     import transformers
 
-    where = {**_SAFE, **({"gguf_file": contents.gguf_file} if contents.gguf_file else {})}
+    where: dict[str, Any] = dict(_SAFE)
+    if contents.gguf_file:
+        where["gguf_file"] = contents.gguf_file
     check_sizes(contents, contents.written)
     config = transformers.AutoConfig.from_pretrained(contents.path, **where)
     check_sizes(contents, config.to_dict())
+    set_attention(config, "eager")
     kind = _kind(config)
     with torch.device("meta"):
         planned = transformers.AutoModel.from_config(config, trust_remote_code=False)
     check_planned(contents, planned)
-    load = partial(
-        _weights,
-        contents,
-        dtype="auto" if dtype == "auto" else getattr(torch, dtype),
-        attn_implementation=attention if supports_sdpa(type(planned)) else "eager",
-        **where,
-    )
+    set_attention(config, attention if supports_sdpa(type(planned)) else "eager")
+    options = {"config": config, "dtype": dtype if dtype == "auto" else getattr(torch, dtype)}
     has_head = head is not False and kind != "encoder"
-    model, missing = load(_HEADS[kind] if has_head else "AutoModel")
+    auto = _HEADS[kind] if has_head else "AutoModel"
+    model, missing = _weights(contents, auto, **options, **where)
     if missing and head is None and has_head:
         has_head = False
-        model, missing = load("AutoModel")
+        model, missing = _weights(contents, "AutoModel", **options, **where)
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise Refused(f"weights are missing: {missing[0]}{more}")
@@ -217,7 +216,9 @@ def _quiet() -> Iterator[None]:
     logging.set_verbosity(logging.CRITICAL)
     logging.disable_progress_bar()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         logging.set_verbosity(verbosity)
         if bars:

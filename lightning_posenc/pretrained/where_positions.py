@@ -122,13 +122,13 @@ def what_positions(model: nn.Module) -> Rotary | Table | Slopes | Buckets | Unkn
     kind = config.model_type
     if reason := _HARD_CODED.get(kind):
         return Unknown(*_named_length(config), reason=reason)
+    if slopes := _slopes(config):  # Falcon makes a rotary map too, and does not turn by it
+        return slopes
     if maps := frequency_maps(model):
         return _rotary(config, maps)
     if hard_coded := hard_coded_rotation(model):
         why = f"its frequencies are hard-coded in {hard_coded}: no config changes them"
         return Unknown(*_named_length(config), reason=why)
-    if slopes := _slopes(config):
-        return slopes
     if buckets := _buckets(model, config):
         return buckets
     return _table(model, config)
@@ -252,10 +252,9 @@ def _table(model: nn.Module, config: Any) -> Table | Unknown:
 
 
 def _grid(config: Any) -> tuple[int, int] | None:
-    sizes = getattr(config, "image_size", None), getattr(config, "patch_size", None)
-    if None in sizes:
+    image, patch = getattr(config, "image_size", None), getattr(config, "patch_size", None)
+    if image is None or patch is None:
         return None
-    (height, width), (rows, columns) = (
-        (size, size) if isinstance(size, int) else tuple(size) for size in sizes
-    )
+    height, width = (image, image) if isinstance(image, int) else image
+    rows, columns = (patch, patch) if isinstance(patch, int) else patch
     return height // rows, width // columns

@@ -132,7 +132,7 @@ def test_half_precision_rounds_the_frequencies() -> None:
     model = tiny("llama", HEAD, max_position_embeddings=4096).to(torch.bfloat16)
     (doubt,) = doubts(model)
     assert (doubt.grade, doubt.name) == ("ill", "frequencies in half precision")
-    assert "inv_freq is bfloat16" in doubt.sentence
+    assert "inv_freq is rounded to bfloat16" in doubt.sentence
     short = tiny("llama", HEAD, max_position_embeddings=64).to(torch.float16)
     assert [each.grade for each in doubts(short)] == ["watch"]
 

@@ -95,7 +95,7 @@ def test_frequencies_stay_float32_in_any_type(llama: Path, dtype: str) -> None:
 
 
 def test_options_that_are_none(llama: Path) -> None:
-    with pytest.raises(ValueError, match="read: device=warp must be a device of this machine"):
+    with pytest.raises(ValueError, match="read: device='warp' must be a device of this machine"):
         read(llama, device="warp")
     with pytest.raises(ValueError, match="read: dtype='int8' must be one of"):
         read(llama, dtype="int8")  # type: ignore[arg-type]
@@ -245,7 +245,7 @@ def endless_array(data: bytes) -> bytes:
 
 @pytest.mark.parametrize(
     "spoil",
-    [cut(0), cut(0.01), cut(0.2), lambda data: b"GGML" + data[4:], endless_array,
+    [cut(0), cut(0.01), cut(0.05), lambda data: b"GGML" + data[4:], endless_array,
      lambda data: data[:8] + struct.pack("<Q", 2**60) + data[16:],
      lambda data: data[:16] + struct.pack("<Q", 2**60) + data[24:]],
     ids=["empty", "stump", "cut", "other format", "endless array", "endless weights",
