@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lightning_posenc.checks import kinds_checked
 from lightning_posenc.diagnostics.measures.entropy import attention_entropy
 from lightning_posenc.diagnostics.measures.similarity import layer_similarity
 from lightning_posenc.diagnostics.observing.observe import Observation
@@ -41,6 +42,7 @@ class AttentionSummary(NamedTuple):
     offset_share: Tensor
 
 
+@kinds_checked
 @torch.no_grad()
 def summarise(
     operands: Operands, lengths: Tensor | None = None, block: int = BLOCK

@@ -3,7 +3,10 @@
 import torch
 from torch import Tensor
 
+from lightning_posenc.checks import kinds_checked
 
+
+@kinds_checked
 def attention_entropy(weights: Tensor) -> Tensor:
     """H_i = -Σ_j A_ij ln A_ij, in nats: from 0 (one key) to ln S (all alike).
 

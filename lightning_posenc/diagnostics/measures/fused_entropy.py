@@ -6,6 +6,7 @@ Shapes: B sequences, H heads, T queries, S keys, K channels of a head.
 import torch
 from torch import Tensor
 
+from lightning_posenc.checks import kinds_checked
 from lightning_posenc.compat.torch import flash_with_lse
 from lightning_posenc.diagnostics.measures.entropy import attention_entropy
 from lightning_posenc.diagnostics.observing.row_blocks import BLOCK, weights_by_block
@@ -14,6 +15,7 @@ from lightning_posenc.model.kernels import Operands
 LARGEST = 1e3  # beyond it the difference of LSE and mean logit loses the fourth decimal
 
 
+@kinds_checked
 @torch.no_grad()
 def entropy_of(operands: Operands, block: int = BLOCK) -> Tensor:
     """Entropy of every query of a layer, (B, H, T), in nats.

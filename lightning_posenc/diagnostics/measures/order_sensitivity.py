@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lightning_posenc.checks import whole
+from lightning_posenc.checks import kinds_checked, whole
 
 
 class OrderChanges(NamedTuple):
@@ -34,6 +34,7 @@ class OrderChanges(NamedTuple):
     zeroed: Tensor
 
 
+@kinds_checked
 @torch.no_grad()
 def order_sensitivity(
     forward: Callable[[Tensor, Tensor | None], Tensor],
@@ -95,6 +96,7 @@ def _change(before: Tensor, after: Tensor, first: int, n_tokens: int) -> Tensor:
     return (after - before).norm(dim=1) / size
 
 
+@kinds_checked
 @torch.no_grad()
 def shuffle_change(before: Tensor, after: Tensor, order: Tensor) -> Tensor:
     """How far a model is from giving a shuffled sequence the shuffled outputs.

@@ -8,9 +8,11 @@ import math
 import torch
 from torch import Tensor
 
+from lightning_posenc.checks import kinds_checked
 from lightning_posenc.diagnostics.observing.observe import Observation
 
 
+@kinds_checked
 @torch.no_grad()
 def positional_share(x: Tensor, lengths: Tensor | None = None) -> Tensor:
     """The share of variance that the index of the position explains, in [0, 1].

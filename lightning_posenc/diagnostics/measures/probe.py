@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lightning_posenc.checks import number
+from lightning_posenc.checks import kinds_checked, number
 from lightning_posenc.diagnostics.observing.observe import Observation
 
 HELD_OUT = 4  # a probe is tried on every fourth sequence, and fitted to the others
@@ -66,6 +66,7 @@ def fit_ridge(x: Tensor, y: Tensor, ridge: float) -> Ridge:
     return Ridge(weight / spread, middle, y.mean())
 
 
+@kinds_checked
 @torch.no_grad()
 def probe_positions(
     train: Tensor,

@@ -10,9 +10,11 @@ least.
 import torch
 from torch import Tensor
 
+from lightning_posenc.checks import kinds_checked
 from lightning_posenc.diagnostics.observing.observe import Observation
 
 
+@kinds_checked
 @torch.no_grad()
 def residual_ratio(x: Tensor, lengths: Tensor | None = None) -> Tensor:
     """r(X) = ‖X - 1x̄ᵀ‖ / ‖X‖ with ‖A‖ = √(‖A‖₁ ‖A‖∞) and x̄ the mean over tokens: 0 when all tokens
@@ -36,6 +38,7 @@ def _norm(x: Tensor) -> Tensor:
     return (magnitude.sum(dim=1).amax(dim=1) * magnitude.sum(dim=2).amax(dim=1)).sqrt()
 
 
+@kinds_checked
 @torch.no_grad()
 def token_cosine(x: Tensor, lengths: Tensor | None = None) -> Tensor:
     """Mean cosine between two different tokens of a sequence, in [-1, 1]: 1 when all point alike.
@@ -53,6 +56,7 @@ def token_cosine(x: Tensor, lengths: Tensor | None = None) -> Tensor:
     return torch.where(counted, pairs / (n * (n - 1)).clamp(min=1), 0).sum() / counted.sum()
 
 
+@kinds_checked
 @torch.no_grad()
 def effective_rank(x: Tensor, lengths: Tensor | None = None) -> Tensor:
     """exp(-Σ p_i ln p_i) with p = σ / Σσ of the singular values: from 1 to min(T, D).

@@ -5,11 +5,13 @@ import math
 import torch
 from torch import Tensor
 
+from lightning_posenc.checks import kinds_checked
 from lightning_posenc.diagnostics.measures.entropy import attention_entropy
 from lightning_posenc.diagnostics.observing.row_blocks import BLOCK, weights_by_block
 from lightning_posenc.model.kernels import Operands
 
 
+@kinds_checked
 @torch.no_grad()
 def layer_similarity(
     first: Operands,

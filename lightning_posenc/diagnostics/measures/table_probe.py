@@ -8,12 +8,13 @@ Shapes: P positions, D channels.
 import torch
 from torch import Tensor
 
-from lightning_posenc.checks import whole
+from lightning_posenc.checks import kinds_checked, whole
 from lightning_posenc.diagnostics.measures.probe import fit_ridge
 
 FOLDS = 5
 
 
+@kinds_checked
 @torch.no_grad()
 def position_error(table: Tensor, seed: int = 0) -> Tensor:
     """Mean |round(predicted) - true| position of a linear regression, in tokens, 5-fold.
@@ -33,6 +34,7 @@ def position_error(table: Tensor, seed: int = 0) -> Tensor:
     return torch.stack(errors).mean()
 
 
+@kinds_checked
 def order_error(table: Tensor, n_pairs: int = 512, seed: int = 0) -> Tensor:
     """Share of pairs whose order a logistic regression on both embeddings gets wrong, 5-fold.
 

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lightning_posenc.checks import kinds_checked
 from lightning_posenc.compat.torch import in_backward, is_compiled
 from lightning_posenc.diagnostics.observing.blocks import (
     Stack,
@@ -102,6 +103,7 @@ class Observation:
             self._take_hidden(as_batch_first(block, first_tensor(output)))
 
 
+@kinds_checked
 @contextmanager
 def observe(
     model: nn.Module,

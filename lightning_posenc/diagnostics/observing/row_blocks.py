@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from lightning_posenc.checks import whole
+from lightning_posenc.checks import kinds_checked, whole
 from lightning_posenc.model.kernels import Operands, attention_weights
 
 BLOCK = 64  # queries at a time: at S = 16,384 and 8 heads, 34 MB of float32 for each copy
@@ -25,6 +25,7 @@ def row_blocks(operands: Operands, block: int = BLOCK) -> Iterator[slice]:
         yield slice(start, min(start + block, n_queries))
 
 
+@kinds_checked
 @torch.no_grad()
 def weights_by_block(operands: Operands, block: int = BLOCK) -> Iterator[tuple[slice, Tensor]]:
     """The weights A of successive queries, in O(block · S) memory.
