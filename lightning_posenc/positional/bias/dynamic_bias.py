@@ -1,17 +1,16 @@
 """A network of distance."""
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightning_posenc.checks import MOST_WIDTH, whole
 from lightning_posenc.dims import Dims
-from lightning_posenc.positional.bias.base import RelativeBias
+from lightning_posenc.positional.bias.layered import LayeredBias
 from lightning_posenc.positional.bias.mlp import ScalarMLP
 from lightning_posenc.positions.paper import Paper
 
 
-class DynamicBias(RelativeBias):
+class DynamicBias(LayeredBias):
     """A small network maps the offset to a bias for each head.
 
     bias(delta) = MLP(delta), or MLP(sign(delta) · log(1 + |delta|)), one output for each head.
@@ -59,6 +58,11 @@ class DynamicBias(RelativeBias):
             for _ in range(1 if shared else dims.n_layers)
         )
 
-    def bias_at(self, delta: Tensor) -> Tensor:
+    @property
+    def n_functions(self) -> int:
+        return len(self.mlps)
+
+    def bias_of(self, number: int, delta: Tensor) -> Tensor:
         x = delta.sign() * delta.abs().log1p() if self.log_distance else delta
-        return torch.stack([mlp(x) for mlp in self.mlps])
+        bias: Tensor = self.mlps[number](x)
+        return bias

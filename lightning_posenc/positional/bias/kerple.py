@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightning_posenc.dims import Dims
-from lightning_posenc.positional.bias.base import RelativeBias
+from lightning_posenc.positional.bias.layered import LayeredBias
 from lightning_posenc.positional.bias.sides import Form, chosen_form
 from lightning_posenc.positional.layers import gained_layers
 from lightning_posenc.positions.paper import Paper
@@ -15,7 +15,7 @@ from lightning_posenc.positions.paper import Paper
 LEAST = 0.01  # of a value at initialisation, as in the authors' code
 
 
-class KERPLELog(RelativeBias):
+class KERPLELog(LayeredBias):
     """A penalty that grows with the logarithm of distance, with two learned numbers per head.
 
     bias_h(delta) = -r1_h · log(1 + r2_h · |delta|), with learned r1, r2 > 0.
@@ -51,11 +51,16 @@ class KERPLELog(RelativeBias):
         self.scale = PerHead(dims, form, shared, start=2.0)
         self.rate = PerHead(dims, form, shared, start=1.0)
 
-    def bias_at(self, delta: Tensor) -> Tensor:
-        return -self.scale(delta) * torch.log1p(self.rate(delta) * delta.abs())
+    @property
+    def n_functions(self) -> int:
+        return len(self.scale.raw)
+
+    def bias_of(self, number: int, delta: Tensor) -> Tensor:
+        scale, rate = self.scale(number, delta), self.rate(number, delta)
+        return -scale * torch.log1p(rate * delta.abs())
 
 
-class KERPLEPower(RelativeBias):
+class KERPLEPower(LayeredBias):
     """A penalty that grows with a power of distance, with two learned numbers per head.
 
     bias_h(delta) = -r1_h · |delta|^r2_h, with learned r1 > 0 and 0 < r2 < 2.
@@ -90,10 +95,15 @@ class KERPLEPower(RelativeBias):
         self.scale = PerHead(dims, form, shared, start=1.0)
         self.power = PerHead(dims, form, shared, start=2.0, below=2.0)
 
-    def bias_at(self, delta: Tensor) -> Tensor:
+    @property
+    def n_functions(self) -> int:
+        return len(self.scale.raw)
+
+    def bias_of(self, number: int, delta: Tensor) -> Tensor:
+        scale, power = self.scale(number, delta), self.power(number, delta)
         here = delta == 0  # where the slope of a power below 1 is infinite
         distance = torch.where(here, 1.0, delta.abs())
-        return torch.where(here, 0.0, -self.scale(delta) * distance ** self.power(delta))
+        return torch.where(here, 0.0, -scale * distance**power)
 
 
 class PerHead(nn.Module):
@@ -125,10 +135,9 @@ class PerHead(nn.Module):
         )
         gained_layers(self, "raw")
 
-    def forward(self, delta: Tensor) -> Tensor:
-        """Give the values that serve distances of any shape: (L|1, H, …)."""
-        raw = self.raw.float()
+    def forward(self, number: int, delta: Tensor) -> Tensor:
+        """Give the values of one layer, or of all, that serve distances of any shape: (H, …)."""
+        raw = self.raw[number].float()
         values = F.softplus(raw) if math.isinf(self.below) else self.below * raw.sigmoid()
-        values = values.view(*values.shape, *[1] * delta.dim())
-        sides = values.unbind(-delta.dim() - 2)
+        sides = values.view(*values.shape, *[1] * delta.dim()).unbind(0)
         return torch.where(delta < 0, sides[-1], sides[0]) if len(sides) > 1 else sides[0]

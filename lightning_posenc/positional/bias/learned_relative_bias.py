@@ -5,13 +5,13 @@ from torch import Tensor, nn
 
 from lightning_posenc.checks import number, whole
 from lightning_posenc.dims import Dims
-from lightning_posenc.positional.bias.base import RelativeBias
+from lightning_posenc.positional.bias.layered import LayeredBias
 from lightning_posenc.positional.layers import gained_layers
 from lightning_posenc.positional.regularisers import roughness
 from lightning_posenc.positions.paper import Paper
 
 
-class LearnedRelativeBias(RelativeBias):
+class LearnedRelativeBias(LayeredBias):
     """A learned bias for each offset and head; far offsets share one.
 
     bias_h(delta) = b_h[clip(delta, -max_distance, max_distance)], learned.
@@ -52,9 +52,13 @@ class LearnedRelativeBias(RelativeBias):
         nn.init.normal_(self.table, std=number(self, "std", std, 0))
         gained_layers(self, "table")
 
-    def bias_at(self, delta: Tensor) -> Tensor:
+    @property
+    def n_functions(self) -> int:
+        return len(self.table)
+
+    def bias_of(self, number: int, delta: Tensor) -> Tensor:
         clipped = delta.round().clamp(-self.max_distance, self.max_distance).long()
-        return self.table.float()[..., clipped + self.max_distance]
+        return self.table[number].float()[:, clipped + self.max_distance]
 
     def penalty(self) -> Tensor | None:
         rows = self.table.transpose(-1, -2)  # (L|1, N, H)

@@ -7,12 +7,12 @@ from torch import Tensor, nn
 
 from lightning_posenc.checks import number, whole, wrong
 from lightning_posenc.dims import Dims
-from lightning_posenc.positional.bias.base import RelativeBias
+from lightning_posenc.positional.bias.layered import LayeredBias
 from lightning_posenc.positional.layers import gained_layers
 from lightning_posenc.positions.paper import Paper
 
 
-class T5Bias(RelativeBias):
+class T5Bias(LayeredBias):
     """A learned scalar per head and bucket: near distances have their own, far ones share.
 
     Half of the buckets (of each side, when bidirectional) hold one distance each; the others grow
@@ -58,8 +58,12 @@ class T5Bias(RelativeBias):
         nn.init.normal_(self.table, std=number(self, "std", std, 0))
         gained_layers(self, "table")
 
-    def bias_at(self, delta: Tensor) -> Tensor:
-        return self.table.float()[..., self.bucket(delta)]
+    @property
+    def n_functions(self) -> int:
+        return len(self.table)
+
+    def bias_of(self, number: int, delta: Tensor) -> Tensor:
+        return self.table[number].float()[:, self.bucket(delta)]
 
     def bucket(self, delta: Tensor) -> Tensor:
         """Number of the bucket of each distance, in [0, n_buckets)."""
