@@ -29,7 +29,7 @@ from lightning_posenc.positional import (
     Sinusoidal,
     T5Bias,
 )
-from lightning_posenc.positions import Consecutive, Positions
+from lightning_posenc.positions import Consecutive, Positions, Sequences
 from lightning_posenc.tasks import (
     IGNORE,
     AssociativeRecall,
@@ -171,8 +171,8 @@ class Moved(Positions):
         super().__init__()
         self.change = change
 
-    def forward(self, *args: Any, **kwargs: Any) -> Tensor:
-        return self.change(Consecutive()(*args, **kwargs))
+    def forward(self, sequences: Sequences) -> Tensor:
+        return self.change(Consecutive()(sequences))
 
 
 def positions_changed(change: Callable[[Tensor], Tensor], model: Model) -> None:

@@ -106,3 +106,18 @@ class Draws:
         if not 0 <= k <= n:
             raise ValueError(f"cannot draw {k} distinct numbers out of {n}: k must be in 0..{n}")
         return self.permutation(n)[:, :k]
+
+
+def sent(drawn: Tensor, device: torch.device) -> Tensor:
+    """Send what was drawn on the CPU, for a seed to mean the same everywhere, to a device.
+
+    A GPU is not waited for: the copy starts from pinned memory, and torch keeps that until it is
+    done.
+
+    Args:
+        drawn: on the CPU, and written to by nobody else.
+        device: where to.
+    """
+    if device.type == "cuda" and not torch.compiler.is_compiling():  # no program pins memory
+        drawn = drawn.pin_memory()
+    return drawn.to(device, non_blocking=True)

@@ -28,7 +28,7 @@ from lightning_posenc.model import (
 from lightning_posenc.modules import EncoderModule, GroupWarmup, WarmupCosine
 from lightning_posenc.positional import ALiBi, PositionalEncoding, RoPE, Sinusoidal
 from lightning_posenc.positional.rotary.scaling import Scaling
-from lightning_posenc.positions import Positions
+from lightning_posenc.positions import Positions, Sequences
 from lightning_posenc.tasks import IGNORE, SCAN, Copy, Reverse, Task, generate
 
 DIMS = Dims(32, 4, 2, causal=True)
@@ -128,7 +128,10 @@ def _served(encoding: PositionalEncoding) -> Tensor | None:
 def _positions(make: Callable[..., Positions]) -> Any:
     sampler = make()
     documents = torch.zeros(2, T, dtype=torch.long)
-    return [sampler.train(mode)(2, T, CPU, documents, TOKENS) for mode in (True, False)]
+    return [
+        sampler.train(mode)(Sequences(2, T, CPU, documents, tokens=TOKENS))
+        for mode in (True, False)
+    ]
 
 
 def _task(make: Callable[..., Task]) -> Any:

@@ -22,7 +22,7 @@ import lightning_posenc.tasks
 from lightning_posenc import Dims
 from lightning_posenc.positional.rotary import scaling
 from lightning_posenc.positional.rotary.scaling import Scaling
-from lightning_posenc.positions import Positions
+from lightning_posenc.positions import Positions, Sequences
 from lightning_posenc.tasks import Task, generate
 from lightning_posenc.testing.samples import possible
 from tests.cases import CASES, Case
@@ -153,7 +153,7 @@ def test_samplers_draw_the_same_positions_everywhere(name: str, training: bool) 
 
     def drawn() -> Tensor:
         sampler = SAMPLERS[name]().train(training)
-        positions: Tensor = sampler(3, 288, CPU, documents, ids)
+        positions: Tensor = sampler(Sequences(3, 288, CPU, documents, tokens=ids))
         assert positions.dtype in (torch.int64, torch.float32)
         return positions
 

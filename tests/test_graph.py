@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lightning_posenc import Dims, Encoder
 from lightning_posenc.positional import GraphDistanceBias
-from lightning_posenc.positions import Graph, Places, shortest_paths
+from lightning_posenc.positions import Graph, Places, Sequences, shortest_paths
 
 CPU = torch.device("cpu")
 N = 6
@@ -22,7 +22,7 @@ def test_distances_equal_networkx(edges: list[tuple[int, int]], directed: bool) 
     graph.add_edges_from(edges)
     found = dict(nx.all_pairs_shortest_path_length(graph))
     expected = [[found[i].get(j, -1) for j in range(N)] for i in range(N)]
-    assert Graph(edges, n_nodes=N, directed=directed)(3, N, CPU).tolist() == [expected]
+    assert Graph(edges, n_nodes=N, directed=directed)(Sequences(3, N, CPU)).tolist() == [expected]
 
 
 def test_shortest_paths_of_a_batch_are_those_of_each_graph() -> None:
@@ -33,7 +33,7 @@ def test_shortest_paths_of_a_batch_are_those_of_each_graph() -> None:
 
 
 def test_a_shorter_sequence_is_the_first_nodes_with_paths_through_all() -> None:
-    assert Graph([[0, 3], [3, 1]])(1, 2, CPU).tolist() == [[[0, 2], [2, 0]]]
+    assert Graph([[0, 3], [3, 1]])(Sequences(1, 2, CPU)).tolist() == [[[0, 2], [2, 0]]]
 
 
 def test_a_model_with_a_graph_of_its_own_for_every_sequence() -> None:
@@ -50,6 +50,6 @@ def test_errors_say_what_to_do() -> None:
     with pytest.raises(ValueError, match="must name some nodes"):
         Graph([])
     with pytest.raises(ValueError, match="n_nodes=2"):
-        Graph([[0, 1]])(1, 3, CPU)
+        Graph([[0, 1]])(Sequences(1, 3, CPU))
     with pytest.raises(ValueError, match=r"positions\.Graph"):
         GraphDistanceBias(Dims(8, 2, 2)).check(Places(torch.arange(4).unsqueeze(0)))

@@ -18,6 +18,7 @@ class Batch(NamedTuple):
         positions: (B, T) or (B, T, A), where each token is, or None for 0..T-1.
         focus: (B,) int64, the position that the answer hinges on, or None.
         numbers: (B,) int64, the number of each sequence in its dataset, or None if nobody asks.
+            Wherever the batch is, they are on the CPU, which draws from them.
     """
 
     tokens: Tensor
@@ -29,9 +30,11 @@ class Batch(NamedTuple):
     numbers: Tensor | None = None
 
     def to(self, device: torch.device, non_blocking: bool = False) -> "Batch":
-        """Move every tensor; Lightning calls this instead of searching the tuple for tensors."""
+        """Move every tensor but `numbers`; Lightning calls this instead of searching the tuple for
+        tensors.
+        """
         moved: Any = (f if f is None else f.to(device, non_blocking=non_blocking) for f in self)
-        return Batch(*moved)
+        return Batch(*moved)._replace(numbers=self.numbers)
 
     def first(self, n: int) -> "Batch":
         """The first n sequences, or all if there are fewer."""

@@ -13,7 +13,7 @@ from lightning_posenc.diagnose.lengths import longest
 from lightning_posenc.diagnose.subject import OwnModel
 from lightning_posenc.positional import PositionalEncoding, Site
 from lightning_posenc.positional.by_distance import written_out
-from lightning_posenc.positions import Places
+from lightning_posenc.positions import Places, Sequences
 
 FAR = 4096  # tokens of a sequence that positions are tried on
 HALF = (torch.bfloat16, torch.float16)
@@ -67,7 +67,8 @@ def _positions(subject: OwnModel, length: int) -> Tensor | None:
     if given is not None:
         return given[:1] if length <= given.shape[1] else None
     try:
-        places = subject.encoder.positions.places(1, length, tokens.device, tokens=tokens)
+        told = Sequences(1, length, tokens.device, tokens=tokens)
+        places = subject.encoder.positions.places(told)
         subject.module.positional.check(places)
     except ValueError:
         return None

@@ -13,6 +13,7 @@ from lightning_posenc.model.cache import Cache
 from lightning_posenc.model.door import checked_tokens
 from lightning_posenc.model.encoder import Encoder
 from lightning_posenc.model.inputs import TokenEmbedding
+from lightning_posenc.positions import Sequences
 
 
 class CausalModel(Protocol):
@@ -89,16 +90,16 @@ def greedy(
     reads = encoder.positions.reads_tokens
     # Drawn once, for the whole result: a sampler that depends on the length must not change its
     # mind about tokens that were read already. One that reads tokens sees what is said, no more.
-    places = None if reads else encoder.positions.places(n_sequences, length, tokens.device)
-    cache, n_read = Cache() if use_cache else None, 0
+    told = Sequences(n_sequences, length, tokens.device)
+    places = None if reads else encoder.positions.places(told)
+    cache, n_read = Cache(length) if use_cache else None, 0
     before = None
     for now in range(start, length):
         if places is not None:
             positions = places.first(now)
         else:
-            positions = encoder.positions.places(
-                n_sequences, now, tokens.device, tokens=said[:, :now]
-            )
+            told = told._replace(length=now, tokens=said[:, :now])
+            positions = encoder.positions.places(told)
             if use_cache:
                 _check_unmoved(before, positions.values)
                 before = positions.values

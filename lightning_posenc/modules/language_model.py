@@ -15,6 +15,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from lightning_posenc.checks import number, one_of, whole
 from lightning_posenc.data.batch import Batch
 from lightning_posenc.data.text.token_bytes import token_bytes
+from lightning_posenc.draws import sent
 from lightning_posenc.model.encoder import EncoderSpec
 from lightning_posenc.model.inputs import TokenEmbedding
 from lightning_posenc.modules.base import HEAD_STD, EncoderModule
@@ -129,5 +130,5 @@ class LanguageModel(EncoderModule):
             if numbers is None:  # data of another kind: at least the same at each evaluation
                 numbers = batch_idx * rows + torch.arange(rows, device="cpu")
             drawn = Draws(0, f"hidden/{length}", numbers.cpu()).uniform(length)
-        hidden = drawn.to(tokens.device) < self.mask_share
+        hidden = sent(drawn, tokens.device) < self.mask_share
         return tokens.masked_fill(hidden, self.vocab_size), tokens.masked_fill(~hidden, IGNORE)

@@ -12,6 +12,7 @@ from lightning_posenc.positions.places import Places
 from lightning_posenc.positions.position_coupling import PositionCoupling
 from lightning_posenc.positions.random_distances import RandomDistances
 from lightning_posenc.positions.randomized import Randomized
+from lightning_posenc.positions.sequences import Sequences
 from lightning_posenc.positions.shifted import Shifted
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Positions",
     "RandomDistances",
     "Randomized",
+    "Sequences",
     "Shifted",
     "shortest_paths",
 ]

@@ -6,9 +6,11 @@ import torch
 from torch import Tensor
 
 from lightning_posenc.checks import whole
+from lightning_posenc.draws import sent
 from lightning_posenc.positions.base import Positions
-from lightning_posenc.positions.digits import checked_ids, digit_mask, place_in_run
+from lightning_posenc.positions.digits import checked_ids, place_in_run, tokens_among
 from lightning_posenc.positions.paper import Paper
+from lightning_posenc.positions.sequences import Sequences
 
 
 class Abacus(Positions):
@@ -55,19 +57,11 @@ class Abacus(Positions):
     def bounds(self, length: int) -> tuple[float, float]:
         return 0, length + self.max_offset
 
-    def forward(
-        self,
-        n_sequences: int,
-        length: int,
-        device: torch.device,
-        documents: Tensor | None = None,
-        tokens: Tensor | None = None,
-    ) -> Tensor:
-        mask = digit_mask(self, tokens, self.digits)
-        before, _ = place_in_run(mask, documents)
+    def forward(self, sequences: Sequences) -> Tensor:
+        mask = tokens_among(self, sequences, self.digits)
+        before, _ = place_in_run(mask, sequences.documents)
         start = torch.ones(1, 1, dtype=torch.long, device="cpu")
         if self.training:
-            # Drawn on the CPU, so that a seed means the same positions on every device.
-            rows = n_sequences if self.per_sequence else 1
+            rows = sequences.number if self.per_sequence else 1
             start = start + torch.randint(self.max_offset + 1, (rows, 1), device="cpu")
-        return torch.where(mask, before + start.to(mask.device), 0)
+        return torch.where(mask, before + sent(start, mask.device), 0)

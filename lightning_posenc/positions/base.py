@@ -7,11 +7,11 @@ says that they may lie off the lattice, and that gradients with respect to them 
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from lightning_posenc.positions.paper import Paper
 from lightning_posenc.positions.places import Places
+from lightning_posenc.positions.sequences import Sequences
 
 
 class Positions(nn.Module, ABC):
@@ -25,26 +25,18 @@ class Positions(nn.Module, ABC):
     reads_tokens: bool = False
 
     @abstractmethod
-    def forward(
-        self,
-        n_sequences: int,
-        length: int,
-        device: torch.device,
-        documents: Tensor | None = None,
-        tokens: Tensor | None = None,
-    ) -> Tensor:
+    def forward(self, sequences: Sequences) -> Tensor:
         """Give the positions of every token.
 
+        Those of real tokens do not depend on how many of padding follow them. What is drawn is
+        drawn on the CPU and then `sent`, so that a seed means the same on every device.
+
         Args:
-            n_sequences: B.
-            length: T.
-            device: Where the result lives.
-            documents: (B, T) id of the document that each token belongs to, when packed.
-            tokens: (B, T) ids of the tokens, for samplers that read them.
+            sequences: What is known of the B sequences of T tokens.
 
         Returns:
-            (1, T) or (B, T), or with a last axis (1|B, T, A). Never in half precision: of 4096
-            positions in bfloat16 only 769 stay distinct.
+            (1, T) or (B, T), or with a last axis (1|B, T, A), on the device of the sequences.
+            Never in half precision: of 4096 positions in bfloat16 only 769 stay distinct.
         """
 
     def bounds(self, length: int) -> tuple[float, float] | None:
@@ -55,26 +47,8 @@ class Positions(nn.Module, ABC):
         """What whole distances 0..N count as, (N + 1,); None if as themselves."""
         return None
 
-    def places(
-        self,
-        n_sequences: int,
-        length: int,
-        device: torch.device,
-        documents: Tensor | None = None,
-        lengths: Tensor | None = None,
-        tokens: Tensor | None = None,
-    ) -> Places:
-        """Draw positions, with all that is known of them.
-
-        Args:
-            n_sequences: B.
-            length: T.
-            device: Where the result lives.
-            documents: As in `forward`.
-            lengths: (B,) tokens of each sequence, when padded.
-            tokens: As in `forward`.
-        """
-        drawn = self(n_sequences, length, device, documents, tokens)
-        low, high = self.bounds(length) or (None, None)
-        places = Places(drawn, low, high, documents, lengths)
+    def places(self, sequences: Sequences) -> Places:
+        """Draw positions, with all that is known of them."""
+        low, high = self.bounds(sequences.length) or (None, None)
+        places = Places(self(sequences), low, high, sequences.documents, sequences.lengths)
         return places._replace(stretch=self.stretch(places))

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from lightning_posenc.positions.base import Positions
 from lightning_posenc.positions.paper import Paper
+from lightning_posenc.positions.sequences import Sequences
 
 
 class Consecutive(Positions):
@@ -18,12 +19,5 @@ class Consecutive(Positions):
     def bounds(self, length: int) -> tuple[float, float]:
         return 0, length - 1
 
-    def forward(
-        self,
-        n_sequences: int,
-        length: int,
-        device: torch.device,
-        documents: Tensor | None = None,
-        tokens: Tensor | None = None,
-    ) -> Tensor:
-        return torch.arange(length, device=device).unsqueeze(0)
+    def forward(self, sequences: Sequences) -> Tensor:
+        return torch.arange(sequences.length, device=sequences.device).unsqueeze(0)

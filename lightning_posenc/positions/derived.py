@@ -2,13 +2,13 @@
 
 from abc import ABC, abstractmethod
 
-import torch
 from torch import Tensor
 
 from lightning_posenc.checks import is_a
 from lightning_posenc.positions.base import Positions
 from lightning_posenc.positions.consecutive import Consecutive
 from lightning_posenc.positions.places import Places
+from lightning_posenc.positions.sequences import Sequences
 
 
 class Derived(Positions, ABC):
@@ -24,21 +24,14 @@ class Derived(Positions, ABC):
         self.reads_tokens = self.of.reads_tokens
 
     @abstractmethod
-    def change(self, positions: Tensor, n_sequences: int) -> Tensor:
+    def change(self, positions: Tensor, sequences: Sequences) -> Tensor:
         """Give new positions for (1|B, T) or (1|B, T, A)."""
 
     def stretch(self, places: Places) -> Tensor | None:
         return self.of.stretch(places)
 
-    def forward(
-        self,
-        n_sequences: int,
-        length: int,
-        device: torch.device,
-        documents: Tensor | None = None,
-        tokens: Tensor | None = None,
-    ) -> Tensor:
-        return self.change(self.of(n_sequences, length, device, documents, tokens), n_sequences)
+    def forward(self, sequences: Sequences) -> Tensor:
+        return self.change(self.of(sequences), sequences)
 
 
 def one_each(positions: Tensor, n_sequences: int) -> tuple[int, ...]:

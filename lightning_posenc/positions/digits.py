@@ -6,20 +6,24 @@ import torch
 from torch import Tensor
 
 from lightning_posenc.checks import several, whole
+from lightning_posenc.draws import sent
+from lightning_posenc.positions.sequences import Sequences
 
 
-def digit_mask(of: object, tokens: Tensor | None, digits: Sequence[int]) -> Tensor:
-    """Which tokens (B, T) are digits.
+def tokens_among(reader: object, sequences: Sequences, ids: Sequence[int]) -> Tensor:
+    """Which tokens (B, T) have one of the ids; padding has none, whatever it is filled with.
 
     Raises:
-        ValueError: If there are no tokens.
+        ValueError: If there are no tokens, naming their reader.
     """
+    tokens, real = sequences.tokens, sequences.real
     if tokens is None:
         raise ValueError(
-            f"{type(of).__name__} reads the tokens: call the encoder with tokens=, as the modules "
-            "do, or give positions="
+            f"{type(reader).__name__} reads the tokens: call the encoder with tokens=, as the "
+            "modules do, or give positions="
         )
-    return torch.isin(tokens, torch.tensor(digits, device=tokens.device))
+    found = torch.isin(tokens, sent(torch.tensor(ids, device="cpu"), tokens.device))
+    return found if real is None else found & real
 
 
 def place_in_run(mask: Tensor, documents: Tensor | None = None) -> tuple[Tensor, Tensor]:

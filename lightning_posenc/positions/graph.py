@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 
 from lightning_posenc.checks import is_a, several, whole, wrong
+from lightning_posenc.draws import sent
 from lightning_posenc.positions.base import Positions
+from lightning_posenc.positions.sequences import Sequences
 
 MOST_NODES = 4096  # whose paths are found in memory of n² and time of n³ log n
 
@@ -47,27 +49,23 @@ class Graph(Positions):
         for start, end in edges:
             adjacency[0, start, end] = True
             adjacency[0, end, start] |= not directed
-        self.distances = shortest_paths(adjacency)
+        self.distances = self._there = shortest_paths(adjacency)
         self.farthest = int(self.distances.amax())
 
     def bounds(self, length: int) -> tuple[float, float]:
         return -1, self.farthest
 
-    def forward(
-        self,
-        n_sequences: int,
-        length: int,
-        device: torch.device,
-        documents: Tensor | None = None,
-        tokens: Tensor | None = None,
-    ) -> Tensor:
+    def forward(self, sequences: Sequences) -> Tensor:
         """(1, T, T): distances among the first T nodes, by paths through the whole graph."""
+        length = sequences.length
         if length > self.distances.shape[1]:
             raise ValueError(
                 f"Graph: a sequence of {length} tokens needs as many nodes, but the graph has "
                 f"n_nodes={self.distances.shape[1]}"
             )
-        return self.distances[:, :length, :length].to(device)
+        if self._there.device != sequences.device:  # sent once, and not in every forward
+            self._there = sent(self.distances, sequences.device)
+        return self._there[:, :length, :length]
 
 
 def shortest_paths(adjacency: Tensor) -> Tensor:

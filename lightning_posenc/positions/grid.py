@@ -9,6 +9,7 @@ from torch import Tensor
 from lightning_posenc.checks import MOST, several, whole, wrong
 from lightning_posenc.positions.base import Positions
 from lightning_posenc.positions.paper import Paper
+from lightning_posenc.positions.sequences import Sequences
 
 
 class Grid(Positions):
@@ -50,14 +51,8 @@ class Grid(Positions):
     def bounds(self, length: int) -> tuple[float, float]:
         return 0, max(*self.shape, length // self.known if -1 in self.shape else 1) - 1
 
-    def forward(
-        self,
-        n_sequences: int,
-        length: int,
-        device: torch.device,
-        documents: Tensor | None = None,
-        tokens: Tensor | None = None,
-    ) -> Tensor:
+    def forward(self, sequences: Sequences) -> Tensor:
+        length = sequences.length
         rest, over = divmod(length, self.known)
         if over or (-1 not in self.shape and rest != 1):
             raise ValueError(
@@ -66,5 +61,5 @@ class Grid(Positions):
                 "shape"
             )
         shape = torch.Size(rest if size == -1 else size for size in self.shape)
-        places = torch.unravel_index(torch.arange(length, device=device), shape)
+        places = torch.unravel_index(torch.arange(length, device=sequences.device), shape)
         return torch.stack(places, dim=-1).unsqueeze(0)

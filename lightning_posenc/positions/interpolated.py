@@ -6,6 +6,7 @@ from lightning_posenc.checks import whole
 from lightning_posenc.positions.base import Positions
 from lightning_posenc.positions.derived import Derived
 from lightning_posenc.positions.paper import Paper
+from lightning_posenc.positions.sequences import Sequences
 
 
 class Interpolated(Derived):
@@ -13,8 +14,8 @@ class Interpolated(Derived):
 
     So positions below T stay below L, and a trained model never meets one that it has not seen,
     only ones in between (but for the last, up to 1 - L/T beyond L - 1, for which tables take their
-    last row). T is the length of the whole sequence, packed or padded. Works with every encoding
-    that takes positions off the lattice.
+    last row). T is the length of the whole sequence where it is packed, and without its padding
+    where it is padded. Works with every encoding that takes positions off the lattice.
 
     Source: Chen et al. 2023, "Extending Context Window of Large Language Models via Positional
     Interpolation", arXiv:2306.15595.
@@ -38,13 +39,15 @@ class Interpolated(Derived):
         super().__init__(of)
         self.trained_length = whole(self, "trained_length", trained_length)
 
-    def change(self, positions: Tensor, n_sequences: int) -> Tensor:
+    def change(self, positions: Tensor, sequences: Sequences) -> Tensor:
         if positions.dim() != 2:
             raise ValueError(
                 f"Interpolated: {type(self.of).__name__} gives positions on axes, of which the "
                 "number of tokens is no length; resample the table of a LearnedGrid instead"
             )
-        length = positions.shape[1]
-        if length <= self.trained_length:
+        if sequences.length <= self.trained_length:
             return positions
-        return positions.float() * (self.trained_length / length)
+        if sequences.lengths is None:
+            return positions.float() * (self.trained_length / sequences.length)
+        longer = sequences.lengths.unsqueeze(1).clamp(min=self.trained_length)
+        return positions.float() * (self.trained_length / longer)

@@ -6,9 +6,11 @@ import torch
 from torch import Tensor
 
 from lightning_posenc.checks import number
+from lightning_posenc.draws import sent
 from lightning_posenc.positions.base import Positions
 from lightning_posenc.positions.derived import Derived, one_each
 from lightning_posenc.positions.paper import Paper
+from lightning_posenc.positions.sequences import Sequences
 
 
 class Jittered(Derived):
@@ -22,7 +24,7 @@ class Jittered(Derived):
     Positional Embeddings", arXiv:2106.03143.
 
     Deviation: positions are counted in tokens, on every axis; the paper has images in [-1, 1].
-    `max_global_shift` and the others are in that unit. Padding counts in the mean.
+    `max_global_shift` and the others are in that unit.
 
     Args:
         max_global_shift: Largest Δ, in tokens, not negative.
@@ -57,19 +59,26 @@ class Jittered(Derived):
         self.max_global_scaling = number(self, "max_global_scaling", max_global_scaling, 1)
         self.mean_normalize = mean_normalize
 
-    def change(self, positions: Tensor, n_sequences: int) -> Tensor:
-        positions = positions.float()
+    def change(self, positions: Tensor, sequences: Sequences) -> Tensor:
+        positions, device = positions.float(), positions.device
         if self.mean_normalize:
-            positions = positions - positions.mean(dim=1, keepdim=True)
+            positions = positions - _mean(positions, sequences.real)
         if not self.training:
             return positions
-        each = one_each(positions, n_sequences)
-        # Drawn on the CPU, so that a seed means the same positions on every device.
-        shift = uniform(each, self.max_global_shift)
-        jitter = uniform((n_sequences, *positions.shape[1:]), self.max_local_shift)
-        scale = uniform((n_sequences, *[1] * (positions.dim() - 1)), 1.0)
+        shift = uniform(one_each(positions, sequences.number), self.max_global_shift)
+        jitter = uniform((sequences.number, *positions.shape[1:]), self.max_local_shift)
+        scale = uniform((sequences.number, *[1] * (positions.dim() - 1)), 1.0)
         scale = (scale * math.log(self.max_global_scaling)).exp()
-        return (positions + (shift + jitter).to(positions.device)) * scale.to(positions.device)
+        return (positions + sent(shift + jitter, device)) * sent(scale, device)
+
+
+def _mean(positions: Tensor, real: Tensor | None) -> Tensor:
+    """The mean position of each sequence over its real tokens, (1|B, 1) or (1|B, 1, A)."""
+    if real is None:
+        return positions.mean(dim=1, keepdim=True)
+    counts = real.view(*real.shape, *[1] * (positions.dim() - 2))
+    total = torch.where(counts, positions, 0.0).sum(dim=1, keepdim=True)
+    return total / counts.sum(dim=1, keepdim=True).clamp(min=1)
 
 
 def uniform(shape: tuple[int, ...], bound: float) -> Tensor:

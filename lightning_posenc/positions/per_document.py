@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from lightning_posenc.positions.base import Positions
+from lightning_posenc.positions.sequences import Sequences
 
 
 class PerDocument(Positions):
@@ -16,16 +17,9 @@ class PerDocument(Positions):
     def bounds(self, length: int) -> tuple[float, float]:
         return 0, length - 1
 
-    def forward(
-        self,
-        n_sequences: int,
-        length: int,
-        device: torch.device,
-        documents: Tensor | None = None,
-        tokens: Tensor | None = None,
-    ) -> Tensor:
-        index = torch.arange(length, device=device).unsqueeze(0)
-        if documents is None:
+    def forward(self, sequences: Sequences) -> Tensor:
+        index = torch.arange(sequences.length, device=sequences.device).unsqueeze(0)
+        if (documents := sequences.documents) is None:
             return index
         starts = torch.ones_like(documents, dtype=torch.bool)
         starts[:, 1:] = documents[:, 1:] != documents[:, :-1]

@@ -6,6 +6,7 @@ Shapes: B sequences, S tokens, A axes.
 import math
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 
@@ -56,6 +57,20 @@ class Places(NamedTuple):
             low, high = self.values.detach().aminmax()
             return low.item(), high.item()
         return self.low, self.high
+
+    def of_tokens(self) -> Tensor:
+        """The values, those of padding being the last token's: (B, S) where there is padding.
+
+        So that what reads off them how far a sequence reaches does not read its padding.
+        """
+        if self.lengths is None:
+            return self.values
+        values = self.values.expand(len(self.lengths), *self.values.shape[1:])
+        places = torch.arange(values.shape[1], device=values.device)
+        index = torch.minimum(places, (self.lengths - 1).clamp(min=0).unsqueeze(1))
+        return values.gather(
+            1, index.view(*index.shape, *[1] * (values.dim() - 2)).expand_as(values)
+        )
 
     def first(self, n: int) -> "Places":
         """Those of the first n tokens."""

@@ -6,10 +6,12 @@ import torch
 from torch import Tensor
 
 from lightning_posenc.checks import whole
+from lightning_posenc.draws import sent
 from lightning_posenc.positions.base import Positions
-from lightning_posenc.positions.digits import checked_ids, digit_mask, place_in_run
+from lightning_posenc.positions.digits import checked_ids, place_in_run, tokens_among
 from lightning_posenc.positions.paper import Paper
 from lightning_posenc.positions.recording import is_recorded
+from lightning_posenc.positions.sequences import Sequences
 
 
 class PositionCoupling(Positions):
@@ -76,21 +78,15 @@ class PositionCoupling(Positions):
     def bounds(self, length: int) -> tuple[float, float]:
         return 0, self.max_position
 
-    def forward(
-        self,
-        n_sequences: int,
-        length: int,
-        device: torch.device,
-        documents: Tensor | None = None,
-        tokens: Tensor | None = None,
-    ) -> Tensor:
-        is_digit = digit_mask(self, tokens, self.digits)
-        assert tokens is not None
-        is_equals = tokens == self.equals
-        operators = torch.isin(tokens, torch.tensor(self.separators, device=tokens.device))
+    def forward(self, sequences: Sequences) -> Tensor:
+        documents = sequences.documents
+        is_digit, is_equals, is_operator = (
+            tokens_among(self, sequences, ids)
+            for ids in (self.digits, (self.equals,), self.separators)
+        )
         opens_result = is_digit & _after(is_equals, documents)
         before, after = place_in_run(is_digit, documents)
-        first = torch.arange(tokens.shape[1], device=tokens.device) - before
+        first = torch.arange(sequences.length, device=is_digit.device) - before
         least_first = torch.where(
             opens_result.gather(1, first), self.reversed_result, self.reversed_operands
         )
@@ -98,7 +94,7 @@ class PositionCoupling(Positions):
         if not self.reversed_result:
             beside = torch.where(opens_result, above + 1, 0).roll(-1, dims=1)
             above = torch.where(is_equals, beside, above)
-        takes_part = is_digit | is_equals | operators
+        takes_part = is_digit | is_equals | is_operator
         return torch.where(takes_part, above + self._starts(above), 0)
 
     def _starts(self, above: Tensor) -> Tensor:
@@ -109,9 +105,8 @@ class PositionCoupling(Positions):
             self._check_room(n_starts)
         if not self.training:
             return torch.ones_like(n_starts)
-        # Drawn on the CPU, so that a seed means the same positions on every device.
-        share = torch.rand(len(above), 1, dtype=torch.float64, device="cpu").to(above.device)
-        return 1 + (share * n_starts).long()
+        share = torch.rand(len(above), 1, dtype=torch.float64, device="cpu")
+        return 1 + (sent(share, above.device) * n_starts).long()
 
     @torch.compiler.disable
     def _check_room(self, n_starts: Tensor) -> None:

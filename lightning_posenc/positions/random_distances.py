@@ -4,12 +4,14 @@ import torch
 from torch import Tensor
 
 from lightning_posenc.checks import whole
+from lightning_posenc.draws import sent
 from lightning_posenc.positions.base import Positions
 from lightning_posenc.positions.derived import Derived
 from lightning_posenc.positions.paper import Paper
 from lightning_posenc.positions.places import Places
 from lightning_posenc.positions.randomized import random_subset
 from lightning_posenc.positions.recording import is_recorded
+from lightning_posenc.positions.sequences import Sequences
 
 
 class RandomDistances(Derived):
@@ -49,7 +51,7 @@ class RandomDistances(Derived):
         super().__init__(of)
         self.max_distance = whole(self, "max_distance", max_distance)
 
-    def change(self, positions: Tensor, n_sequences: int) -> Tensor:
+    def change(self, positions: Tensor, sequences: Sequences) -> Tensor:
         return positions
 
     def bounds(self, length: int) -> tuple[float, float] | None:
@@ -80,4 +82,4 @@ class RandomDistances(Derived):
                 f"{self.max_distance}; raise max_distance and train again"
             )
         drawn = 1 + random_subset(self.max_distance, longest)[0]
-        return torch.cat([drawn.new_zeros(1), drawn]).to(values.device)
+        return sent(torch.cat([drawn.new_zeros(1), drawn]), values.device)

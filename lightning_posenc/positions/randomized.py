@@ -4,8 +4,10 @@ import torch
 from torch import Tensor
 
 from lightning_posenc.checks import whole
+from lightning_posenc.draws import sent
 from lightning_posenc.positions.base import Positions
 from lightning_posenc.positions.paper import Paper
+from lightning_posenc.positions.sequences import Sequences
 
 
 class Randomized(Positions):
@@ -50,21 +52,15 @@ class Randomized(Positions):
     def bounds(self, length: int) -> tuple[float, float]:
         return 0, self.max_position - 1
 
-    def forward(
-        self,
-        n_sequences: int,
-        length: int,
-        device: torch.device,
-        documents: Tensor | None = None,
-        tokens: Tensor | None = None,
-    ) -> Tensor:
-        if length > self.max_position:
+    def forward(self, sequences: Sequences) -> Tensor:
+        if sequences.length > self.max_position:
             raise ValueError(
-                f"Randomized: a sequence of {length} tokens needs more than max_position="
+                f"Randomized: a sequence of {sequences.length} tokens needs more than max_position="
                 f"{self.max_position} positions; raise max_position and train again"
             )
-        rows = n_sequences if self.per_sequence else 1
-        return random_subset(self.max_position, length, rows, self.generator).to(device)
+        rows = sequences.number if self.per_sequence else 1
+        drawn = random_subset(self.max_position, sequences.length, rows, self.generator)
+        return sent(drawn, sequences.device)
 
 
 def random_subset(

@@ -4,9 +4,11 @@ import torch
 from torch import Tensor
 
 from lightning_posenc.checks import whole
+from lightning_posenc.draws import sent
 from lightning_posenc.positions.base import Positions
 from lightning_posenc.positions.derived import Derived, one_each
 from lightning_posenc.positions.paper import Paper
+from lightning_posenc.positions.sequences import Sequences
 
 
 class Shifted(Derived):
@@ -47,10 +49,9 @@ class Shifted(Derived):
             return None
         return before[0], before[1] + (self.max_shift if self.training else 0)
 
-    def change(self, positions: Tensor, n_sequences: int) -> Tensor:
+    def change(self, positions: Tensor, sequences: Sequences) -> Tensor:
         if not self.training:
             return positions
-        shape = one_each(positions, n_sequences if self.per_sequence else 1)
-        # Drawn on the CPU, so that a seed means the same positions on every device.
+        shape = one_each(positions, sequences.number if self.per_sequence else 1)
         shift = torch.randint(self.max_shift + 1, shape, device="cpu")
-        return positions + shift.to(positions.device)
+        return positions + sent(shift, positions.device)

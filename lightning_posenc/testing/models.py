@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from lightning_posenc.model import Encoder
-from lightning_posenc.positions import Positions
+from lightning_posenc.positions import Positions, Sequences
 from lightning_posenc.testing.case import Case
 from lightning_posenc.testing.check import expect
 from lightning_posenc.testing.sizes import BATCH, D_MODEL, LENGTH, dims
@@ -36,13 +36,13 @@ class Placed(Positions):
         self.place = case.place
         self.sampler = sampler
 
-    def forward(self, *args: Any) -> Tensor:
-        return self.place(self.sampler(*args))
+    def forward(self, sequences: Sequences) -> Tensor:
+        return self.place(self.sampler(sequences))
 
 
 def drawn(case: Case, length: int = LENGTH) -> Tensor:
     """One draw (1, T) of positions, to be placed and used by every model that is compared."""
-    return case.positions()(1, length, torch.device("cpu"))
+    return case.positions()(Sequences(1, length, torch.device("cpu")))
 
 
 def placed(case: Case, length: int = LENGTH) -> Tensor:

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from lightning_posenc.data.text.packing import Blocks
-from lightning_posenc.positions import PerDocument
+from lightning_posenc.positions import PerDocument, Sequences
 from lightning_posenc.tasks import IGNORE
 
 
@@ -65,7 +65,7 @@ def test_positions_restart_apart_from_what_attention_sees(separate):
         return
     assert torch.equal(batch.documents, plain.documents)
     # The model's own sampler does the same, where it is told of documents.
-    theirs = PerDocument()(3, 6, torch.device("cpu"), batch.documents)
+    theirs = PerDocument()(Sequences(3, 6, torch.device("cpu"), batch.documents))
     assert torch.equal(batch.positions, theirs)
 
 

@@ -25,7 +25,7 @@ from lightning_posenc.diagnose.subject import OwnModel, Recorded
 from lightning_posenc.model.encoder import EncoderSpec
 from lightning_posenc.modules import TokenClassifier, parameter_groups
 from lightning_posenc.positional import LearnedAbsolute
-from lightning_posenc.positions import Consecutive, Positions
+from lightning_posenc.positions import Consecutive, Positions, Sequences
 from lightning_posenc.tasks import IGNORE, Reverse
 
 pytestmark = pytest.mark.slow
@@ -94,8 +94,8 @@ def test_a_model_that_works_is_healthy(healthy: Examination) -> None:
 
 
 class Moved(Positions):
-    def forward(self, *args: Any, **kwargs: Any) -> Tensor:
-        return Consecutive()(*args, **kwargs) + 1
+    def forward(self, sequences: Sequences) -> Tensor:
+        return Consecutive()(sequences) + 1
 
 
 @torch.no_grad()

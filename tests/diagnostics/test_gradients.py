@@ -30,7 +30,7 @@ from lightning_posenc.positional import (
 )
 from lightning_posenc.positional.rotary.base import Layout, Turn, rotate, rotation
 from lightning_posenc.positional.rotary.scaling import Spectrum
-from lightning_posenc.positions import Places, Randomized
+from lightning_posenc.positions import Places, Randomized, Sequences
 from tests.cases import Case
 from tests.helpers import D_MODEL, each_method_both_ways, encoder
 
@@ -208,7 +208,7 @@ def test_positions_are_those_that_were_drawn() -> None:
     torch.manual_seed(1)
     found = positional_gradients(module, batch)
     torch.manual_seed(1)
-    drawn = module.encoder.positions(B, T, torch.device("cpu"))
+    drawn = module.encoder.positions(Sequences(B, T, torch.device("cpu")))
     fixed = positional_gradients(module, batch._replace(positions=drawn))
     torch.testing.assert_close(found.positions, fixed.positions)
 

@@ -17,7 +17,7 @@ from lightning_posenc.positional import (
     LearnedGrid,
     Sinusoidal,
 )
-from lightning_posenc.positions import Grid
+from lightning_posenc.positions import Grid, Sequences
 from tests.peers.base import POSITIONS, B, D, T, dims, peer
 
 with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # its use of jit
@@ -67,5 +67,5 @@ def learned_grid() -> Iterator[tuple[Tensor, Tensor]]:
     ours = LearnedGrid(dims(), height=6, width=6)
     ours.table.data = theirs.position_embeddings.data[0, 1:].unflatten(0, (6, 6))
     pixels = torch.randn(B, 3, 24, 24)
-    positions = Grid([6, 6])(B, 36, torch.device("cpu"))
+    positions = Grid([6, 6])(Sequences(B, 36, torch.device("cpu")))
     yield ours.embed(theirs.patch_embeddings(pixels), positions, 0), theirs(pixels)[:, 1:]

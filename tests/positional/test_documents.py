@@ -12,7 +12,15 @@ from torch import Tensor
 
 from lightning_posenc import Encoder
 from lightning_posenc.positional import PaTH, SelectiveRoPE
-from lightning_posenc.positions import Abacus, Graph, Grid, Jittered, Positions, Randomized
+from lightning_posenc.positions import (
+    Abacus,
+    Graph,
+    Grid,
+    Jittered,
+    Positions,
+    Randomized,
+    Sequences,
+)
 from tests.cases import CASES, Case
 from tests.helpers import (
     D_MODEL,
@@ -88,7 +96,7 @@ def test_no_sampler_cuts_a_convolution(factory: partial, sampler: Positions) -> 
 
 
 def drawn(sampler: Positions) -> Tensor:
-    return sampler(1, LENGTH, torch.device("cpu"))
+    return sampler(Sequences(1, LENGTH, torch.device("cpu")))
 
 
 def whole_graph() -> Graph:

@@ -11,10 +11,7 @@ from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from lightning_posenc import Dims
 from lightning_posenc.positional import LearnedAbsolute, RoPE
-from lightning_posenc.positions import (
-    Interpolated,
-    Randomized,
-)
+from lightning_posenc.positions import Interpolated, Randomized, Sequences
 from tests.cases import CASES, Case
 from tests.helpers import encoder, site_of, tokens
 
@@ -23,7 +20,7 @@ CPU = torch.device("cpu")
 
 @given(st.integers(1, 40), st.integers(1, 40))
 def test_interpolated_never_leaves_the_trained_range(length: int, trained: int) -> None:
-    drawn = Interpolated(trained)(3, length, CPU)
+    drawn = Interpolated(trained)(Sequences(3, length, CPU))
     assert drawn.is_floating_point() == (length > trained)
     expected = [t * trained / length if length > trained else t for t in range(length)]
     torch.testing.assert_close(drawn[0].double(), torch.tensor(expected).double())
@@ -35,7 +32,7 @@ def test_interpolated_rope_equals_linear_scaling_of_transformers() -> None:
     rope = {"rope_type": "linear", "factor": 2.5, "rope_theta": 10000.0}
     config = LlamaConfig(hidden_size=32, num_attention_heads=4, rope_parameters=rope)
     inv_freq, _ = ROPE_INIT_FUNCTIONS["linear"](config, CPU)
-    positions = Interpolated(8)(1, 20, CPU)
+    positions = Interpolated(8)(Sequences(1, 20, CPU))
     angles = torch.arange(20).unsqueeze(1) * inv_freq
     q = torch.randn(1, 4, 20, 8)
     encoding = RoPE(Dims(32, 4, 1))
@@ -50,8 +47,8 @@ def test_interpolated_rope_equals_linear_scaling_of_transformers() -> None:
 
 def test_interpolated_scales_what_another_sampler_drew() -> None:
     inner = Randomized(64, seed=1)
-    expected = copy.deepcopy(inner)(2, 10, CPU) * (4 / 10)
-    torch.testing.assert_close(Interpolated(4, of=inner)(2, 10, CPU), expected)
+    expected = copy.deepcopy(inner)(Sequences(2, 10, CPU)) * (4 / 10)
+    torch.testing.assert_close(Interpolated(4, of=inner)(Sequences(2, 10, CPU)), expected)
 
 
 LIMITED = [

@@ -25,6 +25,7 @@ from lightning_posenc.positions import (
     Positions,
     RandomDistances,
     Randomized,
+    Sequences,
     Shifted,
 )
 from tests.helpers import dims
@@ -68,7 +69,7 @@ def test_no_position_lies_beyond_what_a_sampler_says(
     for seed in range(10):
         torch.manual_seed(seed)
         ids = torch.randint(0, 12, (B, T))
-        places = sampler.places(B, T, CPU, DOCUMENTS, tokens=ids)
+        places = sampler.places(Sequences(B, T, CPU, DOCUMENTS, tokens=ids))
         assert places.documents is DOCUMENTS
         low, high = places.bounds()
         assert low <= places.values.min()
@@ -106,9 +107,8 @@ def test_nobody_reads_values_that_a_sampler_knew_bounds_of(
     encoding: Any, sampler: Positions
 ) -> None:
     """On the host nothing waits; as on a device, every tensor of positions refuses to be read."""
-    places = sampler.train().places(
-        B, T, CPU, DOCUMENTS, tokens=torch.randint(0, 12, (B, T)).as_subclass(Unreadable)
-    )
+    ids = torch.randint(0, 12, (B, T)).as_subclass(Unreadable)
+    places = sampler.train().places(Sequences(B, T, CPU, DOCUMENTS, tokens=ids))
     hidden = places._replace(values=places.values.as_subclass(Unreadable))
     made = encoding(dims(causal=True))
     made.check(hidden)
@@ -130,15 +130,8 @@ def test_bounds_that_do_not_fit_are_no_reason_to_refuse_what_does(encoding: Any)
 
 def test_a_strangers_sampler_gives_a_tensor() -> None:
     class Mine(Positions):
-        def forward(
-            self,
-            n_sequences: int,
-            length: int,
-            device: torch.device,
-            documents: Tensor | None = None,
-            tokens: Tensor | None = None,
-        ) -> Tensor:
-            return 2 * torch.arange(length, device=device).unsqueeze(0)
+        def forward(self, sequences: Sequences) -> Tensor:
+            return 2 * torch.arange(sequences.length, device=sequences.device).unsqueeze(0)
 
     x, model = torch.randn(B, T, 32), Encoder(dims(causal=True), ALiBi)
     mine = copy.deepcopy(model)
@@ -149,7 +142,7 @@ def test_a_strangers_sampler_gives_a_tensor() -> None:
 
 
 def test_places_of_some_tokens() -> None:
-    places = Consecutive().places(B, T, CPU, DOCUMENTS, torch.tensor([T, 4, 7]))
+    places = Consecutive().places(Sequences(B, T, CPU, DOCUMENTS, torch.tensor([T, 4, 7])))
     first, last = places.first(5), places.last(5)
     assert first.values.tolist() == [[0, 1, 2, 3, 4]]
     assert last.values.tolist() == [[7, 8, 9, 10, 11]]

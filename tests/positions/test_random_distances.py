@@ -30,7 +30,7 @@ from lightning_posenc.positional import (
     TransformerXL,
     WaveletBias,
 )
-from lightning_posenc.positions import Grid, Jittered, Places, RandomDistances, Shifted
+from lightning_posenc.positions import Grid, Jittered, Places, RandomDistances, Sequences, Shifted
 from lightning_posenc.positions.places import counted, offsets
 from tests.helpers import D_MODEL, N_HEADS, both_directions, dims, oracle_view
 from tests.oracles import bias, disentangled, distance
@@ -61,7 +61,7 @@ POSITIONS = torch.arange(T).unsqueeze(0)
 
 
 def places() -> Places:
-    return RandomDistances(LONGEST).places(1, T, torch.device("cpu"))
+    return RandomDistances(LONGEST).places(Sequences(1, T, torch.device("cpu")))
 
 
 def drawn() -> Tensor:
@@ -212,7 +212,7 @@ def test_a_cache_serves_one_draw() -> None:
 def test_of_other_positions() -> None:
     """Of shifted positions nobody sees the shift; the rows may be shifted each by its own."""
     sampler = RandomDistances(T - 1, of=Shifted(1000)).train()
-    here = sampler.places(4, T, torch.device("cpu"))
+    here = sampler.places(Sequences(4, T, torch.device("cpu")))
     assert len(here.values[:, 0].unique()) > 1
     x, model = torch.randn(4, T, D_MODEL), Encoder(dims(False), T5Bias)
     torch.testing.assert_close(model(x, positions=here), model(x))

@@ -13,12 +13,7 @@ from hypothesis import strategies as st
 
 from lightning_posenc import Dims, Encoder
 from lightning_posenc.positional import LearnedAbsolute
-from lightning_posenc.positions import (
-    Abacus,
-    PositionCoupling,
-    Positions,
-    Shifted,
-)
+from lightning_posenc.positions import Abacus, PositionCoupling, Positions, Sequences, Shifted
 from tests.positions.texts import DIGITS, SYMBOLS, ids
 
 CPU = torch.device("cpu")
@@ -53,16 +48,16 @@ def test_abacus_counts_the_digits_of_each_number(texts: list[str]) -> None:
 def test_abacus_draws_every_offset_once_for_the_batch_or_once_a_sequence() -> None:
     tokens = ids("12", "34", "56")
     once, each = Abacus(max_offset=2), Abacus(max_offset=2, per_sequence=True)
-    drawn = torch.stack([once(3, 2, CPU, tokens=tokens)[:, 0] for _ in range(60)])
+    drawn = torch.stack([once(Sequences(3, 2, CPU, tokens=tokens))[:, 0] for _ in range(60)])
     assert (drawn == drawn[:, :1]).all()
     assert set(drawn.flatten().tolist()) == {1, 2, 3}
-    drawn = torch.stack([each(3, 2, CPU, tokens=tokens)[:, 0] for _ in range(60)])
+    drawn = torch.stack([each(Sequences(3, 2, CPU, tokens=tokens))[:, 0] for _ in range(60)])
     assert (drawn != drawn[:, :1]).any()
 
 
 def test_abacus_takes_other_tokens_for_digits() -> None:
     tokens = torch.tensor([[48, 3, 50, 51, 52, 48]])
-    drawn = Abacus(digits=(48, 50, 51)).eval()(1, 6, CPU, tokens=tokens)
+    drawn = Abacus(digits=(48, 50, 51)).eval()(Sequences(1, 6, CPU, tokens=tokens))
     assert drawn.tolist() == [[1, 0, 1, 2, 0, 1]]
 
 
@@ -70,10 +65,10 @@ def test_abacus_takes_other_tokens_for_digits() -> None:
 def test_a_number_ends_with_its_document(positions: Positions) -> None:
     tokens = ids("12=34567")
     documents = torch.tensor([[0, 0, 0, 1, 1, 1, 2, 2]])
-    drawn = positions.eval()(1, 8, CPU, documents, tokens)[0]
+    drawn = positions.eval()(Sequences(1, 8, CPU, documents, tokens=tokens))[0]
     for document in documents.unique():
         own = documents[0] == document
-        alone = positions(1, 8, CPU, tokens=tokens[:, own])[0]
+        alone = positions(Sequences(1, 8, CPU, tokens=tokens[:, own]))[0]
         assert torch.equal(drawn[own], alone)
 
 
@@ -122,17 +117,19 @@ def test_coupling_gives_digits_of_like_significance_one_position(
 def test_coupling_of_an_addition_reads_as_in_the_paper() -> None:
     """653 + 49 = 702, and its digits of weight 1, 10 and 100 at 2, 3 and 4."""
     positions = PositionCoupling().eval()
-    drawn = positions(1, 10, CPU, tokens=ids("653+49=207"))
+    drawn = positions(Sequences(1, 10, CPU, tokens=ids("653+49=207")))
     assert drawn.tolist() == [[4, 3, 2, 1, 3, 2, 1, 2, 3, 4]]
     positions = PositionCoupling(reversed_result=False).eval()
-    drawn = positions(1, 10, CPU, tokens=ids("653+49=702"))
+    drawn = positions(Sequences(1, 10, CPU, tokens=ids("653+49=702")))
     assert drawn.tolist() == [[4, 3, 2, 1, 3, 2, 5, 4, 3, 2]]
 
 
 def test_coupling_starts_anywhere_that_leaves_room() -> None:
     positions = PositionCoupling(max_position=7)
     tokens = ids("653+49=207", "6+4=01    ")
-    highest = torch.stack([positions(2, 10, CPU, tokens=tokens).amax(1) for _ in range(100)])
+    highest = torch.stack(
+        [positions(Sequences(2, 10, CPU, tokens=tokens)).amax(1) for _ in range(100)]
+    )
     assert set(highest[:, 0].tolist()) == {4, 5, 6, 7}
     assert set(highest[:, 1].tolist()) == {3, 4, 5, 6, 7}
 
@@ -144,7 +141,7 @@ def test_readers_of_tokens_serve_a_model(positions: Positions) -> None:
     x = torch.randn(2, 10, 16)
     for _ in range(5):
         assert model(x, tokens=tokens).isfinite().all()
-    expected = model.eval()(x, positions=positions(2, 10, CPU, tokens=tokens))
+    expected = model.eval()(x, positions=positions(Sequences(2, 10, CPU, tokens=tokens)))
     assert torch.equal(model(x, tokens=tokens), expected)
     assert not torch.allclose(model(x, tokens=tokens.flip(1)), expected, atol=1e-2)
     with pytest.raises(ValueError, match=f"{type(positions).__name__} reads the tokens: call"):
@@ -155,5 +152,7 @@ def test_what_changes_the_positions_of_a_reader_reads_tokens_too() -> None:
     assert Shifted(of=PositionCoupling()).reads_tokens
     assert not Shifted().reads_tokens
     tokens = ids("1+2=3")
-    expected = PositionCoupling().eval()(1, 5, CPU, tokens=tokens)
-    assert torch.equal(Shifted(of=PositionCoupling()).eval()(1, 5, CPU, tokens=tokens), expected)
+    expected = PositionCoupling().eval()(Sequences(1, 5, CPU, tokens=tokens))
+    assert torch.equal(
+        Shifted(of=PositionCoupling()).eval()(Sequences(1, 5, CPU, tokens=tokens)), expected
+    )

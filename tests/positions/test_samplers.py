@@ -15,6 +15,7 @@ from lightning_posenc.positions import (
     PositionCoupling,
     Positions,
     Randomized,
+    Sequences,
     Shifted,
 )
 from tests.positions.texts import ids
@@ -39,7 +40,10 @@ RESTARTED = [[0, 1, 2, 0, 1, 2, 3, 0], [0, 1, 2, 3, 4, 5, 6, 7]]
 )
 def test_positions_are_whole_numbers(positions: Positions) -> None:
     documents = torch.zeros(2, 6, dtype=torch.long)
-    assert positions(2, 6, CPU, documents, ids("1+2=3 ", "1+1=2 ")).dtype == torch.int64
+    assert (
+        positions(Sequences(2, 6, CPU, documents, tokens=ids("1+2=3 ", "1+1=2 "))).dtype
+        == torch.int64
+    )
 
 
 STOCHASTIC = [
@@ -55,7 +59,7 @@ STOCHASTIC = [
 @pytest.mark.parametrize("positions", STOCHASTIC, ids=lambda sampler: type(sampler).__name__)
 def test_random_in_training_alone_and_there_by_the_global_seed(positions: Positions) -> None:
     tokens = ids("653+49=207", "1+23=42   ")
-    draw = lambda: positions(2, 10, CPU, tokens=tokens)  # noqa: E731
+    draw = lambda: positions(Sequences(2, 10, CPU, tokens=tokens))  # noqa: E731
     positions.train()
     torch.manual_seed(3)
     first, second = draw(), draw()
@@ -80,14 +84,14 @@ def test_positions_live_on_the_device_that_is_asked_for(positions: Positions) ->
         positions = copy.deepcopy(positions)
         positions._check_room = lambda n_starts: None  # type: ignore[method-assign]
     tokens = torch.empty(2, 10, dtype=torch.long, device=meta)
-    assert positions.train()(2, 10, meta, tokens=tokens).device.type == "meta"
+    assert positions.train()(Sequences(2, 10, meta, tokens=tokens)).device.type == "meta"
 
 
 @pytest.mark.parametrize("make", [Shifted, Jittered, lambda of: Interpolated(8, of=of)])
 def test_composes_with_restarts_at_documents(make: type[Shifted]) -> None:
     positions = make(of=PerDocument()).eval()
-    assert positions(2, 8, CPU, DOCUMENTS).tolist() == RESTARTED
-    drawn = positions.train()(2, 8, CPU, DOCUMENTS).float()
+    assert positions(Sequences(2, 8, CPU, DOCUMENTS)).tolist() == RESTARTED
+    drawn = positions.train()(Sequences(2, 8, CPU, DOCUMENTS)).float()
     same = torch.tensor(RESTARTED).unsqueeze(2) < torch.tensor(RESTARTED).unsqueeze(1)
     same &= DOCUMENTS.unsqueeze(2) == DOCUMENTS.unsqueeze(1)
     assert (drawn.unsqueeze(2) < drawn.unsqueeze(1))[same].all()  # still rising in each document
@@ -100,18 +104,21 @@ def test_composes_with_restarts_at_documents(make: type[Shifted]) -> None:
         (lambda: Jittered(max_local_shift=-1.0), "max_local_shift=-1.0 must be a number"),
         (lambda: Jittered(max_global_scaling=0.5), "max_global_scaling=0.5 must be a number"),
         (lambda: Interpolated(0), "trained_length=0 must be at least 1"),
-        (lambda: Interpolated(4, of=Grid())(1, 16, CPU), "Grid gives positions on axes"),
+        (lambda: Interpolated(4, of=Grid())(Sequences(1, 16, CPU)), "Grid gives positions on axes"),
         (lambda: Grid((4,)), "two positive sizes or more"),
         (lambda: Grid((-1, -1)), "one may be -1"),
         (lambda: Grid((0, 4)), "two positive sizes"),
-        (lambda: Grid((2, 4))(1, 9, CPU), r"9 tokens do not fill a grid of shape=\[2, 4\]; give 8"),
-        (lambda: Grid((2, 4))(1, 16, CPU), "give 8 tokens"),
-        (lambda: Grid((-1, 4))(1, 9, CPU), "give a multiple of 4 tokens"),
+        (
+            lambda: Grid((2, 4))(Sequences(1, 9, CPU)),
+            r"9 tokens do not fill a grid of shape=\[2, 4\]; give 8",
+        ),
+        (lambda: Grid((2, 4))(Sequences(1, 16, CPU)), "give 8 tokens"),
+        (lambda: Grid((-1, 4))(Sequences(1, 9, CPU)), "give a multiple of 4 tokens"),
         (lambda: Abacus(()), "must name at least one"),
         (lambda: Abacus(max_offset=-1), "max_offset=-1 must be at least 0"),
         (lambda: PositionCoupling(equals=10), "must be different tokens"),
         (
-            lambda: PositionCoupling(max_position=3)(1, 3, CPU, tokens=ids("123")),
+            lambda: PositionCoupling(max_position=3)(Sequences(1, 3, CPU, tokens=ids("123"))),
             "a number needs position 4, beyond max_position=3",
         ),
     ],

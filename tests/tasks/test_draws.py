@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from lightning_posenc.draws import _mix, _mix_number
+from lightning_posenc.draws import _mix, _mix_number, sent
 from lightning_posenc.tasks import Draws
 
 
@@ -134,3 +134,16 @@ def test_one_number_is_mixed_as_an_array_is() -> None:
     assert _mix(np.array(numbers, dtype=np.uint64)).tolist() == [
         _mix_number(number) for number in numbers
     ]
+
+
+def test_what_is_drawn_is_sent_without_waiting(monkeypatch):
+    """P6: a GPU takes it from pinned memory while the next kernels are queued."""
+    told = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: told.append("pinned") or self)
+    monkeypatch.setattr(
+        torch.Tensor, "to", lambda self, device, non_blocking=False: told.append(non_blocking)
+    )
+    sent(torch.rand(3), torch.device("cuda"))
+    assert told == ["pinned", True]
+    sent(torch.rand(3), torch.device("cpu"))
+    assert told[2:] == [True]  # nothing to pin

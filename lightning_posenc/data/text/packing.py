@@ -14,7 +14,7 @@ from lightning_posenc.data.batch import Batch
 from lightning_posenc.data.fixed import FiniteDataset
 from lightning_posenc.data.meaning import digest
 from lightning_posenc.data.text.tokenised import Tokens
-from lightning_posenc.positions import PerDocument
+from lightning_posenc.positions import PerDocument, Sequences
 from lightning_posenc.tasks import IGNORE
 
 
@@ -138,7 +138,7 @@ def next_token_batch(
     here = numbers[:, :-1].contiguous()
     positions: Tensor | None = None
     if reset_positions:
-        positions = PerDocument()(*here.shape, here.device, here)
+        positions = PerDocument()(Sequences(*here.shape, here.device, here))
     if not separate_documents:
         return Batch(tokens, targets, positions=positions)
     crosses = numbers[:, 1:] != numbers[:, :-1]
