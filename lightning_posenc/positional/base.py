@@ -24,9 +24,10 @@ class Site(NamedTuple):
     Args:
         layer: Index of the layer, from 0.
         x: (B, T, D) input of the attention at the queries, normalised if the block is pre-norm.
-        k_x: (B, S, D) the same at the keys.
+        inputs: (B, S, D) the same at the keys, read as `k_x`; None where a cache keeps none.
         q: (B, H, T, K) queries, before any hook changed them.
-        k: (B, H, S, K) keys, likewise; fewer heads when queries are grouped.
+        k: (B, H, S, K) keys, likewise; fewer heads when queries are grouped. Where an encoding says
+            `keys_stay` and there is a cache, keys as `transform` leaves them.
         v: (B, H, S, K) values, likewise.
         q_places: Where the queries are.
         k_places: Where the keys are.
@@ -40,7 +41,7 @@ class Site(NamedTuple):
 
     layer: int
     x: Tensor
-    k_x: Tensor
+    inputs: Tensor | None
     q: Tensor
     k: Tensor
     v: Tensor
@@ -48,6 +49,20 @@ class Site(NamedTuple):
     k_places: Places
     prepared: Any
     read_weights: "ReadWeights | None" = None
+
+    @property
+    def k_x(self) -> Tensor:
+        """(B, S, D) input of the attention at the keys.
+
+        Raises:
+            ValueError: If a cache has kept none, for the encoding does not say that it reads them.
+        """
+        if self.inputs is None:
+            raise ValueError(
+                "site.k_x: the cache keeps no inputs of the layers: an encoding that reads them "
+                "says so by reads_inputs = True"
+            )
+        return self.inputs
 
     @property
     def q_pos(self) -> Tensor:
@@ -85,6 +100,9 @@ class PositionalEncoding(nn.Module):
 
     reads_distances: bool = False
     """Whether it reads positions by their differences alone, as `counted` has them."""
+
+    reads_inputs: bool = False
+    """Whether it reads `site.k_x`: a cache then keeps the inputs of all layers."""
 
     source: ClassVar[Paper | None] = None
     """What it transcribes; None for what no paper describes."""
@@ -182,6 +200,15 @@ class PositionalEncoding(nn.Module):
         other's; one that only scales says None.
         """
         return None if type(self).transform is PositionalEncoding.transform else self
+
+    def keys_stay(self, layer: int) -> bool:
+        """Whether a key that `transform` has turned stays as it is: it depends on nothing but its
+        own token and place, and no other hook reads `site.k`.
+
+        A cache then keeps keys as they are turned, once. Else it keeps them as they were, and
+        `transform` gets all of them at every step.
+        """
+        return False
 
     def bias(self, site: Site) -> Tensor | ByDistance | None:
         """Add (B|1, H|1, T, S) to the scaled logits. None if the encoding adds nothing.

@@ -36,6 +36,8 @@ class Fading(RelativeBias):
 
 
 class SeesTheFuture(Fading):
+    reads_inputs = True
+
     def bias(self, site: Site) -> Tensor:
         return (
             super().bias(site) + site.k_x[..., 0].sum(1)[:, None, None, None] * site.delta[:, None]
@@ -43,16 +45,22 @@ class SeesTheFuture(Fading):
 
 
 class ReadsAcrossTheBatch(Fading):
+    reads_inputs = True
+
     def bias(self, site: Site) -> Tensor:
         return super().bias(site) * site.k_x[..., 0].mean()
 
 
 class ReadsAcrossDocuments(Fading):
+    reads_inputs = True
+
     def bias(self, site: Site) -> Tensor:
         return super().bias(site) * site.k_x[..., 0].cumsum(1)[:, None, None]
 
 
 class ReadsPadding(Fading):
+    reads_inputs = True
+
     def bias(self, site: Site) -> Tensor:
         return super().bias(site) * site.k_x.shape[1]
 

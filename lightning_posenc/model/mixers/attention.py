@@ -73,14 +73,18 @@ class Attention(Mixer):
         )
         if self.qk_norm is not None:
             q, k = self.qk_norm(q, k)
-        k_x = x
-        if context.cache is not None:
-            k_x, k, v = context.cache.extended(self.layer, x, k, v)
-        positional = context.positional
+        positional, cache = context.positional, context.cache
+        k_x: Tensor | None = x
+        turned = None
+        if cache is not None:
+            if positional.keys_stay(self.layer):
+                turned, k = positional.transform(context.site_at_hand(self.layer, x, q, k, v))
+            kept = x if positional.reads_inputs else None
+            k_x, k, v = cache.extended(self.layer, kept, k, v)
         site = context.site(self.layer, x, k_x, q, k, v)
         bias = positional.bias(site)
         rescore = positional.rescore(site)
-        q, k = positional.transform(site)
+        q, k = positional.transform(site) if turned is None else (turned, k)
         v = positional.values(site)
         if k.shape[1] != v.shape[1]:  # a method that treats query heads apart gave each its own
             n_heads = max(k.shape[1], v.shape[1])

@@ -39,6 +39,8 @@ class Context(NamedTuple):
         prepared: What the encoding prepared for this forward.
         visibility: Who may see whom, layer by layer: layer l takes entry l mod n.
         cache: The tokens before these, if they were read before.
+        prepared_at_hand: What the encoding prepared for the tokens at hand alone, as if none were
+            in the cache; None if in no layer `keys_stay`.
     """
 
     positional: PositionalEncoding
@@ -47,19 +49,34 @@ class Context(NamedTuple):
     prepared: Any
     visibility: Sequence[Visibility]
     cache: Cache | None = None
+    prepared_at_hand: Any = None
 
-    def site(self, layer: int, x: Tensor, k_x: Tensor, q: Tensor, k: Tensor, v: Tensor) -> Site:
+    def site(
+        self, layer: int, x: Tensor, k_x: Tensor | None, q: Tensor, k: Tensor, v: Tensor
+    ) -> Site:
         """What the encoding's hooks look at in a layer.
 
         Args:
             layer: Index of the layer.
             x: (B, T, D) input of the mixer at the queries.
-            k_x: (B, S, D) the same at the keys.
+            k_x: (B, S, D) the same at the keys; None if nobody reads it.
             q: (B, H, T, K) queries.
             k: (B, G, S, K) keys.
             v: (B, G, S, K) values.
         """
         return Site(layer, x, k_x, q, k, v, self.q_places, self.k_places, self.prepared)
+
+    def site_at_hand(self, layer: int, x: Tensor, q: Tensor, k: Tensor, v: Tensor) -> Site:
+        """The same of the tokens at hand alone, as if none were in a cache.
+
+        Args:
+            layer: Index of the layer.
+            x: (B, T, D) input of the mixer.
+            q: (B, H, T, K) queries.
+            k: (B, G, T, K) keys.
+            v: (B, G, T, K) values.
+        """
+        return Site(layer, x, x, q, k, v, self.q_places, self.q_places, self.prepared_at_hand)
 
     def seen_in(self, layer: int) -> Visibility:
         """Who may see whom in a layer."""

@@ -34,6 +34,11 @@ class Composite(PositionalEncoding):
         """Whether a part does; the others then see positions that nobody stretched."""
         return any(part.reads_distances for part in self.encodings)
 
+    @property
+    def reads_inputs(self) -> bool:  # type: ignore[override]
+        """Whether a part does."""
+        return any(part.reads_inputs for part in self.encodings)
+
     def check(self, places: Places) -> None:
         for part in self.encodings:
             part.check(self._as_seen_by(part, places))
@@ -78,6 +83,10 @@ class Switch(Composite, ABC):
         if (served := self.serving(layer)) is None:
             return frozenset()
         return self.encodings[served[0]].hooks(served[1])
+
+    def keys_stay(self, layer: int) -> bool:
+        served = self.serving(layer)
+        return served is not None and self.encodings[served[0]].keys_stay(served[1])
 
     def planes(self, layer: int) -> Hashable | None:
         served = self.serving(layer)

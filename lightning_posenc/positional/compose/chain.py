@@ -9,6 +9,7 @@ from torch import Tensor
 from lightning_posenc.checks import made, several
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import Factory, PositionalEncoding, Rescore, Site
+from lightning_posenc.positional.bias.base import RelativeBias
 from lightning_posenc.positional.by_distance import ByDistance, added
 from lightning_posenc.positional.compose.base import Composite
 
@@ -50,6 +51,12 @@ class Chain(Composite):
 
     def hooks(self, layer: int) -> frozenset[str]:
         return frozenset().union(*(part.hooks(layer) for part in self.encodings))
+
+    def keys_stay(self, layer: int) -> bool:
+        # Beside one that turns keys none may read them as they were: a bias of distance does not.
+        others = [part for part in self.encodings if not part.keys_stay(layer)]
+        blind = (not part.hooks(layer) or isinstance(part, RelativeBias) for part in others)
+        return len(others) < len(self.encodings) and all(blind)
 
     def planes(self, layer: int) -> Hashable | None:
         turning = self._turning(layer)

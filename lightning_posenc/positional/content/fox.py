@@ -44,6 +44,8 @@ class FoX(PositionalEncoding):
 
     axes = None
 
+    reads_inputs = True
+
     def __init__(self, dims: Dims, gate_bias: float = 0.0, std: float | None = None) -> None:
         super().__init__(dims)
         if not dims.causal:

@@ -49,6 +49,8 @@ class PaTH(PositionalEncoding):
 
     axes = None
 
+    reads_inputs = True
+
     def __init__(self, dims: Dims, rank: int = 32, kernel_size: int = 3) -> None:
         super().__init__(dims)
         if not dims.causal:

@@ -48,6 +48,8 @@ class SelectiveRoPE(PositionalEncoding):
 
     axes = None
 
+    reads_inputs = True
+
     def __init__(
         self,
         dims: Dims,
