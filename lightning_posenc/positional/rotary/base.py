@@ -25,19 +25,19 @@ class Rotation(NamedTuple):
     """What one side turns by, in the form that `rotate` multiplies with.
 
     Args:
-        along: (L|1, B|1, H|1, T, 2n) factors of the channels, the cosines; complex
-            (L|1, B|1, H|1, T, n) when pairs are interleaved. Of one layer without the first axis.
-        across: (L|1, B|1, H|1, T, 2n) factors of their partners, the signed sines; None when
-            complex.
+        along: (L|1, B|1, H|1, T, 2n) factors of the channels, the cosines. Of one layer without
+            the first axis.
+        across: Likewise of their partners, the signed sines.
+        layout: Which channels are partners.
     """
 
     along: Tensor
-    across: Tensor | None
+    across: Tensor
+    layout: Layout
 
     def of_layer(self, layer: int) -> "Rotation":
         """Those of one layer."""
-        along, across = self
-        return Rotation(of_layer(along, layer), None if across is None else of_layer(across, layer))
+        return self._replace(along=of_layer(self.along, layer), across=of_layer(self.across, layer))
 
 
 class Turn(NamedTuple):
@@ -99,9 +99,13 @@ class Rotary(PositionalEncoding, ABC):
         # Interleaved pairs are the same however many turn; halves are not.
         return self.layout if self.layout == "interleaved" else (self.layout, self.n_turned)
 
+    def keys_stay(self, layer: int) -> bool:
+        # What `depends_on_length` does not refuse has the same frequencies at every step.
+        return self.hooks(layer) == {"transform"}
+
     def prepare(self, q_places: Places, k_places: Places) -> Turn:
         q_pos, k_pos = q_places.values, k_places.values
-        inv_freq, temperature = self.spectrum(k_pos)
+        inv_freq, temperature = self.spectrum(k_places.of_tokens())
         of_queries = self._rotation(q_pos, inv_freq)
         of_keys = of_queries if k_pos is q_pos else self._rotation(k_pos, inv_freq)
         return Turn(of_queries, of_keys, temperature)
@@ -139,9 +143,14 @@ def rotation(cos: Tensor, sin: Tensor, layout: Layout) -> Rotation:
     """Tables of (…, n) cosines and sines, of one length or of several: made once, used in every
     layer.
     """
+    return Rotation(_in_pairs(cos, cos, layout), _in_pairs(-sin, sin, layout), layout)
+
+
+def _in_pairs(first: Tensor, second: Tensor, layout: Layout) -> Tensor:
+    """(…, n) numbers of the first channels of pairs, and of the second, as a layout has them."""
     if layout == "interleaved":
-        return Rotation(torch.complex(cos, sin), None)
-    return Rotation(torch.cat((cos, cos), dim=-1), torch.cat((-sin, sin), dim=-1))
+        return torch.stack((first, second), dim=-1).flatten(-2)
+    return torch.cat((first, second), dim=-1)
 
 
 def rotate(x: Tensor, by: Rotation) -> Tensor:
@@ -149,17 +158,15 @@ def rotate(x: Tensor, by: Rotation) -> Tensor:
 
     Where query heads differ, keys (B, G, T, K) that they share become one for each: (B, H, T, K).
     """
-    along, across = by
-    n_heads = along.shape[1]
+    along, across, layout = by
+    n_heads, width = along.shape[1], along.shape[-1]
     if n_heads > x.shape[1]:
         x = x.repeat_interleave(n_heads // x.shape[1], dim=1)
-    width = along.shape[-1] * (2 if across is None else 1)
     turning, rest = x[..., :width].float(), x[..., width:]
-    if across is None:  # the product of complex numbers: one pass over memory
-        pairs = torch.view_as_complex(turning.unflatten(-1, (-1, 2)))
-        turned = torch.view_as_real(pairs * along).flatten(-2)
+    if layout == "interleaved":
+        partners = turning.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)
     else:
-        first, second = turning.chunk(2, dim=-1)
-        turned = turning * along + torch.cat((second, first), dim=-1) * across
-    turned = turned.to(x.dtype)
+        partners = turning.roll(width // 2, dims=-1)
+    # In real numbers, which inductor fuses to one pass over memory; complex ones it leaves alone.
+    turned = (turning * along + partners * across).to(x.dtype)
     return torch.cat((turned, rest), dim=-1) if rest.shape[-1] else turned

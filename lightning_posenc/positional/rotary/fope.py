@@ -81,6 +81,10 @@ class FoPE(Rotary):
     def spectrum(self, positions: Tensor) -> Spectrum:
         return Spectrum(geometric(self.base, self.dims.d_head, positions.device)[: self.n_kept])
 
+    def keys_stay(self, layer: int) -> bool:
+        """False: turned, keys that query heads share would be one for each, which takes memory."""
+        return False
+
     def coefficients(self, angles: Tensor) -> tuple[Tensor, Tensor]:
         cos, sin = (
             table @ series.float()[:, None]  # (L, B|1, H, T, n)

@@ -53,5 +53,9 @@ class LearnedRoPE(Rotary):
         start = start.repeat(layers, heads, 1).to(torch.get_default_dtype())
         self.inv_freq = nn.Parameter(start)
 
+    def keys_stay(self, layer: int) -> bool:
+        # Turned by each head, keys that heads share would be one for each, which takes memory.
+        return super().keys_stay(layer) and self.inv_freq.shape[1] == 1
+
     def spectrum(self, positions: Tensor) -> Spectrum:
         return Spectrum(self.inv_freq.float()[:, None, :, None])  # (L|1, 1, H|1, 1, n)

@@ -59,7 +59,7 @@ class ScaledRotary(Rotary, ABC):
         scaling = self.scaling
         if scaling is None or not scaling.dynamic or places.bounds()[1] < scaling.trained_length:
             return None
-        if not (current_length(places.values) > scaling.trained_length).any():
+        if not (current_length(places.of_tokens()) > scaling.trained_length).any():
             return None
         return (
             f"{type(scaling).__name__}: beyond trained_length={scaling.trained_length} tokens that "

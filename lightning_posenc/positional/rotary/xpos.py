@@ -71,6 +71,10 @@ class XPos(Rotary):
         super().check(places)
         self._check_span(places, torch.float32)
 
+    def keys_stay(self, layer: int) -> bool:
+        """False: powers are counted from the middle of the sequence, which moves as it grows."""
+        return False
+
     def prepare(self, q_places: Places, k_places: Places) -> Turn:
         q_pos, k_pos = q_places.values, k_places.values
         inv_freq, temperature = self.spectrum(k_pos)

@@ -45,7 +45,7 @@ class DynamicNTK(Scaling):
 
     The current length of a sequence is its largest position plus one, so that the frequencies of
     sequences within the trained length L are the trained ones. Those of longer ones change as they
-    grow: the output then depends on where a sequence stands, and on padding and packing too.
+    grow: the output then depends on where a sequence stands, and on packing too.
     Source: Peng et al. 2023, arXiv:2309.00071, section 3.3 (first by emozilla on Reddit); with
     `factor`, as "dynamic" in Hugging Face. Deviation: the length is that of each sequence, not of
     the longest in the batch, on whom no other shall depend.
