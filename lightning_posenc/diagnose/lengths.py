@@ -53,5 +53,5 @@ def measure_lengths(subject: Subject) -> ScoresByLength:
         accuracy,
         tuple(refused),
         subject.asked,
-        {length: of_length[0].tokens.shape[1] for length, of_length in batches.items()},
+        {T: max(each.tokens.shape[1] for each in found) for T, found in batches.items()},
     )

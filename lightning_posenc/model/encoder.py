@@ -22,7 +22,7 @@ from lightning_posenc.model.residual import Plain, Residual, ResidualFactory
 from lightning_posenc.model.sigma_reparam import advance, reparametrise
 from lightning_posenc.positional import NoPE
 from lightning_posenc.positional.base import Factory, PositionalEncoding
-from lightning_posenc.positions import Consecutive, Places, Positions
+from lightning_posenc.positions import Consecutive, Places, Positions, Sequences
 
 
 class Encoder(nn.Module):
@@ -131,8 +131,8 @@ class Encoder(nn.Module):
 
         Args:
             x: (B, T, D) embedded tokens.
-            lengths: (B,) tokens of each sequence; beyond them is padding, which no other token
-                sees. None if all are full.
+            lengths: (B,) tokens of each sequence; beyond them is padding, which none of them sees.
+                None if all are full.
             documents: (B, T) id of the document of each token of packed sequences: tokens see
                 only their own document.
             positions: (B|1, T), or (B|1, T, A) on A axes, or `Places` of them: in place of those
@@ -143,7 +143,7 @@ class Encoder(nn.Module):
                 of all S tokens.
 
         Returns:
-            (B, T, D).
+            (B, T, D). What stands at padding means nothing.
 
         Raises:
             ValueError: If a shape, a dtype or a value does not fit, or the encoding cannot serve
@@ -158,8 +158,10 @@ class Encoder(nn.Module):
             check_ids("documents", documents, n_sequences, length)
         if tokens is not None:
             check_ids("tokens", tokens, n_sequences, length)
+        # A causal model hides padding from all tokens already, for it comes after them: a mask of
+        # its own would change nothing but rows of padding, and would cost the fused causal kernel.
         of_batch = compose(
-            None if lengths is None else Padding(lengths),
+            None if lengths is None or self.dims.causal else Padding(lengths),
             None if documents is None else Documents(documents),
         )
         visibility = [
@@ -172,9 +174,8 @@ class Encoder(nn.Module):
         if cache is not None:
             self._check_cache(positions, length)
         if positions is None:
-            positions = self.positions.places(
-                n_sequences, length, x.device, documents, lengths, tokens
-            )
+            told = Sequences(n_sequences, length, x.device, documents, lengths, tokens)
+            positions = self.positions.places(told)
         places = checked_places(positions, n_sequences, length, documents, lengths)
         if isinstance(positions, Tensor):  # distances that a sampler draws are drawn for these too
             places = places._replace(stretch=self.positions.stretch(places))
@@ -186,10 +187,10 @@ class Encoder(nn.Module):
         here = places if n_queries == length else places.last(n_queries)
         with torch.autocast(x.device.type, enabled=False):
             self.positional.check(places)
-            prepared = self.positional.prepare(here, places)
+            prepared, at_hand = self._prepared(here, places)
         if self.sigma_reparam and self.training and torch.is_grad_enabled():
             advance(self.blocks)
-        context = Context(self.positional, here, places, prepared, visibility, cache)
+        context = Context(self.positional, here, places, prepared, visibility, cache, at_hand)
         for layer, block in enumerate(self.blocks):
             x = self.positional.embed(x, here.values, layer)
             if layer == 0:
@@ -199,6 +200,18 @@ class Encoder(nn.Module):
             else:
                 x = block(x, context)
         return self.norm(x)
+
+    def _prepared(self, here: Places, places: Places) -> tuple[Any, Any]:
+        """What the encoding prepares for tokens at hand among all, and among themselves."""
+        positional, layers = self.positional, range(self.dims.n_layers)
+        if here is places:  # no others are in a cache
+            prepared = positional.prepare(places, places)
+            return prepared, prepared
+        stay = [positional.keys_stay(layer) for layer in layers]
+        at_hand = positional.prepare(here, here) if any(stay) else None
+        if all(stay) and all(positional.hooks(layer) <= {"transform"} for layer in layers):
+            return at_hand, at_hand  # nothing is asked of the others, whose keys are turned
+        return positional.prepare(here, places), at_hand
 
     def _check_cache(self, positions: Tensor | Places | None, length: int) -> None:
         if not self.dims.causal:

@@ -30,7 +30,7 @@ from lightning_posenc.positional import (
     ShawRelative,
     Sinusoidal,
 )
-from lightning_posenc.positions import Positions
+from lightning_posenc.positions import Positions, Sequences
 
 D, T = 16, 8
 DIMS = Dims(D, 4, 3)
@@ -194,27 +194,22 @@ def test_given_positions_replace_the_drawn_ones(monkeypatch: pytest.MonkeyPatch)
     assert not torch.allclose(moved, model(x), atol=1e-2)
 
 
-def test_sampler_is_told_of_documents_and_tokens() -> None:
-    told: list[Any] = []
+def test_sampler_is_told_of_documents_lengths_and_tokens() -> None:
+    told: list[Sequences] = []
 
     class Told(Positions):
-        def forward(
-            self,
-            n_sequences: int,
-            length: int,
-            device: torch.device,
-            documents: Tensor | None = None,
-            tokens: Tensor | None = None,
-        ) -> Tensor:
-            told.append((n_sequences, length, documents, tokens))
-            return torch.arange(length).unsqueeze(0)
+        def forward(self, sequences: Sequences) -> Tensor:
+            told.append(sequences)
+            return torch.arange(sequences.length).unsqueeze(0)
 
     documents, ids = torch.zeros(2, 2, T, dtype=torch.long)
-    Encoder(DIMS, positions=Told())(tokens(), documents=documents, tokens=ids)
-    ((n_sequences, length, of_documents, of_tokens),) = told
-    assert (n_sequences, length) == (2, T)
-    assert of_documents is documents
-    assert of_tokens is ids
+    lengths = torch.tensor([T, T - 1])
+    Encoder(DIMS, positions=Told())(tokens(), lengths, documents, tokens=ids)
+    (sequences,) = told
+    assert (sequences.number, sequences.length) == (2, T)
+    assert sequences.documents is documents
+    assert sequences.lengths is lengths
+    assert sequences.tokens is ids
 
 
 def test_positions_on_axes_are_refused_where_one_number_is_wanted() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import lightning as L
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from lightning_posenc.callbacks.module_fits import fits
 from lightning_posenc.callbacks.results.baselines import bag_of_tokens_bounds
@@ -50,23 +51,32 @@ class AccuracyByPosition(L.Callback):
         if outputs.shape != batch.targets.shape or getattr(pl_module, "objective", "") == "masked":
             return
         scored = batch.targets != IGNORE
-        counts = self._counts.setdefault(length, where.new_zeros(2, width))
+        counts = _widened(self._counts.get(length, where.new_zeros(2, 0)), width)
+        self._counts[length] = counts
         for row, hit in enumerate((scored & (outputs == batch.targets), scored)):
             counts[row].index_add_(0, where.flatten(), hit.flatten().to(counts.dtype))
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not self._counts:
             return
-        sums = {
-            T: trainer.strategy.reduce(c, reduce_op="sum").cpu().double()
-            for T, c in self._counts.items()
-        }
+        sums = {T: _over_ranks(trainer, c).cpu().double() for T, c in self._counts.items()}
         by_position = {T: (right / total) for T, (right, total) in sorted(sums.items())}
         overall = {
             T: float(right.sum() / total.sum()) for T, (right, total) in sorted(sums.items())
         }
         bounds = bag_of_tokens_bounds(trainer)
         _draw(trainer, overall, by_position, bounds)
+
+
+def _widened(counts: Tensor, width: int) -> Tensor:
+    """Counts (2, n) of so many positions at least: batches are as wide as their longest row."""
+    return F.pad(counts, (0, max(0, width - counts.shape[1])))
+
+
+def _over_ranks(trainer: L.Trainer, counts: Tensor) -> Tensor:
+    width = trainer.strategy.reduce(torch.tensor(counts.shape[1]).to(counts), reduce_op="max")
+    whole: Tensor = trainer.strategy.reduce(_widened(counts, int(width)), reduce_op="sum")
+    return whole
 
 
 def _draw(

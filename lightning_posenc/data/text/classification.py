@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class TextClassificationData(CorpusData):
-    """A class for every text, cut or padded to a length.
+    """A class for every text, cut to a length.
 
     Training goes through all texts, pass after pass, each in an order of its own. Validation reads
     the source's validation split; without one, `val_fraction` of the training texts, drawn once
@@ -51,7 +51,7 @@ class TextClassificationData(CorpusData):
             (byte-level pieces, trained once on the training split of the source, before any of it
             goes to validation), or the path of a tokenizer's JSON file.
         vocabulary_size: number of pieces of `bpe`, at least 256.
-        train_length: T, tokens a text is cut or padded to.
+        train_length: T, tokens a text is cut to; a batch is padded to its longest text.
         eval_lengths: lengths to cut the texts of the test to; None for `train_length`.
         val_fraction: share of the training texts for validation, between 0 and 1.
         batch_size: texts in a training batch over all ranks; a multiple of their number.

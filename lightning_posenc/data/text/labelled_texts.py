@@ -1,4 +1,4 @@
-"""Texts with a class each, cut and padded to a length."""
+"""Texts with a class each, cut to a length and padded to the longest of a batch."""
 
 from collections import Counter
 from typing import NamedTuple
@@ -30,7 +30,10 @@ class Labelled(NamedTuple):
 
 
 class LabelledTexts(FiniteDataset):
-    """Texts of at most T tokens, padded to T with token 0; an empty text is one token 0.
+    """Texts of at most T tokens; an empty text is one token 0.
+
+    A batch is as wide as its longest text, the others are padded with token 0: most texts are much
+    shorter than T, and of every place that none of them fills a model would compute all layers.
 
     Args:
         tokens: ids of all texts.
@@ -61,8 +64,8 @@ class LabelledTexts(FiniteDataset):
 
     def __getitems__(self, indices: list[int]) -> Batch:
         items = self.items[indices]
-        tokens = np.zeros((len(items), self.length), dtype=np.int64)
         lengths = self.sizes[items.numpy()].clip(max=self.length)
+        tokens = np.zeros((len(items), max(1, lengths.max(initial=0))), dtype=np.int64)
         for row, start, length in zip(tokens, self.starts[items.numpy()], lengths, strict=True):
             row[:length] = self.ids[start : start + length]
         return Batch(

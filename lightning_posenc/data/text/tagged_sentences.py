@@ -1,4 +1,4 @@
-"""Sentences with a target for each token, cut and padded to a length."""
+"""Sentences with a target for each token, cut to a length and padded to the longest of a batch."""
 
 import numpy as np
 import torch
@@ -12,7 +12,10 @@ Encoded = list[tuple[int, int]]  # token ids and their targets
 
 
 class TaggedSentences(FiniteDataset):
-    """Sentences of at most T tokens, padded to T with token 0 and targets that are not scored.
+    """Sentences of at most T tokens.
+
+    A batch is as wide as its longest sentence, the others are padded with token 0 and targets that
+    are not scored.
 
     Args:
         sentences: ids and targets of each.
@@ -42,7 +45,7 @@ class TaggedSentences(FiniteDataset):
 
     def __getitems__(self, indices: list[int]) -> Batch:
         chosen = [self.sentences[index][: self.length] for index in indices]
-        tokens = torch.zeros(len(chosen), self.length, dtype=torch.int64)
+        tokens = torch.zeros(len(chosen), max(map(len, chosen), default=1), dtype=torch.int64)
         targets = torch.full_like(tokens, IGNORE)
         for row, sentence in enumerate(chosen):
             pairs = torch.tensor(sentence)

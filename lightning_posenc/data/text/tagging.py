@@ -48,7 +48,7 @@ class TaggingData(FiniteData):
             then the first piece of each word bears its tag, and the others are not scored.
         min_count: a word that is rarer than this in the training file is unknown (id 0), as are
             all words that are not in it, so that the unknown word is learned.
-        train_length: T, tokens a sentence is cut or padded to.
+        train_length: T, tokens a sentence is cut to; a batch is padded to its longest sentence.
         eval_lengths: lengths to cut the sentences of the test to; None for `train_length`.
         val_fraction: share of the training sentences for validation, between 0 and 1.
         batch_size: sentences in a training batch over all ranks; a multiple of their number.
