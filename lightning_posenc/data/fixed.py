@@ -9,8 +9,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from lightning_posenc.checks import MOST_STEPS, is_a, number, whole
-from lightning_posenc.data.base import StreamData, lengths_to_test
 from lightning_posenc.data.batch import Batch
+from lightning_posenc.data.lengths import lengths_to_test
+from lightning_posenc.data.loaders import GlobalBatchData
 from lightning_posenc.data.meaning import same_place
 from lightning_posenc.data.order import ShuffledPasses
 from lightning_posenc.data.saying import percent, say
@@ -43,7 +44,7 @@ class Cut(NamedTuple):
         )
 
 
-class FiniteDataset(Dataset[Batch], ABC):
+class FixedDataset(Dataset[Batch], ABC):
     """A known number of items, fetched a batch at a time."""
 
     @abstractmethod
@@ -65,16 +66,17 @@ class FiniteDataset(Dataset[Batch], ABC):
         return None
 
 
-class FiniteData(StreamData, ABC):
+class FixedData(GlobalBatchData, ABC):
     """Batches of fixed datasets, whose items are cut to whatever length is asked for.
 
     Args:
         path: where the items come from.
-        train_length: T, tokens of an item in training and validation, at least 1.
-        eval_lengths: lengths to test, in tokens; None for `train_length`.
-        val_fraction: share of the items for validation, between 0 and 1.
+        train_length: T, tokens that an item is cut to in training and validation, at least 1.
+        eval_lengths: lengths to cut the items of the test to; None for `train_length`.
+        val_fraction: share of the items for validation where they have no file of their own,
+            between 0 and 1.
         steps_per_epoch: training batches in an epoch; None for as many as one pass fills.
-        options: those of `StreamData`.
+        options: those of `GlobalBatchData`.
 
     Raises:
         ValueError: if a number is out of range.
@@ -85,10 +87,10 @@ class FiniteData(StreamData, ABC):
     def __init__(
         self,
         path: str,
-        train_length: int,
-        eval_lengths: list[int] | None,
-        val_fraction: float,
-        steps_per_epoch: int | None,
+        train_length: int = 128,
+        eval_lengths: list[int] | None = None,
+        val_fraction: float = 0.1,
+        steps_per_epoch: int | None = None,
         **options: Any,
     ) -> None:
         super().__init__(**options)
@@ -207,7 +209,7 @@ class FiniteData(StreamData, ABC):
         return self._dataset(split, length).cut()
 
     @abstractmethod
-    def _dataset(self, split: str, length: int) -> FiniteDataset:
+    def _dataset(self, split: str, length: int) -> FixedDataset:
         """The items of `train`, `val`, `test` or `predict`, cut to a length in tokens."""
 
     def _held_out(self, n: int) -> tuple[Tensor, Tensor]:

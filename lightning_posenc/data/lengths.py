@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
-from lightning_posenc.checks import MOST_STEPS, is_a, number, whole, wrong
+from lightning_posenc.checks import MOST_STEPS, is_a, number, several, whole, wrong
 from lightning_posenc.tasks import Draws
 
 
@@ -105,3 +105,15 @@ class GrowingLengths(Lengths):
         seen = (index // self.bucket * self.bucket).clamp(max=self.samples)
         longest = self.low + (self.high - self.low) * seen // self.samples
         return draws.integers(torch.full_like(longest, self.low), longest + 1)
+
+
+def lengths_to_test(eval_lengths: list[int] | None, train_length: int) -> list[int]:
+    """`eval_lengths`, or `train_length` alone if that is None.
+
+    Raises:
+        ValueError: if there are none, or one is not positive.
+    """
+    lengths = (
+        [train_length] if eval_lengths is None else several("data", "eval_lengths", eval_lengths)
+    )
+    return [whole("data", "eval_lengths", length) for length in lengths]

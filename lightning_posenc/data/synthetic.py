@@ -8,9 +8,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from lightning_posenc.checks import MOST_STEPS, is_a, whole, wrong
-from lightning_posenc.data.base import StreamData, lengths_to_test
 from lightning_posenc.data.batch import Batch
-from lightning_posenc.data.lengths import Lengths, UniformLengths
+from lightning_posenc.data.lengths import Lengths, UniformLengths, lengths_to_test
+from lightning_posenc.data.loaders import GlobalBatchData
 from lightning_posenc.data.meaning import described, differences
 from lightning_posenc.data.order import as_they_come
 from lightning_posenc.data.saying import say
@@ -85,7 +85,7 @@ class TaskDataset(Dataset[Batch]):
         return Sample(**filled)
 
 
-class SyntheticData(StreamData):
+class SyntheticData(GlobalBatchData):
     """A synthetic task: train on some lengths, test on others.
 
     Training samples never repeat. Validation has the lengths of training; the test has one loader

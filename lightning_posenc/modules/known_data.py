@@ -7,8 +7,8 @@ pieces otherwise: what evaluates it must read it as training did.
 from collections.abc import Mapping
 from typing import Any
 
-from lightning_posenc.data.base import StreamData
 from lightning_posenc.data.meaning import FORMAT, described, state_of
+from lightning_posenc.data.remembered import RememberedData
 from lightning_posenc.data.saying import say
 
 
@@ -31,7 +31,7 @@ class KnownData:
 
     def trained_on(self, data: object) -> None:
         """Remember data whose training has ended."""
-        if isinstance(data, StreamData):
+        if isinstance(data, RememberedData):
             self._states, self._is_here = {type(data).__qualname__: data.state_dict()}, True
 
     def hand_on(self, data: object) -> None:
@@ -40,7 +40,7 @@ class KnownData:
         What cannot be is refused by `check`, since the weights may yet be those of a checkpoint.
         """
         self._refusal = None
-        if not isinstance(data, StreamData):
+        if not isinstance(data, RememberedData):
             return
         try:
             state = state_of(self._states, type(data))
@@ -60,7 +60,7 @@ class KnownData:
 
     def compare(self, data: object) -> None:
         """Say it where training begins on data whose numbers mean other things."""
-        if not isinstance(data, StreamData):
+        if not isinstance(data, RememberedData):
             return
         state = self._states.get(type(data).__qualname__)
         if state is not None and state["meaning"] != data.meaning():
@@ -71,5 +71,5 @@ class KnownData:
             )
 
 
-def _is_same(data: StreamData, state: Mapping[str, Any]) -> bool:
+def _is_same(data: RememberedData, state: Mapping[str, Any]) -> bool:
     return bool(described(data.options()) == state["options"])

@@ -34,8 +34,8 @@ from lightning_posenc import (  # noqa: F401
 
 # Imported whole, so that a config can name any of their classes without a path.
 from lightning_posenc.compat.lightning import CommandLine
-from lightning_posenc.data.base import StreamData
 from lightning_posenc.data.meaning import state_of
+from lightning_posenc.data.remembered import RememberedData
 from lightning_posenc.data.saying import forget, say
 from lightning_posenc.mistakes import library_errors
 from lightning_posenc.mistakes.one_line import in_one_line
@@ -195,14 +195,16 @@ class TrainingCLI(CommandLine):
         """Do as Lightning does; but the data learns what its numbers mean to the checkpoint before
         the model asks it for sizes.
         """
-        with_meaning = [(self._with_meaning, StreamData, True)]
+        with_meaning = [(self._with_meaning, RememberedData, True)]
         self.config_init = self.parser.instantiate(self.config, instantiators=with_meaning)
         self.datamodule = self.of_config("data")
         self.model = self.of_config("model")
         self.add_optimizer_method()
         self.trainer = self.instantiate_trainer()
 
-    def _with_meaning(self, kind: type[StreamData], *args: Any, **kwargs: Any) -> StreamData:
+    def _with_meaning(
+        self, kind: type[RememberedData], *args: Any, **kwargs: Any
+    ) -> RememberedData:
         made = kind(*args, **kwargs)
         if ckpt_path := self.config[self.subcommand].get("ckpt_path"):
             state = state_of(read(Path(ckpt_path)), kind)

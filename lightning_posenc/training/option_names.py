@@ -1,9 +1,9 @@
 """What a misspelt option or config file of the training commands may have been meant to be."""
 
-import inspect
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from lightning_posenc.data.remembered import arguments_of
 from lightning_posenc.mistakes.one_line import did_you_mean
 
 _OWN = (
@@ -53,6 +53,4 @@ def _arguments(within: str, kinds: Iterable[type]) -> Iterator[str]:
     elif within.endswith("encoder"):
         kinds = [EncoderSpec, Encoder]
     for kind in kinds:
-        for parent in kind.__mro__:  # arguments that a class hands on to its base
-            if "__init__" in vars(parent):
-                yield from list(inspect.signature(vars(parent)["__init__"]).parameters)[1:]
+        yield from arguments_of(kind)

@@ -15,7 +15,7 @@ from lightning_posenc.data import (
     TextClassificationData,
     TextData,
 )
-from lightning_posenc.data.base import StreamData
+from lightning_posenc.data.loaders import GlobalBatchData
 from lightning_posenc.data.meaning import described, state_of
 from lightning_posenc.data.saying import forget
 from lightning_posenc.tasks import Reverse, Shift
@@ -103,7 +103,7 @@ def ready(data, stage=None):
 
 def test_every_data_module_is_here():
     kinds = {kind for kind in vars(package).values() if isinstance(kind, type)}
-    ours = {kind for kind in kinds if issubclass(kind, StreamData)}
+    ours = {kind for kind in kinds if issubclass(kind, GlobalBatchData)}
     assert ours == {SyntheticData, TextData, TextClassificationData, TaggingData}
 
 

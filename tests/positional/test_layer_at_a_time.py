@@ -1,5 +1,6 @@
-"""Where every pair has a bias of its own, a layer makes its own when its turn comes (P3 of the review,
-of float positions): the biases of all layers never exist at once.
+"""Where every pair has a bias of its own, a layer makes its own when its turn comes.
+
+The biases of all layers never exist at once (P3 of the review, of float positions).
 """
 
 from functools import partial

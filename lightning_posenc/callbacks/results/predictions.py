@@ -13,8 +13,8 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
 
 from lightning_posenc.callbacks.module_fits import fits
-from lightning_posenc.data.base import StreamData, in_numbers
 from lightning_posenc.data.batch import Batch, are_ids
+from lightning_posenc.data.remembered import RememberedData, in_numbers
 from lightning_posenc.modules.classifiers import Predicted
 from lightning_posenc.runs import strict_json
 from lightning_posenc.runs.tables import log_table
@@ -79,7 +79,7 @@ class Predictions(BasePredictionWriter):
                     found, shares = found[:length], shares and shares[:length]
                 told = (
                     data.predicted(row, found, shares)
-                    if isinstance(data, StreamData)
+                    if isinstance(data, RememberedData)
                     else in_numbers(found, shares)
                 )
                 said = {"tokens": tokens[:length].tolist()} if reads_ids else {}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lightning_posenc.checks import is_a, whole
 from lightning_posenc.compat.datasets import fingerprint
-from lightning_posenc.data.fixed import FiniteData
+from lightning_posenc.data.fixed import FixedData
 from lightning_posenc.data.text.byte_pairs import bpe_json
 from lightning_posenc.data.text.files import empty
 from lightning_posenc.data.text.reading import decodable
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 MADE = ("bytes", "chars", "bpe")
 
 
-class CorpusData(FiniteData):
+class CorpusData(FixedData):
     """Batches of text from a file, Python's documentation, or the Hub.
 
     Args:
@@ -36,10 +36,10 @@ class CorpusData(FiniteData):
         subset: which of a Hub dataset's subsets.
         text_column: which column holds the text.
         vocabulary: `bytes` (256), `chars` (those that occur in the whole corpus, sorted), `bpe`
-            (byte-level pieces, trained on the training split), or the path of a tokenizer's JSON
-            file.
+            (byte-level pieces, trained once on the training split of the source, before any of it
+            goes to validation), or the path of a tokenizer's JSON file.
         vocabulary_size: number of pieces of `bpe`, at least 256.
-        options: those of `FiniteData`.
+        options: those of `FixedData`.
 
     Raises:
         ValueError: if a number is out of range.
@@ -48,11 +48,11 @@ class CorpusData(FiniteData):
 
     def __init__(
         self,
-        path: str | None,
-        subset: str | None,
-        text_column: str,
-        vocabulary: str,
-        vocabulary_size: int,
+        path: str | None = None,
+        subset: str | None = None,
+        text_column: str = "text",
+        vocabulary: str = "bytes",
+        vocabulary_size: int = 4096,
         **options: Any,
     ) -> None:
         if not path:

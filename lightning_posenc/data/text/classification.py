@@ -44,21 +44,8 @@ class TextClassificationData(CorpusData):
     Args:
         path: a .parquet, .json, .jsonl or .csv file, a folder of them, or a dataset on the Hub
             such as ag_news.
-        subset: which of a Hub dataset's subsets.
-        text_column: which column holds the text.
         label_column: which column holds the class, an integer or a name.
-        vocabulary: `bytes` (256), `chars` (those that occur in the whole corpus, sorted), `bpe`
-            (byte-level pieces, trained once on the training split of the source, before any of it
-            goes to validation), or the path of a tokenizer's JSON file.
-        vocabulary_size: number of pieces of `bpe`, at least 256.
-        train_length: T, tokens a text is cut to; a batch is padded to its longest text.
-        eval_lengths: lengths to cut the texts of the test to; None for `train_length`.
-        val_fraction: share of the training texts for validation, between 0 and 1.
-        batch_size: texts in a training batch over all ranks; a multiple of their number.
-        steps_per_epoch: training batches in an epoch; None for as many as one pass fills.
-        eval_batch_size: texts in an evaluation batch over all ranks; None for `batch_size`.
-        seed: seed of the order of the texts; None for the run's own.
-        num_workers: worker processes a loader.
+        options: those of `CorpusData`. A batch is padded to its longest text.
 
     Raises:
         ValueError: if a number is out of range, a label is missing, or there is too little text.
@@ -68,37 +55,13 @@ class TextClassificationData(CorpusData):
     def __init__(
         self,
         path: str | None = None,
-        subset: str | None = None,
-        text_column: str = "text",
+        *,
         label_column: str = "label",
-        vocabulary: str = "bytes",
-        vocabulary_size: int = 4096,
-        train_length: int = 128,
-        eval_lengths: list[int] | None = None,
-        val_fraction: float = 0.1,
-        batch_size: int = 32,
-        steps_per_epoch: int | None = None,
-        eval_batch_size: int | None = None,
-        seed: int | None = None,
-        num_workers: int = 0,
+        **options: Any,
     ) -> None:
-        super().__init__(
-            path,
-            subset,
-            text_column,
-            vocabulary,
-            vocabulary_size,
-            train_length=train_length,
-            eval_lengths=eval_lengths,
-            val_fraction=val_fraction,
-            batch_size=batch_size,
-            steps_per_epoch=steps_per_epoch,
-            eval_batch_size=eval_batch_size,
-            seed=seed,
-            num_workers=num_workers,
-        )
+        super().__init__(path, **options)
         self.label_column = is_a(self, "label_column", label_column, str)
-        if label_column == text_column:
+        if label_column == self.text_column:
             raise wrong(self, "label_column", label_column, "be another column than text_column")
         self._class_names: list[str] | None = None
         self._found: dict[str, Labelled] = {}

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lightning_posenc.data.batch import Batch
-from lightning_posenc.data.fixed import Cut, FiniteDataset
+from lightning_posenc.data.fixed import Cut, FixedDataset
 from lightning_posenc.data.meaning import digest
 from lightning_posenc.data.text.tokenised import Tokens
 
@@ -29,7 +29,7 @@ class Labelled(NamedTuple):
     n_missing: int
 
 
-class LabelledTexts(FiniteDataset):
+class LabelledTexts(FixedDataset):
     """Texts of at most T tokens; an empty text is one token 0.
 
     A batch is as wide as its longest text, the others are padded with token 0: most texts are much

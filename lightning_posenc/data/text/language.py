@@ -11,12 +11,12 @@ from lightning_posenc.data.batch import Batch
 from lightning_posenc.data.meaning import digest
 from lightning_posenc.data.order import share
 from lightning_posenc.data.text.base import CorpusData
-from lightning_posenc.data.text.files import empty
+from lightning_posenc.data.text.divided import divided, read_whole
 from lightning_posenc.data.text.packing import AllBlocks, Blocks, Packed, pack
 from lightning_posenc.data.text.reading import readable
 from lightning_posenc.data.text.sources import load_rows, stamp, stream_rows
 from lightning_posenc.data.text.streamed import Collate, Epochs, StreamedBlocks, endless_loader
-from lightning_posenc.data.text.tokenised import Tokens, laid_out, mapped, piece
+from lightning_posenc.data.text.tokenised import Tokens, laid_out
 
 if TYPE_CHECKING:
     from datasets import Dataset, IterableDataset
@@ -49,29 +49,16 @@ class TextData(CorpusData):
     Args:
         path: `python_docs` (ships with Python, one document a topic); a .txt (one document),
             .parquet, .json, .jsonl or .csv file (one document a row); or a dataset on the Hub.
-        subset: which of a Hub dataset's subsets.
-        text_column: which column holds the text.
-        vocabulary: `bytes` (256), `chars` (those that occur in the whole corpus, sorted), `bpe`
-            (byte-level pieces, trained once on the training split of the source, before any of it
-            goes to validation), or the path of a tokenizer's JSON file.
-        vocabulary_size: number of pieces of `bpe`, at least 256.
-        train_length: T, tokens a block.
-        eval_lengths: block lengths to test; None for `train_length`.
         separate_documents: whether batches say which document each token belongs to, so that
             attention does not cross into another; the step across is then not scored.
         reset_positions: whether batches give positions that count from 0 at the start of a block
             and of every document, in place of those of `model.positions`. (With
             `separate_documents`, `model.positions=PerDocument` gives the same ones.)
-        val_fraction: share of the text for validation, between 0 and 1; unless streaming.
         streaming: whether the text is never held in memory as a whole.
         shuffle_buffer: blocks in the buffer that shuffles a stream; 0 for the order of the text.
         val_documents: documents of a stream that are validated on.
-        batch_size: blocks in a training batch over all ranks; a multiple of their number.
-        steps_per_epoch: training batches in an epoch; None for as many as one pass fills, which
-            is not known of a stream.
-        eval_batch_size: blocks in an evaluation batch over all ranks; None for `batch_size`.
-        seed: seed of the order of the blocks; None for the run's own.
-        num_workers: worker processes a loader.
+        options: those of `CorpusData`; T, `train_length`, is the length of a block. Of a stream
+            `steps_per_epoch` must be given, and `val_fraction` is not read.
 
     Raises:
         ValueError: if a number is out of range, or there is too little text.
@@ -81,47 +68,23 @@ class TextData(CorpusData):
     def __init__(
         self,
         path: str = "python_docs",
-        subset: str | None = None,
-        text_column: str = "text",
-        vocabulary: str = "bytes",
-        vocabulary_size: int = 4096,
-        train_length: int = 128,
-        eval_lengths: list[int] | None = None,
+        *,
         separate_documents: bool = False,
         reset_positions: bool = False,
-        val_fraction: float = 0.1,
         streaming: bool = False,
         shuffle_buffer: int = 1000,
         val_documents: int = 1000,
-        batch_size: int = 32,
-        steps_per_epoch: int | None = None,
-        eval_batch_size: int | None = None,
-        seed: int | None = None,
-        num_workers: int = 0,
+        **options: Any,
     ) -> None:
-        super().__init__(
-            path,
-            subset,
-            text_column,
-            vocabulary,
-            vocabulary_size,
-            train_length=train_length,
-            eval_lengths=eval_lengths,
-            val_fraction=val_fraction,
-            batch_size=batch_size,
-            steps_per_epoch=steps_per_epoch,
-            eval_batch_size=eval_batch_size,
-            seed=seed,
-            num_workers=num_workers,
-        )
+        super().__init__(path, **options)
         self.separate_documents = separate_documents
         self.reset_positions = reset_positions
-        if streaming and steps_per_epoch is None:
+        if streaming and self.steps_per_epoch is None:
             raise ValueError(
                 "data.steps_per_epoch is needed with data.streaming: the length of a stream is "
                 "not known"
             )
-        if streaming and vocabulary == "chars":
+        if streaming and self.vocabulary_name == "chars":
             raise ValueError(
                 "data.vocabulary=chars is not known before all text was read: with "
                 "data.streaming choose bytes, bpe, or the JSON file of a tokenizer"
@@ -255,9 +218,7 @@ class TextData(CorpusData):
         columns = {"text_column": self.text_column}
         splits = stream_rows(self.path, self.subset, columns, trains=not reads_all)
         if reads_all:
-            return {
-                "val": next(splits[name] for name in ("val", "train", "test") if name in splits)
-            }
+            return {"val": read_whole(splits)}
         train = splits["train"]
         if "val" in splits:
             return {"train": train, "val": splits["val"]}
@@ -314,27 +275,7 @@ class TextData(CorpusData):
     def _tokenised(self, reads_all: bool = False) -> "dict[str, Dataset]":
         splits = self.rows()
         if reads_all or self._evaluates_other:
-            return self._encoded({"all": _read_whole(splits)})
+            return self._encoded({"all": read_whole(splits)})
         if "val" not in splits:
-            splits = self._split(splits["train"])
+            splits = divided(splits["train"], self.text_column, self.val_fraction, self.path)
         return self._encoded(splits)
-
-    def _split(self, texts: "Dataset") -> "dict[str, Dataset]":
-        share, n = 1 - self.val_fraction, len(texts)
-        if n > 1:
-            n_train = max(1, int(share * n))
-            return {"train": texts.select(range(n_train)), "val": texts.select(range(n_train, n))}
-        text = next(self._texts(texts), "")
-        if not text:
-            raise empty(self.path)
-        cut, features = int(share * len(text)), texts.features
-        options = {"column": self.text_column}
-        return {
-            "train": mapped(texts, piece, features, start=0, end=cut, **options),
-            "val": mapped(texts, piece, features, start=cut, end=None, **options),
-        }
-
-
-def _read_whole(splits: dict[str, Any]) -> Any:
-    """The split of which all is read where nothing was trained on."""
-    return next(splits[name] for name in ("val", "train", "test") if name in splits)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lightning_posenc.data.batch import Batch
-from lightning_posenc.data.fixed import FiniteDataset
+from lightning_posenc.data.fixed import FixedDataset
 from lightning_posenc.data.meaning import digest
 from lightning_posenc.data.text.tokenised import Tokens
 from lightning_posenc.positions import PerDocument, Sequences
@@ -32,7 +32,7 @@ def pack(tokens: Tokens) -> Packed:
     return Packed(tokens.ids, starts[sizes > 0])
 
 
-class Blocks(FiniteDataset):
+class Blocks(FixedDataset):
     """Blocks of T tokens with the T tokens that follow each: block i holds tokens i*T .. i*T+T.
 
     A tail shorter than that is dropped, so there are floor((n - 1) / T) blocks.

@@ -4,14 +4,14 @@ import numpy as np
 import torch
 
 from lightning_posenc.data.batch import Batch
-from lightning_posenc.data.fixed import Cut, FiniteDataset
+from lightning_posenc.data.fixed import Cut, FixedDataset
 from lightning_posenc.data.meaning import digest
 from lightning_posenc.tasks import IGNORE
 
 Encoded = list[tuple[int, int]]  # token ids and their targets
 
 
-class TaggedSentences(FiniteDataset):
+class TaggedSentences(FixedDataset):
     """Sentences of at most T tokens.
 
     A batch is as wide as its longest sentence, the others are padded with token 0 and targets that

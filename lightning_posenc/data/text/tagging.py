@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning_posenc.checks import is_a, whole, wrong
-from lightning_posenc.data.fixed import FiniteData
+from lightning_posenc.data.fixed import FixedData
 from lightning_posenc.data.meaning import listed, same_place
 from lightning_posenc.data.text.conll import Sentence, read_sentences
 from lightning_posenc.data.text.files import empty
@@ -25,7 +25,7 @@ WORDS = "words"
 MOST_COLUMNS = 1000  # of a line
 
 
-class TaggingData(FiniteData):
+class TaggingData(FixedData):
     """A class for every word of a sentence, such as its part of speech or the entity it belongs to.
 
     A file holds a word a line with columns apart by tabs, or else by spaces, and an empty line
@@ -48,14 +48,7 @@ class TaggingData(FiniteData):
             then the first piece of each word bears its tag, and the others are not scored.
         min_count: a word that is rarer than this in the training file is unknown (id 0), as are
             all words that are not in it, so that the unknown word is learned.
-        train_length: T, tokens a sentence is cut to; a batch is padded to its longest sentence.
-        eval_lengths: lengths to cut the sentences of the test to; None for `train_length`.
-        val_fraction: share of the training sentences for validation, between 0 and 1.
-        batch_size: sentences in a training batch over all ranks; a multiple of their number.
-        steps_per_epoch: training batches in an epoch; None for as many as one pass fills.
-        eval_batch_size: sentences in an evaluation batch over all ranks; None for `batch_size`.
-        seed: seed of the order of the sentences; None for the run's own.
-        num_workers: worker processes a loader.
+        options: those of `FixedData`. A batch is padded to its longest sentence.
 
     Raises:
         ValueError: if a number is out of range, or a file is not of this form.
@@ -71,29 +64,12 @@ class TaggingData(FiniteData):
         tag_column: int = -1,
         vocabulary: str = "words",
         min_count: int = 2,
-        train_length: int = 128,
-        eval_lengths: list[int] | None = None,
-        val_fraction: float = 0.1,
-        batch_size: int = 32,
-        steps_per_epoch: int | None = None,
-        eval_batch_size: int | None = None,
-        seed: int | None = None,
-        num_workers: int = 0,
+        **options: Any,
     ) -> None:
         is_a(self, "path", path, str | Path | None)
         if not path:
             raise ValueError("data.path is empty: give a file with a word and its tag a line")
-        super().__init__(
-            str(Path(path).expanduser()),
-            train_length=train_length,
-            eval_lengths=eval_lengths,
-            val_fraction=val_fraction,
-            batch_size=batch_size,
-            steps_per_epoch=steps_per_epoch,
-            eval_batch_size=eval_batch_size,
-            seed=seed,
-            num_workers=num_workers,
-        )
+        super().__init__(str(Path(path).expanduser()), **options)
         is_a(self, "vocabulary", vocabulary, str)
         files = {"path": path, "val_path": val_path, "test_path": test_path}
         for option, given in files.items():

@@ -1,17 +1,12 @@
-"""The loaders that all our data modules share."""
+"""What a checkpoint remembers of its data, so that its numbers keep their meaning."""
 
-import inspect
-import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from inspect import Parameter, signature
 from typing import Any, ClassVar
 
 import lightning as L
 import torch
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
-from lightning_posenc.checks import several, whole
-from lightning_posenc.compat.lightning import batches_trained, divides_data, seed_of_run
 from lightning_posenc.data.meaning import (
     FORMAT,
     VERSION,
@@ -20,42 +15,21 @@ from lightning_posenc.data.meaning import (
     plain_options,
     state_of,
 )
-from lightning_posenc.data.order import EvalBatches, GlobalBatches, StreamLoader, take
 from lightning_posenc.data.saying import say
 
 
-class StreamData(L.LightningDataModule):
-    """Loaders of one stream of global batches for training, and of fixed sets for evaluation.
+class RememberedData(L.LightningDataModule):
+    """Data of which a checkpoint keeps what matters to a model that was trained on it.
 
-    A checkpoint keeps what the numbers mean that a model was trained on (`meaning`), the options,
-    and what the order of the samples depends on (`stream`). Data that takes this over by `adopt`,
-    as it does wherever a checkpoint is loaded, uses the checkpoint's meaning in place of its own.
-
-    Args:
-        batch_size: samples in a training batch over all ranks, at least 1.
-        eval_batch_size: likewise in evaluation; None for `batch_size`.
-        seed: seed of the data; None for the run's own, that of `seed_everything`, or 0 if there is
-            none.
-        num_workers: worker processes a loader, 0 to 1024; the samples do not depend on it.
-
-    Raises:
-        ValueError: if a number is out of range.
+    That is what the numbers mean (`meaning`), the options, and what the order of the samples
+    depends on (`stream`). Data that takes this over by `adopt`, as it does wherever a checkpoint is
+    loaded, uses the checkpoint's meaning in place of its own.
     """
 
     learns: ClassVar[bool] = False  # whether the numbers' meaning depends on what the data holds
 
-    def __init__(
-        self, batch_size: int, eval_batch_size: int | None, seed: int | None, num_workers: int
-    ) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.batch_size = whole(self, "batch_size", batch_size)
-        if eval_batch_size is None:
-            eval_batch_size = batch_size
-        self.eval_batch_size = whole(self, "eval_batch_size", eval_batch_size)
-        # Where Lightning's seed_everything keeps it.
-        self.seed = (seed_of_run() or 0) if seed is None else seed
-        whole(self, "seed", self.seed, -(2**63), 2**64 - 1)  # of which draws take 64 bits
-        self.num_workers = whole(self, "num_workers", num_workers, 0, 1024)
         self._adopted: dict[str, Any] | None = None
         self._lengths: tuple[int, int] | None = None  # the checkpoint's
 
@@ -88,7 +62,7 @@ class StreamData(L.LightningDataModule):
                 f"{checkpoint_path} does not say what its numbers mean (an earlier release, or "
                 f"other data, made it): make {cls.__name__} by its arguments"
             )
-        known = inspect.signature(cls).parameters
+        known = arguments_of(cls)
         options = {k: v for k, v in plain_options(state).items() if k in known}
         made = cls(**(options | kwargs))
         now = described(made.options())
@@ -103,11 +77,7 @@ class StreamData(L.LightningDataModule):
 
     def options(self) -> dict[str, Any]:
         """What the user chose, by the names of the constructor's arguments."""
-        return {
-            "batch_size": self.batch_size,
-            "eval_batch_size": self.eval_batch_size,
-            "seed": self.seed,
-        }
+        return {}
 
     def meaning(self) -> dict[str, Any]:
         """What the numbers of a batch mean, in plain values."""
@@ -128,7 +98,7 @@ class StreamData(L.LightningDataModule):
         """The options that the order of the training samples depends on; going on from a
         checkpoint with another value would skip samples or repeat them.
         """
-        return {"data.batch_size": self.batch_size}
+        return {}
 
     def stream(self) -> dict[str, Any]:
         """All that the order of the training samples depends on: what the data holds, too."""
@@ -228,77 +198,20 @@ class StreamData(L.LightningDataModule):
             f"resume with {then} or start a new run"
         )
 
-    def _consumed(self) -> int:
-        """Global batches trained so far, also right after a checkpoint was restored."""
-        if self.trainer is None or self.trainer.overfit_batches:  # type: ignore[attr-defined]
-            return 0  # overfitting means the same batches in each epoch
-        return batches_trained(self.trainer)
 
-    def _rank_and_world_size(self) -> tuple[int, int]:
-        """Number of this rank and of all ranks among those that see different data."""
-        if self.trainer is None:
-            return 0, 1
-        kwargs = self.trainer.distributed_sampler_kwargs or {"rank": 0, "num_replicas": 1}
-        rank, world_size = kwargs["rank"], kwargs["num_replicas"]
-        if world_size > 1 and divides_data(self.trainer):
-            raise ValueError(
-                "the data is already divided among the ranks: "
-                "set trainer.use_distributed_sampler=false"
-            )
-        return rank, world_size
-
-    def _options(self, dataset: Dataset) -> dict[str, Any]:
-        on_cuda = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
-        return {
-            "dataset": dataset,
-            "collate_fn": take,
-            "num_workers": self.num_workers,
-            "persistent_workers": self.num_workers > 0,
-            "worker_init_fn": _leave_ctrl_c_to_the_run,
-            "pin_memory": on_cuda and torch.cuda.is_available(),
-        }
-
-    def _train_loader(
-        self, dataset: Dataset, n_batches: int, order: Callable[[Tensor], Tensor]
-    ) -> DataLoader:
-        rank, world_size = self._rank_and_world_size()
-        batches = GlobalBatches(self.batch_size, n_batches, rank, world_size, self._consumed, order)
-        return StreamLoader(batch_sampler=batches, **self._options(dataset))
-
-    def _eval_loader(self, dataset: Dataset, n_items: int) -> DataLoader:
-        batches = EvalBatches(n_items, self.eval_batch_size, *self._rank_and_world_size())
-        return DataLoader(batch_sampler=batches, **self._options(dataset))
-
-    def _predict_loader(self, dataset: Dataset, n_items: int) -> DataLoader:
-        # Lightning rebuilds prediction loaders around a plain sampler, to keep track of indices.
-        rank, world_size = self._rank_and_world_size()
-        # Ranks with a sharded model must call it equally often: the last item fills the shares.
-        items = range(rank, -(-n_items // world_size) * world_size, world_size)
-        return DataLoader(
-            sampler=[min(item, n_items - 1) for item in items],
-            batch_size=max(1, self.eval_batch_size // world_size),
-            **self._options(dataset),
-        )
+def arguments_of(kind: type) -> set[str]:
+    """The names of a constructor's arguments, with those that it hands on to its bases."""
+    found: set[str] = set()
+    for parent in kind.__mro__:
+        if "__init__" in vars(parent):
+            _, *arguments = signature(vars(parent)["__init__"]).parameters.values()
+            found |= {each.name for each in arguments if each.kind is not Parameter.VAR_KEYWORD}
+            if all(each.kind is not Parameter.VAR_KEYWORD for each in arguments):
+                break
+    return found
 
 
 def in_numbers(classes: Any, probabilities: Any) -> dict[str, Any]:
     """What there is to say of a prediction where classes have no names."""
     shares = {} if probabilities is None else {"probabilities": probabilities}
     return {"prediction": classes, **shares}
-
-
-def lengths_to_test(eval_lengths: list[int] | None, train_length: int) -> list[int]:
-    """`eval_lengths`, or `train_length` alone if that is None.
-
-    Raises:
-        ValueError: if there are none, or one is not positive.
-    """
-    lengths = (
-        [train_length] if eval_lengths is None else several("data", "eval_lengths", eval_lengths)
-    )
-    return [whole("data", "eval_lengths", length) for length in lengths]
-
-
-def _leave_ctrl_c_to_the_run(worker: int) -> None:
-    """A terminal tells every process: workers that ended would fail the run while it saves."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
