@@ -13,7 +13,7 @@ from lightning_posenc.callbacks import RandomState
 from lightning_posenc.data import SyntheticData
 from lightning_posenc.model import EncoderSpec
 from lightning_posenc.modules import SequenceClassifier
-from lightning_posenc.runs.checkpoints import WholeCheckpointIO
+from lightning_posenc.runs.checkpoint_files import WholeCheckpointIO
 from lightning_posenc.tasks import PositionPattern
 
 

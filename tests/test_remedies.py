@@ -108,7 +108,7 @@ def effect_of(option: str) -> Effect:
 
 @pytest.mark.parametrize("line", LINES)
 def test_a_remedy_takes_hold(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lightning_posenc.training.command import TrainingCLI
+    from lightning_posenc.training.command_line import TrainingCLI
 
     seen: list[Any] = []
     monkeypatch.setattr(TrainingCLI, "after_fit", lambda cli: seen.append(cli.model))

@@ -1,5 +1,6 @@
 """Where earlier releases kept the classes and the options that a checkpoint's config names."""
 
+from collections.abc import Collection
 from typing import Any
 
 _PACKAGE = "lightning_posenc."
@@ -46,6 +47,26 @@ def instead(name: str) -> str | None:
     """
     module, _, kind = name.rpartition(".")
     return _GONE.get(kind) if f"{module}.".startswith(_PACKAGE) or not module else None
+
+
+# Callbacks that a run brought in release 0.1, by the beginning of their key in a checkpoint, and
+# what they are now: `RunCheckpoint` was a plain one then.
+_CALLBACKS = {"ModelCheckpoint{": "RunCheckpoint{"}
+
+
+def rename_callbacks(states: dict[str, Any], present: Collection[str]) -> None:
+    """Give the states of callbacks the keys that these have now, in place.
+
+    Args:
+        states: Of a checkpoint's callbacks, by key.
+        present: The keys of the callbacks of the run that goes on; a callback that has its old key
+            still is one of the user's own.
+    """
+    for old, new in _CALLBACKS.items():
+        for key in [key for key in states if key.startswith(old)]:
+            today = new + key.removeprefix(old)
+            if key not in present and today in present and today not in states:
+                states[today] = states.pop(key)
 
 
 # Options of the encoder in release 0.1: whose they are now, and what they are called there.

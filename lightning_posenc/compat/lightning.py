@@ -4,9 +4,9 @@ Each function is one reach; tests/compat holds a canary for each, which says wha
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import lightning as L
 from lightning.fabric.utilities.cloud_io import _is_local_file_protocol
@@ -14,6 +14,7 @@ from lightning.fabric.utilities.logger import _flatten_dict, _sanitize_params
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
+from lightning.pytorch.utilities.model_summary.model_summary import _format_summary_table
 
 FIT_LOOP = "fit_loop"  # of a checkpoint's "loops"
 BATCHES = "epoch_loop.batch_progress"
@@ -87,6 +88,25 @@ def last_saved_step(callback: ModelCheckpoint) -> int:
     return callback._last_global_step_saved
 
 
+def table_of_layers(total_flops: int, columns: Sequence[Any], *totals: Any) -> str:
+    """Lay a model's summary out as `ModelSummary` prints it.
+
+    Without a batch to run, which no module of ours has as an attribute, Lightning counts no
+    operations: columns and totals of 0 are left out.
+
+    Args:
+        total_flops: Floating-point operations of a forward pass; 0 if they were not counted.
+        columns: Their titles and cells.
+        totals: The numbers of parameters and of those that train, megabytes, modules by mode.
+    """
+    if not total_flops:
+        columns = [(title, cells) for title, cells in columns if title != "FLOPs"]
+    table = _format_summary_table(*totals, total_flops, *columns)
+    if total_flops:
+        return table
+    return "\n".join(line for line in table.splitlines() if not line.endswith("Total Flops"))
+
+
 def validates_now(trainer: L.Trainer) -> bool:
     """Whether a validation follows the batch just trained."""
     fetcher = trainer.fit_loop._data_fetcher
@@ -95,6 +115,8 @@ def validates_now(trainer: L.Trainer) -> bool:
 
 class CommandLine(LightningCLI):
     """LightningCLI under whose private steps a subclass can put its own."""
+
+    called: ClassVar[str] = ""  # how a person calls it, before the subcommand
 
     def run_subcommand(self, subcommand: str) -> None:
         """Run the trainer's method of that name."""
@@ -121,6 +143,11 @@ class CommandLine(LightningCLI):
         known = self._subcommand_method_arguments[subcommand]
         parser.set_defaults({k: v for k, v in self.argument_defaults().items() if k in known})
         return parser
+
+    def _add_subcommands(self, parser: Any, **kwargs: Any) -> None:
+        super()._add_subcommands(parser, **kwargs)
+        for subcommand in self.subcommands():
+            self.parser_of(subcommand).prog = f"{self.called} {subcommand}"
 
     def _run_subcommand(self, subcommand: str) -> None:
         self.run_subcommand(subcommand)

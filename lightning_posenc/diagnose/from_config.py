@@ -6,9 +6,8 @@ from typing import Any
 from lightning_posenc.diagnose.loading import subject_of
 from lightning_posenc.diagnose.subject import OwnModel, Recorded
 from lightning_posenc.diagnostics.metric_keys import Key
-from lightning_posenc.runs import checkpoints
-from lightning_posenc.runs import directory as run_directory
-from lightning_posenc.training.command import OPTIONS, TrainingCLI
+from lightning_posenc.runs import checkpoints, run_directory
+from lightning_posenc.training.command_line import OPTIONS, TrainingCLI
 from lightning_posenc.training.summary import METRICS
 
 

@@ -7,15 +7,15 @@ options say now, and torch matches moments to parameters by number, whatever the
 import json
 import logging
 import warnings
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import lightning as L
-import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from lightning_posenc.modules.optimizer_record import Record, differences, recorded
+from lightning_posenc.modules.optimizer_state import by_name, check_shapes, options_of, state_keys
 from lightning_posenc.modules.total_steps import Reached, reached
 from lightning_posenc.positional.resampling import ResizedTable
 
@@ -24,8 +24,6 @@ log = logging.getLogger("lightning_posenc")
 _KEY = "lightning_posenc_optimizers"
 _ACCUMULATED = "lightning_posenc_accumulated"
 _EPOCH = "lightning_posenc_epoch"  # its batches
-
-Record = dict[str, Any]
 
 
 class _Saved(NamedTuple):
@@ -72,15 +70,9 @@ class Resumption(L.Callback):
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Remember how everything is configured, before anything is restored."""
         names = {id(parameter): name for name, parameter in pl_module.named_parameters()}
-        self._now = {
-            "optimizers": [_described(optimizer, names) for optimizer in trainer.optimizers],
-            "schedules": [
-                {"class": _name(config.scheduler), "state": config.scheduler.state_dict()}
-                for config in trainer.lr_scheduler_configs
-            ],
-        }
-        self._now = json.loads(_plain(self._now))
-        self._fresh = [list(map(_options, o.param_groups)) for o in trainer.optimizers]
+        schedules = [config.scheduler for config in trainer.lr_scheduler_configs]
+        self._now = recorded(trainer.optimizers, schedules, names)
+        self._fresh = [list(map(options_of, o.param_groups)) for o in trainer.optimizers]
         for place, optimizer in enumerate(trainer.optimizers):
 
             def adapted(
@@ -139,7 +131,7 @@ class Resumption(L.Callback):
             return
         assert self._now is not None
         if saved.record is not None:
-            log.warning("resumed with other options: %s", _differences(saved.record, self._now))
+            log.warning("resumed with other options: %s", differences(saved.record, self._now))
         for optimizer, groups in zip(trainer.optimizers, self._fresh, strict=True):
             for group, options in zip(optimizer.param_groups, groups, strict=True):
                 group.update(options)
@@ -157,7 +149,7 @@ class Resumption(L.Callback):
         then = None
         if self._saved.record is not None and place < len(self._saved.record["optimizers"]):
             then = self._saved.record["optimizers"][place]
-        moments = _by_name(state, now if then is None else then)
+        moments = by_name(state, (now if then is None else then)["parameters"])
         if moments is None:
             return None  # torch says what is wrong with it
         if then is not None and then["class"] != now["class"]:
@@ -166,7 +158,7 @@ class Resumption(L.Callback):
         made: dict[str, Any] = {"state": {}, "param_groups": []}
         number, anew = 0, []
         for group, names in zip(optimizer.param_groups, now["parameters"], strict=True):
-            expected = None if then == now else _state_keys(optimizer, group)
+            expected = None if then == now else state_keys(optimizer, group)
             params = []
             for name in names:
                 own = self._fitted(module, name, moments.get(name, {}))
@@ -176,12 +168,12 @@ class Resumption(L.Callback):
                     made["state"][number] = own
                 params.append(number)
                 number += 1
-            made["param_groups"].append({**_options(group), "params": params})
+            made["param_groups"].append({**options_of(group), "params": params})
         if anew:
             log.warning("moments that do not fit any more begin anew: %s", ", ".join(anew))
         if then == now:
             for group, saved in zip(made["param_groups"], state["param_groups"], strict=True):
-                group.update(_options(saved))
+                group.update(options_of(saved))
         return made
 
     def _fitted(
@@ -206,107 +198,6 @@ class Resumption(L.Callback):
         return fitted
 
 
-def check_shapes(optimizer: Optimizer, names: dict[int, str]) -> None:
-    """Refuse state whose shapes are not its parameter's: fused kernels write past its end.
-
-    Only optimizers of torch are asked, whose states have the parameter's shape, that of a row or
-    column of it (Adafactor), or are one number. State that lies in memory otherwise than its
-    parameter, such as one number expanded to many, is laid out anew.
-
-    Args:
-        optimizer: Whose state to check.
-        names: Of parameters, by id.
-
-    Raises:
-        ValueError: Naming the parameter.
-    """
-    if not any(kind.__module__.startswith("torch.optim.") for kind in type(optimizer).__mro__[:-2]):
-        return
-    usual: dict[int, dict[str, Any]] = {}  # by number of axes
-    for group in optimizer.param_groups:
-        for parameter in group["params"]:
-            state = optimizer.state.get(parameter, {})
-            if state and parameter.dim() not in usual:
-                usual[parameter.dim()] = _trial_state(optimizer, group, parameter.dim()) or {}
-            for key, value in state.items():
-                if not isinstance(value, Tensor):
-                    continue
-                expected = _shape_of(parameter, usual[parameter.dim()].get(key))
-                if tuple(value.shape) != expected:
-                    raise ValueError(
-                        f"{type(optimizer).__name__}: {key} of "
-                        f"{names.get(id(parameter), 'a parameter')} has shape "
-                        f"{tuple(value.shape)}, not {expected}: the state is of another model; "
-                        "load the weights alone"
-                    )
-                if value.shape == parameter.shape and value.stride() != parameter.stride():
-                    state[key] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
-                elif not value.is_contiguous():
-                    state[key] = value.contiguous()
-
-
-def _shape_of(parameter: Tensor, usual: Any) -> tuple[int, ...]:
-    """The shape of a parameter's state, from what it is where every axis has two entries."""
-    if not isinstance(usual, Tensor) or usual.dim() not in (0, parameter.dim()):
-        return tuple(parameter.shape)
-    sizes = zip(usual.shape, parameter.shape, strict=False)
-    return tuple(1 if size == 1 else whole for size, whole in sizes)
-
-
-def _described(optimizer: Optimizer, names: dict[int, str]) -> Record:
-    return {
-        "class": _name(optimizer),
-        "groups": [_options(group) for group in optimizer.param_groups],
-        "parameters": [
-            [names.get(id(p), "") for p in group["params"]] for group in optimizer.param_groups
-        ],
-    }
-
-
-def _options(group: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in group.items() if key != "params"}
-
-
-def _name(thing: object) -> str:
-    return f"{type(thing).__module__}.{type(thing).__qualname__}"
-
-
-def _plain(value: Any) -> str:
-    """JSON, where a tensor is its numbers and what JSON does not know is its type's name."""
-    return json.dumps(
-        value, default=lambda x: x.tolist() if isinstance(x, Tensor) else type(x).__qualname__
-    )
-
-
-def _by_name(state: dict[str, Any], record: Record) -> dict[str, dict[str, Any]] | None:
-    """Saved moments by their parameter's name; None if they are not those of the record."""
-    numbers = [n for group in state["param_groups"] for n in group["params"]]
-    names = [name for group in record["parameters"] for name in group]
-    if len(numbers) != len(names):
-        return None
-    return {name: state["state"].get(n, {}) for n, name in zip(numbers, names, strict=True)}
-
-
-def _state_keys(optimizer: Optimizer, group: dict[str, Any]) -> set[str] | None:
-    """What such an optimizer remembers of a parameter; None if that cannot be tried out."""
-    state = _trial_state(optimizer, group, 2)
-    return None if state is None else set(state)
-
-
-def _trial_state(optimizer: Optimizer, group: dict[str, Any], axes: int) -> dict[str, Any] | None:
-    """What such an optimizer remembers of a parameter with two entries on each of its axes; None
-    if that cannot be tried out.
-    """
-    parameter = nn.Parameter(torch.zeros((2,) * axes))
-    parameter.grad = torch.zeros((2,) * axes)
-    try:
-        trial: Any = type(optimizer)([{**_options(group), "params": [parameter]}])  # type: ignore[call-arg]
-        trial.step()
-    except Exception:
-        return None
-    return dict(trial.state[parameter])
-
-
 def _replay(schedule: Any, state: dict[str, Any]) -> None:
     """Bring a schedule, just made, to the step at which another was saved."""
     if isinstance(schedule, ReduceLROnPlateau):
@@ -323,32 +214,3 @@ def _replay(schedule: Any, state: dict[str, Any]) -> None:
         warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step", UserWarning)
         for _ in range(steps):
             schedule.step()
-
-
-def _differences(then: Record, now: Record) -> str:
-    return "; ".join(_changes(then, now)) or "in what the optimizers hold"
-
-
-def _changes(then: Record, now: Record) -> Iterator[str]:
-    for was, new in zip(then["optimizers"], now["optimizers"], strict=False):
-        if was["class"] != new["class"]:
-            yield f"{new['class']}, not {was['class']}"
-            continue
-        of_name = {group.get("name", n): group for n, group in enumerate(was["groups"])}
-        for n, group in enumerate(new["groups"]):
-            name = group.get("name", n)
-            old = of_name.get(name, {})
-            for key, value in group.items():
-                # What a schedule makes of its peak says nothing.
-                if old.get(key) != value and not (key == "lr" and "initial_lr" in group):
-                    key_said = "lr" if key == "initial_lr" else key
-                    yield f"{key_said} of the group {name} {old.get(key)} → {value}"
-    for was, new in zip(then["schedules"], now["schedules"], strict=False):
-        if was["class"] != new["class"]:
-            yield f"{new['class']}, not {was['class']}"
-            continue
-        name = new["class"].rpartition(".")[2]
-        for key, value in new["state"].items():
-            old = was["state"].get(key)
-            if not key.startswith("_") and key != "base_lrs" and old != value:
-                yield f"{key} of {name} {old} → {value}"

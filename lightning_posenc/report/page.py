@@ -12,7 +12,7 @@ from lightning_posenc.report.lengths import LengthsReached
 from lightning_posenc.report.recipes import Recipe
 from lightning_posenc.report.runs import Run
 from lightning_posenc.report.study import Study
-from lightning_posenc.runs.directory import FIGURES
+from lightning_posenc.runs.run_directory import FIGURES
 
 HERE = Path(__file__).parent
 

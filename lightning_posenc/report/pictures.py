@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from lightning_posenc.diagnostics.quantities import BLOCKS, LAYER
 from lightning_posenc.report.panels import Band, Panel
 from lightning_posenc.runs import strict_json
-from lightning_posenc.runs.directory import FIGURES
 from lightning_posenc.runs.png import png
+from lightning_posenc.runs.run_directory import FIGURES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

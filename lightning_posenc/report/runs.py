@@ -12,7 +12,7 @@ from lightning_posenc.diagnostics.metric_keys import is_loss, parse
 from lightning_posenc.mistakes.escaping import plain, visible
 from lightning_posenc.report.grouping import natural
 from lightning_posenc.report.keys import flatten
-from lightning_posenc.runs.directory import CONFIG, METRICS, SUMMARY
+from lightning_posenc.runs.run_directory import CONFIG, METRICS, SUMMARY
 from lightning_posenc.runs.untrusted import read_json, read_yaml
 from lightning_posenc.sweep.trial import RECORD, Status
 

@@ -13,7 +13,7 @@ def lacks(contents: Any, resumes: bool, is_sharded: bool) -> str | None:
     """What a checkpoint has not that it should have; None if it has everything.
 
     Args:
-        contents: What `checkpoint_io.read` returns.
+        contents: What `checkpoint_files.read` returns.
         resumes: Whether a run is to go on from it.
         is_sharded: Whether weights and optimizer lie in other files.
     """

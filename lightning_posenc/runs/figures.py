@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import lightning as L
 
 from lightning_posenc.runs import strict_json
-from lightning_posenc.runs.directory import FIGURES
 from lightning_posenc.runs.main_process import is_writer
+from lightning_posenc.runs.run_directory import FIGURES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -16,7 +16,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from lightning_posenc.checks import is_a
 from lightning_posenc.compat.lightning import flat
 from lightning_posenc.compat.wandb import earlier_id, update_beside_agent
-from lightning_posenc.runs.directory import SWEEP, TRIAL
+from lightning_posenc.runs.run_directory import SWEEP, TRIAL
 
 _AGENT = "WANDB_SWEEP_ID"  # set by an agent of W&B, which waits for the run's metric
 

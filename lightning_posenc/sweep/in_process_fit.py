@@ -6,7 +6,7 @@ forked from it starts at once. Nothing here may touch a GPU while it is imported
 
 from lightning_posenc.mistakes.one_line import guarded
 from lightning_posenc.training import command as training
-from lightning_posenc.training.command import TrainingCLI
+from lightning_posenc.training.command_line import OPTIONS, TrainingCLI
 
 
 class _Parsed(BaseException):
@@ -46,7 +46,7 @@ def parse(args: list[str]) -> str | None:
         What is wrong with them, in one line, or None.
     """
     try:
-        _Parser(save_config_callback=None, args=["fit", *args], **training.OPTIONS)
+        _Parser(save_config_callback=None, args=["fit", *args], **OPTIONS)
     except _Parsed:
         return None
     except training.USER_ERRORS as error:

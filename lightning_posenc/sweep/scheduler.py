@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lightning_posenc.runs import strict_json
-from lightning_posenc.runs.directory import RUN_DIR, SWEEP, TRIAL
+from lightning_posenc.runs.run_directory import RUN_DIR, SWEEP, TRIAL
 from lightning_posenc.sweep import hyperband, processes, resources, trial_command, trial_metrics
 from lightning_posenc.sweep.definition import Definition
 from lightning_posenc.sweep.directory import SweepDirectory

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lightning_posenc.diagnostics.metric_keys import is_loss
 from lightning_posenc.mistakes.escaping import plain
-from lightning_posenc.runs.directory import METRICS, SUMMARY
+from lightning_posenc.runs.run_directory import METRICS, SUMMARY
 from lightning_posenc.runs.untrusted import read_json
 
 DIVERGED = "diverged"  # status of a run that its loss has ended

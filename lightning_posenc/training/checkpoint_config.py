@@ -13,12 +13,10 @@ from lightning.pytorch.cli import SaveConfigCallback
 
 from lightning_posenc.compat.earlier_releases import of_today
 from lightning_posenc.compat.lightning import leave_out_hparams
-from lightning_posenc.runs import checkpoints as checkpoint_io
-from lightning_posenc.runs import directory as run_directory
-from lightning_posenc.runs import untrusted
+from lightning_posenc.runs import checkpoint_files, run_directory, untrusted
 from lightning_posenc.runs.checkpoint_sizes import oversized
-from lightning_posenc.runs.directory import CONFIG
 from lightning_posenc.runs.loggers import log_config
+from lightning_posenc.runs.run_directory import CONFIG
 from lightning_posenc.runs.whole_files import whole_file
 from lightning_posenc.training import given, trust
 from lightning_posenc.training.renamed_classes import replaced
@@ -183,7 +181,7 @@ def with_checkpoint_config(args: list[str]) -> Iterator[Completed]:
         args = [*args[:after], "--ckpt_path", str(path), *args[after:]]
     else:
         args = given.with_value("--ckpt_path", str(path), args)
-    contents = checkpoint_io.checked(path, resumes=fits)
+    contents = checkpoint_files.checked(path, resumes=fits)
     # The command that started the run describes it: a list that it adds to would grow each time.
     if where == LAST and given.value_of("--model", args) is not None:
         yield Completed(args, None)
@@ -208,14 +206,14 @@ def _checkpoint(where: str, run_dir: Any, fits: bool) -> Path | None:
         raise ValueError(f"--ckpt_path {where}: nothing is fetched: name a local .ckpt file")
     path = Path(where)
     if fits and where == LAST:
-        return checkpoint_io.newest(Path(run_dir)) if run_dir else None
-    if checkpoint_io.is_checkpoint(path):
+        return checkpoint_files.newest(Path(run_dir)) if run_dir else None
+    if checkpoint_files.is_checkpoint(path):
         directory = run_directory.resume_directory(path)
-        if fits and directory is not None and checkpoint_io.fault(path) is not None:
-            return checkpoint_io.newest(directory, broken=[path])
+        if fits and directory is not None and checkpoint_files.fault(path) is not None:
+            return checkpoint_files.newest(directory, broken=[path])
         return path
     if path.is_dir():
-        if newest := checkpoint_io.newest(path):
+        if newest := checkpoint_files.newest(path):
             return newest
         raise FileNotFoundError(f"--ckpt_path {path}: the directory holds no checkpoint")
     raise FileNotFoundError(f"--ckpt_path {path}: no such file; name a .ckpt file")

@@ -1,299 +1,24 @@
 """The commands that run a Lightning Trainer: fit, validate, test, predict."""
 
 import argparse
-import ast
-import json
 import logging
 import signal
 import sys
 import warnings
-from pathlib import Path
-from typing import Any
 
-import lightning as L
-import torch
-import yaml
-from jsonargparse import Namespace, get_loader, set_loader, set_parsing_settings
-from jsonargparse.typing import register_type
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
-from lightning.pytorch.cli import LightningArgumentParser
-from lightning.pytorch.plugins.io import CheckpointIO
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from lightning_posenc import (  # noqa: F401
-    callbacks,
-    data,
-    masks,
-    model,
-    modules,
-    positional,
-    positions,
-    tasks,
-)
-
-# Imported whole, so that a config can name any of their classes without a path.
-from lightning_posenc.compat.lightning import CommandLine
-from lightning_posenc.data.meaning import state_of
-from lightning_posenc.data.remembered import RememberedData
-from lightning_posenc.data.saying import forget, say
-from lightning_posenc.mistakes import library_errors
+from lightning_posenc.callbacks import Diverged
+from lightning_posenc.data.saying import forget
 from lightning_posenc.mistakes.one_line import in_one_line
-from lightning_posenc.modules.resumption import Resumption
-from lightning_posenc.runs import directory as run_directory
-from lightning_posenc.runs import loggers, untrusted
-from lightning_posenc.runs.checkpoints import (
-    WholeCheckpointIO,
-    newest,
-    read,
-    remove_unfinished,
-    shapes,
-)
-from lightning_posenc.runs.main_process import is_writer
-from lightning_posenc.runs.metrics_csv import MetricsCSV
-from lightning_posenc.training.checkpoint_config import (
-    LAST,
-    SaveRunConfig,
-    dumped,
-    parse,
-    stored_config,
-)
-from lightning_posenc.training.misfit import explained, is_misfit
+from lightning_posenc.runs import loggers, run_directory
+from lightning_posenc.training.checkpoint_config import SaveRunConfig
+from lightning_posenc.training.command_line import OPTIONS, TrainingCLI
 from lightning_posenc.training.parser_errors import explain
-from lightning_posenc.training.resuming import odd_states, which_run
-from lightning_posenc.training.resuming.branched_run import BranchedRun
-from lightning_posenc.training.resuming.moved_run import MovedRun
-from lightning_posenc.training.resuming.preemption import Preemption, Stopped
-from lightning_posenc.training.resuming.same_checkpoint import SameCheckpoint
-from lightning_posenc.training.resuming.sharded_loading import ShardedLoading
-from lightning_posenc.training.resuming.stays_stopped import StaysStopped, conditions
-from lightning_posenc.training.resuming.unfinished_step import ROW, UnfinishedStep
-from lightning_posenc.training.run_checkpoint import RunCheckpoint, takes_place_of
-from lightning_posenc.training.trainer_options import LINKED, check_linked, check_trainer
-from lightning_posenc.training.trust import OPTION
-
-# A value is a value: nothing is fetched for it, called in it without a type that says so, or
-# unfolded without end; and the modules that could run a command are no place for a class.
-set_parsing_settings(
-    config_read_mode_fsspec_enabled=False,
-    config_read_mode_urls_enabled=False,
-    instantiate_subclass_spec_in_any=False,
-    import_path_denylist=[],  # enforces jsonargparse's own
-)
-set_loader("yaml", untrusted.bounded(get_loader("yaml")), (yaml.YAMLError,))
-
-# A device in a callback's options, which jsonargparse would write down as a complaint.
-register_type(torch.device, str, torch.device, fail_already_registered=False)
+from lightning_posenc.training.resuming.preemption import Stopped
 
 USER_ERRORS = (argparse.ArgumentError, ValueError, FileNotFoundError, MisconfigurationException)
-
-_EVERY_RUN = (
-    Resumption,
-    callbacks.Divergence,
-    callbacks.RandomState,
-    callbacks.ResultsTable,
-    callbacks.AccuracyByPosition,
-    callbacks.AttentionMaps,
-    callbacks.Predictions,
-    callbacks.BestScore,
-)
-
-
-class Parser(LightningArgumentParser):
-    """A parser that knows null within a class's options.
-
-    jsonargparse hands an option of a class on to the class's own parser as Python writes it: None.
-    """
-
-    def parse_args(self, args: Any = None, *more: Any, **options: Any) -> Any:
-        if "defaults" in options and args is not None:  # jsonargparse's own call, of one option
-            args = [_as_json(arg) for arg in args]
-        return super().parse_args(args, *more, **options)
-
-
-def _as_json(arg: str) -> str:
-    name, equals, text = arg.partition("=")
-    if not text.startswith(("None", "[", "{")):
-        return arg
-    try:
-        return f"{name}{equals}{json.dumps(ast.literal_eval(text))}"
-    except (ValueError, SyntaxError, TypeError):  # it is YAML, and no value of Python's
-        return arg
-
-
-class TrainingCLI(CommandLine):
-    """LightningCLI with a directory for each run and a test after each fit."""
-
-    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.add_argument(
-            "--run_dir",
-            type=Path | None,
-            default=None,
-            help="Exactly where this run keeps what it makes; default runs/<name>/<id>.",
-        )
-        parser.add_argument(
-            "--name",
-            type=str | None,
-            default=None,
-            help="Name of the run's family; default the stem of the (first) config file.",
-        )
-        parser.add_argument(
-            OPTION,
-            type=list[str] | None,
-            default=None,
-            help="A module whose classes a checkpoint's own config may name, besides those of this "
-            "package, torch.nn, torch.optim and Lightning; several times for several modules. On "
-            "the command line only.",
-        )
-        parser.add_argument(
-            "--test_after_fit", type=bool, default=True, help="Whether fit ends with a test."
-        )
-        for size in LINKED:
-            parser.link_arguments(f"data.{size}", f"model.init_args.{size}", apply_on="instantiate")
-
-    def argument_defaults(self) -> dict[str, Any]:
-        return {"verbose": False}  # our table of results is enough
-
-    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        self.command = list(args)
-        self.config = parse(parser, list(args))
-
-    def before_instantiate_classes(self) -> None:
-        config = self.config[self.subcommand]
-        check_trainer(config.trainer)
-        check_linked(config.get("model"))
-        fits = self.subcommand == "fit"
-        ckpt_path = config.get("ckpt_path")
-        goes_on = fits and ckpt_path == LAST
-        if goes_on:  # of a config file, or there is no checkpoint yet
-            if not config.run_dir:
-                raise ValueError("ckpt_path=last needs --run_dir: which run is to go on?")
-            ckpt_path = config.ckpt_path = newest(config.run_dir)
-        self.dump_config()
-        self._why_anew = ""
-        if fits and ckpt_path and not config.run_dir:
-            config.run_dir, self._why_anew = which_run.directory_to_go_on(
-                Path(ckpt_path), self.plain
-            )
-        files = [str(path) for path in config.get("config") or ()]
-        self.name = config.name or (Path(files[0]).stem if files else str(self.subcommand))
-        if fits and ckpt_path:
-            goes_on = goes_on or which_run.is_of(Path(ckpt_path), config.run_dir)
-        self.run_dir = run_directory.choose(config.run_dir, self.name, goes_on)
-        self._given = self.config.clone()
-        for logger in _as_list(config.trainer.logger):
-            if isinstance(logger, Namespace):
-                loggers.belong(logger, self.run_dir, self.name, str(self.subcommand))
-
-    def dump_config(self) -> None:
-        """Put the subcommand's config down as YAML, once for all who want it."""
-        text = dumped(self.parser_of(self.subcommand), self.config[self.subcommand])
-        self.save_config_kwargs["text"] = text
-        self.plain: dict[str, Any] = untrusted.load_yaml(text, run_directory.CONFIG)
-
-    def instantiate_classes(self) -> None:
-        """Do as Lightning does; but the data learns what its numbers mean to the checkpoint before
-        the model asks it for sizes.
-        """
-        with_meaning = [(self._with_meaning, RememberedData, True)]
-        self.config_init = self.parser.instantiate(self.config, instantiators=with_meaning)
-        self.datamodule = self.of_config("data")
-        self.model = self.of_config("model")
-        self.add_optimizer_method()
-        self.trainer = self.instantiate_trainer()
-
-    def _with_meaning(
-        self, kind: type[RememberedData], *args: Any, **kwargs: Any
-    ) -> RememberedData:
-        made = kind(*args, **kwargs)
-        if ckpt_path := self.config[self.subcommand].get("ckpt_path"):
-            state = state_of(read(Path(ckpt_path)), kind)
-            if state is not None:
-                made.adopt(state)
-                if self.subcommand == "fit":
-                    made.check_order(state)
-            elif made.learns:
-                say(
-                    f"warning: --ckpt_path {ckpt_path} does not say what its numbers mean (an "
-                    "earlier release made it): words and names are taken from the data given"
-                )
-        return made
-
-    def misfit(self, error: BaseException) -> str:
-        """Why the weights of the checkpoint do not fit the model, in one line."""
-        ckpt_path = Path(self.config[self.subcommand].ckpt_path)
-        before = stored_config(ckpt_path, read(ckpt_path))["model"]
-        return explained(error, ckpt_path, self.plain["model"], before)
-
-    def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
-        self.config = self._given  # saved without what the loggers are told of this run alone
-        config = self.of_config("trainer")
-        ckpt_path = self.config[self.subcommand].get("ckpt_path")
-        fits = self.subcommand == "fit"
-        told: list[Any] = []
-        if config["logger"] is not False:
-            before = read(Path(ckpt_path)) if fits and ckpt_path else {}
-            table = MetricsCSV(self.run_dir, before.get("global_step", 0), before.get(ROW))
-            told = [table, *_as_list(config["logger"])]
-            told = loggers.with_agent(told, self.run_dir, self.name, str(self.subcommand))
-        given: list[Callback] = _as_list(config["callbacks"])
-        summary = callbacks.RunSummary(self.command)
-        left = {callbacks.Predictions} if config["fast_dev_run"] else set()  # it leaves no file
-        made = [make() for make in _EVERY_RUN if make not in left and not _has(given, make)]
-        ours: list[Callback] = [summary, *made]
-        ours.append(MovedRun(ckpt_path))
-        if ckpt_path:
-            ours.append(ShardedLoading(shapes(Path(ckpt_path))))
-        saves = config["enable_checkpointing"] is not False and not config["fast_dev_run"]
-        if saves:
-            # Where nothing is trained, the callback only takes up what the checkpoint knows of it.
-            old = None if fits or not ckpt_path else Path(ckpt_path).parent
-            ours += _checkpoints(old or self.run_dir / run_directory.CHECKPOINTS, given)
-        if fits:
-            remove_unfinished(self.run_dir)
-            stops = StaysStopped(conditions(self.plain["trainer"]))
-            given = [*given, UnfinishedStep(), SameCheckpoint(ckpt_path), stops]
-            if ckpt_path and not run_directory.checkpoints(self.run_dir):
-                given.append(BranchedRun(ckpt_path, self._why_anew))
-        if fits and saves:
-            given.append(Preemption(self.run_dir / run_directory.CHECKPOINTS / run_directory.LAST))
-        plugins = _as_list(config["plugins"])
-        if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
-            plugins = [*plugins, WholeCheckpointIO()]
-        return super().instantiate_trainer(
-            logger=told,
-            default_root_dir=str(self.run_dir),
-            callbacks=[*ours, *given],
-            plugins=plugins,
-        )
-
-    def after_fit(self) -> None:
-        if self.config[self.subcommand].test_after_fit and not self.trainer.interrupted:
-            self.trainer.test(self.model, datamodule=self.datamodule, verbose=False)
-
-    def run_subcommand(self, subcommand: str) -> None:
-        try:
-            super().run_subcommand(subcommand)
-        except Exception as error:
-            ckpt_path = self.config[subcommand].get("ckpt_path")
-            if ckpt_path and is_misfit(error):
-                raise ValueError(self.misfit(error)) from error
-            if ckpt_path and odd_states.is_odd(error) and not library_errors.explained(error):
-                raise ValueError(odd_states.explained(error, Path(ckpt_path))) from error
-            raise
-        if is_writer(self.trainer):
-            print(f"run directory: {self.run_dir}")
-
-
-# Errors are raised, and said by `one_line`; no option may be guessed from its beginning.
-_STRICT = {"exit_on_error": False, "allow_abbrev": False}
-OPTIONS: dict[str, Any] = {
-    "parser_class": Parser,
-    "seed_everything_default": 0,
-    "trainer_defaults": {"use_distributed_sampler": False},
-    "parser_kwargs": {**_STRICT, **{name: dict(_STRICT) for name in TrainingCLI.subcommands()}},
-    "auto_configure_optimizers": False,
-}
 
 
 def run(args: list[str]) -> int:
@@ -326,7 +51,7 @@ def run(args: list[str]) -> int:
             raise
         raise KeyboardInterrupt from None  # as it was, before Lightning made it an exit
     except Exception as error:
-        diverged = isinstance(error, callbacks.Diverged)  # which is a result
+        diverged = isinstance(error, Diverged)  # which is a result
         if not diverged and in_one_line(error, USER_ERRORS) is not None:
             run_directory.forget()
         raise
@@ -340,29 +65,6 @@ _SAYS_TIPS = "lightning.pytorch.utilities.rank_zero"  # the logger of what Light
 
 def _is_no_advertisement(record: logging.LogRecord) -> bool:
     return "litlogger" not in record.getMessage() and "litmodels" not in record.getMessage()
-
-
-def _checkpoints(folder: Path, given: list[Callback]) -> list[Callback]:
-    """The best and the last checkpoint, save where one of the user's own takes the place."""
-    own = [callback for callback in given if isinstance(callback, ModelCheckpoint)]
-    # The best first: a run that goes on from the last does not save that again. Not by `save_last`,
-    # which saves only where the monitored metric has improved.
-    return [
-        RunCheckpoint(folder, filename, monitor)
-        for filename, monitor in (("best", "val/loss"), ("last", None))
-        if not any(takes_place_of(each, folder, filename) for each in own)
-    ]
-
-
-def _has(given: list[Callback], kind: type[Callback]) -> bool:
-    return any(type(callback) is kind for callback in given)
-
-
-def _as_list(value: Any) -> list[Any]:
-    """A Trainer argument that takes one object, several, or a switch (None, True, False)."""
-    if value is None or isinstance(value, bool):
-        return []
-    return value if isinstance(value, list) else [value]
 
 
 def one_line(error: BaseException) -> str:

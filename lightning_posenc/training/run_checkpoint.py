@@ -1,5 +1,6 @@
 """The two checkpoints that every run keeps: the best and the last."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,24 @@ class RunCheckpoint(ModelCheckpoint):
             self._save_checkpoint(trainer, self.best_model_path)
 
 
-def takes_place_of(given: ModelCheckpoint, folder: Path, filename: str) -> bool:
+def kept_by_run(folder: Path, given: Sequence[L.Callback]) -> list[L.Callback]:
+    """The best and the last checkpoint, save where one of the user's own takes the place.
+
+    Args:
+        folder: Where the run keeps them.
+        given: The user's callbacks.
+    """
+    own = [callback for callback in given if isinstance(callback, ModelCheckpoint)]
+    # The best first: a run that goes on from the last does not save that again. Not by `save_last`,
+    # which saves only where the monitored metric has improved.
+    return [
+        RunCheckpoint(folder, filename, monitor)
+        for filename, monitor in (("best", "val/loss"), ("last", None))
+        if not any(_takes_place_of(each, folder, filename) for each in own)
+    ]
+
+
+def _takes_place_of(given: ModelCheckpoint, folder: Path, filename: str) -> bool:
     """Whether a user's own checkpoint is kept where the run would keep one.
 
     Args:

@@ -19,8 +19,8 @@ from lightning_posenc.checks import is_a
 from lightning_posenc.compat.lightning import seed_of_run
 from lightning_posenc.diagnostics.metric_keys import is_higher_better
 from lightning_posenc.runs import strict_json
-from lightning_posenc.runs.directory import CONFIG, SUMMARY
 from lightning_posenc.runs.main_process import is_writer
+from lightning_posenc.runs.run_directory import CONFIG, SUMMARY
 from lightning_posenc.runs.untrusted import read_json
 from lightning_posenc.runs.whole_files import whole_file
 from lightning_posenc.training.divergence import Diverged

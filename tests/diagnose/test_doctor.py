@@ -260,7 +260,8 @@ def test_every_remedy_is_a_line_that_fit_understands() -> None:
     """Each is put below the quickstart's config, with the encoding that it was printed for."""
     from lightning_posenc.diagnose.from_config import Builder
     from lightning_posenc.training.checkpoint_config import parse
-    from lightning_posenc.training.command import OPTIONS, USER_ERRORS
+    from lightning_posenc.training.command import USER_ERRORS
+    from lightning_posenc.training.command_line import OPTIONS
 
     cases = {
         "LearnedAbsolute": subject(LearnedAbsolute, eval_lengths=(LENGTH, 24)),

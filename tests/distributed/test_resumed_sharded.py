@@ -15,7 +15,7 @@ from lightning_posenc.data import Batch
 from lightning_posenc.mistakes.library_errors import explained
 from lightning_posenc.modules import TokenClassifier
 from lightning_posenc.positional import Chain, Droppable, LearnedAbsolute, NoPE, T5Bias
-from lightning_posenc.runs.checkpoints import shapes
+from lightning_posenc.runs.checkpoint_files import shapes
 from lightning_posenc.training.resuming.sharded_loading import ShardedLoading
 from tests.distributed.ranks import on_ranks
 from tests.distributed.runs import Losses, data, model, strategy, trainer

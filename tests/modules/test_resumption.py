@@ -16,7 +16,8 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, ExponentialLR, OneCycleL
 from lightning_posenc.data import SyntheticData
 from lightning_posenc.model import EncoderSpec
 from lightning_posenc.modules import SequenceClassifier, WarmupCosine
-from lightning_posenc.modules.resumption import Resumption, check_shapes
+from lightning_posenc.modules.optimizer_state import check_shapes
+from lightning_posenc.modules.resumption import Resumption
 from lightning_posenc.positional import (
     TUPE,
     Chain,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lightning_posenc.runs import directory as run_directory
+from lightning_posenc.runs import run_directory
 from lightning_posenc.runs.locks import Lock
 
 

@@ -14,7 +14,11 @@ from lightning_posenc.runs import strict_json
 ROOT = Path(lightning_posenc.__file__).parent
 SHOWN = {"report/keys.py"}  # values in a table, for people
 WHOLE = {"callbacks/results/predictions.py"}  # class numbers
-OURS = {"modules/resumption.py", "training/command.py"}  # no files of JSON
+OURS = {
+    "modules/optimizer_record.py",
+    "modules/resumption.py",
+    "training/parser.py",
+}  # no files of JSON
 
 
 def refuse(name: str) -> Any:

@@ -13,7 +13,7 @@ import yaml
 from torch.distributed import checkpoint as shards
 
 from lightning_posenc.cli import main
-from lightning_posenc.runs.checkpoints import WholeCheckpointIO, checked
+from lightning_posenc.runs.checkpoint_files import WholeCheckpointIO, checked
 from tests.strangers.conftest import KEY, QUICKSTART, Marks, other, said, written
 
 WAYS = ("file", "legacy", "directory", "last", "config")

@@ -5,7 +5,7 @@ from typing import Any
 
 import lightning as L
 
-from lightning_posenc.runs.directory import CHECKPOINTS
+from lightning_posenc.runs.run_directory import CHECKPOINTS
 
 _PATHS = ("dirpath", "best_model_path", "kth_best_model_path", "last_model_path")
 

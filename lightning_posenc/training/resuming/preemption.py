@@ -10,7 +10,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from lightning_posenc.compat.lightning import accumulates, handle_signal
-from lightning_posenc.runs.directory import how_to_go_on
+from lightning_posenc.runs.run_directory import how_to_go_on
 
 
 class Stopped(SIGTERMException):

@@ -12,8 +12,8 @@ from typing import Any
 
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from lightning_posenc.runs import directory as run_directory
-from lightning_posenc.runs.directory import CONFIG
+from lightning_posenc.runs import run_directory
+from lightning_posenc.runs.run_directory import CONFIG
 
 _OF_A_RUN = ("seed_everything", "test_after_fit")
 _OF_THE_TRAINER = (

@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from lightning_posenc.compat.earlier_releases import of_today
-from lightning_posenc.runs import checkpoints as checkpoint_io
-from lightning_posenc.runs import directory as run_directory
-from lightning_posenc.runs import untrusted
-from lightning_posenc.runs.directory import CONFIG
+from lightning_posenc.runs import checkpoint_files, run_directory, untrusted
+from lightning_posenc.runs.run_directory import CONFIG
 from lightning_posenc.training.checkpoint_config import _KEY
 
 _EXPERIMENT = ("model", "data", "seed_everything")
@@ -56,7 +54,8 @@ def is_of(ckpt_path: Path, directory: Path | None) -> bool:
     if directory.resolve() in ckpt_path.resolve().parents:
         return True
     try:
-        config = of_today(untrusted.load_yaml(checkpoint_io.read(ckpt_path)[_KEY], str(ckpt_path)))
+        stored = checkpoint_files.read(ckpt_path)[_KEY]
+        config = of_today(untrusted.load_yaml(stored, str(ckpt_path)))
     except Exception:  # whatever it is, it is no checkpoint of this run
         return False
     return isinstance(config, Mapping) and not differences(directory, config)
@@ -106,12 +105,12 @@ def _leaves(config: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, 
 def _newest_step(directory: Path) -> int:
     """The most steps that a whole checkpoint of a run has made."""
     found = run_directory.checkpoints(directory)
-    return max((_step(path) for path in found if checkpoint_io.is_checkpoint(path)), default=0)
+    return max((_step(path) for path in found if checkpoint_files.is_checkpoint(path)), default=0)
 
 
 def _step(path: Path) -> int:
     try:
-        step = checkpoint_io.read(path)[_STEP]
+        step = checkpoint_files.read(path)[_STEP]
     except Exception:  # a broken one, which no run goes on from
         return 0
     return step if isinstance(step, int) else 0

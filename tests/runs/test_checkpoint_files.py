@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from lightning_posenc.runs.checkpoints import (
+from lightning_posenc.runs.checkpoint_files import (
     WholeCheckpointIO,
     fault,
     newest,

@@ -15,10 +15,10 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from lightning_posenc.compat.lightning import is_local
-from lightning_posenc.runs import directory as run_directory
+from lightning_posenc.runs import run_directory
 from lightning_posenc.runs.checkpoint_parts import lacks
 from lightning_posenc.runs.checkpoint_shards import check_shards, shapes_of_shards
-from lightning_posenc.runs.directory import CHECKPOINTS, METRICS, SUMMARY
+from lightning_posenc.runs.run_directory import CHECKPOINTS, METRICS, SUMMARY
 from lightning_posenc.runs.whole_files import UNFINISHED, whole_file
 
 _WEIGHTS = "state_dict"

@@ -1,0 +1,48 @@
+"""How the training commands read options: values as values, and null within a class's options."""
+
+import ast
+import json
+from typing import Any
+
+import torch
+import yaml
+from jsonargparse import get_loader, set_loader, set_parsing_settings
+from jsonargparse.typing import register_type
+from lightning.pytorch.cli import LightningArgumentParser
+
+from lightning_posenc.runs import untrusted
+
+# A value is a value: nothing is fetched for it, called in it without a type that says so, or
+# unfolded without end; and the modules that could run a command are no place for a class.
+set_parsing_settings(
+    config_read_mode_fsspec_enabled=False,
+    config_read_mode_urls_enabled=False,
+    instantiate_subclass_spec_in_any=False,
+    import_path_denylist=[],  # enforces jsonargparse's own
+)
+set_loader("yaml", untrusted.bounded(get_loader("yaml")), (yaml.YAMLError,))
+
+# A device in a callback's options, which jsonargparse would write down as a complaint.
+register_type(torch.device, str, torch.device, fail_already_registered=False)
+
+
+class Parser(LightningArgumentParser):
+    """A parser that knows null within a class's options.
+
+    jsonargparse hands an option of a class on to the class's own parser as Python writes it: None.
+    """
+
+    def parse_args(self, args: Any = None, *more: Any, **options: Any) -> Any:
+        if "defaults" in options and args is not None:  # jsonargparse's own call, of one option
+            args = [_as_json(arg) for arg in args]
+        return super().parse_args(args, *more, **options)
+
+
+def _as_json(arg: str) -> str:
+    name, equals, text = arg.partition("=")
+    if not text.startswith(("None", "[", "{")):
+        return arg
+    try:
+        return f"{name}{equals}{json.dumps(ast.literal_eval(text))}"
+    except (ValueError, SyntaxError, TypeError):  # it is YAML, and no value of Python's
+        return arg
