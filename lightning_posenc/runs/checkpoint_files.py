@@ -3,7 +3,7 @@
 import re
 import sys
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
@@ -14,6 +14,7 @@ from fsspec.core import url_to_fs
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from lightning_posenc.compat.earlier_releases import rename_callbacks
 from lightning_posenc.compat.lightning import is_local
 from lightning_posenc.runs import run_directory
 from lightning_posenc.runs.checkpoint_parts import lacks
@@ -31,7 +32,13 @@ class WholeCheckpointIO(TorchCheckpointIO):
     Whatever stops the process, the place holds the former checkpoint or the new one. Lightning's
     own way goes through the system's temporary directory, from where a file is copied, not moved,
     if that is another file system. Places that are not local are left to Lightning.
+
+    Attributes:
+        callbacks: The keys of the trainer's callbacks, which those of an earlier release's
+            checkpoint are renamed to.
     """
+
+    callbacks: Collection[str] = ()
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
@@ -55,7 +62,9 @@ class WholeCheckpointIO(TorchCheckpointIO):
         local = Path(url_to_fs(str(path))[1])
         if weights_only is not False:  # a program's own word: no file and no command can say that
             checked(local)
-        return torch.load(local, map_location, weights_only=weights_only is not False)
+        contents = torch.load(local, map_location, weights_only=weights_only is not False)
+        rename_callbacks(contents.get("callbacks") or {}, self.callbacks)
+        return contents
 
     def remove_checkpoint(self, path: str | Path) -> None:
         """Remove a checkpoint, and nothing that only a checkpoint's state calls one."""

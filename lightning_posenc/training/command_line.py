@@ -213,15 +213,20 @@ class TrainingCLI(CommandLine):
         plugins = _as_list(config["plugins"])
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
             plugins = [*plugins, WholeCheckpointIO()]
-        if config["enable_model_summary"] is not False and not _has(given, ModelSummary):
+        tells = config["enable_model_summary"] is not False
+        if tells and not any(isinstance(each, ModelSummary) for each in given):
             ours.append(LayerTable())
-        return super().instantiate_trainer(
+        trainer = super().instantiate_trainer(
             enable_model_summary=False,  # which would add Lightning's own
             logger=told,
             default_root_dir=str(self.run_dir),
             callbacks=[*ours, *given],
             plugins=plugins,
         )
+        for plugin in plugins:
+            if isinstance(plugin, WholeCheckpointIO):
+                plugin.callbacks = {callback.state_key for callback in trainer.callbacks}
+        return trainer
 
     def after_fit(self) -> None:
         if self.config[self.subcommand].test_after_fit and not self.trainer.interrupted:

@@ -16,6 +16,7 @@ import pytest
 import torch
 from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.demos.boring_classes import BoringModel
+from lightning.pytorch.utilities.model_summary import ModelSummary
 from torch import nn
 from torch.nn import functional as F
 
@@ -104,6 +105,16 @@ def test_lightning_keeps_the_seed_in_the_environment(monkeypatch: pytest.MonkeyP
     torch.set_rng_state(state)
     assert lightning.seed_of_run() == 17
     monkeypatch.setenv("PL_GLOBAL_SEED", "0")  # so that it is put back at the end
+
+
+@pytest.mark.parametrize("flops", [0, 10**9])
+def test_lightning_lays_a_summary_out(flops: int) -> None:
+    summary = ModelSummary(BoringModel())
+    columns, modes = summary._get_summary_data(), summary.total_training_modes
+    table = lightning.table_of_layers(flops, columns, 66, 66, 0.1, modes)
+    assert "Linear" in table
+    assert "66" in table
+    assert ("FLOPs" in table) == ("Total Flops" in table) == bool(flops)
 
 
 def test_lightning_takes_a_handler_of_a_signal(fitted: Any) -> None:

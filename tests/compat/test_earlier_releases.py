@@ -10,7 +10,12 @@ import yaml
 from torch import nn
 
 from lightning_posenc.cli import main
-from lightning_posenc.compat.earlier_releases import OF_PARTS, encoder_of_today, of_today
+from lightning_posenc.compat.earlier_releases import (
+    OF_PARTS,
+    encoder_of_today,
+    of_today,
+    rename_callbacks,
+)
 from lightning_posenc.model import Attention, Eager, Plain
 from lightning_posenc.modules import SequenceClassifier
 from lightning_posenc.training.checkpoint_config import stored_config
@@ -150,3 +155,16 @@ def test_the_encoder_lists_twelve_arguments_at_most() -> None:
 
     assert len(inspect.signature(Encoder).parameters) <= 12
     assert not inspect.signature(Encoder).parameters.keys() & OF_PARTS.keys()
+
+
+def test_the_runs_own_checkpoint_callbacks_have_todays_keys() -> None:
+    """Lightning would warn that they are missing, and the run would forget its best checkpoint."""
+    arguments = "{'monitor': 'val/loss', 'mode': 'min'}"
+    old, new = f"ModelCheckpoint{arguments}", f"RunCheckpoint{arguments}"
+    states = {old: {"best": 1}, "RandomState": {}}
+    rename_callbacks(states, {new, "RandomState"})
+    assert states == {new: {"best": 1}, "RandomState": {}}
+    for present in ({old, new}, {"RandomState"}):  # a user's own, or a run that keeps none
+        states = {old: {"best": 1}}
+        rename_callbacks(states, present)
+        assert states == {old: {"best": 1}}
