@@ -20,6 +20,7 @@ __all__ = [
     "modes_of_compile",
     "start_afresh",
     "steps_unscaled",
+    "store_of_group",
 ]
 
 
@@ -68,6 +69,11 @@ def start_afresh(module: nn.Module) -> None:
     reset = getattr(module, "reset_iter_state", None)  # torch < 2.13 knows no such thing
     if reset is not None:
         reset()
+
+
+def store_of_group() -> Any:
+    """Give the store by which the processes of the default group have found each other."""
+    return torch.distributed.distributed_c10d._get_default_store()
 
 
 def flash_with_lse(

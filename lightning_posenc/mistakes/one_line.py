@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 
 from lightning_posenc.mistakes.escaping import plain
 from lightning_posenc.mistakes.library_errors import explained, own_place
+from lightning_posenc.mistakes.ranks import said_by_first_rank
 
 TRACEBACK = "LIGHTNING_POSENC_TRACEBACK"
 """Environment variable: if it is set, a mistake is raised, to see where it was noticed."""
@@ -36,7 +37,7 @@ def guarded(
         line = in_one_line(error, errors, say)
         if line is None or os.environ.get(TRACEBACK):
             raise
-        return fail(line)
+        return 2 if said_by_first_rank(line) else fail(line)
 
 
 def in_one_line(

@@ -6,11 +6,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import lightning as L
 import pytest
 import torch
+from lightning.pytorch.demos.boring_classes import BoringModel
 
 from lightning_posenc.cli import main
-from lightning_posenc.training import step_time
+from lightning_posenc.training import step_time, summary
 from lightning_posenc.training.step_time import FIRST, KEPT, StepTime
 
 QUICKSTART = str(Path(__file__).parents[2] / "configs" / "quickstart.yaml")
@@ -105,21 +107,50 @@ def test_on_cuda_nothing_waits_until_the_end(monkeypatch: pytest.MonkeyPatch) ->
     assert waited == [1, 2, 3]
 
 
+def test_git_is_asked_once_however_often_the_summary_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P9: a process for each writing takes longer than a small run's step."""
+    asked, written = [], []
+    run, opened = summary.subprocess.run, summary.whole_file
+
+    def asks(command: list[str], **options: Any) -> Any:
+        asked.append(command)
+        return run(command, **options)
+
+    monkeypatch.setattr(
+        summary.subprocess,
+        "run",
+        lambda command, **options: asked.append(command) or run(command, **options),
+    )
+    monkeypatch.setattr(summary, "whole_file", lambda path: written.append(path) or opened(path))
+    trainer = L.Trainer(
+        default_root_dir=tmp_path, max_steps=2, accelerator="cpu", logger=False,
+        callbacks=[summary.RunSummary(["fit"])], enable_progress_bar=False,
+        enable_model_summary=False, enable_checkpointing=False, limit_val_batches=1,
+    )  # fmt: skip
+    model = BoringModel()
+    trainer.fit(model)
+    trainer.test(model, verbose=False)
+    assert len(written) >= 3
+    assert [command[:2] for command in asked] == [["git", "describe"]]
+
+
 @pytest.mark.slow
 def test_a_run_says_what_it_cost_and_what_made_it(tmp_path: Path) -> None:
     given = [*TINY, "--trainer.max_epochs=2", f"--run_dir={tmp_path / 'run'}"]
     assert main(given) == 0
-    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
-    assert summary["command"] == given
+    found = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert found["command"] == given
     state = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
     weights = state["state_dict"]
-    assert summary["parameters"] == sum(w.numel() for w in weights.values())
+    assert found["parameters"] == sum(w.numel() for w in weights.values())
     positional = {k: w.numel() for k, w in weights.items() if ".positional." in k}
-    assert summary["positional_parameters"] == sum(positional.values()) > 0
-    assert 0 < summary["seconds_per_step"] < summary["seconds"]
-    assert summary["peak_memory_of"] == "process"
-    assert summary["peak_memory_mb"] > 50  # torch alone takes more
-    assert summary["device"].startswith("cpu")
+    assert found["positional_parameters"] == sum(positional.values()) > 0
+    assert 0 < found["seconds_per_step"] < found["seconds"]
+    assert found["peak_memory_of"] == "process"
+    assert found["peak_memory_mb"] > 50  # torch alone takes more
+    assert found["device"].startswith("cpu")
 
     checkpoint = str(tmp_path / "run" / "checkpoints" / "last.ckpt")
     more = [*TINY, "--trainer.max_epochs=3", "--ckpt_path", checkpoint]
@@ -133,4 +164,4 @@ def test_a_run_says_what_it_cost_and_what_made_it(tmp_path: Path) -> None:
     tested = json.loads((tmp_path / "test" / "summary.json").read_text())
     assert tested["command"][0] == "test"
     assert "seconds_per_step" not in tested
-    assert tested["parameters"] == summary["parameters"]
+    assert tested["parameters"] == found["parameters"]

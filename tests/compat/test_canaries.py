@@ -107,6 +107,16 @@ def test_lightning_keeps_the_seed_in_the_environment(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("PL_GLOBAL_SEED", "0")  # so that it is put back at the end
 
 
+def test_torch_has_the_store_of_a_group(tmp_path: Path) -> None:
+    store = torch.distributed.FileStore(str(tmp_path / "store"), 1)
+    torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    try:
+        of_torch.store_of_group().set("key", "value")
+        assert of_torch.store_of_group().get("key") == b"value"
+    finally:
+        torch.distributed.destroy_process_group()
+
+
 @pytest.mark.parametrize("flops", [0, 10**9])
 def test_lightning_lays_a_summary_out(flops: int) -> None:
     summary = ModelSummary(BoringModel())
