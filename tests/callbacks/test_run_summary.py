@@ -118,11 +118,7 @@ def test_git_is_asked_once_however_often_the_summary_is_written(
         asked.append(command)
         return run(command, **options)
 
-    monkeypatch.setattr(
-        summary.subprocess,
-        "run",
-        lambda command, **options: asked.append(command) or run(command, **options),
-    )
+    monkeypatch.setattr(summary.subprocess, "run", asks)
     monkeypatch.setattr(summary, "whole_file", lambda path: written.append(path) or opened(path))
     trainer = L.Trainer(
         default_root_dir=tmp_path, max_steps=2, accelerator="cpu", logger=False,

@@ -64,7 +64,7 @@ def test_texts_are_cut_and_padded_and_keep_their_class(tmp_path, kind):
     assert data.n_classes == 3
     assert data.vocab_size == 256
     batch = next(iter(data.train_dataloader()))
-    assert batch.tokens.shape == (8, 16)
+    assert batch.tokens.shape == (8, batch.lengths.max())
     assert batch.targets.shape == batch.lengths.shape == (8,)
     assert batch.tokens.dtype == batch.targets.dtype == batch.lengths.dtype == torch.int64
     assert batch.documents is batch.positions is None
@@ -214,3 +214,16 @@ def test_labels_that_are_no_classes(tmp_path, name, labels, said):
     (tmp_path / name).write_text("\n".join(lines))
     with pytest.raises(ValueError, match=said):
         TextClassificationData(str(tmp_path / name)).n_classes  # noqa: B018
+
+
+def test_a_batch_is_as_wide_as_its_longest_text(tmp_path):
+    """P10: of every place that no text fills a model would compute all layers."""
+    data = ready(save(tmp_path), train_length=200, batch_size=4, eval_batch_size=4)
+    batches = [*data.train_dataloader(), *data.val_dataloader()]
+    widths = {batch.tokens.shape[1] for batch in batches}
+    assert all(batch.tokens.shape[1] == batch.lengths.max() for batch in batches)
+    assert len(widths) > 1
+    assert max(widths) < 200
+    for batch in batches:
+        padding = torch.arange(batch.tokens.shape[1]) >= batch.lengths[:, None]
+        assert not batch.tokens[padding].any()

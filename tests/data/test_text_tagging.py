@@ -42,10 +42,10 @@ def test_words_and_tags(conll):
     assert data.n_classes == 4
     assert data.vocab_size == 4  # unknown (Rome is rare), cat, sees, the
     first, second = data.val_dataloader()
-    assert first.tokens.tolist() == [[3, 1, 0, 0, 0], [0, 2, 3, 1, 0]]
-    assert first.targets.tolist() == [[0, 1, -100, -100, -100], [2, 3, 0, 1, -100]]
+    assert first.tokens.tolist() == [[3, 1, 0, 0], [0, 2, 3, 1]]
+    assert first.targets.tolist() == [[0, 1, -100, -100], [2, 3, 0, 1]]
     assert first.lengths.tolist() == [2, 4]
-    assert second.tokens.tolist() == [[1, 2, 0, 0, 0]]
+    assert second.tokens.tolist() == [[1, 2]]
     assert ready(conll, min_count=1).vocab_size == 5
     assert ready(conll).class_names == ["B-LOC", "O"]
 
@@ -121,3 +121,12 @@ def test_a_mistake_ends_in_one_clear_line(tmp_path, capsys, content, arguments, 
     errors = [line for line in capsys.readouterr().err.splitlines() if "error: " in line]
     assert len(errors) == 1
     assert said in errors[0]
+
+
+def test_a_batch_is_as_wide_as_its_longest_sentence(conll):
+    """P10: of every place that no sentence fills a model would compute all layers."""
+    data = ready(conll, train_length=64, batch_size=1, eval_batch_size=1)
+    batches = [*data.train_dataloader(), *data.val_dataloader()]
+    assert all(batch.tokens.shape[1] == batch.lengths.max() for batch in batches)
+    assert all(batch.targets.shape == batch.tokens.shape for batch in batches)
+    assert max(batch.tokens.shape[1] for batch in batches) < 64

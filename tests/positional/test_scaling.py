@@ -193,6 +193,17 @@ def test_each_sequence_has_its_own_length(scaling: Scaling, transcribed: rotary.
         np.testing.assert_allclose(value, wanted, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("scaling", [DynamicNTK(4.0, 4), LongRoPE(4.0, 4)])
+def test_padding_is_no_part_of_a_length(scaling: Scaling) -> None:
+    """How wide a batch is must change nothing for a sequence shorter than another in it."""
+    encoder = Encoder(Dims(32, 4, 1), lambda dims: RoPE(dims, scaling=scaling), init_std=0.2).eval()
+    x, lengths = torch.randn(4, 12, 32), torch.tensor([12, 7, 5, 3])
+    padded = encoder(x, lengths=lengths)
+    for row, n in enumerate(lengths.tolist()):
+        alone = encoder(x[row : row + 1, :n])
+        torch.testing.assert_close(padded[row : row + 1, :n], alone)
+
+
 @each_size
 def test_dynamic_ntk_leaves_lengths_that_were_trained(width: int, base: float) -> None:
     scaling, unscaled = DynamicNTK(8.0, LENGTH), geometric(base, width, torch.device("cpu"))
