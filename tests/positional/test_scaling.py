@@ -15,7 +15,7 @@ from transformers import LlamaConfig
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 from transformers.models.llama import modeling_llama
 
-from lightning_posenc import Dims
+from lightning_posenc import Dims, Encoder
 from lightning_posenc.positional import PRoPE, RoPE
 from lightning_posenc.positional.rotary.scaling import (
     Clipped,
