@@ -88,7 +88,9 @@ def last_saved_step(callback: ModelCheckpoint) -> int:
     return callback._last_global_step_saved
 
 
-def table_of_layers(total_flops: int, columns: Sequence[Any], *totals: Any) -> str:
+def table_of_layers(
+    total_flops: int, columns: Sequence[Any], totals: tuple[Any, Any, Any, Any]
+) -> str:
     """Lay a model's summary out as `ModelSummary` prints it.
 
     Without a batch to run, which no module of ours has as an attribute, Lightning counts no

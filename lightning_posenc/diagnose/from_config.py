@@ -6,7 +6,7 @@ from typing import Any
 from lightning_posenc.diagnose.loading import subject_of
 from lightning_posenc.diagnose.subject import OwnModel, Recorded
 from lightning_posenc.diagnostics.metric_keys import Key
-from lightning_posenc.runs import checkpoints, run_directory
+from lightning_posenc.runs import checkpoint_files, run_directory
 from lightning_posenc.training.command_line import OPTIONS, TrainingCLI
 from lightning_posenc.training.summary import METRICS
 
@@ -41,7 +41,7 @@ def build(args: list[str]) -> tuple[OwnModel, Path | None]:
     if files := [Path(str(path)).stem for path in cli.given.get("config") or ()]:
         name = f"{files[0]}, untrained"
     if ckpt_path:
-        checkpoint = checkpoints.checked(Path(ckpt_path))
+        checkpoint = checkpoint_files.checked(Path(ckpt_path))
         if Path(ckpt_path).is_dir():
             raise ValueError(f"{ckpt_path} is sharded: diagnose a checkpoint that is one file")
         try:

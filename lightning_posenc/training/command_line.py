@@ -216,7 +216,7 @@ class TrainingCLI(CommandLine):
         tells = config["enable_model_summary"] is not False
         if tells and not any(isinstance(each, ModelSummary) for each in given):
             ours.append(LayerTable())
-        trainer = super().instantiate_trainer(
+        trainer: Any = super().instantiate_trainer(
             enable_model_summary=False,  # which would add Lightning's own
             logger=told,
             default_root_dir=str(self.run_dir),

@@ -22,7 +22,7 @@ class LayerTable(ModelSummary):
         **summarize_kwargs: Any,
     ) -> None:
         totals = total_parameters, trainable_parameters, model_size, total_training_modes
-        log.info("\n%s", table_of_layers(total_flops, summary_data, *totals))
+        log.info("\n%s", table_of_layers(total_flops, summary_data, totals))
 
 
 log = logging.getLogger("lightning.pytorch.callbacks.model_summary")  # as Lightning's own

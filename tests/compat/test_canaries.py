@@ -121,7 +121,7 @@ def test_torch_has_the_store_of_a_group(tmp_path: Path) -> None:
 def test_lightning_lays_a_summary_out(flops: int) -> None:
     summary = ModelSummary(BoringModel())
     columns, modes = summary._get_summary_data(), summary.total_training_modes
-    table = lightning.table_of_layers(flops, columns, 66, 66, 0.1, modes)
+    table = lightning.table_of_layers(flops, columns, (66, 66, 0.1, modes))
     assert "Linear" in table
     assert "66" in table
     assert ("FLOPs" in table) == ("Total Flops" in table) == bool(flops)

@@ -138,7 +138,7 @@ def next_token_batch(
     here = numbers[:, :-1].contiguous()
     positions: Tensor | None = None
     if reset_positions:
-        positions = PerDocument()(Sequences(*here.shape, here.device, here))
+        positions = PerDocument()(Sequences(len(here), here.shape[1], here.device, here))
     if not separate_documents:
         return Batch(tokens, targets, positions=positions)
     crosses = numbers[:, 1:] != numbers[:, :-1]
