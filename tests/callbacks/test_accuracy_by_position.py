@@ -7,6 +7,7 @@ import lightning as L
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from lightning_posenc.callbacks.results import accuracy_by_position
 from lightning_posenc.data import Batch
@@ -27,10 +28,11 @@ class Texts(L.LightningDataModule):
 
     eval_lengths = (5,)
 
-    def test_dataloader(self) -> list[Batch]:
+    def test_dataloader(self) -> DataLoader[Batch]:
         narrow = torch.tensor([[1, 0, IGNORE]])
         wide = torch.tensor([[1, 1, 1, 0]])
-        return [Batch(torch.zeros_like(each), each) for each in (narrow, wide)]
+        batches: Any = [Batch(torch.zeros_like(each), each) for each in (narrow, wide)]
+        return DataLoader(batches, batch_size=None, collate_fn=lambda batch: batch)
 
 
 def test_batches_of_all_widths_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

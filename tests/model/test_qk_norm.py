@@ -108,12 +108,13 @@ def test_scaling_queries_and_keys_changes_nothing() -> None:
 
 
 def test_cached_keys_are_the_normalised_ones() -> None:
-    of, x, cache, outputs = model(RoPE, n_kv_heads=2), tokens(), Cache(), []
+    """Turned as they are in the cache, their lengths are still those that the norm gave them."""
+    of, x, cache, outputs = model(RoPE, n_kv_heads=2), tokens(), Cache(T), []
     for now in range(T):
         here = torch.arange(now + 1).unsqueeze(0)
         outputs.append(of(x[:, now : now + 1], positions=here, cache=cache))
     torch.testing.assert_close(torch.cat(outputs, 1), of(x), rtol=0, atol=1e-5)
-    remembered = cache._layers[0].k
+    remembered = cache._layers[0]["k"].memory
     torch.testing.assert_close(remembered.square().mean(-1), torch.ones(2, 2, T), rtol=0, atol=1e-3)
 
 

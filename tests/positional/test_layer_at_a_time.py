@@ -17,7 +17,7 @@ from lightning_posenc.positional import (
     LearnedRelativeBias,
     T5Bias,
 )
-from lightning_posenc.positional.bias.layered import LayeredBias, Pairs
+from lightning_posenc.positional.bias.layered import LayeredBias, PairDistances
 from lightning_posenc.positions import Places
 from tests.helpers import dims
 
@@ -46,7 +46,7 @@ def test_one_layer_at_a_time(kind: Any, shared: bool, monkeypatch: pytest.Monkey
     monkeypatch.setattr(kind, "bias_of", spied)
     places = Places(FLOATS)
     prepared = of.positional.prepare(places, places)
-    assert isinstance(prepared, Pairs) != shared
+    assert isinstance(prepared, PairDistances) != shared
     assert made == ([0] if shared else [])
     made.clear()
     out = of(x, positions=FLOATS)

@@ -23,8 +23,9 @@ def test_interpolated_never_leaves_the_trained_range(length: int, trained: int) 
     drawn = Interpolated(trained)(Sequences(3, length, CPU))
     assert drawn.is_floating_point() == (length > trained)
     expected = [t * trained / length if length > trained else t for t in range(length)]
-    torch.testing.assert_close(drawn[0].double(), torch.tensor(expected).double())
-    assert drawn.amax() <= max(trained - 1, trained * (length - 1) / length)
+    torch.testing.assert_close(drawn[0].float(), torch.tensor(expected).float())
+    highest = max(trained - 1, trained * (length - 1) / length)
+    assert drawn.amax() <= highest * (1 + 1e-6)  # of float32
     assert (drawn.diff(dim=1) > 0).all()
 
 

@@ -26,7 +26,7 @@ def test_per_document_restarts_at_every_boundary(sizes: list[list[int]]) -> None
         rows.append([7 - document for document, size in enumerate(row) for _ in range(size)])
         expected.append([place for size in row for place in range(size)])
     documents = torch.tensor(rows)
-    assert PerDocument()(len(rows), length, CPU, documents).tolist() == expected
+    assert PerDocument()(Sequences(len(rows), length, CPU, documents)).tolist() == expected
 
 
 def test_per_document_without_documents_is_consecutive() -> None:

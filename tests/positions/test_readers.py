@@ -37,8 +37,8 @@ def test_abacus_counts_the_digits_of_each_number(texts: list[str]) -> None:
                 expected[row, place] = count
     positions = Abacus()
     tokens = ids(*texts)
-    assert torch.equal(positions.eval()(len(texts), 9, CPU, tokens=tokens), expected)
-    drawn = positions.train()(len(texts), 9, CPU, tokens=tokens)
+    assert torch.equal(positions.eval()(Sequences(len(texts), 9, CPU, tokens=tokens)), expected)
+    drawn = positions.train()(Sequences(len(texts), 9, CPU, tokens=tokens))
     offsets = (drawn - expected)[expected > 0]
     assert not drawn[expected == 0].any()
     assert offsets.unique().numel() <= 1
@@ -68,7 +68,7 @@ def test_a_number_ends_with_its_document(positions: Positions) -> None:
     drawn = positions.eval()(Sequences(1, 8, CPU, documents, tokens=tokens))[0]
     for document in documents.unique():
         own = documents[0] == document
-        alone = positions(Sequences(1, 8, CPU, tokens=tokens[:, own]))[0]
+        alone = positions(Sequences(1, int(own.sum()), CPU, tokens=tokens[:, own]))[0]
         assert torch.equal(drawn[own], alone)
 
 
@@ -104,8 +104,8 @@ def test_coupling_gives_digits_of_like_significance_one_position(
         reversed_operands=reversed_operands, reversed_result=reversed_result, max_position=12
     )
     tokens = ids(*texts)
-    tested = positions.eval()(len(texts), 9, CPU, tokens=tokens)
-    trained = positions.train()(len(texts), 9, CPU, tokens=tokens)
+    tested = positions.eval()(Sequences(len(texts), 9, CPU, tokens=tokens))
+    trained = positions.train()(Sequences(len(texts), 9, CPU, tokens=tokens))
     for text, test_row, train_row in zip(texts, tested.tolist(), trained.tolist(), strict=True):
         assert test_row == coupled(text, reversed_operands, reversed_result, 1)
         assert max(train_row) <= 12

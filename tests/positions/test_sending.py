@@ -61,6 +61,6 @@ def test_a_masked_model_waits_for_no_copy() -> None:
     batch = Batch(*torch.empty(2, B, T, dtype=torch.long, device=META), numbers=torch.arange(B))
     for training in (True, False):
         with Copies() as copies:
-            model.train(training).score(batch, 0)
+            model.train(training)._hide(batch, 0)
         assert copies.sent
         assert not copies.waited_for

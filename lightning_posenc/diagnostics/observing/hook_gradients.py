@@ -69,10 +69,9 @@ class Taps:
 
     def rotate(self, original: Callable[[Site], Any]) -> Callable[[Site], Any]:
         def rotate(site: Site) -> tuple[Tensor, Tensor]:
-            along, across = site.prepared.of_queries
-            layout = "interleaved" if across is None else "half"
-            n = along.shape[-1] // (1 if across is None else 2)
-            q, k = (self("rotation", self.layer, x, (n, layout)) for x in original(site))
+            along, _, layout = site.prepared.of_queries
+            planes = along.shape[-1] // 2, layout
+            q, k = (self("rotation", self.layer, x, planes) for x in original(site))
             return q, k
 
         return rotate

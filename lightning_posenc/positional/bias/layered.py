@@ -16,7 +16,7 @@ from lightning_posenc.positional.by_distance import ByDistance
 from lightning_posenc.positions.places import Places, counted, offsets
 
 
-class Pairs(NamedTuple):
+class PairDistances(NamedTuple):
     """The distances (B|1, T, S) of all pairs, for each layer to make its bias of."""
 
     delta: Tensor
@@ -52,7 +52,7 @@ class LayeredBias(RelativeBias, ABC):
         return torch.stack([self.bias_of(n, delta) for n in range(self.n_functions)])
 
     def bias(self, site: Site) -> Tensor | ByDistance:
-        if not isinstance(site.prepared, Pairs):
+        if not isinstance(site.prepared, PairDistances):
             return super().bias(site)
         with torch.autocast(site.q.device.type, enabled=False):
             bias = self.bias_of(site.layer % self.n_functions, site.prepared.delta)
@@ -61,4 +61,4 @@ class LayeredBias(RelativeBias, ABC):
     def _at_pairs(self, queries: Places, keys: Places) -> Sequence[Tensor]:
         if self.n_functions == 1:
             return super()._at_pairs(queries, keys)
-        return Pairs(counted(offsets(queries, keys), keys).float())
+        return PairDistances(counted(offsets(queries, keys), keys).float())
