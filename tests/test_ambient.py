@@ -161,7 +161,12 @@ def test_samplers_draw_the_same_positions_everywhere(name: str, training: bool) 
 
 
 def test_every_sampler_is_tried() -> None:
-    named = set(lightning_posenc.positions.__all__) - {"Places", "Positions", "shortest_paths"}
+    named = set(lightning_posenc.positions.__all__) - {
+        "Places",
+        "Positions",
+        "Sequences",
+        "shortest_paths",
+    }
     assert set(SAMPLERS) == named
 
 

@@ -7,7 +7,7 @@ import yaml
 from jsonargparse import ArgumentParser, Namespace
 
 from lightning_posenc.cli import main
-from lightning_posenc.training import checkpoint_config, command
+from lightning_posenc.training import checkpoint_config, command_line
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
 
@@ -32,7 +32,7 @@ def test_survives_a_fast_run(config: Path, tmp_path: Path, monkeypatch: pytest.M
         assert ours == {key: whole[key] for key in ours}
         return text
 
-    monkeypatch.setattr(command, "dumped", dumped)
+    monkeypatch.setattr(command_line, "dumped", dumped)
     arguments = ["fit", "--config", str(config), "--trainer.fast_dev_run=1"]
     if config.stem in FILES:
         name, text = FILES[config.stem]

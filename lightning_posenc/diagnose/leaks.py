@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lightning_posenc.data import Batch
 from lightning_posenc.diagnose.subject import OwnModel
+from lightning_posenc.positions import Sequences
 from lightning_posenc.tasks import IGNORE
 
 N_READ = 8  # sequences
@@ -53,7 +54,10 @@ def placed(subject: OwnModel, batch: Batch) -> Tensor:
     if batch.positions is not None:
         return batch.positions
     tokens = batch.tokens
-    return subject.encoder.positions(*tokens.shape, tokens.device, batch.documents, tokens)
+    n_sequences, length = tokens.shape[:2]
+    told = Sequences(n_sequences, length, tokens.device, batch.documents, batch.lengths, tokens)
+    drawn: Tensor = subject.encoder.positions(told)
+    return drawn
 
 
 def _is_next_token(batch: Batch) -> bool:
