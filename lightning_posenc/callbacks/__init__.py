@@ -5,6 +5,7 @@ from typing import Any
 
 from lightning_posenc.callbacks.attention_statistics import AttentionStatistics
 from lightning_posenc.callbacks.drop_positions import DropPositions
+from lightning_posenc.callbacks.gradual_unfreezing import GradualUnfreezing
 from lightning_posenc.callbacks.order_sensitivity import OrderSensitivity
 from lightning_posenc.callbacks.position_probe import PositionProbe
 from lightning_posenc.callbacks.positional_gradients import PositionalGradients
@@ -24,6 +25,7 @@ __all__ = [
     "AttentionMaps",
     "AttentionStatistics",
     "DropPositions",
+    "GradualUnfreezing",
     "LengthGeneralization",
     "OrderSensitivity",
     "PositionProbe",

@@ -28,6 +28,8 @@ class OrderSensitivity(Probing):
     `diagnostics/measures/order_sensitivity.py`.
     """
 
+    needs = ("score", "logits", "trunk")
+
     def measure(self, module: Any, batch: Any, batch_idx: int) -> Measured:
         if not are_ids(batch.tokens):
             raise ValueError(
@@ -52,7 +54,7 @@ class OrderSensitivity(Probing):
             try:
                 return module.logits(cut._replace(tokens=tokens, positions=positions))
             except ValueError:  # positions beyond a table's end, which count as NaN
-                start_afresh(module.encoder)
+                start_afresh(module.trunk)
                 raise
 
         changes = order_sensitivity(forward, batch.tokens[:, :n_tokens])

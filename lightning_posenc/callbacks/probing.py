@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import lightning as L
 import torch
@@ -43,6 +43,8 @@ class Probing(L.Callback, ABC):
         ValueError: If a number is out of range, or the model is not one of this package's.
     """
 
+    needs: ClassVar[tuple[str, ...]] = ("score",)  # of the module
+
     def __init__(self, every_n_steps: int = 100, n_sequences: int = 8) -> None:
         self.every_n_steps = whole(self, "every_n_steps", every_n_steps, most=MOST_STEPS)
         self.n_sequences = whole(self, "n_sequences", n_sequences)
@@ -64,10 +66,12 @@ class Probing(L.Callback, ABC):
         """Draw the history by `log_figure`; called when training ends, if anything was measured."""
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        if not hasattr(pl_module, "score") or not hasattr(pl_module, "encoder"):
+        lacking = [name for name in self.needs if not hasattr(pl_module, name)]
+        if lacking:
+            named = " and no ".join(lacking)
             raise ValueError(
-                f"{type(self).__name__}: {type(pl_module).__name__} has no encoder and no "
-                "score(batch, batch_idx), which are what is measured: derive it from EncoderModule"
+                f"{type(self).__name__}: {type(pl_module).__name__} has no {named}, which is what "
+                "is measured: derive it from EncoderModule, or leave this out"
             )
 
     def is_due(self, step: int) -> bool:

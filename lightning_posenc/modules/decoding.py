@@ -3,7 +3,8 @@
 Shapes: B sequences, P tokens of the shortest prompt, T tokens, D = d_model, V token ids.
 """
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -62,6 +63,61 @@ def greedy(
     if not isinstance(embedding, TokenEmbedding):
         name = type(embedding).__name__
         raise ValueError(f"greedy decoding says token ids, which the model's {name} does not take")
+    prompts = checked_prompts(tokens, prompt_lengths, length, embedding.vocab_size)
+    n_sequences, length = prompts.said.shape
+    reads = encoder.positions.reads_tokens
+    # Drawn once, for the whole result: a sampler that depends on the length must not change its
+    # mind about tokens that were read already. One that reads tokens sees what is said, no more.
+    told = Sequences(n_sequences, length, tokens.device)
+    places = None if reads else encoder.positions.places(told)
+    cache, n_read = Cache(length) if use_cache else None, 0
+    before: Tensor | None = None
+
+    def scores(said: Tensor) -> Tensor:
+        nonlocal n_read, before
+        now = said.shape[1]
+        if places is not None:
+            positions = places.first(now)
+        else:
+            positions = encoder.positions.places(told._replace(length=now, tokens=said))
+            if use_cache:
+                _check_unmoved(before, positions.values)
+                before = positions.values
+        states = encoder(embedding(said[:, n_read:]), positions=positions, cache=cache)
+        n_read = now if use_cache else 0
+        return model.scores(states[:, -1])
+
+    return continued(prompts, scores)
+
+
+class Prompts(NamedTuple):
+    """What is to be continued.
+
+    Args:
+        said: (B, T) token ids, of which each row begins with its prompt.
+        lengths: (B,) tokens of each prompt.
+        start: Tokens of the shortest.
+    """
+
+    said: Tensor
+    lengths: Tensor
+    start: int
+
+
+def checked_prompts(
+    tokens: Tensor, prompt_lengths: Tensor | None, length: int | None, vocab_size: int
+) -> Prompts:
+    """Prompts in a tensor of the result's length.
+
+    Args:
+        tokens: As in `greedy`.
+        prompt_lengths: As in `greedy`.
+        length: As in `greedy`.
+        vocab_size: Ids that the model knows.
+
+    Raises:
+        ValueError: If they are none, a prompt is empty, or longer than the result.
+    """
     if not isinstance(tokens, Tensor):
         raise wrong("greedy", "tokens", tokens, "be token ids (B, T), which a vocabulary encodes")
     if tokens.dim() != 2:
@@ -85,28 +141,26 @@ def greedy(
             "give at least one token each, no more than there are, and a length not below theirs"
         )
     beyond = torch.arange(given, device=tokens.device) >= prompt_lengths[:, None]
-    read = checked_tokens(tokens.masked_fill(beyond, 0), embedding.vocab_size)
+    read = checked_tokens(tokens.masked_fill(beyond, 0), vocab_size)
     said = nn.functional.pad(read, (0, length - given))
-    reads = encoder.positions.reads_tokens
-    # Drawn once, for the whole result: a sampler that depends on the length must not change its
-    # mind about tokens that were read already. One that reads tokens sees what is said, no more.
-    told = Sequences(n_sequences, length, tokens.device)
-    places = None if reads else encoder.positions.places(told)
-    cache, n_read = Cache(length) if use_cache else None, 0
-    before = None
-    for now in range(start, length):
-        if places is not None:
-            positions = places.first(now)
-        else:
-            told = told._replace(length=now, tokens=said[:, :now])
-            positions = encoder.positions.places(told)
-            if use_cache:
-                _check_unmoved(before, positions.values)
-                before = positions.values
-        states = encoder(embedding(said[:, n_read:now]), positions=positions, cache=cache)
-        n_read = now if use_cache else 0
-        likeliest = model.scores(states[:, -1]).argmax(dim=-1)
-        said[:, now] = torch.where(now < prompt_lengths, said[:, now], likeliest)
+    return Prompts(said, prompt_lengths, start)
+
+
+def continued(prompts: Prompts, scores: Callable[[Tensor], Tensor]) -> Tensor:
+    """Say the likeliest next token, again and again.
+
+    Args:
+        prompts: What is continued, in place.
+        scores: Maps what is said so far, (B, t), to the scores of what follows, (B, V); t grows by
+            1 from call to call.
+
+    Returns:
+        (B, T).
+    """
+    said = prompts.said
+    for now in range(prompts.start, said.shape[1]):
+        likeliest = scores(said[:, :now]).argmax(dim=-1)
+        said[:, now] = torch.where(now < prompts.lengths, said[:, now], likeliest)
     return said
 
 

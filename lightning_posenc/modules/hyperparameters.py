@@ -27,8 +27,8 @@ _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 _PLAIN = (type(None), bool, int, float, str)
 _KINDS = (nn.Module, Optimizer, LRScheduler, EncoderSpec)
 
-MADE = ("encoder", "inputs", "positional", "positions", "optimizer", "schedule")
-"""The arguments of `EncoderModule` that are objects or make some."""
+MADE = ("encoder", "inputs", "lora", "positional", "positions", "optimizer", "schedule")
+"""The arguments of modules that are objects or make some."""
 
 
 def kept(arguments: Mapping[str, Any]) -> dict[str, Any]:

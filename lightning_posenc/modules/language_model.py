@@ -3,26 +3,21 @@
 Shapes: B sequences, T tokens, V = vocab_size.
 """
 
-import math
 from typing import Any, Literal, cast
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics import Metric
-from torchmetrics.classification import MulticlassAccuracy
 
 from lightning_posenc.checks import number, one_of, whole
 from lightning_posenc.data.batch import Batch
-from lightning_posenc.data.text.token_bytes import token_bytes
-from lightning_posenc.draws import sent
 from lightning_posenc.model.encoder import EncoderSpec
 from lightning_posenc.model.inputs import TokenEmbedding
 from lightning_posenc.modules.base import HEAD_STD, EncoderModule
 from lightning_posenc.modules.called import as_batch
+from lightning_posenc.modules.hiding import hide
+from lightning_posenc.modules.language_metrics import language_metrics, with_perplexity
 from lightning_posenc.modules.loss import cross_entropy
-from lightning_posenc.modules.target_bytes import BYTES, TargetBytes
-from lightning_posenc.tasks import IGNORE, Draws
 
 
 class LanguageModel(EncoderModule):
@@ -89,23 +84,11 @@ class LanguageModel(EncoderModule):
         return cross_entropy(logits, targets), logits, targets
 
     def new_metrics(self) -> dict[str, Metric]:
-        """Accuracy; and of a causal model the bytes of its targets, where the data's vocabulary
-        tells what a token stands for.
-        """
-        acc = MulticlassAccuracy(self.vocab_size, average="micro", ignore_index=IGNORE)
-        sizes = token_bytes(getattr(self.datamodule, "vocabulary", None))
-        if sizes is None or self.objective == "masked":
-            return {"acc": acc}
-        return {"acc": acc, BYTES: TargetBytes(sizes)}
+        masked = self.objective == "masked"
+        return language_metrics(self.vocab_size, self.datamodule, masked)
 
     def with_derived(self, values: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Add the perplexity, exp(loss), and `bits_per_byte`, which does not depend on how the text
-        is cut into tokens: loss · tokens / bytes / ln 2.
-        """
-        found = {name: value for name, value in values.items() if name != BYTES}
-        if BYTES in values:
-            found["bits_per_byte"] = values["loss"] / values[BYTES] / math.log(2)
-        return {**found, "perplexity": values["loss"].exp()}
+        return with_perplexity(values)
 
     def scores(self, states: Tensor) -> Tensor:
         """Map (…, D) to (…, V)."""
@@ -120,15 +103,4 @@ class LanguageModel(EncoderModule):
         return self.scores(self.encode(tokens, batch))
 
     def _hide(self, batch: Batch, batch_idx: int) -> tuple[Tensor, Tensor]:
-        """Mask tokens (B, T); the targets are what was hidden, IGNORE elsewhere."""
-        tokens = batch.tokens
-        if self.training:
-            drawn = torch.rand(tokens.shape, dtype=torch.float32, device="cpu")
-        else:
-            rows, length = tokens.shape
-            numbers = batch.numbers
-            if numbers is None:  # data of another kind: at least the same at each evaluation
-                numbers = batch_idx * rows + torch.arange(rows, device="cpu")
-            drawn = Draws(0, f"hidden/{length}", numbers.cpu()).uniform(length)
-        hidden = sent(drawn, tokens.device) < self.mask_share
-        return tokens.masked_fill(hidden, self.vocab_size), tokens.masked_fill(~hidden, IGNORE)
+        return hide(batch, batch_idx, self.mask_share, self.vocab_size, self.training)

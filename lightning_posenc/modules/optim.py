@@ -1,7 +1,7 @@
 """Optimizer groups and the learning-rate schedule."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, TypeAlias
 
 from torch import Tensor, nn
@@ -130,21 +130,31 @@ def check_rates(optimizer: Optimizer) -> None:
 
 
 def parameter_groups(
-    model: nn.Module, positional: nn.Module, positional_weight_decay: float
+    model: nn.Module,
+    positional: nn.Module | None = None,
+    positional_weight_decay: float = 0.0,
+    later: Collection[str] = (),
 ) -> list[dict[str, Any]]:
     """Split a model's trained parameters into named groups, leaving out empty ones.
 
     "decay" holds matrices, whose weight decay is the optimizer's default; "no_decay" holds biases
     and norms; "positional" holds the encoding's own.
+
+    Args:
+        model: Whose parameters.
+        positional: The encoding within it; None if none is told apart.
+        positional_weight_decay: Of the encoding's parameters.
+        later: Names of frozen parameters that are trained later on.
     """
-    own = {id(parameter) for parameter in positional.parameters()}
-    rest = [p for p in model.parameters() if p.requires_grad and id(p) not in own]
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad or name in later}
+    own = set() if positional is None else {id(p) for p in positional.parameters()}
+    rest = [p for p in trained.values() if id(p) not in own]
     groups: list[dict[str, Any]] = [
         {"name": "decay", "params": [p for p in rest if p.dim() >= 2]},
         {"name": "no_decay", "params": [p for p in rest if p.dim() < 2], "weight_decay": 0.0},
         {
             "name": "positional",
-            "params": [p for p in positional.parameters() if p.requires_grad],
+            "params": [p for p in trained.values() if id(p) in own],
             "weight_decay": positional_weight_decay,
         },
     ]

@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol, TypeAlias
 
@@ -112,21 +112,27 @@ def stepped(schedule: Any, trainer: Any) -> dict[str, Any]:
     }
 
 
-def check_multiplier(optimizer: Optimizer, group: str, multiplier: float) -> None:
-    """Refuse a schedule that has set all rates itself, where one group's is to be another.
+def check_factors(optimizer: Optimizer, factors: Sequence[float], options: str) -> None:
+    """Refuse a schedule that has set all rates itself, where groups' are to differ.
+
+    Args:
+        optimizer: With its schedule just made.
+        factors: For each group, the rate that it is to have over a common one.
+        options: What the factors come from, as it is configured.
 
     Raises:
-        ValueError: If the group's rate is not the multiple of the others'.
+        ValueError: If the rates are not in the ratio of the factors.
     """
-    rates = {str(g.get("name")): float(g["lr"]) for g in optimizer.param_groups}
-    own = rates.pop(group, None)
-    if own is None or not rates:
-        return
-    other = next(iter(rates.values()))
-    if not math.isclose(own, other * multiplier, rel_tol=1e-6, abs_tol=1e-30):
+    rates = [float(group["lr"]) for group in optimizer.param_groups]
+    common = [rate / factor for rate, factor in zip(rates, factors, strict=True) if factor]
+    wanted = [common[0] * factor if common else 0.0 for factor in factors]
+    if not all(
+        math.isclose(rate, want, rel_tol=1e-6, abs_tol=1e-30)
+        for rate, want in zip(rates, wanted, strict=True)
+    ):
         raise ValueError(
-            f"{group}_lr_multiplier={multiplier} does nothing: the schedule sets every rate itself "
-            "(max_lr, base_lr); give it a list of rates from Python, or leave the multiplier at 1"
+            f"{options} does nothing: the schedule sets every rate itself (max_lr, base_lr); give "
+            "it a list of rates from Python, or leave the option at 1"
         )
 
 

@@ -1,7 +1,7 @@
 """Shard a model's parameters over the ranks: torch's FSDP2, block by block."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -11,23 +11,23 @@ from torch.distributed import broadcast
 from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
-from lightning_posenc.model.encoder import Encoder
-
 if TYPE_CHECKING:
     from torch.distributed.device_mesh import DeviceMesh
 
 
-def shard(module: nn.Module, encoder: Encoder, mesh: "DeviceMesh", device: torch.device) -> None:
+def shard(
+    module: nn.Module, blocks: Sequence[nn.Module], mesh: "DeviceMesh", device: torch.device
+) -> None:
     """Give every rank its share of each parameter; gradients and optimizer states follow.
 
-    Each block of the encoder is gathered for its own forward and backward pass, then freed. The
-    encoding and the last norm, which blocks share, and the module's other parts are gathered at
-    their first use and kept until the backward pass is over: an encoding's penalty and a head that
-    is the token embedding read them outside. All ranks start with the weights of the first.
+    Each block is gathered for its own forward and backward pass, then freed. The module's parts,
+    with what blocks share (an encoding, the last norm), are gathered at their first use and kept
+    until the backward pass is over: an encoding's penalty and a head that is the token embedding
+    read them outside. All ranks start with the weights of the first.
 
     Args:
         module: Whose parameters are all in its parts, each of which is called as a module.
-        encoder: One of the parts.
+        blocks: Repeated blocks within one of the parts.
         mesh: With the dimensions "data_parallel" and "tensor_parallel", as
             ModelParallelStrategy makes it.
         device: Of this rank.
@@ -38,7 +38,7 @@ def shard(module: nn.Module, encoder: Encoder, mesh: "DeviceMesh", device: torch
     """
     from torch.distributed.fsdp import FSDPModule, fully_shard
 
-    if isinstance(encoder, FSDPModule):
+    if any(isinstance(part, FSDPModule) for part in module.children()):
         return
     if (size := mesh["tensor_parallel"].size()) > 1:
         raise ValueError(
@@ -53,20 +53,18 @@ def shard(module: nn.Module, encoder: Encoder, mesh: "DeviceMesh", device: torch
     # A linear layer's output is a view on the CPU; nothing here writes into one.
     warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view", UserWarning)
     data = mesh["data_parallel"]
-    blocks = set(encoder.blocks)
-    for unit in _units(module, encoder):
+    freed = set(blocks)
+    for unit in _units(module, blocks):
         unit.to(device)
         for tensor in chain(unit.parameters(), unit.buffers()):
             if not isinstance(tensor, DTensor):
                 broadcast(tensor.detach(), src=0)
-        fully_shard(unit, mesh=data, reshard_after_forward=unit in blocks)
+        fully_shard(unit, mesh=data, reshard_after_forward=unit in freed)
 
 
-def _units(module: nn.Module, encoder: Encoder) -> Iterator[nn.Module]:
+def _units(module: nn.Module, blocks: Sequence[nn.Module]) -> Iterator[nn.Module]:
     """What is gathered at a time, inner before outer."""
-    # Power iterations read the blocks' weights outside them: then all of the encoder is one unit.
-    if not encoder.sigma_reparam:
-        yield from encoder.blocks
+    yield from blocks
     for part in module.children():
         if any(True for _ in part.parameters()):
             yield part

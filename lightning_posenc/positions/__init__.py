@@ -9,6 +9,7 @@ from lightning_posenc.positions.interpolated import Interpolated
 from lightning_posenc.positions.jittered import Jittered
 from lightning_posenc.positions.per_document import PerDocument
 from lightning_posenc.positions.places import Places
+from lightning_posenc.positions.pose import PoSE
 from lightning_posenc.positions.position_coupling import PositionCoupling
 from lightning_posenc.positions.random_distances import RandomDistances
 from lightning_posenc.positions.randomized import Randomized
@@ -24,6 +25,7 @@ __all__ = [
     "Jittered",
     "PerDocument",
     "Places",
+    "PoSE",
     "PositionCoupling",
     "Positions",
     "RandomDistances",

@@ -37,7 +37,8 @@ class CorpusData(FixedData):
         text_column: which column holds the text.
         vocabulary: `bytes` (256), `chars` (those that occur in the whole corpus, sorted), `bpe`
             (byte-level pieces, trained once on the training split of the source, before any of it
-            goes to validation), or the path of a tokenizer's JSON file.
+            goes to validation), or the path of a tokenizer's JSON file, or of the folder or GGUF
+            file of a model of Hugging Face.
         vocabulary_size: number of pieces of `bpe`, at least 256.
         options: those of `FixedData`.
 
@@ -102,7 +103,7 @@ class CorpusData(FixedData):
 
     def _is_tokenizer(self, vocabulary: Vocabulary) -> bool:
         """Whether a vocabulary is that of the file that was asked for."""
-        if self.vocabulary_name in MADE or not Path(self.vocabulary_name).expanduser().is_file():
+        if self.vocabulary_name in MADE or not Path(self.vocabulary_name).expanduser().exists():
             return False
         return read_tokenizer(self.vocabulary_name) == vocabulary
 
@@ -126,10 +127,10 @@ class CorpusData(FixedData):
         if self.vocabulary_name == "bpe":
             key, train = self._corpus()
             return Subwords(bpe_json(lambda: self._texts(train), key, self.vocabulary_size))
-        if not Path(self.vocabulary_name).expanduser().is_file():
+        if not Path(self.vocabulary_name).expanduser().exists():
             raise FileNotFoundError(
                 f"data.vocabulary={self.vocabulary_name} does not exist: "
-                f"give {', '.join(MADE)}, or the JSON file of a tokenizer"
+                f"give {', '.join(MADE)}, the JSON file of a tokenizer, or a model's folder"
             )
         return read_tokenizer(self.vocabulary_name)
 

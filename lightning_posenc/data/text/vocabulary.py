@@ -103,6 +103,7 @@ def _code_points(text: str) -> NDArray[np.uint32]:
     return np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
 
 
+_GGUF = ".gguf"
 MOST_PIECES = 1 << 24  # ids of a tokenizer's file, which may be anybody's
 
 
@@ -119,7 +120,12 @@ class Subwords(Vocabulary):
     @property
     def size(self) -> int:
         # Ids can have gaps; an embedding needs a row for the highest of them.
-        return max(_tokenizer(self.json).get_vocab().values()) + 1
+        return max(self.pieces.values()) + 1
+
+    @property
+    def pieces(self) -> dict[str, int]:
+        """Ids by piece."""
+        return _tokenizer(self.json).get_vocab()
 
     def encode(self, text: str) -> NDArray[np.int32]:
         with _known():
@@ -145,7 +151,8 @@ def vocabulary_of(state: Mapping[str, Any]) -> Vocabulary:
 
 
 def read_tokenizer(path: str | Path) -> Subwords:
-    """The vocabulary of a tokenizer's JSON file.
+    """The vocabulary of a tokenizer: of its JSON file, or of a model of Hugging Face (its folder,
+    or its GGUF file), of which no code is run.
 
     What the file says of cutting and padding texts is left out: both are the data's to choose.
 
@@ -153,7 +160,7 @@ def read_tokenizer(path: str | Path) -> Subwords:
         ValueError: if the file is not one.
     """
     try:
-        text = Path(path).expanduser().read_bytes().decode("utf-8")
+        text = _json_of(Path(path).expanduser())
         content = json_format.loads(text)
         saved = [name for name in ("truncation", "padding") if content.get(name)]
         if saved:
@@ -161,14 +168,28 @@ def read_tokenizer(path: str | Path) -> Subwords:
         vocabulary = Subwords(text)
         size = vocabulary.size
     except Exception as error:  # `tokenizers` raises bare Exceptions
-        raise ValueError(
-            f"data.vocabulary={path} is not a tokenizer's JSON file: {error}"
-        ) from error
+        is_json = Path(path).is_file() and Path(path).suffix != _GGUF
+        what = "is not a tokenizer's JSON file" if is_json else "holds no tokenizer"
+        said = " ".join(str(error).split())
+        raise ValueError(f"data.vocabulary={path} {what}: {said}") from error
     if size > MOST_PIECES:
         raise ValueError(f"data.vocabulary={path} has ids up to {size:,}: no table is so large")
     if saved:
         say(f"data.vocabulary={path}: its own {' and '.join(saved)} is left out")
     return vocabulary
+
+
+def _json_of(path: Path) -> str:
+    """The JSON of a tokenizer, as its own library writes it."""
+    file = path / "tokenizer.json" if path.is_dir() else path
+    if file.is_file() and file.suffix != _GGUF:
+        return file.read_bytes().decode("utf-8")
+    from transformers import AutoTokenizer  # which takes seconds
+
+    where = {"gguf_file": path.name} if path.is_file() else {}
+    folder = path.parent if where else path
+    safe = {"local_files_only": True, "trust_remote_code": False}
+    return AutoTokenizer.from_pretrained(folder, **safe, **where).backend_tokenizer.to_str()
 
 
 @contextmanager

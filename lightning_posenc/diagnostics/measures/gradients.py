@@ -17,6 +17,7 @@ from lightning_posenc.checks import wrong
 from lightning_posenc.compat.torch import start_afresh
 from lightning_posenc.diagnostics.measures.positional_share import positional_share
 from lightning_posenc.diagnostics.observing.hook_gradients import CHANNELS, tapped
+from lightning_posenc.diagnostics.observing.observe import observe
 from lightning_posenc.model.encoder import Encoder
 from lightning_posenc.positional.rotary.base import Layout
 from lightning_posenc.positions import Places
@@ -25,9 +26,7 @@ _REFUSALS = (IndexError, TypeError, ValueError, RuntimeError)  # what floats as 
 
 
 class Scored(Protocol):
-    """What is measured: a model around an `Encoder` that gives the loss of a batch."""
-
-    encoder: Encoder
+    """What is measured: a model that gives the loss of a batch."""
 
     def score(self, batch: Any, batch_idx: int) -> tuple[Tensor, ...]:
         """The loss (a scalar), then whatever else."""
@@ -73,7 +72,9 @@ def positional_gradients(
 ) -> ChannelGradients:
     """Measure the gradients of a batch's loss through every positional channel.
 
-    The model runs in the mode that it is in. No `.grad` is touched, no hook stays.
+    The model runs in the mode that it is in. No `.grad` is touched, no hook stays. Of a model that
+    is not around an `Encoder` of this package the residual stream is measured, and the parameters
+    that it names as `positional_parameters`.
 
     Args:
         module: The model, such as any `EncoderModule`.
@@ -86,7 +87,9 @@ def positional_gradients(
     """
     if not hasattr(module, "score"):
         raise wrong("positional_gradients", "module", module, "have a `score`, as an EncoderModule")
-    encoder = module.encoder
+    encoder = getattr(module, "encoder", None)
+    if not isinstance(encoder, Encoder):
+        return _of_stream(module, batch, batch_idx, scale)
     with tapped(encoder) as taps:
         loss = module.score(batch, batch_idx)[0]
         named = {n: p for n, p in encoder.positional.named_parameters() if p.requires_grad}
@@ -112,7 +115,7 @@ def positional_gradients(
     lengths = getattr(batch, "lengths", None)
     positions: Tensor | None = None
     if with_positions and taps.places is not None:
-        positions = _gradient_of_positions(module, batch, batch_idx, taps.places, scale)
+        positions = _gradient_of_positions(module, encoder, batch, batch_idx, taps.places, scale)
     return ChannelGradients(
         loss=float(loss.detach()),
         parameters=dict(zip(named, norms, strict=False)),
@@ -149,8 +152,39 @@ def _share(grad: Tensor, lengths: Tensor | None) -> Tensor:
     return positional_share(grad.float(), lengths) if len(grad) > 1 else grad.new_tensor(math.nan)
 
 
+def _of_stream(module: Any, batch: Any, batch_idx: int, scale: float) -> ChannelGradients:
+    """Gradients by the residual stream and by the positional parameters of anybody's model."""
+    named = dict(getattr(module, "positional_parameters", {}))
+    named = {name: parameter for name, parameter in named.items() if parameter.requires_grad}
+    stream: list[Tensor] = []
+
+    def take(x: Tensor) -> None:
+        if not x.requires_grad:  # the embeddings are frozen, or this is a leaf
+            x.requires_grad_()
+        stream.append(x)
+
+    with observe(module, take_hidden=take, take_attention=lambda _: None):
+        loss = module.score(batch, batch_idx)[0]
+    inputs = [*named.values(), *stream]
+    grads = [
+        torch.zeros_like(x) if grad is None else grad / scale
+        for x, grad in zip(inputs, _grad(loss * scale, inputs), strict=True)
+    ]
+    norms = [float(torch.linalg.vector_norm(grad.float())) for grad in grads]
+    lengths = getattr(batch, "lengths", None)
+    return ChannelGradients(
+        loss=float(loss.detach()),
+        parameters=dict(zip(named, norms, strict=False)),
+        contributions={},
+        planes={},
+        positions=None,
+        residual=norms[len(named) :],
+        share=[float(_share(grad, lengths)) for grad in grads[len(named) :]],
+    )
+
+
 def _gradient_of_positions(
-    module: Scored, batch: Any, batch_idx: int, places: Places, scale: float
+    module: Scored, encoder: Encoder, batch: Any, batch_idx: int, places: Places, scale: float
 ) -> Tensor | None:
     """∂loss/∂positions of a forward pass at the same positions, as float numbers."""
     positions = places.values
@@ -159,15 +193,15 @@ def _gradient_of_positions(
     def place(_: nn.Module, args: Any, kwargs: Any) -> Any:
         return args, {**kwargs, "positions": floats}
 
-    handle = module.encoder.register_forward_pre_hook(place, with_kwargs=True)
+    handle = encoder.register_forward_pre_hook(place, with_kwargs=True)
     try:
         loss = module.score(batch, batch_idx)[0]
     except torch.OutOfMemoryError:
         raise
     except _REFUSALS:
-        start_afresh(module.encoder)
+        start_afresh(encoder)
         handle.remove()
-        if positions.is_floating_point() or _takes_floats(module.encoder, positions):
+        if positions.is_floating_point() or _takes_floats(encoder, positions):
             raise
         return None
     finally:
