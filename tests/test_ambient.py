@@ -137,6 +137,7 @@ SAMPLERS: dict[str, Callable[[], Positions]] = {
     "Interpolated": partial(lightning_posenc.positions.Interpolated, 37),
     "Jittered": partial(lightning_posenc.positions.Jittered, mean_normalize=True),
     "PerDocument": lightning_posenc.positions.PerDocument,
+    "PoSE": partial(lightning_posenc.positions.PoSE, 5000),
     "PositionCoupling": partial(lightning_posenc.positions.PositionCoupling, max_position=400),
     "RandomDistances": partial(lightning_posenc.positions.RandomDistances, 5000),
     "Randomized": partial(lightning_posenc.positions.Randomized, per_sequence=True, seed=3),

@@ -37,7 +37,7 @@ CASES: tuple[Case, ...] = (
     Case("rope-randomized", RoPE, rotary.rope, positions=partial(Randomized, 64), limit=64),
     Case("rope-per-document", RoPE, rotary.rope, positions=PerDocument),
     Case("rope-shifted", RoPE, rotary.rope, positions=partial(Shifted, 50, of=PerDocument())),
-    Case("rope-pose", RoPE, rotary.rope, positions=partial(PoSE, 64, of=PerDocument())),
+    Case("rope-pose", RoPE, rotary.rope, positions=partial(PoSE, 2048, of=PerDocument())),
     Case("rope-jittered", RoPE, rotary.rope, positions=Jittered),
     Case("sinusoidal-jittered", Sinusoidal, absolute.sinusoidal, shift_invariant=False, positions=partial(Jittered, mean_normalize=True, of=PerDocument())),
     Case("rope-interpolated", RoPE, rotary.rope, positions=partial(Interpolated, 4)),

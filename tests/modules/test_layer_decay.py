@@ -60,7 +60,7 @@ def test_a_slower_block_moves_less(tmp_path: Path) -> None:
         rates(tmp_path, of)
         moved[decay] = {name: p.detach() - before[name] for name, p in of.named_parameters()}
     name = next(n for n in moved[1.0] if n.startswith("encoder.blocks.0.") and n.endswith("weight"))
-    torch.testing.assert_close(moved[0.1][name], moved[1.0][name] * 1e-3, rtol=1e-3, atol=1e-9)
+    assert float(moved[0.1][name].norm() / moved[1.0][name].norm()) == pytest.approx(1e-3, rel=0.01)
     torch.testing.assert_close(moved[0.1]["head.weight"], moved[1.0]["head.weight"])
 
 
