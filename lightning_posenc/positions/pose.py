@@ -6,6 +6,7 @@ from torch import Tensor
 from lightning_posenc.checks import whole
 from lightning_posenc.draws import sent
 from lightning_posenc.positions.base import Positions
+from lightning_posenc.positions.consecutive import Consecutive
 from lightning_posenc.positions.derived import Derived
 from lightning_posenc.positions.paper import Paper
 from lightning_posenc.positions.sequences import Sequences
@@ -56,9 +57,12 @@ class PoSE(Derived):
         self.per_sequence = per_sequence
 
     def bounds(self, length: int) -> tuple[float, float] | None:
-        if (before := self.of.bounds(length)) is None:
-            return None
-        return before[0], before[1] + (self.target_length - 1 if self.training else 0)
+        before = self.of.bounds(length)
+        if before is None or not self.training:
+            return before
+        if isinstance(self.of, Consecutive):
+            return 0, self.target_length - 1
+        return before[0], before[1] + self.target_length - 1  # of a sequence of one token
 
     def change(self, positions: Tensor, sequences: Sequences) -> Tensor:
         if not self.training:
@@ -88,7 +92,7 @@ def skips(shares: Tensor, lengths: Tensor, n_tokens: int, target_length: int) ->
         target_length: L.
 
     Returns:
-        (R, T) int64, 0 at the first token, never falling.
+        (R, T) int64, 0 at the first token, never falling among a sequence's own.
     """
     of_cuts, of_skips = shares.unbind(dim=1)
     begins = _subset(of_cuts, lengths - 1) + 1
@@ -100,7 +104,11 @@ def skips(shares: Tensor, lengths: Tensor, n_tokens: int, target_length: int) ->
         bias.append(skipped)
     index = torch.arange(n_tokens, device=shares.device)
     chunk = (index >= begins.unsqueeze(2)).sum(dim=1)
-    return torch.stack(bias, dim=1).gather(1, chunk)
+    drawn = torch.stack(bias, dim=1).gather(1, chunk)
+    # Padding stays within the target too, where a table may end.
+    return torch.where(
+        index < lengths.unsqueeze(1), drawn, drawn.clamp(max=target_length - n_tokens)
+    )
 
 
 def _subset(shares: Tensor, n: Tensor) -> Tensor:

@@ -130,7 +130,7 @@ class CorpusData(FixedData):
         if not Path(self.vocabulary_name).expanduser().exists():
             raise FileNotFoundError(
                 f"data.vocabulary={self.vocabulary_name} does not exist: "
-                f"give {', '.join(MADE)}, the JSON file of a tokenizer, or a model's folder"
+                f"give {', '.join(MADE)}, or the JSON file of a tokenizer, or a model's folder"
             )
         return read_tokenizer(self.vocabulary_name)
 
