@@ -10,11 +10,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lightning_posenc.dims import Dims
     from lightning_posenc.model.encoder import Encoder
+    from lightning_posenc.pretrained.conversion.folders import from_pretrained, save_pretrained
 
 __version__ = "0.1.0"
-__all__ = ["Dims", "Encoder", "__version__"]
+__all__ = ["Dims", "Encoder", "__version__", "from_pretrained", "save_pretrained"]
 
-_HOMES = {"Dims": "lightning_posenc.dims", "Encoder": "lightning_posenc.model.encoder"}
+_HOMES = {
+    "Dims": "lightning_posenc.dims",
+    "Encoder": "lightning_posenc.model.encoder",
+    "from_pretrained": "lightning_posenc.pretrained.conversion.folders",
+    "save_pretrained": "lightning_posenc.pretrained.conversion.folders",
+}
 
 
 def __getattr__(name: str) -> Any:

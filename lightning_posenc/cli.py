@@ -21,6 +21,7 @@ STUDIES = {
     "tasks": "list the synthetic tasks, or print samples of one",
     "diagnose": "examine a model by layer: what ails it, and what helps",
     "sweep": "run a sweep in W&B's format on this machine",
+    "export": "write a checkpoint's model for others: Hugging Face, safetensors, ONNX",
     "report": "compare runs: tables with intervals, curves, costs, one page",
     "new": "write an encoding, task, mixer or diagnostic to start from, its test and a config",
 }
@@ -30,6 +31,7 @@ STUDIES_LIE_IN = {
     "tasks": "catalogue.tasks",
     "diagnose": "diagnose.command",
     "sweep": "sweep.command",
+    "export": "export.command",
     "report": "report.command",
     "new": "new.command",
 }

@@ -23,6 +23,7 @@ from lightning_posenc.model import (
     Inputs,
     Kernel,
     Mixer,
+    Patches,
     Residual,
 )
 from lightning_posenc.modules import EncoderModule, GroupWarmup, WarmupCosine
@@ -209,6 +210,7 @@ USES: dict[type, Callable[..., Any]] = {
     Residual: lambda make: _forward(Encoder(DIMS, residual=_in_each_layer(make))),
     Mixer: lambda make: _forward(Encoder(DIMS, mixer=_in_each_layer(make))),
     FeedForward: lambda make: _forward(Encoder(DIMS, feed_forward=_in_each_layer(make))),
+    Patches: lambda make: make()(torch.randn(2, 3, 32, 32)),
     Inputs: lambda make: make()(TOKENS),
     Kernel: lambda make: _forward(
         Encoder(DIMS, mixer=partial(Attention, kernel=lambda dropout: make()))

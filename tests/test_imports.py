@@ -37,6 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "training": CORE | LEARNED | WATCHED | {"runs"},
     "catalogue": CORE | LEARNED | {"training", "diagnostics"},
     "new": set(),
+    "export": CORE | LEARNED | {"runs", "training", "pretrained"},
     "testing": CORE | LEARNED | {"catalogue"},
     "sweep": {"runs", "training", "diagnostics"},
     "pretrained": CORE | LEARNED | WATCHED | {"runs", "training"},

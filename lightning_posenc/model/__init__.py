@@ -4,7 +4,7 @@ from lightning_posenc.dims import Dims
 from lightning_posenc.model.block import Block
 from lightning_posenc.model.encoder import Encoder, EncoderSpec
 from lightning_posenc.model.feed_forward import MLP, FeedForward, SwiGLU
-from lightning_posenc.model.inputs import Inputs, TokenEmbedding
+from lightning_posenc.model.inputs import Inputs, Patches, TokenEmbedding
 from lightning_posenc.model.kernels import SDPA, Eager, Flex, Kernel
 from lightning_posenc.model.mixers import Attention, Mixer
 from lightning_posenc.model.residual import DeepNorm, LayerScale, Plain, Residual, ReZero
@@ -25,6 +25,7 @@ __all__ = [
     "Kernel",
     "LayerScale",
     "Mixer",
+    "Patches",
     "Plain",
     "ReZero",
     "Residual",

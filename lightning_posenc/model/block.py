@@ -13,10 +13,12 @@ from lightning_posenc.model.residual import Plain, Residual, ResidualFactory
 
 
 class Block(nn.Module):
-    """x + mixer(norm(x)), then x + feed_forward(norm(x)); or norms after the sums.
+    """x + mixer(norm(x)), then x + feed_forward(norm(x)); or norms after the sums; or both branches
+    of the same x.
 
     Source: post-norm Vaswani et al. 2017, arXiv:1706.03762; pre-norm Xiong et al. 2020,
-    arXiv:2002.04745. How a branch joins the stream is the residual's to say; the sum is plain.
+    arXiv:2002.04745; parallel, GPT-J and PaLM (Chowdhery et al. 2022, arXiv:2204.02311, section 2).
+    How a branch joins the stream is the residual's to say; the sum is plain.
 
     Args:
         dims: Sizes of the model.
@@ -26,6 +28,10 @@ class Block(nn.Module):
         norm: Makes a norm for a width.
         residual: Makes what joins a branch to the stream.
         dropout: Probability of dropping a channel of a branch's output, in [0, 1).
+        parallel: Whether the feed-forward reads what the mixer read, and not what it made of it.
+
+    Raises:
+        ValueError: If a parallel block is to have norms after the sums.
     """
 
     def __init__(
@@ -38,6 +44,7 @@ class Block(nn.Module):
         *,
         residual: ResidualFactory = Plain,
         dropout: float = 0.0,
+        parallel: bool = False,
     ) -> None:
         super().__init__()
         is_a(self, "dims", dims, Dims)
@@ -49,6 +56,12 @@ class Block(nn.Module):
         self.residual_attention = made(self, "residual", residual, Residual, dims, layer)
         self.residual_feed_forward = made(self, "residual", residual, Residual, dims, layer)
         self.dropout = nn.Dropout(dropout)
+        self.parallel = parallel
+        if parallel and not self.pre_norm:
+            raise ValueError(
+                f"{type(self).__name__}: parallel=true goes with norms before the branches, which "
+                f"{type(self.residual_attention).__name__} has after the sums: set pre_norm=true"
+            )
 
     @property
     def pre_norm(self) -> bool:
@@ -59,9 +72,10 @@ class Block(nn.Module):
         """Map (B, T, D) to (B, T, D)."""
         if self.pre_norm:
             branch = self.dropout(self.attention(self.norm_attention(x), context))
-            x = self.residual_attention(x, branch)
-            branch = self.dropout(self.feed_forward(self.norm_feed_forward(x)))
-            return self.residual_feed_forward(x, branch)
+            mixed = self.residual_attention(x, branch)
+            read = x if self.parallel else mixed
+            branch = self.dropout(self.feed_forward(self.norm_feed_forward(read)))
+            return self.residual_feed_forward(mixed, branch)
         branch = self.dropout(self.attention(x, context))
         x = self.norm_attention(self.residual_attention(x, branch))
         branch = self.dropout(self.feed_forward(x))

@@ -4,6 +4,7 @@ from lightning_posenc.modules.base import EncoderModule
 from lightning_posenc.modules.classifiers import Classifier, SequenceClassifier, TokenClassifier
 from lightning_posenc.modules.decoding import greedy
 from lightning_posenc.modules.exact_match import ExactMatch
+from lightning_posenc.modules.heads import HeadTransform
 from lightning_posenc.modules.language_model import LanguageModel
 from lightning_posenc.modules.optim import GroupWarmup, WarmupCosine, parameter_groups
 
@@ -12,6 +13,7 @@ __all__ = [
     "EncoderModule",
     "ExactMatch",
     "GroupWarmup",
+    "HeadTransform",
     "LanguageModel",
     "SequenceClassifier",
     "TokenClassifier",

@@ -20,9 +20,7 @@ from lightning_posenc.modules.trained import TrainedModule
 from lightning_posenc.positional import NoPE
 from lightning_posenc.positional.base import Factory, PositionalEncoding
 from lightning_posenc.positional.compose import idle_parameters
-from lightning_posenc.positions import Positions
-
-HEAD_STD = 0.02  # of a head's weights at initialisation, as in GPT-2
+from lightning_posenc.positions import Places, Positions
 
 
 class EncoderModule(TrainedModule):
@@ -37,7 +35,8 @@ class EncoderModule(TrainedModule):
             the vocab_size; None for TokenEmbedding. Its parameters are called `embedding.…`.
         causal: Whether a token sees only itself and its past.
         positional: Makes the encoding from the model's dims.
-        positions: Where tokens are; None counts 0, 1, 2, …
+        positions: Where tokens are; None for where the inputs say (`Patches`: at their row and
+            column), else counting 0, 1, 2, …
         optimizer: Makes the optimizer from parameter groups; None makes torch's AdamW. Not AdamW
             itself: its weight decay would pass to whatever optimizer a config names instead.
         schedule: Makes the schedule from the optimizer and, by the name that it has there
@@ -92,6 +91,7 @@ class EncoderModule(TrainedModule):
         self.encoder = encoder.build(positional, positions, causal)
         dims = self.encoder.dims
         self.embedding: Inputs = made(self, "inputs", inputs, Inputs, dims, vocab_size)
+        self.placed_by_inputs = positions is None
         number(self, "positional_lr_multiplier", positional_lr_multiplier, 0)
         number(self, "positional_weight_decay", positional_weight_decay, 0)
         whole(self, "positional_warmup_steps", positional_warmup_steps, 0, MOST_STEPS)
@@ -128,11 +128,14 @@ class EncoderModule(TrainedModule):
 
     def encode(self, tokens: Tensor, batch: Batch) -> Tensor:
         """Embed and encode what the inputs take, (B, T) ids or (B, …): (B, T, D)."""
+        positions: Tensor | Places | None = batch.positions
+        if positions is None and self.placed_by_inputs:
+            positions = self.embedding.places(tokens)
         return self.encoder(
             self.embedding(tokens),
             lengths=batch.lengths,
             documents=batch.documents,
-            positions=batch.positions,
+            positions=positions,
             tokens=tokens if are_ids(tokens) else None,
         )
 

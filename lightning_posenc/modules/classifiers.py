@@ -4,6 +4,7 @@ Shapes: B sequences, T tokens, D = d_model, C = n_classes.
 """
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -14,11 +15,12 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassStatScores
 from lightning_posenc.checks import one_of, whole
 from lightning_posenc.data.batch import Batch
 from lightning_posenc.model.encoder import EncoderSpec
-from lightning_posenc.modules.base import HEAD_STD, EncoderModule
+from lightning_posenc.modules.base import EncoderModule
 from lightning_posenc.modules.called import as_batch
 from lightning_posenc.modules.class_scores import COUNTS, class_scores
 from lightning_posenc.modules.entity_f1 import EntityF1, are_entities
 from lightning_posenc.modules.exact_match import ExactMatch
+from lightning_posenc.modules.heads import made_transform, new_head
 from lightning_posenc.modules.loss import cross_entropy
 from lightning_posenc.tasks import IGNORE
 
@@ -42,11 +44,21 @@ class Classifier(EncoderModule):
         encoder: Sizes and wiring of the encoder.
         vocab_size: Number of token ids; None where the data has none.
         n_classes: C, at least 1.
+        head_bias: Whether the head adds a learned number for each class.
+        transform: Makes what the states go through before the head, of the width; `HeadTransform`
+            with torch.nn.Tanh is BERT's "pooler". None for nothing.
         kwargs: Arguments of `EncoderModule`.
     """
 
     def __init__(
-        self, encoder: EncoderSpec, vocab_size: int | None, n_classes: int, **kwargs: Any
+        self,
+        encoder: EncoderSpec,
+        vocab_size: int | None,
+        n_classes: int,
+        *,
+        head_bias: bool = True,
+        transform: Callable[[int], nn.Module] | None = None,
+        **kwargs: Any,
     ) -> None:
         if not n_classes:
             raise ValueError(
@@ -57,9 +69,9 @@ class Classifier(EncoderModule):
         super().__init__(encoder, vocab_size, **kwargs)
         self.n_classes = n_classes
         self.with_probabilities = False  # `Predictions` asks for them
-        self.head = nn.Linear(self.encoder.dims.d_model, n_classes)
-        nn.init.normal_(self.head.weight, std=HEAD_STD)
-        nn.init.zeros_(self.head.bias)
+        d_model = self.encoder.dims.d_model
+        self.transform = made_transform(self, transform, d_model)
+        self.head = new_head(d_model, n_classes, head_bias)
 
     def forward(self, batch: Batch | Tensor) -> Tensor:
         """`logits` of a batch, or of token ids (B, T) without padding."""
@@ -67,6 +79,10 @@ class Classifier(EncoderModule):
 
     @abstractmethod
     def logits(self, batch: Batch) -> Tensor: ...
+
+    def scores(self, states: Tensor) -> Tensor:
+        """Map (…, D) to (…, C)."""
+        return self.head(self.transform(states))
 
     def score(self, batch: Batch, batch_idx: int) -> tuple[Tensor, Tensor, Tensor]:
         logits = self.logits(batch)
@@ -144,7 +160,7 @@ class SequenceClassifier(Classifier):
         }[self.pooling]
         n_chosen = chosen.sum(dim=1, keepdim=True).clamp(min=1)
         share = (chosen.float() / n_chosen).to(h.dtype)
-        return self.head(torch.einsum("bt,btd->bd", share, h))
+        return self.scores(torch.einsum("bt,btd->bd", share, h))
 
 
 class TokenClassifier(Classifier):
@@ -160,10 +176,6 @@ class TokenClassifier(Classifier):
     def logits(self, batch: Batch) -> Tensor:
         """(B, T, C)."""
         return self.scores(self.encode(batch.tokens, batch))
-
-    def scores(self, states: Tensor) -> Tensor:
-        """Map (…, D) to (…, C)."""
-        return self.head(states)
 
     def new_metrics(self) -> dict[str, Metric]:
         """Accuracy of tokens, and the share of sequences whose every scored token is right; the F1

@@ -27,7 +27,9 @@ _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 _PLAIN = (type(None), bool, int, float, str)
 _KINDS = (nn.Module, Optimizer, LRScheduler, EncoderSpec)
 
-MADE = ("encoder", "inputs", "lora", "positional", "positions", "optimizer", "schedule")
+MADE = (
+    "encoder", "inputs", "lora", "positional", "positions", "optimizer", "schedule", "transform",
+)  # fmt: skip
 """The arguments of modules that are objects or make some."""
 
 

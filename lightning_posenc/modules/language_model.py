@@ -3,6 +3,7 @@
 Shapes: B sequences, T tokens, V = vocab_size.
 """
 
+from collections.abc import Callable
 from typing import Any, Literal, cast
 
 from torch import Tensor, nn
@@ -13,8 +14,9 @@ from lightning_posenc.checks import number, one_of, whole
 from lightning_posenc.data.batch import Batch
 from lightning_posenc.model.encoder import EncoderSpec
 from lightning_posenc.model.inputs import TokenEmbedding
-from lightning_posenc.modules.base import HEAD_STD, EncoderModule
+from lightning_posenc.modules.base import EncoderModule
 from lightning_posenc.modules.called import as_batch
+from lightning_posenc.modules.heads import HEAD_STD, Bias, made_transform, new_head
 from lightning_posenc.modules.hiding import hide
 from lightning_posenc.modules.language_metrics import language_metrics, with_perplexity
 from lightning_posenc.modules.loss import cross_entropy
@@ -36,6 +38,9 @@ class LanguageModel(EncoderModule):
         mask_share: Share of the tokens that is hidden, in (0, 1).
         tie_weights: Whether the head is the token embedding (Press and Wolf 2017,
             arXiv:1608.05859), scaled so that logits start as small as those of a head of its own.
+        head_bias: Whether the head adds a learned number for each token.
+        transform: Makes what the states go through before the head, of the width; `HeadTransform`
+            with torch.nn.LayerNorm is BERT's. None for nothing.
         kwargs: Arguments of `EncoderModule`, but `causal`, which the objective decides.
     """
 
@@ -46,6 +51,8 @@ class LanguageModel(EncoderModule):
         objective: Literal["causal", "masked"] = "causal",
         mask_share: float = 0.15,
         tie_weights: bool = True,
+        head_bias: bool = False,
+        transform: Callable[[int], nn.Module] | None = None,
         **kwargs: Any,
     ) -> None:
         one_of(self, "objective", objective, ("causal", "masked"))
@@ -63,10 +70,12 @@ class LanguageModel(EncoderModule):
         self.vocab_size = vocab_size
         self.objective = objective
         self.mask_share = mask_share
+        d_model = self.encoder.dims.d_model
+        self.transform = made_transform(self, transform, d_model)
         self.head: nn.Linear | None = None
         if not tie_weights:
-            self.head = nn.Linear(self.encoder.dims.d_model, vocab_size, bias=False)
-            nn.init.normal_(self.head.weight, std=HEAD_STD)
+            self.head = new_head(d_model, vocab_size, head_bias)
+        self.head_bias = Bias(vocab_size) if tie_weights and head_bias else nn.Identity()
 
     def forward(self, batch: Batch | Tensor) -> Tensor:
         """`logits` of a batch, or of token ids (B, T) without padding."""
@@ -90,14 +99,18 @@ class LanguageModel(EncoderModule):
     def with_derived(self, values: dict[str, Tensor]) -> dict[str, Tensor]:
         return with_perplexity(values)
 
+    @property
+    def tied_scale(self) -> float:
+        """Factor on the states before a head that is the token embedding."""
+        return HEAD_STD / self.encoder.dims.embed_std
+
     def scores(self, states: Tensor) -> Tensor:
         """Map (…, D) to (…, V)."""
+        states = self.transform(states)
         if self.head is not None:
             return self.head(states)
-        scale = HEAD_STD / self.encoder.dims.embed_std
-        return F.linear(
-            states * scale, cast(TokenEmbedding, self.embedding).weight[: self.vocab_size]
-        )
+        weight = cast(TokenEmbedding, self.embedding).weight[: self.vocab_size]
+        return self.head_bias(F.linear(states * self.tied_scale, weight))
 
     def _logits(self, tokens: Tensor, batch: Batch) -> Tensor:
         return self.scores(self.encode(tokens, batch))

@@ -9,6 +9,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+OUTSIDE = -1
+"""On every axis, of a token that has no place on a grid, such as a class token."""
+
 
 class Places(NamedTuple):
     """The positions of tokens, and what a sampler knew besides them.

@@ -32,6 +32,8 @@ def oversized(config: Any, weights: Any) -> str | None:
     if not tensors or not isinstance(arguments, Mapping):
         return None
     encoder = arguments.get("encoder")
+    if isinstance(encoder, Mapping):  # of a program, it is an object with arguments
+        encoder = encoder.get("init_args", encoder)
     own: dict[str, int] = {}
     if blocks := {found[1] for name in tensors if (found := _BLOCK.search(name))}:
         own["n_layers"] = len(blocks)

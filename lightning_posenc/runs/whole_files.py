@@ -1,6 +1,7 @@
-"""Files that are whole or absent, whatever stops the process that writes them."""
+"""Files and folders that are whole or absent, whatever stops the process that writes them."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +38,29 @@ def whole_file(place: Path, mode: str = "w", **options: Any) -> Iterator[IO[Any]
             error.filename = str(place)  # what fails to write does not know where
         raise
     _sync_directory(place.parent)
+
+
+@contextmanager
+def whole_folder(place: Path) -> Iterator[Path]:
+    """Make a folder beside its place, which it takes when all that is to be in it is written.
+
+    Args:
+        place: Where it goes: nothing is there, or an empty folder.
+
+    Raises:
+        ValueError: If something is there.
+    """
+    if place.is_symlink() or (place.exists() and (not place.is_dir() or any(place.iterdir()))):
+        raise ValueError(f"{place} is there already: name another folder")
+    unfinished = place.with_name(f"{place.name}.{os.getpid()}{UNFINISHED}")
+    try:
+        unfinished.mkdir(parents=True)
+        yield unfinished
+        if place.exists():
+            place.rmdir()
+        unfinished.rename(place)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def _sync_directory(directory: Path) -> None:

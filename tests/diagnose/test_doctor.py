@@ -258,10 +258,9 @@ def test_a_bias_that_stays_a_table_is_examined(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.slow
 def test_every_remedy_is_a_line_that_fit_understands() -> None:
     """Each is put below the quickstart's config, with the encoding that it was printed for."""
-    from lightning_posenc.diagnose.from_config import Builder
+    from lightning_posenc.training.built import Built
     from lightning_posenc.training.checkpoint_config import parse
     from lightning_posenc.training.command import USER_ERRORS
-    from lightning_posenc.training.command_line import OPTIONS
 
     cases = {
         "LearnedAbsolute": subject(LearnedAbsolute, eval_lengths=(LENGTH, 24)),
@@ -278,7 +277,7 @@ def test_every_remedy_is_a_line_that_fit_understands() -> None:
     }
     assert len(printed_for) > 15
     quickstart = ["test", "--config=configs/quickstart.yaml"]
-    parser = Builder(save_config_callback=None, args=quickstart, **OPTIONS).parser
+    parser = Built(quickstart[1:]).parser
     for line, name in printed_for.items():
         args = [*quickstart, f"--model.positional={name}"]
         parse(parser, [*args, *shlex.split(line)])

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lightning_posenc.checks import is_a
 from lightning_posenc.dims import Dims
+from lightning_posenc.positions.places import Places
 
 
 class Inputs(nn.Module, ABC):
@@ -28,6 +29,12 @@ class Inputs(nn.Module, ABC):
     @abstractmethod
     def forward(self, tokens: Tensor) -> Tensor:
         """Map a batch's `tokens`, (B, T) ids or (B, …) of anything else, to (B, T, D)."""
+
+    def places(self, tokens: Tensor) -> Places | None:
+        """Where the tokens that `forward` makes stand, (1|B, T) or (1|B, T, A); None if they only
+        follow each other.
+        """
+        return None
 
 
 InputsFactory: TypeAlias = Callable[[Dims, int | None], Inputs]

@@ -27,7 +27,8 @@ class Attention(Mixer):
         dims: Sizes of the model.
         layer: Index of the layer, from 0, which the hooks are told.
         n_kv_heads: G, heads of keys and values, each serving H/G query heads; None for H.
-        bias: Whether the projections have a bias.
+        bias: Whether the projections of queries, keys and values have a bias.
+        out_bias: Whether the projection into the stream has one; None for as `bias` says.
         dropout: Probability of dropping an attention weight, in [0, 1).
         kernel: How attention is computed, from its dropout; what it does not serve goes to the
             kernel that it names `otherwise`.
@@ -48,6 +49,7 @@ class Attention(Mixer):
         *,
         n_kv_heads: int | None = None,
         bias: bool = True,
+        out_bias: bool | None = None,
         dropout: float = 0.0,
         kernel: Callable[[float], Kernel] = SDPA,
         qk_norm: Callable[[int], nn.Module] | None = None,
@@ -62,7 +64,9 @@ class Attention(Mixer):
         if qk_norm is not None:
             maker(self, "qk_norm", qk_norm, nn.Module, dims.d_head)
         self.qk_norm = None if qk_norm is None else QKNorm(dims.d_head, qk_norm)
-        self.out = nn.Linear(dims.d_model, dims.d_model, bias=bias)
+        self.out = nn.Linear(
+            dims.d_model, dims.d_model, bias=bias if out_bias is None else out_bias
+        )
         self.kernel = Kernels(made(self, "kernel", kernel, Kernel, dropout))
 
     def forward(self, x: Tensor, context: Context) -> Tensor:

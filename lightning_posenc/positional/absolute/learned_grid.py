@@ -12,7 +12,7 @@ from lightning_posenc.positional.absolute.base import Absolute
 from lightning_posenc.positional.regularisers import roughness
 from lightning_posenc.positional.resampling import Resize, ResizedTable
 from lightning_posenc.positions.paper import Paper
-from lightning_posenc.positions.places import Places
+from lightning_posenc.positions.places import OUTSIDE, Places
 from lightning_posenc.positions.recording import is_recorded
 
 
@@ -23,7 +23,8 @@ class LearnedGrid(ResizedTable, Absolute):
 
     Source: Dosovitskiy et al. 2021, "An Image is Worth 16x16 Words", arXiv:2010.11929, equation 1
     and appendix D.4. Between whole positions the four neighbouring vectors are interpolated
-    bilinearly. A checkpoint's table of another size is fitted when it is loaded.
+    bilinearly. A token at (-1, -1) lies outside the grid and gets nothing: a class token, whose own
+    vector says where it is. A checkpoint's table of another size is fitted when it is loaded.
 
     Args:
         dims: Sizes of the model.
@@ -75,10 +76,14 @@ class LearnedGrid(ResizedTable, Absolute):
 
     def check(self, places: Places) -> None:
         super().check(places)
-        if not (places.within(0, min(self.height, self.width)) or is_recorded()):
+        if not (places.within(OUTSIDE, min(self.height, self.width)) or is_recorded()):
             self._check_places(places.values)
 
     def vectors(self, positions: Tensor) -> Tensor:
+        inside = (positions > OUTSIDE).all(dim=-1, keepdim=True)
+        return torch.where(inside, self._inside(positions), 0.0)
+
+    def _inside(self, positions: Tensor) -> Tensor:
         if not positions.is_floating_point():
             return self._at(positions)
         low = positions.floor().long()
@@ -97,11 +102,15 @@ class LearnedGrid(ResizedTable, Absolute):
     def _at(self, places: Tensor) -> Tensor:
         """Vectors at whole places (…, 2); one beyond the last row or column counts as the last."""
         row, column = places.unbind(-1)
-        index = row.clamp(max=self.height - 1) * self.width + column.clamp(max=self.width - 1)
+        row, column = row.clamp(0, self.height - 1), column.clamp(0, self.width - 1)
+        index = row * self.width + column
         return F.embedding(index, self.table.flatten(0, 1))
 
     @torch.compiler.disable
     def _check_places(self, positions: Tensor) -> None:
+        positions = positions[(positions != OUTSIDE).all(dim=-1)]
+        if not len(positions):
+            return
         rows, columns = positions.unbind(-1)
         low, row, column = positions.amin().item(), rows.amax().item(), columns.amax().item()
         if low < 0 or row >= self.height or column >= self.width:

@@ -1,0 +1,1 @@
+"""A trained model for others to use: a folder of Hugging Face's, safetensors, or ONNX."""
