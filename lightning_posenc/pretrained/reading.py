@@ -25,6 +25,7 @@ from lightning_posenc.pretrained.where_positions import text_config
 Kind = Literal["causal", "masked", "encoder", "seq2seq", "image"]
 Dtype = Literal["float32", "bfloat16", "float16", "float64", "auto"]
 Attention = Literal["sdpa", "eager"]
+Head = bool | Literal["named"] | None
 
 _HEADS = {
     "causal": "AutoModelForCausalLM",
@@ -78,7 +79,7 @@ def read(
     gguf_file: str | None = None,
     device: str = "cpu",
     dtype: Dtype = "float32",
-    head: bool | None = True,
+    head: Head = True,
     attention: Attention = "sdpa",
 ) -> Pretrained:
     """Read a model, and run nothing that came with it.
@@ -89,7 +90,7 @@ def read(
         device: "cpu", "cuda", "cuda:1", "mps", or "auto" for CUDA where there is one.
         dtype: Of the weights; "auto" is the files' own. Rotary frequencies are float32 always.
         head: True wants the head that scores tokens (or classes of images), None takes one if the
-            files hold it, False leaves it out.
+            files hold it, False leaves it out, and "named" takes whichever class the config names.
         attention: "sdpa" where the family has it, else "eager", which can show its weights.
 
     Raises:
@@ -116,7 +117,7 @@ def read(
 
 
 def _loaded(
-    name: str, contents: Contents, device: torch.device, dtype: Dtype, head: bool | None,
+    name: str, contents: Contents, device: torch.device, dtype: Dtype, head: Head,
     attention: Attention,
 ) -> Pretrained:  # fmt: skip
     import transformers
@@ -157,6 +158,15 @@ def _weights(contents: Contents, auto: str, **options: Any) -> tuple[Any, list[s
         contents.path, use_safetensors=True, output_loading_info=True, **options
     )
     return model, sorted(key for key in found["missing_keys"] if _UNUSED not in key)
+
+
+def _named(config: Any) -> str | None:
+    """The class that a config names, if it is one of its own family."""
+    import transformers
+
+    name = (getattr(config, "architectures", None) or [""])[0]
+    found = getattr(transformers, name, None) if name else None
+    return name if getattr(found, "config_class", None) is type(config) else None
 
 
 def _kind(config: Any) -> Kind:

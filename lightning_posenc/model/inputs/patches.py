@@ -44,10 +44,11 @@ class Patches(Inputs):
     ) -> None:
         super().__init__(dims, vocab_size)
         sides = patch_size if isinstance(patch_size, Sequence) else (patch_size, patch_size)
-        self.patch_size = tuple(
+        down, across = (
             whole(self, "patch_size", side, most=4096)
             for side in several(self, "patch_size", sides, 2)
         )
+        self.patch_size = (down, across)
         self.n_channels = whole(self, "n_channels", n_channels, most=MOST_WIDTH)
         self.n_class_tokens = whole(self, "n_class_tokens", n_class_tokens, 0, MOST_WIDTH)
         self.project = nn.Conv2d(n_channels, dims.d_model, self.patch_size, self.patch_size)

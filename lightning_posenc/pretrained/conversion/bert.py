@@ -78,13 +78,13 @@ HIDDEN_TOKENS = Head(
     (
         is_value("tie_weights", lambda w: w.is_tied, True),
         has_transform(HeadTransform),
-        is_made_of("transform.norm", lambda w: w.module.transform.norm, nn.LayerNorm),
+        is_made_of("transform.norm", lambda w: w.transform.norm, nn.LayerNorm),
         holds(
-            lambda w: w.module.transform.norm.eps == w.eps,
+            lambda w: w.transform.norm.eps == w.eps,
             "transform.norm.eps: set that of encoder.norm",
         ),
         holds(
-            lambda w: name_of(w.module.transform.activation) == w.activation,
+            lambda w: name_of(w.transform.activation) == w.activation,
             "transform.activation: set that of encoder.feed_forward",
         ),
     ),
@@ -104,8 +104,8 @@ FIRST_TOKEN = Head(
     (
         pools("first"),
         has_transform(HeadTransform),
-        is_made_of("transform.norm", lambda w: w.module.transform.norm, nn.Identity),
-        is_made_of("transform.activation", lambda w: w.module.transform.activation, nn.Tanh),
+        is_made_of("transform.norm", lambda w: w.transform.norm, nn.Identity),
+        is_made_of("transform.activation", lambda w: w.transform.activation, nn.Tanh),
     ),
 )
 """Classes by the first token's state, which goes through one more layer."""

@@ -40,7 +40,7 @@ class Head(NamedTuple):
 
 def has_transform(kind: type[nn.Module]) -> Check:
     """What stands before the head must be of a class."""
-    return is_made_of("transform", lambda w: w.module.transform, kind)
+    return is_made_of("transform", lambda w: w.transform, kind)
 
 
 def pools(which: str) -> Check:

@@ -189,8 +189,8 @@ def encoding_of(config: Any, d_head: int) -> Factory:
         factor = said.get("factor") or 1.0
         if n_turning == 0:
             return NoPE
-        scaling = {} if factor == 1 else {"scaling": LinearScaling(factor)}
-        return partial(PRoPE, fraction=2 * n_turning / d_head, base=base, **scaling)
+        scaling = None if factor == 1 else LinearScaling(factor)
+        return partial(PRoPE, fraction=2 * n_turning / d_head, base=base, scaling=scaling)
     options: dict[str, Any] = {"base": base}
     if kind != "default":
         if kind not in _READ:
@@ -217,7 +217,7 @@ def _yarn(said: Mapping[str, Any], longest: int) -> Scaling:
     factor = said.get("factor") or longest / trained
     mscale, all_dim = said.get("mscale"), said.get("mscale_all_dim")
     temperature = said.get("attention_factor")
-    scaled: dict[str, float] = {}
+    scaled: dict[str, Any] = {}
     tenth = 0.1 * math.log(factor)
     if temperature is not None:
         if temperature < 1 or (tenth == 0 and temperature != 1):

@@ -101,7 +101,9 @@ def for_tokens(beyond: int | None = None, fill: float = 0.0) -> Form:
     return Form(ours, theirs)
 
 
-def ours_of(rows: Sequence[Row], theirs: State, template: State) -> tuple[dict[str, Tensor], set]:
+def ours_of(
+    rows: Sequence[Row], theirs: State, template: State
+) -> tuple[dict[str, Tensor], set[str]]:
     """Make our weights of theirs.
 
     Args:
@@ -112,7 +114,8 @@ def ours_of(rows: Sequence[Row], theirs: State, template: State) -> tuple[dict[s
     Returns:
         Ours, by name, and the names of theirs that were read.
     """
-    made, read = {}, set()
+    made: dict[str, Tensor] = {}
+    read: set[str] = set()
     for ours_names, theirs_names, form in _matched(rows, template, theirs):
         parts = form.ours(
             [theirs[n] for n in theirs_names], [template[n].shape for n in ours_names]
@@ -122,7 +125,9 @@ def ours_of(rows: Sequence[Row], theirs: State, template: State) -> tuple[dict[s
     return made, read
 
 
-def theirs_of(rows: Sequence[Row], ours: State, template: State) -> tuple[dict[str, Tensor], set]:
+def theirs_of(
+    rows: Sequence[Row], ours: State, template: State
+) -> tuple[dict[str, Tensor], set[str]]:
     """Make their weights of ours.
 
     Args:
@@ -133,7 +138,8 @@ def theirs_of(rows: Sequence[Row], ours: State, template: State) -> tuple[dict[s
     Returns:
         Theirs, by name, and the names of ours that were read.
     """
-    made, read = {}, set()
+    made: dict[str, Tensor] = {}
+    read: set[str] = set()
     for ours_names, theirs_names, form in _matched(rows, ours, template):
         shapes = [template[n].shape for n in theirs_names]
         made |= dict(

@@ -53,7 +53,7 @@ class ViT(Family):
         inputs_are(Patches), *IN_ALL, NOT_PARALLEL, pre_norm(True), embedding_norm(False),
         causal(False), encodings_are(LearnedGrid), AT_THE_START,
         holds(lambda w: w.module.placed_by_inputs, "positions: leave it out"),
-        holds(lambda w: w.module.embedding.n_class_tokens in _KINDS,
+        holds(lambda w: w.inputs.n_class_tokens in _KINDS,
               "inputs.n_class_tokens: set 1 (ViT) or 2 (DeiT)"),
         norms_are(nn.LayerNorm), feed_forwards_are(MLP), has_activation(), ONE_GROUP, NO_QK_NORM,
         UNMASKED,
@@ -114,7 +114,7 @@ class ViT(Family):
         }
 
     def config(self, wiring: Wiring) -> dict[str, Any]:
-        dims, grid, patches = wiring.encoder.dims, wiring.positional, wiring.module.embedding
+        dims, grid, patches = wiring.encoder.dims, wiring.positional, wiring.inputs
         down, across = patches.patch_size
         image = (grid.height * down, grid.width * across)
         return {

@@ -56,6 +56,16 @@ class Wiring:
         return self.block.feed_forward
 
     @property
+    def transform(self) -> Any:
+        """What comes before its head."""
+        return self.module.transform
+
+    @property
+    def inputs(self) -> Any:
+        """What makes its tokens."""
+        return self.module.embedding
+
+    @property
     def norm(self) -> Any:
         """The norm before, or after, its mixer."""
         return self.block.norm_attention
@@ -147,7 +157,7 @@ class Wiring:
         for path, part in self.module.named_modules():
             if not isinstance(part, nn.Module) or not parametrize.is_parametrized(part):
                 continue
-            for name in list(part.parametrizations):  # type: ignore[union-attr,arg-type]
+            for name in list(part.parametrizations):  # type: ignore[arg-type]
                 inner = f"{path}.parametrizations.{name}."
                 state = {n: value for n, value in state.items() if not n.startswith(inner)}
                 state[f"{path}.{name}"] = getattr(part, name).detach()
@@ -298,7 +308,7 @@ def encodings_are(*kinds: type) -> Check:
 
 def inputs_are(*kinds: type) -> Check:
     """The inputs must be of one of some classes."""
-    return is_made_of("inputs", lambda w: w.module.embedding, *kinds)
+    return is_made_of("inputs", lambda w: w.inputs, *kinds)
 
 
 def _named(kind: type) -> str:
