@@ -136,7 +136,8 @@ def _loaded(
     set_attention(config, attention if supports_sdpa(type(planned)) else "eager")
     options = {"config": config, "dtype": dtype if dtype == "auto" else getattr(torch, dtype)}
     has_head = head is not False and kind != "encoder"
-    auto = _HEADS[kind] if has_head else "AutoModel"
+    named = _named(config) if head == "named" else None
+    auto = named or (_HEADS[kind] if has_head else "AutoModel")
     model, missing = _weights(contents, auto, **options, **where)
     if missing and head is None and has_head:
         has_head = False

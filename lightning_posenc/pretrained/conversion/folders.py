@@ -5,8 +5,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from lightning_posenc.pretrained.reading import read
-
 from lightning_posenc.checks import is_a, one_of
 from lightning_posenc.data.text.vocabulary import Vocabulary
 from lightning_posenc.modules import EncoderModule
@@ -15,6 +13,7 @@ from lightning_posenc.pretrained.conversion.families import family_for, to_ours
 from lightning_posenc.pretrained.conversion.proof import largest_difference, probe
 from lightning_posenc.pretrained.conversion.tokenizers import tokenizer_of
 from lightning_posenc.pretrained.conversion.wiring import Wiring
+from lightning_posenc.pretrained.reading import read
 from lightning_posenc.runs.whole_files import whole_folder
 
 Format: TypeAlias = Literal["huggingface", "safetensors"]

@@ -13,6 +13,7 @@ from lightning_posenc.masks import Causal, Mask, Window
 from lightning_posenc.model import Attention, Encoder, Kernel, Plain, TokenEmbedding
 from lightning_posenc.model.block import Block
 from lightning_posenc.modules import EncoderModule, LanguageModel
+from lightning_posenc.positions import Sequences
 from lightning_posenc.pretrained.conversion.activations import name_of
 
 
@@ -237,7 +238,7 @@ def _counts(wiring: Wiring) -> str | None:
     sampler = wiring.encoder.positions
     was = sampler.training
     try:
-        drawn = sampler.eval()(1, 8, torch.device("cpu"))
+        drawn = sampler.eval()(Sequences(1, 8, torch.device("cpu")))
     except ValueError:
         drawn = torch.empty(0)
     finally:
