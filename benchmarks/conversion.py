@@ -1,6 +1,6 @@
 """Do our encoders say what the families of Hugging Face say, in both directions?
 
-    python benchmarks/conversion.py        (writes docs/conversion.md)
+    python benchmarks/conversion.py --write        (to docs/conversion.md)
 
 Needs what the tests need: the models are those of `tests/pretrained/conversion/`.
 """
@@ -27,13 +27,20 @@ from tests.pretrained.conversion.test_parity import SCALINGS
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / "docs" / "conversion.md"
 SEEDS = range(5)
+TEXTS = {  # for configs whose data are an argument
+    "TextData": ("text.txt", "Some text, which is enough. " * 40),
+    "TextClassificationData": ("texts.csv", "text,label\n" + "some words,1\nothers,0\n" * 40),
+    "TaggingData": ("tags.conll", "a X\nb Y\n\n" * 40),
+}
 
 
 def reading(name: str) -> list[str]:
     """A row: a model of theirs, read."""
     model = theirs.made(name)
     module = to_ours(model)
-    worst = max(largest_difference(module, model, probe(module, theirs.T, seed)) for seed in SEEDS)
+    pad = getattr(model.config, "pad_token_id", None)
+    batches = (probe(module, theirs.T, seed, pad) for seed in SEEDS)
+    worst = max(largest_difference(module, model, batch) for batch in batches)
     return [name, type(model).__name__, type(module).__name__, f"{worst:.1e}"]
 
 
@@ -73,12 +80,12 @@ def scaling(each: Any) -> list[str]:
 
 def config(path: Path, folder: Path) -> list[str]:
     """A row: the family of a config's model, or what is in its way."""
-    text = folder / "text.txt"
-    text.write_text("Some text, which is enough. " * 40)
     args = [f"--config={path}"]
-    given = yaml.safe_load(path.read_text("utf-8"))["data"]["init_args"]
-    if "path" in given and not given["path"]:
-        return [path.stem, "its data are an argument: as its encoder is, see the others"]
+    data = yaml.safe_load(path.read_text("utf-8"))["data"]
+    if not data["init_args"].get("path", "made"):  # it is an argument
+        name, text = TEXTS[data["class_path"]]
+        (folder / name).write_text(text)
+        args.append(f"--data.path={folder / name}")
     with contextlib.redirect_stdout(None):
         module = Built(args).model.eval()
     try:
@@ -96,9 +103,10 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
-    parser.add_argument("--print", action="store_true", help="and write nothing")
+    parser.add_argument("--write", action="store_true", help="to docs/conversion.md")
     args = parser.parse_args()
     logging.getLogger("lightning_posenc").setLevel(logging.ERROR)
+    transformers.logging.set_verbosity_error()
     with tempfile.TemporaryDirectory() as folder:
         configs = [config(path, Path(folder)) for path in sorted((ROOT / "configs").glob("*.yaml"))]
     page = PAGE.format(
@@ -114,12 +122,14 @@ def main() -> None:
         scalings=table(["scaling", "rope_type", "there", "read back"], [*map(scaling, SCALINGS)]),
         configs=table(["config", "exports as"], configs),
     )
-    print(page) if args.print else OUT.write_text(page, "utf-8")
+    print(page)
+    if args.write:
+        OUT.write_text(page, "utf-8")
 
 
 PAGE = """# Our encoders and the families of Hugging Face
 
-Made by `python benchmarks/conversion.py` ({versions}).
+Made by `python benchmarks/conversion.py --write` ({versions}).
 
 ```sh
 python -m lightning_posenc export --ckpt_path runs/NAME/ID --out DIR

@@ -19,7 +19,7 @@ from lightning_posenc.pretrained.conversion.heads import (
     has_transform,
     pools,
 )
-from lightning_posenc.pretrained.conversion.rows import STACKED, Form, Row, for_tokens
+from lightning_posenc.pretrained.conversion.rows import STACKED, Form, Pairing, for_tokens
 from lightning_posenc.pretrained.conversion.wiring import (
     AT_THE_START,
     COUNTS,
@@ -67,12 +67,12 @@ def _first(config: Any) -> dict[str, Any]:
 HIDDEN_TOKENS = Head(
     LanguageModel,
     (
-        Row("transform.dense", "cls.predictions.transform.dense"),
-        Row("transform.norm", "cls.predictions.transform.LayerNorm"),
-        Row("head_bias", "cls.predictions", for_tokens(fill=_NEVER)),
-        Row("transform.dense", "lm_head.dense"),
-        Row("transform.norm", "lm_head.layer_norm"),
-        Row("head_bias", "lm_head", for_tokens(fill=_NEVER)),
+        Pairing("transform.dense", "cls.predictions.transform.dense"),
+        Pairing("transform.norm", "cls.predictions.transform.LayerNorm"),
+        Pairing("head_bias", "cls.predictions", for_tokens(fill=_NEVER)),
+        Pairing("transform.dense", "lm_head.dense"),
+        Pairing("transform.norm", "lm_head.layer_norm"),
+        Pairing("head_bias", "lm_head", for_tokens(fill=_NEVER)),
     ),
     _hidden,
     (
@@ -95,10 +95,10 @@ HIDDEN_TOKENS = Head(
 FIRST_TOKEN = Head(
     SequenceClassifier,
     (
-        Row("transform.dense", "bert.pooler.dense"),
-        Row("head", "classifier"),
-        Row("transform.dense", "classifier.dense"),
-        Row("head", "classifier.out_proj"),
+        Pairing("transform.dense", "bert.pooler.dense"),
+        Pairing("head", "classifier"),
+        Pairing("transform.dense", "classifier.dense"),
+        Pairing("head", "classifier.out_proj"),
     ),
     _first,
     (
@@ -135,26 +135,26 @@ class BERT(Family):
     unread = ("pooler",)
     last_norm = "transform.norm"
 
-    def rows(self, config: Any) -> list[Row]:
+    def rows(self, config: Any) -> list[Pairing]:
         mask = getattr(config, "mask_token_id", None)
         tables = (
             "embeddings.position_embeddings.weight",
             "embeddings.token_type_embeddings.weight",
         )
         return [
-            Row("embedding", "embeddings.word_embeddings", for_tokens(mask)),
-            Row("encoder.positional.table", tables, _positions(_offset(config))),
-            Row("encoder.embedding_norm", "embeddings.LayerNorm"),
-            Row(
+            Pairing("embedding", "embeddings.word_embeddings", for_tokens(mask)),
+            Pairing("encoder.positional.table", tables, _positions(_offset(config))),
+            Pairing("encoder.embedding_norm", "embeddings.LayerNorm"),
+            Pairing(
                 "encoder.blocks.{l}.attention.qkv",
                 tuple(f"{_LAYER}.attention.self.{each}" for each in ("query", "key", "value")),
                 STACKED,
             ),
-            Row("encoder.blocks.{l}.attention.out", f"{_LAYER}.attention.output.dense"),
-            Row("encoder.blocks.{l}.norm_attention", f"{_LAYER}.attention.output.LayerNorm"),
-            Row("encoder.blocks.{l}.feed_forward.up", f"{_LAYER}.intermediate.dense"),
-            Row("encoder.blocks.{l}.feed_forward.out", f"{_LAYER}.output.dense"),
-            Row("encoder.blocks.{l}.norm_feed_forward", f"{_LAYER}.output.LayerNorm"),
+            Pairing("encoder.blocks.{l}.attention.out", f"{_LAYER}.attention.output.dense"),
+            Pairing("encoder.blocks.{l}.norm_attention", f"{_LAYER}.attention.output.LayerNorm"),
+            Pairing("encoder.blocks.{l}.feed_forward.up", f"{_LAYER}.intermediate.dense"),
+            Pairing("encoder.blocks.{l}.feed_forward.out", f"{_LAYER}.output.dense"),
+            Pairing("encoder.blocks.{l}.norm_feed_forward", f"{_LAYER}.output.LayerNorm"),
         ]
 
     def arguments(self, config: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from lightning_posenc.positional import ALiBi
 from lightning_posenc.pretrained.conversion.activations import activation_of
 from lightning_posenc.pretrained.conversion.family import Family, demand
 from lightning_posenc.pretrained.conversion.heads import NEXT_TOKEN, Head, each_token, last_token
-from lightning_posenc.pretrained.conversion.rows import Row, by_head, for_tokens
+from lightning_posenc.pretrained.conversion.rows import Pairing, by_head, for_tokens
 from lightning_posenc.pretrained.conversion.wiring import (
     COUNTS,
     IN_ALL,
@@ -57,18 +57,20 @@ class BLOOM(Family):
         ONE_GROUP, NO_QK_NORM, UNMASKED,
     )  # fmt: skip
 
-    def rows(self, config: Any) -> list[Row]:
+    def rows(self, config: Any) -> list[Pairing]:
         fused = by_head(config.n_head)
         return [
-            Row("embedding", "word_embeddings", for_tokens()),
-            Row("encoder.embedding_norm", "word_embeddings_layernorm"),
-            Row("encoder.blocks.{l}.attention.qkv", "h.{l}.self_attention.query_key_value", fused),
-            Row("encoder.blocks.{l}.attention.out", "h.{l}.self_attention.dense"),
-            Row("encoder.blocks.{l}.feed_forward.up", "h.{l}.mlp.dense_h_to_4h"),
-            Row("encoder.blocks.{l}.feed_forward.out", "h.{l}.mlp.dense_4h_to_h"),
-            Row("encoder.blocks.{l}.norm_attention", "h.{l}.input_layernorm"),
-            Row("encoder.blocks.{l}.norm_feed_forward", "h.{l}.post_attention_layernorm"),
-            Row("encoder.norm", "ln_f"),
+            Pairing("embedding", "word_embeddings", for_tokens()),
+            Pairing("encoder.embedding_norm", "word_embeddings_layernorm"),
+            Pairing(
+                "encoder.blocks.{l}.attention.qkv", "h.{l}.self_attention.query_key_value", fused
+            ),
+            Pairing("encoder.blocks.{l}.attention.out", "h.{l}.self_attention.dense"),
+            Pairing("encoder.blocks.{l}.feed_forward.up", "h.{l}.mlp.dense_h_to_4h"),
+            Pairing("encoder.blocks.{l}.feed_forward.out", "h.{l}.mlp.dense_4h_to_h"),
+            Pairing("encoder.blocks.{l}.norm_attention", "h.{l}.input_layernorm"),
+            Pairing("encoder.blocks.{l}.norm_feed_forward", "h.{l}.post_attention_layernorm"),
+            Pairing("encoder.norm", "ln_f"),
         ]
 
     def arguments(self, config: Any) -> dict[str, Any]:

@@ -66,6 +66,6 @@ def family_for(wiring: Wiring) -> Family:
     others = ", ".join(family.name for family in FAMILIES if family is not nearest)
     more = f" (and {len(found[nearest]) - 1} more)" if len(found[nearest]) > 1 else ""
     raise ValueError(
-        f"no family of Hugging Face has this wiring; nearest is {nearest.name}, of whose the model "
-        f"is but for {found[nearest][0]}{more}; the others are {others}"
+        f"no family of Hugging Face has this wiring; nearest is {nearest.name}, but for "
+        f"{found[nearest][0]}{more}; the others are {others}"
     )

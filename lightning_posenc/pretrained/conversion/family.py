@@ -9,7 +9,7 @@ from torch import Tensor
 from lightning_posenc.modules import EncoderModule, LanguageModel
 from lightning_posenc.modules.heads import HEAD_STD
 from lightning_posenc.pretrained.conversion.heads import Head
-from lightning_posenc.pretrained.conversion.rows import Row, by_layer, ours_of, theirs_of
+from lightning_posenc.pretrained.conversion.rows import Pairing, by_layer, ours_of, theirs_of
 from lightning_posenc.pretrained.conversion.wiring import Check, Wiring, problems
 
 _OF_HEAD = ("head.", "head_bias.", "transform.")
@@ -32,7 +32,7 @@ class Family(ABC):
     """Ours before a head that is the token embedding."""
 
     @abstractmethod
-    def rows(self, config: Any) -> list[Row]:
+    def rows(self, config: Any) -> list[Pairing]:
         """The table of names; theirs as within their encoder alone."""
 
     @abstractmethod
@@ -125,7 +125,7 @@ class Family(ABC):
                 found.append(str(error))
         return found
 
-    def _table(self, model: Any, head: Head | None) -> list[Row]:
+    def _table(self, model: Any, head: Head | None) -> list[Pairing]:
         inside = "" if model.base_model is model else f"{model.base_model_prefix}."
         rows = [row.within(inside) for row in self.rows(model.config)]
         return by_layer([*rows, *(head.rows if head else ())], model.config.num_hidden_layers)

@@ -12,7 +12,7 @@ from lightning_posenc.positional import LearnedAbsolute
 from lightning_posenc.pretrained.conversion.activations import activation_of
 from lightning_posenc.pretrained.conversion.family import Family, demand
 from lightning_posenc.pretrained.conversion.heads import NEXT_TOKEN, Head, each_token, last_token
-from lightning_posenc.pretrained.conversion.rows import TRANSPOSED, Row, for_tokens
+from lightning_posenc.pretrained.conversion.rows import TRANSPOSED, Pairing, for_tokens
 from lightning_posenc.pretrained.conversion.wiring import (
     AT_THE_START,
     COUNTS,
@@ -33,15 +33,15 @@ from lightning_posenc.pretrained.conversion.wiring import (
 )
 
 _ROWS = [
-    Row("embedding", "wte", for_tokens()),
-    Row("encoder.positional.table", "wpe.weight"),
-    Row("encoder.blocks.{l}.attention.qkv", "h.{l}.attn.c_attn", TRANSPOSED),
-    Row("encoder.blocks.{l}.attention.out", "h.{l}.attn.c_proj", TRANSPOSED),
-    Row("encoder.blocks.{l}.feed_forward.up", "h.{l}.mlp.c_fc", TRANSPOSED),
-    Row("encoder.blocks.{l}.feed_forward.out", "h.{l}.mlp.c_proj", TRANSPOSED),
-    Row("encoder.blocks.{l}.norm_attention", "h.{l}.ln_1"),
-    Row("encoder.blocks.{l}.norm_feed_forward", "h.{l}.ln_2"),
-    Row("encoder.norm", "ln_f"),
+    Pairing("embedding", "wte", for_tokens()),
+    Pairing("encoder.positional.table", "wpe.weight"),
+    Pairing("encoder.blocks.{l}.attention.qkv", "h.{l}.attn.c_attn", TRANSPOSED),
+    Pairing("encoder.blocks.{l}.attention.out", "h.{l}.attn.c_proj", TRANSPOSED),
+    Pairing("encoder.blocks.{l}.feed_forward.up", "h.{l}.mlp.c_fc", TRANSPOSED),
+    Pairing("encoder.blocks.{l}.feed_forward.out", "h.{l}.mlp.c_proj", TRANSPOSED),
+    Pairing("encoder.blocks.{l}.norm_attention", "h.{l}.ln_1"),
+    Pairing("encoder.blocks.{l}.norm_feed_forward", "h.{l}.ln_2"),
+    Pairing("encoder.norm", "ln_f"),
 ]
 
 
@@ -65,7 +65,7 @@ class GPT2(Family):
         UNMASKED,
     )  # fmt: skip
 
-    def rows(self, config: Any) -> list[Row]:
+    def rows(self, config: Any) -> list[Pairing]:
         return _ROWS
 
     def arguments(self, config: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from lightning_posenc.pretrained.conversion.activations import activation_of
 from lightning_posenc.pretrained.conversion.family import Family
 from lightning_posenc.pretrained.conversion.heads import NEXT_TOKEN, Head, each_token, last_token
 from lightning_posenc.pretrained.conversion.rotary import encoding_of, longest, spelled
-from lightning_posenc.pretrained.conversion.rows import Row, by_head, for_tokens
+from lightning_posenc.pretrained.conversion.rows import Pairing, by_head, for_tokens
 from lightning_posenc.pretrained.conversion.wiring import (
     COUNTS,
     IN_ALL,
@@ -55,17 +55,19 @@ class GPTNeoX(Family):
     )  # fmt: skip
     unread = ("rotary_emb",)
 
-    def rows(self, config: Any) -> list[Row]:
+    def rows(self, config: Any) -> list[Pairing]:
         fused = by_head(config.num_attention_heads)
         return [
-            Row("embedding", "embed_in", for_tokens()),
-            Row("encoder.blocks.{l}.attention.qkv", f"{_LAYER}.attention.query_key_value", fused),
-            Row("encoder.blocks.{l}.attention.out", f"{_LAYER}.attention.dense"),
-            Row("encoder.blocks.{l}.feed_forward.up", f"{_LAYER}.mlp.dense_h_to_4h"),
-            Row("encoder.blocks.{l}.feed_forward.out", f"{_LAYER}.mlp.dense_4h_to_h"),
-            Row("encoder.blocks.{l}.norm_attention", f"{_LAYER}.input_layernorm"),
-            Row("encoder.blocks.{l}.norm_feed_forward", f"{_LAYER}.post_attention_layernorm"),
-            Row("encoder.norm", "final_layer_norm"),
+            Pairing("embedding", "embed_in", for_tokens()),
+            Pairing(
+                "encoder.blocks.{l}.attention.qkv", f"{_LAYER}.attention.query_key_value", fused
+            ),
+            Pairing("encoder.blocks.{l}.attention.out", f"{_LAYER}.attention.dense"),
+            Pairing("encoder.blocks.{l}.feed_forward.up", f"{_LAYER}.mlp.dense_h_to_4h"),
+            Pairing("encoder.blocks.{l}.feed_forward.out", f"{_LAYER}.mlp.dense_4h_to_h"),
+            Pairing("encoder.blocks.{l}.norm_attention", f"{_LAYER}.input_layernorm"),
+            Pairing("encoder.blocks.{l}.norm_feed_forward", f"{_LAYER}.post_attention_layernorm"),
+            Pairing("encoder.norm", "final_layer_norm"),
         ]
 
     def arguments(self, config: Any) -> dict[str, Any]:

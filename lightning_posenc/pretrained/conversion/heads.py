@@ -11,7 +11,7 @@ from lightning_posenc.modules import (
     SequenceClassifier,
     TokenClassifier,
 )
-from lightning_posenc.pretrained.conversion.rows import Row
+from lightning_posenc.pretrained.conversion.rows import Pairing
 from lightning_posenc.pretrained.conversion.wiring import Check, Wiring, is_made_of, is_value
 
 
@@ -27,7 +27,7 @@ class Head(NamedTuple):
     """
 
     module: type[EncoderModule]
-    rows: tuple[Row, ...]
+    rows: tuple[Pairing, ...]
     arguments: Callable[[Any], dict[str, Any]]
     checks: tuple[Check, ...] = ()
     objective: str | None = None
@@ -69,14 +69,14 @@ PLAIN = has_transform(nn.Identity)
 UNBIASED = is_value("head_bias", _has_bias, False)
 
 NEXT_TOKEN = Head(
-    LanguageModel, (Row("head", "lm_head"),), _scores_next, (PLAIN, UNBIASED), "causal"
+    LanguageModel, (Pairing("head", "lm_head"),), _scores_next, (PLAIN, UNBIASED), "causal"
 )
 """Scores of the next token."""
 
 
 def each_token(name: str) -> Head:
     """A linear head of that name at every token."""
-    return Head(TokenClassifier, (Row("head", name),), classes, (PLAIN,))
+    return Head(TokenClassifier, (Pairing("head", name),), classes, (PLAIN,))
 
 
 def last_token(name: str) -> Head:
@@ -86,7 +86,7 @@ def last_token(name: str) -> Head:
         return {**classes(config), "pooling": "last", "head_bias": False}
 
     return Head(
-        SequenceClassifier, (Row("head", name),), arguments, (PLAIN, pools("last"), UNBIASED)
+        SequenceClassifier, (Pairing("head", name),), arguments, (PLAIN, pools("last"), UNBIASED)
     )
 
 
@@ -96,4 +96,4 @@ def first_token(name: str) -> Head:
     def arguments(config: Any) -> dict[str, Any]:
         return {**classes(config), "pooling": "first"}
 
-    return Head(SequenceClassifier, (Row("head", name),), arguments, (PLAIN, pools("first")))
+    return Head(SequenceClassifier, (Pairing("head", name),), arguments, (PLAIN, pools("first")))

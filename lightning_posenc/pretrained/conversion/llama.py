@@ -15,7 +15,7 @@ from lightning_posenc.pretrained.conversion.activations import activation_of
 from lightning_posenc.pretrained.conversion.family import Family, demand
 from lightning_posenc.pretrained.conversion.heads import NEXT_TOKEN, Head, each_token, last_token
 from lightning_posenc.pretrained.conversion.rotary import encoding_of, longest, spelled
-from lightning_posenc.pretrained.conversion.rows import STACKED, Row, for_tokens
+from lightning_posenc.pretrained.conversion.rows import STACKED, Pairing, for_tokens
 from lightning_posenc.pretrained.conversion.wiring import (
     COUNTS,
     IN_ALL,
@@ -33,20 +33,20 @@ from lightning_posenc.pretrained.conversion.wiring import (
 
 _LAYER = "layers.{l}"
 _ROWS = [
-    Row("embedding", "embed_tokens", for_tokens()),
-    Row("encoder.blocks.{l}.attention.qkv",
+    Pairing("embedding", "embed_tokens", for_tokens()),
+    Pairing("encoder.blocks.{l}.attention.qkv",
         tuple(f"{_LAYER}.self_attn.{each}_proj" for each in "qkv"), STACKED),
-    Row("encoder.blocks.{l}.attention.qk_norm.q", f"{_LAYER}.self_attn.q_norm"),
-    Row("encoder.blocks.{l}.attention.qk_norm.k", f"{_LAYER}.self_attn.k_norm"),
-    Row("encoder.blocks.{l}.attention.out", f"{_LAYER}.self_attn.o_proj"),
-    Row("encoder.blocks.{l}.feed_forward.gate_and_up",
+    Pairing("encoder.blocks.{l}.attention.qk_norm.q", f"{_LAYER}.self_attn.q_norm"),
+    Pairing("encoder.blocks.{l}.attention.qk_norm.k", f"{_LAYER}.self_attn.k_norm"),
+    Pairing("encoder.blocks.{l}.attention.out", f"{_LAYER}.self_attn.o_proj"),
+    Pairing("encoder.blocks.{l}.feed_forward.gate_and_up",
         (f"{_LAYER}.mlp.gate_proj", f"{_LAYER}.mlp.up_proj"), STACKED),
-    Row("encoder.blocks.{l}.feed_forward.out", f"{_LAYER}.mlp.down_proj"),
-    Row("encoder.blocks.{l}.feed_forward.up", f"{_LAYER}.mlp.c_fc"),
-    Row("encoder.blocks.{l}.feed_forward.out", f"{_LAYER}.mlp.c_proj"),
-    Row("encoder.blocks.{l}.norm_attention", f"{_LAYER}.input_layernorm"),
-    Row("encoder.blocks.{l}.norm_feed_forward", f"{_LAYER}.post_attention_layernorm"),
-    Row("encoder.norm", "norm"),
+    Pairing("encoder.blocks.{l}.feed_forward.out", f"{_LAYER}.mlp.down_proj"),
+    Pairing("encoder.blocks.{l}.feed_forward.up", f"{_LAYER}.mlp.c_fc"),
+    Pairing("encoder.blocks.{l}.feed_forward.out", f"{_LAYER}.mlp.c_proj"),
+    Pairing("encoder.blocks.{l}.norm_attention", f"{_LAYER}.input_layernorm"),
+    Pairing("encoder.blocks.{l}.norm_feed_forward", f"{_LAYER}.post_attention_layernorm"),
+    Pairing("encoder.norm", "norm"),
 ]  # fmt: skip
 
 
@@ -112,7 +112,7 @@ class Llama(Family):
     )  # fmt: skip
     unread = ("rotary_emb",)
 
-    def rows(self, config: Any) -> list[Row]:
+    def rows(self, config: Any) -> list[Pairing]:
         return _ROWS
 
     def arguments(self, config: Any) -> dict[str, Any]:

@@ -29,7 +29,7 @@ class Form(NamedTuple):
     theirs: Made
 
 
-class Row(NamedTuple):
+class Pairing(NamedTuple):
     """One line of a table.
 
     Args:
@@ -42,7 +42,7 @@ class Row(NamedTuple):
     theirs: str | tuple[str, ...]
     form: Form = Form(lambda theirs, _: list(theirs), lambda ours, _: list(ours))
 
-    def within(self, prefix: str) -> "Row":
+    def within(self, prefix: str) -> "Pairing":
         """The same line where their names stand below a prefix."""
         return self._replace(theirs=tuple(prefix + name for name in _several(self.theirs)))
 
@@ -102,7 +102,7 @@ def for_tokens(beyond: int | None = None, fill: float = 0.0) -> Form:
 
 
 def ours_of(
-    rows: Sequence[Row], theirs: State, template: State
+    rows: Sequence[Pairing], theirs: State, template: State
 ) -> tuple[dict[str, Tensor], set[str]]:
     """Make our weights of theirs.
 
@@ -126,7 +126,7 @@ def ours_of(
 
 
 def theirs_of(
-    rows: Sequence[Row], ours: State, template: State
+    rows: Sequence[Pairing], ours: State, template: State
 ) -> tuple[dict[str, Tensor], set[str]]:
     """Make their weights of ours.
 
@@ -149,7 +149,7 @@ def theirs_of(
     return made, read
 
 
-def by_layer(rows: Sequence[Row], n_layers: int) -> list[Row]:
+def by_layer(rows: Sequence[Pairing], n_layers: int) -> list[Pairing]:
     """The table with a line of its own for each layer."""
 
     def of(names: str | tuple[str, ...], layer: int) -> tuple[str, ...]:
@@ -163,7 +163,7 @@ def by_layer(rows: Sequence[Row], n_layers: int) -> list[Row]:
 
 
 def _matched(
-    rows: Sequence[Row], ours: State, theirs: State
+    rows: Sequence[Pairing], ours: State, theirs: State
 ) -> Iterator[tuple[list[str], list[str], Form]]:
     """The parameters of each line that both sides have."""
     for row in rows:

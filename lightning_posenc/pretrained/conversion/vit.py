@@ -13,7 +13,7 @@ from lightning_posenc.positional import LearnedGrid
 from lightning_posenc.pretrained.conversion.activations import activation_of
 from lightning_posenc.pretrained.conversion.family import Family
 from lightning_posenc.pretrained.conversion.heads import Head, first_token
-from lightning_posenc.pretrained.conversion.rows import STACKED, Form, Row
+from lightning_posenc.pretrained.conversion.rows import STACKED, Form, Pairing
 from lightning_posenc.pretrained.conversion.wiring import (
     AT_THE_START,
     IN_ALL,
@@ -60,26 +60,26 @@ class ViT(Family):
     )  # fmt: skip
     unread = ("pooler", "mask_token")
 
-    def rows(self, config: Any) -> list[Row]:
+    def rows(self, config: Any) -> list[Pairing]:
         tokens = ("embeddings.cls_token", "embeddings.distillation_token")[: _n_tokens(config)]
         return [
-            Row("embedding.project", "embeddings.patch_embeddings.projection"),
-            Row(
+            Pairing("embedding.project", "embeddings.patch_embeddings.projection"),
+            Pairing(
                 ("embedding.class_tokens", "encoder.positional.table"),
                 ("embeddings.position_embeddings", *tokens),
                 _places(config),
             ),
-            Row(
+            Pairing(
                 "encoder.blocks.{l}.attention.qkv",
                 tuple(f"{_LAYER}.attention.{each}_proj" for each in "qkv"),
                 STACKED,
             ),
-            Row("encoder.blocks.{l}.attention.out", f"{_LAYER}.attention.o_proj"),
-            Row("encoder.blocks.{l}.feed_forward.up", f"{_LAYER}.mlp.fc1"),
-            Row("encoder.blocks.{l}.feed_forward.out", f"{_LAYER}.mlp.fc2"),
-            Row("encoder.blocks.{l}.norm_attention", f"{_LAYER}.layernorm_before"),
-            Row("encoder.blocks.{l}.norm_feed_forward", f"{_LAYER}.layernorm_after"),
-            Row("encoder.norm", "layernorm"),
+            Pairing("encoder.blocks.{l}.attention.out", f"{_LAYER}.attention.o_proj"),
+            Pairing("encoder.blocks.{l}.feed_forward.up", f"{_LAYER}.mlp.fc1"),
+            Pairing("encoder.blocks.{l}.feed_forward.out", f"{_LAYER}.mlp.fc2"),
+            Pairing("encoder.blocks.{l}.norm_attention", f"{_LAYER}.layernorm_before"),
+            Pairing("encoder.blocks.{l}.norm_feed_forward", f"{_LAYER}.layernorm_after"),
+            Pairing("encoder.norm", "layernorm"),
         ]
 
     def arguments(self, config: Any) -> dict[str, Any]:
