@@ -1,5 +1,6 @@
 """Every shipped config runs."""
 
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ from jsonargparse import ArgumentParser, Namespace
 from lightning_posenc.cli import main
 from lightning_posenc.training import checkpoint_config, command_line
 
-CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
+ROOT = Path(__file__).parents[1]
+CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 
 # The file that a config's user gives.
 FILES = {
@@ -17,6 +19,18 @@ FILES = {
     "text_classification": ("texts.csv", "text,label\n" + "good film,1\nbad film,0\n" * 40),
     "tagging": ("train.conll", "The DET\nfilm NOUN\nends VERB\n\n" * 40),
 }
+MODELS = {"extend_lora"}  # configs of a model of Hugging Face
+
+
+def made_by_its_command(root: Path) -> Path:
+    """The folder that the config's first lines say how to make."""
+    pytest.importorskip("peft")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "benchmarks")
+        make = import_module("tiny_llama").make
+    folder = root / "tiny_llama"
+    make(folder, steps=0)
+    return folder
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
@@ -34,6 +48,9 @@ def test_survives_a_fast_run(config: Path, tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(command_line, "dumped", dumped)
     arguments = ["fit", "--config", str(config), "--trainer.fast_dev_run=1"]
+    if config.stem in MODELS:
+        folder = made_by_its_command(tmp_path)
+        arguments += [f"--model.path={folder}", f"--data.vocabulary={folder}"]
     if config.stem in FILES:
         name, text = FILES[config.stem]
         (tmp_path / name).write_text(text)

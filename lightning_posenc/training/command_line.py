@@ -19,6 +19,7 @@ from lightning_posenc import (  # noqa: F401
     positions,
     tasks,
 )
+from lightning_posenc.pretrained import adapting  # noqa: F401
 
 # Imported whole, so that a config can name any of their classes without a path.
 from lightning_posenc.compat.lightning import CommandLine
