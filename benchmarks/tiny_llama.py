@@ -6,19 +6,18 @@ trained at 128 tokens on the documentation that comes with Python.
 """
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 import torch
-from lightning_posenc.pretrained.evaluating.texts import Text, tokenised
-from lightning_posenc.pretrained.methods import Unchanged
-from lightning_posenc.pretrained.reading import Pretrained
+from torch.optim import AdamW
 
 from lightning_posenc.data import TextData
-from lightning_posenc.pretrained.adapting.finetuning import finetune
+from lightning_posenc.pretrained.adapting import PretrainedLanguageModel
 
 LENGTH = 128
-SHARE = 0.9  # of the documents that a config trains on
 
 
 def main() -> None:
@@ -32,16 +31,26 @@ def main() -> None:
 def make(folder: Path, steps: int) -> None:
     """Make the folder, with so many steps of training."""
     torch.manual_seed(0)
-    made = Pretrained(tiny_model(), byte_tokenizer(), str(folder), "causal")
+    model = tiny_model()
+    model.save_pretrained(folder)
+    byte_tokenizer().save_pretrained(folder)
     if steps:
-        texts = [documentation(made)]
-        made = finetune(
-            made, Unchanged(), LENGTH, texts, steps, batch_size=16, trains="all", rate=3e-3,
-            tell=say,
-        )  # fmt: skip
-    made.model.save_pretrained(folder)
-    made.tokenizer.save_pretrained(folder)
-    print(f"{folder}: {made.model.num_parameters():,} parameters, {steps} steps at {LENGTH} tokens")
+        train(folder, steps)
+    print(f"{folder}: {model.num_parameters():,} parameters, {steps} steps at {LENGTH} tokens")
+
+
+def train(folder: Path, steps: int) -> None:
+    """Train the folder's model on the documentation, as a config would."""
+    module = PretrainedLanguageModel(str(folder), optimizer=partial(AdamW, lr=3e-3))
+    data = TextData(vocabulary=str(folder), train_length=LENGTH, batch_size=16, seed=0)
+    trainer = L.Trainer(
+        accelerator="cpu", max_steps=steps, logger=False, enable_checkpointing=False,
+        enable_model_summary=False, limit_val_batches=20, use_distributed_sampler=False,
+        gradient_clip_val=1.0,
+    )  # fmt: skip
+    trainer.fit(module, data)
+    trainer.validate(module, data)
+    module.pretrained.model.save_pretrained(folder)
 
 
 def tiny_model() -> Any:
@@ -73,18 +82,6 @@ def byte_tokenizer() -> Any:
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     inner.decoder = decoders.ByteLevel()
     return PreTrainedTokenizerFast(tokenizer_object=inner, model_max_length=LENGTH)
-
-
-def documentation(pretrained: Pretrained) -> Text:
-    """Python's documentation, as far as configs do not validate on it."""
-    documents = TextData("python_docs").rows()["train"]["text"]
-    return tokenised(pretrained, documents[: int(SHARE * len(documents))], "python_docs")
-
-
-def say(step: int, loss: float) -> None:
-    """Print every fiftieth loss."""
-    if step % 50 == 0:
-        print(f"step {step}: loss {loss:.3f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ from lightning_posenc import (  # noqa: F401
     positions,
     tasks,
 )
-from lightning_posenc.pretrained import adapting  # noqa: F401
 
 # Imported whole, so that a config can name any of their classes without a path.
 from lightning_posenc.compat.lightning import CommandLine
@@ -28,6 +27,7 @@ from lightning_posenc.data.remembered import RememberedData
 from lightning_posenc.data.saying import say
 from lightning_posenc.mistakes import library_errors
 from lightning_posenc.modules.resumption import Resumption
+from lightning_posenc.pretrained import adapting  # noqa: F401
 from lightning_posenc.runs import loggers, run_directory, untrusted
 from lightning_posenc.runs.checkpoint_files import (
     WholeCheckpointIO,

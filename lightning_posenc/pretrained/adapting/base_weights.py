@@ -30,7 +30,7 @@ def fingerprint(weights: Mapping[str, Tensor]) -> str:
     for name in sorted(weights):
         weight = weights[name].detach()
         found.update(f"{name} {weight.dtype} {tuple(weight.shape)};".encode())
-        found.update(memoryview(weight.cpu().flatten().view(torch.uint8).numpy()))
+        found.update(weight.cpu().flatten().view(torch.uint8).numpy().data)
     return found.hexdigest()
 
 

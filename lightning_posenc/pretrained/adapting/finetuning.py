@@ -5,14 +5,11 @@ Shapes: N windows, B of them at a time, T tokens.
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from typing import Protocol
 
 import torch
-from lightning_posenc.pretrained.evaluating.logits import takes
-from lightning_posenc.pretrained.evaluating.texts import Text
-from lightning_posenc.pretrained.methods.base import Method
-from lightning_posenc.pretrained.reading import Pretrained
-from lightning_posenc.pretrained.where_positions import what_positions
 from torch import Tensor, nn
 from torch.optim import AdamW
 
@@ -24,6 +21,9 @@ from lightning_posenc.positions import PoSE
 from lightning_posenc.pretrained.adapting.language_model import AdaptedLanguageModel
 from lightning_posenc.pretrained.adapting.lora import LoRA, is_adapter, merge_adapters
 from lightning_posenc.pretrained.adapting.trained_parts import Part
+from lightning_posenc.pretrained.calling import takes
+from lightning_posenc.pretrained.reading import Pretrained
+from lightning_posenc.pretrained.where_positions import what_positions
 from lightning_posenc.tasks import IGNORE
 
 RATE = 1e-3  # of adapters' parameters, at its peak
@@ -34,9 +34,26 @@ Tell = Callable[[int, float], object]
 """Is told the number of steps made, and the loss of the last."""
 
 
+class Method(Protocol):
+    """What is needed of a method that extends a context."""
+
+    def check(self, pretrained: Pretrained, to: int) -> None:
+        """Raise ValueError where it refuses."""
+
+    def applied(self, pretrained: Pretrained, to: int) -> AbstractContextManager[None]:
+        """Change the model within."""
+
+
+class Text(Protocol):
+    """What is needed of a text in the model's tokens."""
+
+    def windows(self, length: int, n: int) -> Tensor:
+        """At most n sequences (n, length) of it, or ValueError."""
+
+
 def finetune(
     pretrained: Pretrained,
-    method: Method,
+    method: Method | None,
     to: int,
     texts: Sequence[Text],
     steps: int,
@@ -55,7 +72,7 @@ def finetune(
 
     Args:
         pretrained: A language model.
-        method: That extends its context.
+        method: That extends its context; None to leave it as it is.
         to: Tokens that it is to serve.
         texts: In the model's tokens, of which as much is taken from each.
         steps: Of the optimizer, at least 1.
@@ -77,14 +94,16 @@ def finetune(
     whole(finetune, "steps", steps)
     whole(finetune, "batch_size", batch_size)
     number(finetune, "rate", rate, above=0)
-    method.check(pretrained, to)
+    if method is not None:
+        method.check(pretrained, to)
     length = train_length or min(what_positions(pretrained.model).trained_length or to, to)
     whole(finetune, "train_length", length, 2, to)
     each = -(-steps * batch_size // len(texts))
     windows = torch.cat([text.windows(length, each) for text in texts])
     trained = replace(pretrained, model=_twin(pretrained.model))
     devices = [pretrained.device] if pretrained.device.type == "cuda" else []
-    with torch.random.fork_rng(devices), torch.enable_grad(), method.applied(trained, to):
+    applied = nullcontext() if method is None else method.applied(trained, to)
+    with torch.random.fork_rng(devices), torch.enable_grad(), applied:
         torch.manual_seed(seed)
         module = AdaptedLanguageModel(
             trained,
@@ -136,7 +155,7 @@ def _train(
         loss = module.score(batch, step)[0]
         if not loss.isfinite():
             raise ValueError(
-                f"finetune: the loss is {float(loss)} after {step} steps: give a lower rate, or "
+                f"finetune: the loss is {loss.item()} after {step} steps: give a lower rate, or "
                 "train in float32"
             )
         optimizer.zero_grad()
@@ -145,4 +164,4 @@ def _train(
         optimizer.step()
         schedule.step()
         if tell is not None:
-            tell(step + 1, float(loss.detach()))
+            tell(step + 1, loss.item())

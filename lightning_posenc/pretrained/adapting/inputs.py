@@ -7,13 +7,13 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
-from lightning_posenc.pretrained.evaluating.logits import takes
-from lightning_posenc.pretrained.reading import Pretrained
-from lightning_posenc.pretrained.where_positions import Rotary, Table, what_positions
 from torch import Tensor, nn
 
 from lightning_posenc.data.batch import Batch
-from lightning_posenc.positions import Consecutive, Positions
+from lightning_posenc.positions import Consecutive, Positions, Sequences
+from lightning_posenc.pretrained.calling import takes
+from lightning_posenc.pretrained.reading import Pretrained
+from lightning_posenc.pretrained.where_positions import Rotary, Table, what_positions
 
 
 class Inputs(NamedTuple):
@@ -98,8 +98,11 @@ class Inputs(NamedTuple):
             given["attention_mask"] = self._within(batch.documents, real, dtype)
         return given
 
-    def until(self, n_sequences: int, length: int, device: torch.device) -> Callable[[int], Any]:
-        """The arguments at each step of decoding, of the tokens up to one of `length`.
+    def until(self, said: Tensor) -> Callable[[int], Any]:
+        """The arguments at each step of decoding, by the number of tokens that are said.
+
+        Args:
+            said: (B, T), of the whole result's size; its values are not read.
 
         Raises:
             ValueError: If the sampler reads tokens.
@@ -108,10 +111,9 @@ class Inputs(NamedTuple):
             return lambda now: {}
         if self.sampler.reads_tokens:
             raise ValueError(f"generate: {type(self.sampler).__name__} reads what is not said yet")
-        tokens = torch.zeros(n_sequences, length, dtype=torch.long, device=device)
-        drawn = self._positions(tokens, Batch(tokens, tokens))
+        drawn = self._positions(said, Batch(said, said))
         assert drawn is not None
-        seen = torch.ones_like(tokens)
+        seen = torch.ones_like(said)
         return lambda now: {
             "position_ids": drawn[:, :now] + self.first, "attention_mask": seen[:, :now]
         }  # fmt: skip
@@ -128,9 +130,10 @@ class Inputs(NamedTuple):
         elif self.is_default:
             return None
         else:
-            places = self.sampler.places(
-                *tokens.shape, tokens.device, batch.documents, batch.lengths, tokens
+            told = Sequences(
+                len(tokens), tokens.shape[1], tokens.device, batch.documents, batch.lengths, tokens
             )
+            places = self.sampler.places(told)
             values, high, stretch = places.values, places.high, places.stretch
         name = type(self.sampler).__name__
         if values.dim() != 2 or stretch is not None:

@@ -6,13 +6,10 @@ Shapes: B sequences, T tokens, V token ids of the model.
 import inspect
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
+from importlib import import_module
 from typing import Any, cast
 
 import torch
-from lightning_posenc.pretrained.evaluating.logits import uncached
-from lightning_posenc.pretrained.methods import METHODS, Method
-from lightning_posenc.pretrained.reading import Attention, Dtype, Pretrained, read
-from lightning_posenc.pretrained.where_positions import Buckets, Table, what_positions
 from torch import Tensor, nn
 from torchmetrics import Metric
 
@@ -35,6 +32,9 @@ from lightning_posenc.pretrained.adapting.base_weights import base_record, check
 from lightning_posenc.pretrained.adapting.inputs import Inputs
 from lightning_posenc.pretrained.adapting.lora import LoRA
 from lightning_posenc.pretrained.adapting.trained_parts import Part, freeze_layers, train_parts
+from lightning_posenc.pretrained.calling import uncached
+from lightning_posenc.pretrained.reading import Attention, Dtype, Pretrained, read
+from lightning_posenc.pretrained.where_positions import Buckets, Table, what_positions
 
 _BASE = "lightning_posenc_base"  # of a checkpoint: the weights that it does not hold
 
@@ -105,7 +105,7 @@ class AdaptedLanguageModel(TrainedModule):
             )
         self._method = ExitStack()
         self._extend(method, to)
-        self.model: nn.Module = pretrained.model
+        self.model: nn.Module = pretrained.model.train()  # Lightning leaves modes as they are
         self.positions: Positions | None = rebuilt("positions", positions)
         self._inputs = Inputs.of(pretrained, self.positions)
         lora = rebuilt("lora", lora)
@@ -203,7 +203,7 @@ class AdaptedLanguageModel(TrainedModule):
         if self.pretrained.kind != "causal":
             raise ValueError("generate needs a causal model: a masked one guesses hidden tokens")
         prompts = checked_prompts(tokens, prompt_lengths, length, self.vocab_size)
-        given = self._inputs.until(*prompts.said.shape, prompts.said.device)
+        given = self._inputs.until(prompts.said)
         cache: Any = None
         n_read = 0
 
@@ -283,13 +283,14 @@ class AdaptedLanguageModel(TrainedModule):
         return self
 
 
-def _method(name: str) -> Method:
+def _method(name: str) -> Any:
     """The method of that name, with its own defaults.
 
     Raises:
         ValueError: If there is none.
     """
-    known = {kind.name: kind for kind in METHODS}
+    methods = import_module("lightning_posenc.pretrained.methods").METHODS
+    known = {kind.name: kind for kind in methods}
     if name not in known:
         hint = did_you_mean(name, known, f"choose from {', '.join(known)}")
         raise ValueError(f"model.method={name}: no such method: {hint}")

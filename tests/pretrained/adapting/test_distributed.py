@@ -15,7 +15,6 @@ pytest.importorskip("peft")
 VARIANTS = {
     "lora": {"lora": LoRA(rank=2)},
     "all": {"layer_decay": 0.5},
-    "parts": {"trains": ["lora", "norms", "embeddings"]},
 }
 
 

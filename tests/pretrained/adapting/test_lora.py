@@ -5,8 +5,6 @@ from typing import Any
 
 import pytest
 import torch
-from lightning_posenc.pretrained.reading import Pretrained
-from tests.pretrained.tiny import tiny, word_tokenizer
 
 from lightning_posenc.pretrained.adapting.language_model import AdaptedLanguageModel
 from lightning_posenc.pretrained.adapting.lora import (
@@ -16,7 +14,9 @@ from lightning_posenc.pretrained.adapting.lora import (
     is_adapter,
     merge_adapters,
 )
+from lightning_posenc.pretrained.reading import Pretrained
 from tests.pretrained.adapting.worlds import batch
+from tests.pretrained.tiny import tiny, word_tokenizer
 
 pytest.importorskip("peft")
 

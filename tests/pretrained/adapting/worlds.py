@@ -1,14 +1,18 @@
 """A tiny model with its tokenizer, and a text in its words."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from lightning_posenc.pretrained.evaluating.texts import Text
-from tests.pretrained.tiny import saved, tiny
+from torch import Tensor
 
 from lightning_posenc.data import Batch, TextData
+from lightning_posenc.pretrained.frequencies import frequency_maps, turned
+from lightning_posenc.pretrained.reading import Pretrained
 from lightning_posenc.tasks import IGNORE
+from tests.pretrained.tiny import saved, tiny
 
 WORDS, LENGTH = 50, 16
 
@@ -34,14 +38,40 @@ def text_file(root: Path) -> Path:
 def text_data(folder: Path, **options: Any) -> TextData:
     """Blocks of LENGTH words, by the model's own tokenizer."""
     text = text_file(folder.parent)
-    sizes = {"train_length": LENGTH, "batch_size": 4, "steps_per_epoch": 3, "seed": 0}
-    return TextData(str(text), vocabulary=str(folder), **{**sizes, **options})
+    sizes: dict[str, Any] = {"train_length": LENGTH, "batch_size": 4, "steps_per_epoch": 3}
+    return TextData(str(text), **{"vocabulary": str(folder), "seed": 0, **sizes, **options})
 
 
-def text(n: int = 3000) -> Text:
+class Words(NamedTuple):
     """The same rule, in ids."""
-    drawn = torch.Generator().manual_seed(0)
-    return Text("words", torch.randint(1, 3, (n,), generator=drawn).cumsum(0) % WORDS)
+
+    ids: Tensor
+
+    @classmethod
+    def of(cls, n: int = 3000) -> "Words":
+        drawn = torch.Generator().manual_seed(0)
+        return cls(torch.randint(1, 3, (n,), generator=drawn).cumsum(0) % WORDS)
+
+    def windows(self, length: int, n: int) -> Tensor:
+        there = len(self.ids) // length
+        if not there:
+            raise ValueError(f"{len(self.ids)} tokens are too few for one sequence of {length}")
+        return self.ids[: there * length].view(there, length)[:n]
+
+
+class Halved:
+    """Turns half as fast, as positional interpolation by 2."""
+
+    def check(self, pretrained: Pretrained, to: int) -> None:
+        if to < 64:
+            raise ValueError(f"to={to} is less than the 64 of training")
+
+    @contextmanager
+    def applied(self, pretrained: Pretrained, to: int) -> Iterator[None]:
+        maps = frequency_maps(pretrained.model)
+        slower = {key: each._replace(inv_freq=each.inv_freq / 2) for key, each in maps.items()}
+        with turned(pretrained.model, slower):
+            yield
 
 
 def batch(rows: int = 3, length: int = LENGTH, **fields: Any) -> Batch:
