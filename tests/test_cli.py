@@ -44,6 +44,16 @@ def summary(run_dir: Path) -> dict:
     return json.loads((run_dir / "summary.json").read_text())
 
 
+@pytest.mark.parametrize("command", ["fit", "test"])
+def test_help_says_how_a_command_is_called(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([command, "--help"])
+    assert not stop.value.code
+    assert capsys.readouterr().out.startswith(f"usage: python -m lightning_posenc {command} [")
+
+
 def test_help_is_instant_and_loads_nothing_heavy() -> None:
     code = (
         "import sys; from lightning_posenc.cli import main; status = main(['--help']);"

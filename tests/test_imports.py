@@ -31,7 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tasks": CORE,
     "runs": set(),
     "data": CORE | {"tasks", "runs"},
-    "modules": CORE | {"tasks", "data", "diagnostics"},
+    "modules": CORE | {"tasks", "data", "diagnostics", "runs"},
     "diagnostics": CORE,
     "callbacks": CORE | LEARNED | {"diagnostics", "runs"},
     "pretrained": CORE | LEARNED | WATCHED | {"runs"},

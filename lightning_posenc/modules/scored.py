@@ -25,6 +25,7 @@ from lightning_posenc.modules.hyperparameters import check_named, given_names, k
 from lightning_posenc.modules.known_data import KnownData
 from lightning_posenc.modules.metrics import WideMetrics, wide_by_default
 from lightning_posenc.modules.weighted_mean import WeightedMean
+from lightning_posenc.runs.checkpoint_sizes import oversized
 from lightning_posenc.tasks import IGNORE
 
 Stage = Literal["val", "test"]
@@ -65,12 +66,15 @@ class ScoredModule(L.LightningModule):
         """As Lightning has it; what the checkpoint names must be imported already.
 
         Raises:
-            ValueError: If it names anything else.
+            ValueError: If it names anything else, or asks for a larger model than its weights are
+                of: a few kilobytes could then ask for all memory.
         """
         if isinstance(checkpoint_path, str | PathLike) and Path(checkpoint_path).is_file():
             contents = torch.load(checkpoint_path, "cpu", weights_only=True, mmap=True)
             arguments = contents.get("hyper_parameters", {})
             check_named(arguments)
+            if asked := oversized(arguments, contents.get("state_dict")):
+                raise ValueError(f"{checkpoint_path}: its arguments ask for {asked}")
             moved = {k: v for k, v in of_today(arguments).items() if v != arguments[k]}
             kwargs = {**{k: v for k, v in moved.items() if k[0] != "_"}, **kwargs}
         return super().load_from_checkpoint(checkpoint_path, *args, **kwargs)

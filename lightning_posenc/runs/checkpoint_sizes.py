@@ -45,7 +45,7 @@ def oversized(config: Any, weights: Any) -> str | None:
         if isinstance(asked, int) and asked > held:
             return f"model.encoder.{name}={asked}, and its weights are of {held}"
     most = max(SERVED, sum(value.numel() for value in tensors.values()))
-    for part in ("encoder", "positional", "positions"):
+    for part in ("encoder", "positional", "positions", "inputs", "vocab_size", "n_classes"):
         for name, asked in _whole_numbers(arguments.get(part), f"model.{part}"):
             if asked > most:
                 return f"{name}={asked}, and its weights are {most} numbers at most"

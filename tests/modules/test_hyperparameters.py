@@ -18,7 +18,7 @@ from lightning_posenc.data import SyntheticData
 from lightning_posenc.model import MLP, EncoderSpec, SwiGLU
 from lightning_posenc.modules import SequenceClassifier
 from lightning_posenc.modules.hyperparameters import kept, rebuilt
-from lightning_posenc.positional import ALiBi, Chain, RoPE
+from lightning_posenc.positional import ALiBi, Chain, LearnedAbsolute, RoPE
 from lightning_posenc.positional.rotary.scaling import LinearScaling, YaRN
 from lightning_posenc.positions import Positions, Randomized, Shifted
 from lightning_posenc.tasks import PositionPattern
@@ -141,3 +141,39 @@ def test_what_a_strangers_checkpoint_names_is_not_imported(
     with pytest.raises(ValueError, match=said):
         SequenceClassifier.load_from_checkpoint(tmp_path / "x.ckpt")
     assert "antigravity" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"vocab_size": 10**12}, "vocab_size=1000000000000"),
+        ({"encoder": {"n_layers": 10**6}}, "n_layers=1000000, and its weights are of 2"),
+        ({"encoder": {"d_model": 2**20}}, "d_model=1048576, and its weights are of 16"),
+        ({"positional": {"max_length": 10**11}}, "max_length=100000000000"),
+    ],
+)
+def test_a_file_asks_for_no_larger_model_than_its_weights(
+    changes: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    """A stranger's few kilobytes would take all memory before the weights are seen not to fit."""
+    module = SequenceClassifier(
+        EncoderSpec(16, 2, 2), 5, 3, positional=partial(LearnedAbsolute, max_length=9)
+    )
+    arguments: Any = dict(module.hparams)
+    for name, change in changes.items():
+        arguments[name] = _changed(arguments[name], change)
+    path = tmp_path / "x.ckpt"
+    contents = {
+        "state_dict": module.state_dict(),
+        "hyper_parameters": arguments,
+        "pytorch-lightning_version": L.__version__,
+    }
+    torch.save(contents, path)
+    with pytest.raises(ValueError, match=said):
+        SequenceClassifier.load_from_checkpoint(path)
+
+
+def _changed(value: Any, change: Any) -> Any:
+    if not isinstance(change, dict):
+        return change
+    return {**value, "init_args": {**value["init_args"], **change}}

@@ -69,8 +69,8 @@ class Taps:
 
     def rotate(self, original: Callable[[Site], Any]) -> Callable[[Site], Any]:
         def rotate(site: Site) -> tuple[Tensor, Tensor]:
-            along, _, layout = site.prepared.of_queries
-            planes = along.shape[-1] // 2, layout
+            by = site.prepared.of_queries
+            planes = by.n_pairs, by.layout
             q, k = (self("rotation", self.layer, x, planes) for x in original(site))
             return q, k
 

@@ -25,19 +25,27 @@ class Rotation(NamedTuple):
     """What one side turns by, in the form that `rotate` multiplies with.
 
     Args:
-        along: (L|1, B|1, H|1, T, 2n) factors of the channels, the cosines. Of one layer without
-            the first axis.
-        across: Likewise of their partners, the signed sines.
+        along: (L|1, B|1, H|1, T, 2n) factors of the channels, the cosines; or complex
+            (L|1, B|1, H|1, T, n). Of one layer without the first axis.
+        across: (L|1, B|1, H|1, T, 2n) factors of their partners, the signed sines; None when
+            complex.
         layout: Which channels are partners.
     """
 
     along: Tensor
-    across: Tensor
+    across: Tensor | None
     layout: Layout
+
+    @property
+    def n_pairs(self) -> int:
+        """n, pairs that turn."""
+        return self.along.shape[-1] // (1 if self.across is None else 2)
 
     def of_layer(self, layer: int) -> "Rotation":
         """Those of one layer."""
-        return self._replace(along=of_layer(self.along, layer), across=of_layer(self.across, layer))
+        along, across, layout = self
+        across = None if across is None else of_layer(across, layer)
+        return Rotation(of_layer(along, layer), across, layout)
 
 
 class Turn(NamedTuple):
@@ -142,15 +150,17 @@ def by_sections(positions: Tensor, sections: Sequence[int]) -> Tensor:
 def rotation(cos: Tensor, sin: Tensor, layout: Layout) -> Rotation:
     """Tables of (…, n) cosines and sines, of one length or of several: made once, used in every
     layer.
+
+    The product of complex numbers is one pass over memory: interleaved pairs turn in a quarter of
+    the time that real numbers take on a CPU. A compiled model fuses real numbers, to one pass too,
+    and knows no complex ones.
     """
-    return Rotation(_in_pairs(cos, cos, layout), _in_pairs(-sin, sin, layout), layout)
-
-
-def _in_pairs(first: Tensor, second: Tensor, layout: Layout) -> Tensor:
-    """(…, n) numbers of the first channels of pairs, and of the second, as a layout has them."""
-    if layout == "interleaved":
-        return torch.stack((first, second), dim=-1).flatten(-2)
-    return torch.cat((first, second), dim=-1)
+    if layout == "half":
+        return Rotation(torch.cat((cos, cos), dim=-1), torch.cat((-sin, sin), dim=-1), layout)
+    if not torch.compiler.is_compiling():
+        return Rotation(torch.complex(cos, sin), None, layout)
+    along, across = (torch.stack(pair, dim=-1).flatten(-2) for pair in ((cos, cos), (-sin, sin)))
+    return Rotation(along, across, layout)
 
 
 def rotate(x: Tensor, by: Rotation) -> Tensor:
@@ -159,14 +169,18 @@ def rotate(x: Tensor, by: Rotation) -> Tensor:
     Where query heads differ, keys (B, G, T, K) that they share become one for each: (B, H, T, K).
     """
     along, across, layout = by
-    n_heads, width = along.shape[1], along.shape[-1]
+    n_heads, width = along.shape[1], 2 * by.n_pairs
     if n_heads > x.shape[1]:
         x = x.repeat_interleave(n_heads // x.shape[1], dim=1)
     turning, rest = x[..., :width].float(), x[..., width:]
-    if layout == "interleaved":
-        partners = turning.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)
+    if across is None:
+        pairs = torch.view_as_complex(turning.unflatten(-1, (-1, 2)))
+        turned = torch.view_as_real(pairs * along).flatten(-2)
     else:
-        partners = turning.roll(width // 2, dims=-1)
-    # In real numbers, which inductor fuses to one pass over memory; complex ones it leaves alone.
-    turned = (turning * along + partners * across).to(x.dtype)
+        if layout == "interleaved":
+            partners = turning.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)
+        else:
+            partners = torch.cat(turning.chunk(2, dim=-1)[::-1], dim=-1)
+        turned = turning * along + partners * across
+    turned = turned.to(x.dtype)
     return torch.cat((turned, rest), dim=-1) if rest.shape[-1] else turned
