@@ -21,6 +21,7 @@ from lightning_posenc.positional import ALiBi, Factory, RoPE
 from lightning_posenc.positions import (
     Abacus,
     Jittered,
+    PoSE,
     PositionCoupling,
     Positions,
     RandomDistances,
@@ -37,6 +38,7 @@ DRAWS: dict[str, tuple[Any, Factory]] = {
     "Shifted": (partial(Shifted, 32), RoPE),
     "Jittered": (Jittered, RoPE),
     "Abacus": (partial(Abacus, [1, 2, 3]), RoPE),
+    "PoSE": (partial(PoSE, 32), RoPE),
     "PositionCoupling": (PositionCoupling, RoPE),
     "RandomDistances": (partial(RandomDistances, 64), ALiBi),
 }
