@@ -1,5 +1,6 @@
 """What a training command makes of its options: data, model, trainer, and the run's own parts."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,7 @@ class TrainingCLI(CommandLine):
         text = dumped(self.parser_of(self.subcommand), self.config[self.subcommand])
         self.save_config_kwargs["text"] = text
         self.plain: dict[str, Any] = untrusted.load_yaml(text, run_directory.CONFIG)
+        self.config_dump = copy.deepcopy(self.plain)  # what a checkpoint's hyperparameters are of
 
     def instantiate_classes(self) -> None:
         """Do as Lightning does; but the data learns what its numbers mean to the checkpoint before
@@ -258,16 +260,10 @@ def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-# Errors are raised, and said in one line; no option may be guessed from its beginning.
-_STRICT = {"exit_on_error": False, "allow_abbrev": False}
 OPTIONS: dict[str, Any] = {
     "parser_class": Parser,
     "seed_everything_default": 0,
     "trainer_defaults": {"use_distributed_sampler": False},
-    "parser_kwargs": {
-        "prog": PROGRAM,
-        **_STRICT,
-        **{name: dict(_STRICT) for name in TrainingCLI.subcommands()},
-    },
+    "parser_kwargs": {"prog": PROGRAM},
     "auto_configure_optimizers": False,
 }

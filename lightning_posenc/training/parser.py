@@ -27,10 +27,14 @@ register_type(torch.device, str, torch.device, fail_already_registered=False)
 
 
 class Parser(LightningArgumentParser):
-    """A parser that knows null within a class's options.
+    """A strict parser, which knows null within a class's options.
 
-    jsonargparse hands an option of a class on to the class's own parser as Python writes it: None.
+    Errors are raised, and said by `one_line`; no option is guessed from its beginning. jsonargparse
+    hands an option of a class on to the class's own parser as Python writes it: None.
     """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **{"exit_on_error": False, "allow_abbrev": False, **options})
 
     def parse_args(self, args: Any = None, *more: Any, **options: Any) -> Any:
         if "defaults" in options and args is not None:  # jsonargparse's own call, of one option
