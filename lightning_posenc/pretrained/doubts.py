@@ -15,7 +15,7 @@ from lightning_posenc.pretrained.folder import Contents
 from lightning_posenc.pretrained.frequencies import ALL, FrequencyMap
 from lightning_posenc.pretrained.implied import implied
 from lightning_posenc.pretrained.where_positions import (
-    Rotary,
+    InRotation,
     Unknown,
     text_config,
     trained_length,
@@ -63,7 +63,7 @@ def doubts(model: nn.Module, contents: Contents | None = None) -> list[Doubt]:
     positions = what_positions(model)
     written: Mapping[str, Any] = {} if contents is None else contents.written
     found = [*_not_applied(positions, written, contents)]
-    if isinstance(positions, Rotary):
+    if isinstance(positions, InRotation):
         config = text_config(model)
         for place in rotary_places(model):
             found += _as_configured(place, config)
@@ -77,7 +77,7 @@ def _not_applied(
     positions: object, written: Mapping[str, Any], contents: Contents | None
 ) -> Iterator[Doubt]:
     """A scaling that a file names, and that the map does not have."""
-    if isinstance(positions, Rotary):
+    if isinstance(positions, InRotation):
         maps = positions.maps.values()
         if not all(implied(each).scaling == "none" and each.temperature == 1 for each in maps):
             return

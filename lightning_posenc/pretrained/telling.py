@@ -6,15 +6,15 @@ from lightning_posenc.pretrained.frequencies import ALL, FrequencyMap, unfinishe
 from lightning_posenc.pretrained.implied import implied
 from lightning_posenc.pretrained.where_positions import (
     Buckets,
-    Positions,
-    Rotary,
+    InRotation,
+    InTable,
     Slopes,
-    Table,
     Unknown,
+    WherePositions,
 )
 
 
-def told(positions: Positions) -> list[str]:
+def told(positions: WherePositions) -> list[str]:
     """Say how a model knows order, which scaling its map shows, and how far it was trained.
 
     Args:
@@ -22,12 +22,12 @@ def told(positions: Positions) -> list[str]:
     """
     length = "unknown" if positions.trained_length is None else f"{positions.trained_length:,}"
     trained = f"trained length: {length} ({positions.inferred_from})"
-    if isinstance(positions, Rotary):
+    if isinstance(positions, InRotation):
         return [*_rotary(positions), trained]
     return [_other(positions), trained]
 
 
-def _rotary(positions: Rotary) -> Iterator[str]:
+def _rotary(positions: InRotation) -> Iterator[str]:
     for key, each in positions.maps.items():
         where = "" if key == ALL else f", {key}"
         yield f"rotary{where}: {_map(each)}"
@@ -58,8 +58,8 @@ def _map(each: FrequencyMap) -> str:
     return f"{each.kind}{by}{base}, {len(each.inv_freq)} pairs{turns}{temperature}"
 
 
-def _other(positions: Positions) -> str:
-    if isinstance(positions, Table):
+def _other(positions: WherePositions) -> str:
+    if isinstance(positions, InTable):
         rows = f"{positions.rows:,} rows, the first position reads row {positions.offset}"
         return f"learned table {', '.join(positions.names)}: {rows}"
     if isinstance(positions, Slopes):

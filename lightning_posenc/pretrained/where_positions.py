@@ -32,7 +32,7 @@ _HARD_CODED = {  # by `model_type`: where no module shows it
 
 
 @dataclass(frozen=True)
-class Positions:
+class WherePositions:
     """How a model knows order, and how far it was trained to.
 
     Args:
@@ -45,7 +45,7 @@ class Positions:
 
 
 @dataclass(frozen=True)
-class Rotary(Positions):
+class InRotation(WherePositions):
     """Queries and keys are turned by angles that grow with the position.
 
     Args:
@@ -60,7 +60,7 @@ class Rotary(Positions):
 
 
 @dataclass(frozen=True)
-class Table(Positions):
+class InTable(WherePositions):
     """A learned vector for each position is added to the embeddings.
 
     Args:
@@ -79,7 +79,7 @@ class Table(Positions):
 
 
 @dataclass(frozen=True)
-class Slopes(Positions):
+class Slopes(WherePositions):
     """ALiBi: the logit falls by a slope for each step between query and key.
 
     Args:
@@ -90,7 +90,7 @@ class Slopes(Positions):
 
 
 @dataclass(frozen=True)
-class Buckets(Positions):
+class Buckets(WherePositions):
     """T5: a learned bias for each head and each bucket of distances.
 
     Args:
@@ -102,7 +102,7 @@ class Buckets(Positions):
 
 
 @dataclass(frozen=True)
-class Unknown(Positions):
+class Unknown(WherePositions):
     """Nothing that can be changed from outside.
 
     Args:
@@ -112,7 +112,7 @@ class Unknown(Positions):
     reason: str
 
 
-def what_positions(model: nn.Module) -> Rotary | Table | Slopes | Buckets | Unknown:
+def what_positions(model: nn.Module) -> InRotation | InTable | Slopes | Buckets | Unknown:
     """Find out how a loaded model knows order.
 
     Args:
@@ -169,7 +169,7 @@ def _named_length(config: Any) -> tuple[int | None, str]:
     return None, "the config names no length"
 
 
-def _rotary(config: Any, maps: Mapping[str, FrequencyMap]) -> Rotary | Unknown:
+def _rotary(config: Any, maps: Mapping[str, FrequencyMap]) -> InRotation | Unknown:
     if any(each.kind == "axial" or each.inv_freq.ndim != 1 for each in maps.values()):
         return Unknown(
             *_named_length(config),
@@ -179,7 +179,7 @@ def _rotary(config: Any, maps: Mapping[str, FrequencyMap]) -> Rotary | Unknown:
     lengths = {key: length for key, (length, _) in found.items()}
     longest = max(found, key=lambda key: lengths[key] or 0)
     said = found[longest][1] if len(found) == 1 else f"{found[longest][1]} ({longest})"
-    return Rotary(lengths[longest], said, maps, lengths, _unturned(config, maps))
+    return InRotation(lengths[longest], said, maps, lengths, _unturned(config, maps))
 
 
 def _unturned(config: Any, maps: Mapping[str, FrequencyMap]) -> tuple[int, ...]:
@@ -223,7 +223,7 @@ def _buckets(model: nn.Module, config: Any) -> Buckets | None:
     return Buckets(*_named_length(config), tables=tables) if tables else None
 
 
-def _table(model: nn.Module, config: Any) -> Table | Unknown:
+def _table(model: nn.Module, config: Any) -> InTable | Unknown:
     found: dict[str, Tensor] = {}
     offset = first = 0
     for name, parameter in model.named_parameters():
@@ -246,9 +246,9 @@ def _table(model: nn.Module, config: Any) -> Table | Unknown:
     if (grid := _grid(config)) is not None:
         n = grid[0] * grid[1]
         said = f"{grid[0]} x {grid[1]} patches of image_size={config.image_size}"
-        return Table(n, said, names, rows, rows - n, grid=grid)
+        return InTable(n, said, names, rows, rows - n, grid=grid)
     said = f"{rows} rows of the table" + (f", {offset} of no position" if offset else "")
-    return Table(rows - offset, said, names, rows, offset, first)
+    return InTable(rows - offset, said, names, rows, offset, first)
 
 
 def _grid(config: Any) -> tuple[int, int] | None:

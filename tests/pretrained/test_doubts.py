@@ -11,7 +11,7 @@ from lightning_posenc.pretrained.doubts import Doubt, doubts
 from lightning_posenc.pretrained.frequencies import ALL, FrequencyMap, frequency_maps, turned
 from lightning_posenc.pretrained.reading import read
 from lightning_posenc.pretrained.telling import told
-from lightning_posenc.pretrained.where_positions import Rotary, what_positions
+from lightning_posenc.pretrained.where_positions import InRotation, what_positions
 from tests.pretrained.test_reading import gguf_of
 from tests.pretrained.tiny import saved, shared, tiny
 
@@ -246,5 +246,5 @@ def test_what_is_told_of_a_map_put_in_place() -> None:
     model = tiny("llama")
     with turned(model, FrequencyMap(torch.zeros(4))):
         positions = what_positions(model)
-        assert isinstance(positions, Rotary)
+        assert isinstance(positions, InRotation)
         assert "the map shows: no pair turns: layers without position" in told(positions)

@@ -8,9 +8,9 @@ import torch
 from lightning_posenc.pretrained.frequencies import ALL
 from lightning_posenc.pretrained.where_positions import (
     Buckets,
-    Rotary,
+    InRotation,
+    InTable,
     Slopes,
-    Table,
     Unknown,
     what_positions,
 )
@@ -22,7 +22,7 @@ pytest.importorskip("transformers")
 @pytest.mark.parametrize("family", ["llama", "mistral", "qwen3", "phi3", "gpt_neox"])
 def test_rotary_families(family: str) -> None:
     found = what_positions(shared(family))
-    assert isinstance(found, Rotary)
+    assert isinstance(found, InRotation)
     assert (found.trained_length, found.inferred_from) == (64, "max_position_embeddings=64")
     assert list(found.maps) == [ALL]
     base = found.maps[ALL].base
@@ -36,7 +36,7 @@ def test_rotary_families(family: str) -> None:
 @pytest.mark.parametrize("family", ["gemma3_text", "modernbert"])
 def test_layer_types_have_maps_of_their_own(family: str) -> None:
     found = what_positions(shared(family))
-    assert isinstance(found, Rotary)
+    assert isinstance(found, InRotation)
     assert set(found.maps) == {"full_attention", "sliding_attention"}
     bases = {key: each.base for key, each in found.maps.items()}
     assert bases["sliding_attention"] == 10_000
@@ -45,7 +45,7 @@ def test_layer_types_have_maps_of_their_own(family: str) -> None:
 
 def test_layers_without_position_are_named() -> None:
     found = what_positions(shared("smollm3"))
-    assert isinstance(found, Rotary)
+    assert isinstance(found, InRotation)
     assert found.without == (1,)
 
 
@@ -63,7 +63,7 @@ def test_layers_without_position_are_named() -> None:
 def test_learned_tables(family: str, name: str, rows: int, offset: int, trained: int) -> None:
     model = shared(family)
     found = what_positions(model)
-    assert isinstance(found, Table)
+    assert isinstance(found, InTable)
     assert (found.names, found.rows, found.offset) == ((name,), rows, offset)
     assert found.trained_length == trained
     assert found.grid == ((4, 4) if family in ("vit", "deit") else None)
@@ -75,7 +75,7 @@ def test_the_first_position_reads_the_row_after_the_offset(family: str) -> None:
     """Whatever is written into that row, and only into it, moves the first token's state."""
     model = tiny(family)
     found = what_positions(model)
-    assert isinstance(found, Table)
+    assert isinstance(found, InTable)
     tokens = torch.full((1, 4), 7)
 
     def states() -> torch.Tensor:

@@ -13,10 +13,10 @@ from lightning_posenc.data.batch import Batch
 from lightning_posenc.positions import Consecutive, Positions, Sequences
 from lightning_posenc.pretrained.calling import takes
 from lightning_posenc.pretrained.reading import Pretrained
-from lightning_posenc.pretrained.where_positions import Rotary, Table, what_positions
+from lightning_posenc.pretrained.where_positions import InRotation, InTable, what_positions
 
 
-class Inputs(NamedTuple):
+class ModelInputs(NamedTuple):
     """Makes the arguments of a model's forward, apart from token ids.
 
     Args:
@@ -40,7 +40,7 @@ class Inputs(NamedTuple):
     has_windows: bool
 
     @classmethod
-    def of(cls, pretrained: Pretrained, sampler: Positions | None) -> "Inputs":
+    def of(cls, pretrained: Pretrained, sampler: Positions | None) -> "ModelInputs":
         """Look at a model.
 
         Raises:
@@ -53,9 +53,9 @@ class Inputs(NamedTuple):
             type(model).__name__,
             pretrained.kind == "causal",
             takes(model, "position_ids"),
-            isinstance(where, Rotary),
-            where.rows - where.offset if isinstance(where, Table) else None,
-            _first(model, where) if isinstance(where, Table) else 0,
+            isinstance(where, InRotation),
+            where.rows - where.offset if isinstance(where, InTable) else None,
+            _first(model, where) if isinstance(where, InTable) else 0,
             bool(getattr(config, "sliding_window", None))
             or "sliding_attention" in (getattr(config, "layer_types", None) or ()),
         )
@@ -170,7 +170,7 @@ class Inputs(NamedTuple):
         return torch.zeros_like(seen, dtype=dtype).masked_fill(~seen, hidden).unsqueeze(1)
 
 
-def _first(model: nn.Module, where: Table) -> int:
+def _first(model: nn.Module, where: InTable) -> int:
     """What position 0 is called where a table's first rows belong to padding (RoBERTa)."""
     for name in where.names:
         table = model.get_submodule(name.rpartition(".")[0])

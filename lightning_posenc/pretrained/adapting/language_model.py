@@ -29,12 +29,12 @@ from lightning_posenc.modules.scheduling import ScheduleFactory
 from lightning_posenc.modules.trained import TrainedModule
 from lightning_posenc.positions import Positions
 from lightning_posenc.pretrained.adapting.base_weights import base_record, check_base, frozen
-from lightning_posenc.pretrained.adapting.inputs import Inputs
+from lightning_posenc.pretrained.adapting.inputs import ModelInputs
 from lightning_posenc.pretrained.adapting.lora import LoRA
 from lightning_posenc.pretrained.adapting.trained_parts import Part, freeze_layers, train_parts
 from lightning_posenc.pretrained.calling import uncached
 from lightning_posenc.pretrained.reading import Attention, Dtype, Pretrained, read
-from lightning_posenc.pretrained.where_positions import Buckets, Table, what_positions
+from lightning_posenc.pretrained.where_positions import Buckets, InTable, what_positions
 
 _BASE = "lightning_posenc_base"  # of a checkpoint: the weights that it does not hold
 
@@ -107,7 +107,7 @@ class AdaptedLanguageModel(TrainedModule):
         self._extend(method, to)
         self.model: nn.Module = pretrained.model.train()  # Lightning leaves modes as they are
         self.positions: Positions | None = rebuilt("positions", positions)
-        self._inputs = Inputs.of(pretrained, self.positions)
+        self._inputs = ModelInputs.of(pretrained, self.positions)
         lora = rebuilt("lora", lora)
         lora = LoRA(**lora) if isinstance(lora, dict) else lora
         self.trained_parts = train_parts(self.model, trains, lora)
@@ -143,7 +143,7 @@ class AdaptedLanguageModel(TrainedModule):
     def positional_parameters(self) -> dict[str, nn.Parameter]:
         """What is learned about positions, by its name in the model: tables, or none."""
         where = what_positions(self.model)
-        names = where.names if isinstance(where, Table) else ()
+        names = where.names if isinstance(where, InTable) else ()
         names = tuple(where.tables) if isinstance(where, Buckets) else names
         return {name: self.model.get_parameter(name) for name in names}
 
