@@ -289,7 +289,10 @@ def _method(name: str) -> Any:
     Raises:
         ValueError: If there is none.
     """
-    methods = import_module("lightning_posenc.pretrained.methods").METHODS
+    try:
+        methods = import_module("lightning_posenc.pretrained.methods").METHODS
+    except ModuleNotFoundError:
+        raise ValueError(f"model.method={name}: this release has no methods: leave it out") from None
     known = {kind.name: kind for kind in methods}
     if name not in known:
         hint = did_you_mean(name, known, f"choose from {', '.join(known)}")
