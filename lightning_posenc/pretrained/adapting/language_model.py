@@ -292,7 +292,7 @@ def _method(name: str) -> Any:
     try:
         methods = import_module("lightning_posenc.pretrained.methods").METHODS
     except ModuleNotFoundError:
-        raise ValueError(f"model.method={name}: this release has no methods: leave it out") from None
+        raise ValueError(f"model.method={name}: no methods in this release") from None
     known = {kind.name: kind for kind in methods}
     if name not in known:
         hint = did_you_mean(name, known, f"choose from {', '.join(known)}")
