@@ -28,10 +28,6 @@ class Block(nn.Module):
         norm: Makes a norm for a width.
         residual: Makes what joins a branch to the stream.
         dropout: Probability of dropping a channel of a branch's output, in [0, 1).
-        parallel: Whether the feed-forward reads what the mixer read, and not what it made of it.
-
-    Raises:
-        ValueError: If a parallel block is to have norms after the sums.
     """
 
     def __init__(
@@ -44,7 +40,6 @@ class Block(nn.Module):
         *,
         residual: ResidualFactory = Plain,
         dropout: float = 0.0,
-        parallel: bool = False,
     ) -> None:
         super().__init__()
         is_a(self, "dims", dims, Dims)
@@ -56,12 +51,6 @@ class Block(nn.Module):
         self.residual_attention = made(self, "residual", residual, Residual, dims, layer)
         self.residual_feed_forward = made(self, "residual", residual, Residual, dims, layer)
         self.dropout = nn.Dropout(dropout)
-        self.parallel = parallel
-        if parallel and not self.pre_norm:
-            raise ValueError(
-                f"{type(self).__name__}: parallel=true goes with norms before the branches, which "
-                f"{type(self.residual_attention).__name__} has after the sums: set pre_norm=true"
-            )
 
     @property
     def pre_norm(self) -> bool:
@@ -73,7 +62,7 @@ class Block(nn.Module):
         if self.pre_norm:
             branch = self.dropout(self.attention(self.norm_attention(x), context))
             mixed = self.residual_attention(x, branch)
-            read = x if self.parallel else mixed
+            read = x if self.residual_feed_forward.parallel else mixed
             branch = self.dropout(self.feed_forward(self.norm_feed_forward(read)))
             return self.residual_feed_forward(mixed, branch)
         branch = self.dropout(self.attention(x, context))

@@ -41,11 +41,8 @@ class Encoder(nn.Module):
             or one of your own; or a list of such, one a layer, repeated to the model's depth.
         feed_forward: Makes the feed-forward, likewise: MLP or SwiGLU; None for MLP.
         norm: Makes a norm of a width: torch.nn.LayerNorm or torch.nn.RMSNorm; None for LayerNorm.
-        embedding_norm: Whether a norm follows the embedded tokens, positions added, before the
-            first block (BERT, BLOOM).
         residual: How a branch joins the residual stream: Plain, LayerScale, ReZero or DeepNorm.
-            Where norms stand is an option of it.
-        parallel: Whether mixer and feed-forward of a block read the same stream (GPT-J, GPT-NeoX).
+            Where norms stand, and what the feed-forward reads, are options of it.
         sigma_reparam: Divide the blocks' weights by their spectral norms and multiply them by
             learned gains, 1 at first: attention's entropy does not collapse. `init_std` then
             decides only how fast they turn.
@@ -64,9 +61,7 @@ class Encoder(nn.Module):
         mixer: MixerFactory | Sequence[MixerFactory] = Attention,
         feed_forward: FeedForwardFactory | None = None,
         norm: Callable[[int], nn.Module] | None = None,
-        embedding_norm: bool = False,
         residual: ResidualFactory = Plain,
-        parallel: bool = False,
         sigma_reparam: bool = False,
         dropout: float = 0.0,
         checkpoint_activations: bool = False,
@@ -104,14 +99,13 @@ class Encoder(nn.Module):
                 norm,
                 residual=residual,
                 dropout=dropout,
-                parallel=parallel,
             )
             for layer in range(dims.n_layers)
         )
         for layer, each in enumerate(self.mixers):
             each.check(self.positional, patterns[layer % len(patterns)])
         self.embedding_norm: nn.Module = nn.Identity()
-        if embedding_norm:
+        if cast(Block, self.blocks[0]).residual_attention.embedding_norm:
             self.embedding_norm = made(self, "norm", norm, nn.Module, dims.d_model)
         self.dropout = nn.Dropout(dropout)
         ends = any(cast(Block, block).pre_norm for block in self.blocks)

@@ -55,6 +55,8 @@ class Residual(nn.Module, ABC):
         self.pre_norm = pre_norm
         rate = number(self, "drop_path", drop_path, 0, below=1)
         self.drop_path = DropPath(rate * layer / max(dims.n_layers - 1, 1))
+        self.embedding_norm = False
+        self.parallel = False
 
     def forward(self, x: Tensor, branch: Tensor) -> Tensor:
         """Join what a branch gave (B, T, D) to the stream x (B, T, D)."""
@@ -78,8 +80,40 @@ class Plain(Residual):
     """x + F(x); what F writes into the stream starts at N(0, std / sqrt(2L)).
 
     Source: the sum, He et al. 2016, arXiv:1512.03385; the initialisation, GPT-2 (Radford et al.
-    2019), section 2.3.
+    2019), section 2.3; parallel branches, GPT-J and PaLM (Chowdhery et al. 2022, arXiv:2204.02311,
+    section 2).
+
+    Args:
+        dims: Sizes of the model.
+        layer: Index of the layer, from 0.
+        pre_norm: Norm before the branch, and after the last block; otherwise after the sum.
+        drop_path: Probability of dropping a branch of the last block, in [0, 1); earlier blocks
+            drop proportionally less (stochastic depth).
+        embedding_norm: Whether a norm follows the embedded tokens, positions added, before the
+            first block (BERT, BLOOM).
+        parallel: Whether the feed-forward reads what the mixer read, and not what became of it
+            (GPT-J, GPT-NeoX).
+
+    Raises:
+        ValueError: If parallel branches are to have norms after the sums.
     """
+
+    def __init__(
+        self,
+        dims: Dims,
+        layer: int,
+        pre_norm: bool = True,
+        drop_path: float = 0.0,
+        embedding_norm: bool = False,
+        parallel: bool = False,
+    ) -> None:
+        super().__init__(dims, layer, pre_norm, drop_path)
+        self.embedding_norm = embedding_norm
+        self.parallel = parallel
+        if parallel and not pre_norm:
+            raise ValueError(
+                "Plain: parallel=true goes with norms before the branches: set pre_norm=true"
+            )
 
     def join(self, x: Tensor, branch: Tensor) -> Tensor:
         return x + branch

@@ -16,7 +16,7 @@ DIMS = Dims(16, 2, 2)
 
 
 def test_parallel_branches_read_the_same_stream() -> None:
-    encoder, x = Encoder(DIMS, parallel=True).eval(), torch.randn(2, 5, 16)
+    encoder, x = Encoder(DIMS, residual=partial(Plain, parallel=True)).eval(), torch.randn(2, 5, 16)
     sequential = Encoder(DIMS).eval()
     sequential.load_state_dict(encoder.state_dict())
     seen: dict[str, torch.Tensor] = {}
@@ -29,11 +29,11 @@ def test_parallel_branches_read_the_same_stream() -> None:
     assert torch.equal(seen["norm_attention"], seen["norm_feed_forward"])
     assert not torch.allclose(found, sequential(x))
     with pytest.raises(ValueError, match="parallel=true goes with norms before the branches"):
-        Encoder(DIMS, parallel=True, residual=partial(Plain, pre_norm=False))
+        Plain(DIMS, 0, pre_norm=False, parallel=True)
 
 
 def test_the_embedding_is_normed_with_its_positions() -> None:
-    encoder = Encoder(DIMS, LearnedAbsolute, embedding_norm=True).eval()
+    encoder = Encoder(DIMS, LearnedAbsolute, residual=partial(Plain, embedding_norm=True)).eval()
     given = []
     encoder.blocks[0].register_forward_pre_hook(lambda _, args: given.append(args[0]))
     x = 100 * torch.randn(2, 5, 16)

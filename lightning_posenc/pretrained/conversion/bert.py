@@ -171,8 +171,7 @@ class BERT(Family):
                 MLP, d_ff=config.intermediate_size, activation=activation_of(config.hidden_act)
             ),
             norm=partial(nn.LayerNorm, eps=config.layer_norm_eps),
-            residual=partial(Plain, pre_norm=False),
-            embedding_norm=True,
+            residual=partial(Plain, pre_norm=False, embedding_norm=True),
             dropout=config.hidden_dropout_prob,
         )
         n_rows = config.max_position_embeddings - _offset(config)

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from lightning_posenc.model import MLP, Attention, EncoderSpec, TokenEmbedding
+from lightning_posenc.model import MLP, Attention, EncoderSpec, Plain, TokenEmbedding
 from lightning_posenc.modules.heads import HEAD_STD
 from lightning_posenc.positional import ALiBi
 from lightning_posenc.pretrained.conversion.activations import activation_of
@@ -83,7 +83,7 @@ class BLOOM(Family):
             mixer=partial(Attention, dropout=config.attention_dropout),
             feed_forward=partial(MLP, activation=activation_of(_ACTIVATION)),
             norm=partial(nn.LayerNorm, eps=config.layer_norm_epsilon),
-            embedding_norm=True,
+            residual=partial(Plain, embedding_norm=True),
             dropout=config.hidden_dropout,
         )
         return {"encoder": spec, "positional": ALiBi, "causal": True}

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from lightning_posenc.model import MLP, Attention, EncoderSpec, TokenEmbedding
+from lightning_posenc.model import MLP, Attention, EncoderSpec, Plain, TokenEmbedding
 from lightning_posenc.modules.heads import HEAD_STD
 from lightning_posenc.positional import NoPE, PartialRoPE, PRoPE, RoPE
 from lightning_posenc.pretrained.conversion.activations import activation_of
@@ -81,7 +81,7 @@ class GPTNeoX(Family):
                 MLP, d_ff=config.intermediate_size, activation=activation_of(config.hidden_act)
             ),
             norm=partial(nn.LayerNorm, eps=config.layer_norm_eps),
-            parallel=config.use_parallel_residual,
+            residual=partial(Plain, parallel=config.use_parallel_residual),
             dropout=config.hidden_dropout,
         )
         d_head = config.hidden_size // config.num_attention_heads
@@ -100,7 +100,7 @@ class GPTNeoX(Family):
             "layer_norm_eps": wiring.eps,
             "rope_parameters": rope,
             "max_position_embeddings": longest(wiring.positional, wiring.trained_length),
-            "use_parallel_residual": wiring.block.parallel,
+            "use_parallel_residual": wiring.is_parallel,
             "attention_bias": wiring.has_attention_bias,
             "attention_dropout": wiring.attention_dropout,
             "hidden_dropout": wiring.dropout,

@@ -77,6 +77,11 @@ class Wiring:
         return torch.finfo(torch.float32).eps if self.norm.eps is None else self.norm.eps
 
     @property
+    def is_parallel(self) -> bool:
+        """Whether mixer and feed-forward read the same stream."""
+        return self.block.residual_feed_forward.parallel
+
+    @property
     def n_kv_heads(self) -> int:
         """G, heads of keys and values."""
         return self.attention.qkv.widths["k"] // self.encoder.dims.d_head
@@ -266,7 +271,7 @@ AT_THE_START = is_value("positional.layers", lambda w: sorted(w.positional.layer
 ATTENTION = is_made_of("encoder.mixer", lambda w: w.block.attention, Attention)
 PLAIN = is_made_of("encoder.residual", lambda w: w.block.residual_attention, Plain)
 NO_QK_NORM = is_made_of("encoder.mixer.qk_norm", lambda w: w.attention.qk_norm, type(None))
-NOT_PARALLEL = is_value("encoder.parallel", lambda w: w.block.parallel, False)
+NOT_PARALLEL = is_value("encoder.residual.parallel", lambda w: w.is_parallel, False)
 ONE_GROUP = is_value(
     "encoder.mixer.n_kv_heads", lambda w: w.encoder.dims.n_heads // w.n_kv_heads, 1
 )
@@ -281,8 +286,8 @@ def pre_norm(wanted: bool) -> Check:
 def embedding_norm(wanted: bool) -> Check:
     """The embedded tokens must have a norm, or none."""
     return is_value(
-        "encoder.embedding_norm",
-        lambda w: not isinstance(w.encoder.embedding_norm, nn.Identity),
+        "encoder.residual.embedding_norm",
+        lambda w: w.block.residual_attention.embedding_norm,
         wanted,
     )
 

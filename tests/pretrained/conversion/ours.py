@@ -32,12 +32,11 @@ LLAMA = {
     "norm": nn.RMSNorm,
 }
 BERT = {
-    "residual": partial(Plain, pre_norm=False),
-    "embedding_norm": True,
+    "residual": partial(Plain, pre_norm=False, embedding_norm=True),
     "norm": partial(nn.LayerNorm, eps=1e-6),
 }
 BLOOM = {
-    "embedding_norm": True,
+    "residual": partial(Plain, embedding_norm=True),
     "feed_forward": partial(MLP, activation=partial(nn.GELU, approximate="tanh")),
 }
 POOLER = partial(HeadTransform, activation=nn.Tanh)
@@ -60,7 +59,8 @@ MODELS: dict[str, tuple[str, Callable[[], EncoderModule]]] = {
         spec(**LLAMA), V, 3, pooling="last", head_bias=False, causal=True, positional=RoPE)),
     "the default": ("GPT-NeoX", lambda: LanguageModel(spec(), V, positional=RoPE)),
     "the default, in parallel": ("GPT-NeoX", lambda: LanguageModel(
-        spec(parallel=True), V, positional=partial(PartialRoPE, fraction=0.25))),
+        spec(residual=partial(Plain, parallel=True)), V,
+        positional=partial(PartialRoPE, fraction=0.25))),
     "the default, without position": ("GPT-NeoX", lambda: TokenClassifier(
         spec(feed_forward=partial(MLP, activation=nn.ReLU)), V, 3, causal=True)),
     "gpt2": ("GPT-2", lambda: LanguageModel(spec(), V, positional=TABLE)),

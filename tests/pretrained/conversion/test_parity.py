@@ -144,7 +144,7 @@ def test_another_family_is_refused() -> None:
                                positional=RoPE),
          "encoder.norm=torch.nn.LayerNorm: set torch.nn.RMSNorm"),
         (lambda: LanguageModel(ours.spec(**ours.BLOOM), V, positional=RoPE),
-         "encoder.embedding_norm=true: set false|positional=RoPE: set ALiBi"),
+         "encoder.residual.embedding_norm=true: set false|positional=RoPE: set ALiBi"),
         (lambda: SequenceClassifier(ours.spec(**ours.BERT), V, 3, transform=ours.POOLER,
                                     positional=ours.TABLE), "pooling=mean: set first"),
         (lambda: LanguageModel(ours.spec(), V, positional=partial(RoPE, layout="interleaved")),
