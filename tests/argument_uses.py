@@ -31,6 +31,7 @@ from lightning_posenc.positional import ALiBi, PositionalEncoding, RoPE, Sinusoi
 from lightning_posenc.positional.rotary.scaling import Scaling
 from lightning_posenc.positions import Positions, Sequences
 from lightning_posenc.tasks import IGNORE, SCAN, Copy, Reverse, Task, generate
+from tests.pretrained.tiny import shared
 
 DIMS = Dims(32, 4, 2, causal=True)
 CPU = torch.device("cpu")
@@ -71,11 +72,13 @@ GIVEN: dict[str, Any] = {
 
 
 def texts() -> dict[str, str]:
-    """Small files for the data that reads some."""
+    """Small files for what reads some: data, and a model."""
     folder = Path(tempfile.mkdtemp())
     (folder / "tags.txt").write_text("a X\nb Y\n\n" * 8)
     (folder / "rows.csv").write_text("text,label\n" + "some words,1\nothers,0\n" * 8)
-    return {"TaggingData": str(folder / "tags.txt"),
+    shared("llama", "AutoModelForCausalLM").save_pretrained(folder / "llama")
+    return {"PretrainedLanguageModel": str(folder / "llama"),
+            "TaggingData": str(folder / "tags.txt"),
             "TextData": str(folder / "rows.csv"),
             "TextClassificationData": str(folder / "rows.csv")}  # fmt: skip
 

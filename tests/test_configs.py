@@ -25,7 +25,6 @@ MODELS = {"extend_lora"}  # configs of a model of Hugging Face
 def made_by_its_command(root: Path) -> Path:
     """The folder that the config's first lines say how to make."""
     pytest.importorskip("peft")
-    pytest.importorskip("lightning_posenc.pretrained.methods")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(ROOT / "benchmarks")
         make = import_module("tiny_llama").make

@@ -63,6 +63,11 @@ def in_one_line(
     return line
 
 
+def reason(error: BaseException) -> str:
+    """What an error says, without line breaks; the name of its class if it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def fail(message: str) -> int:
     """Say what went wrong.
 

@@ -5,6 +5,8 @@ from typing import Any
 
 from torch import nn
 
+from lightning_posenc.diagnostics.metric_keys import word_of
+
 FACTOR = "lr_factor"
 """Under which a group of the optimizer keeps its rate over the optimizer's."""
 
@@ -39,7 +41,7 @@ def by_layer(
     n_layers = len(blocks)
     place = {id(p): ("inputs", n_layers + 1) for p in inputs}
     for layer, block in enumerate(blocks):
-        part = (f"layer_{layer:02d}", n_layers - layer)
+        part = (word_of(layer), n_layers - layer)
         place.update((id(p), part) for p in block.parameters())
     split: list[dict[str, Any]] = []
     for group in groups:

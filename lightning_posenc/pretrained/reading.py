@@ -10,8 +10,9 @@ from typing import Any, Literal, get_args
 import torch
 from torch import nn
 
-from lightning_posenc.checks import one_of, wrong
+from lightning_posenc.checks import is_a, one_of, wrong
 from lightning_posenc.compat.transformers import set_attention, supports_sdpa
+from lightning_posenc.mistakes.one_line import reason
 from lightning_posenc.pretrained.folder import (
     Contents,
     Refused,
@@ -96,6 +97,7 @@ def read(
     Raises:
         ValueError: In one line, if there is no whole model that can be read.
     """
+    is_a("read", "gguf_file", gguf_file, str | None)
     one_of("read", "dtype", dtype, get_args(Dtype))
     one_of("read", "attention", attention, get_args(Attention))
     place = _device(device)
@@ -112,8 +114,7 @@ def read(
     except MemoryError:
         raise Refused(f"{source}: too large for this machine's memory") from None
     except Exception as error:  # the library's errors are of every kind
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise Refused(f"{source}: not a model that can be read ({reason})") from error
+        raise Refused(f"{source}: not a model that can be read ({reason(error)})") from error
 
 
 def _loaded(
@@ -146,9 +147,9 @@ def _loaded(
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise Refused(f"weights are missing: {missing[0]}{more}")
     _check_finite(model)
-    tokenizer, reason = _tokenizer(contents, where)
+    tokenizer, no_tokenizer = _tokenizer(contents, where)
     model = model.eval().to(device)  # and not to another type: that would round frequencies
-    return Pretrained(model, tokenizer, name, kind, has_head, contents, reason)
+    return Pretrained(model, tokenizer, name, kind, has_head, contents, no_tokenizer)
 
 
 def _weights(contents: Contents, auto: str, **options: Any) -> tuple[Any, list[str]]:
@@ -203,8 +204,7 @@ def _tokenizer(contents: Contents, where: dict[str, Any]) -> tuple[Any, str]:
     try:
         return transformers.AutoTokenizer.from_pretrained(contents.path, **where), ""
     except Exception as error:  # of every kind, where a tokenizer's files are broken
-        reason = " ".join(str(error).split()) or type(error).__name__
-        return None, f"the folder's tokenizer cannot be read ({reason})"
+        return None, f"the folder's tokenizer cannot be read ({reason(error)})"
 
 
 def _device(name: str) -> torch.device:

@@ -33,6 +33,7 @@ from lightning_posenc.pretrained.adapting.inputs import ModelInputs
 from lightning_posenc.pretrained.adapting.lora import LoRA
 from lightning_posenc.pretrained.adapting.trained_parts import Part, freeze_layers, train_parts
 from lightning_posenc.pretrained.calling import uncached
+from lightning_posenc.pretrained.folder import Refused
 from lightning_posenc.pretrained.reading import Attention, Dtype, Pretrained, read
 from lightning_posenc.pretrained.where_positions import Buckets, InTable, what_positions
 
@@ -272,14 +273,14 @@ class AdaptedLanguageModel(TrainedModule):
         wide = {
             (module, name): buffer
             for module in self.modules()
-            for name, buffer in module._buffers.items()
-            if buffer is not None and name.endswith("inv_freq")
+            for name, buffer in module.named_buffers(recurse=False, remove_duplicate=False)
+            if name.endswith("inv_freq")
         }
         super()._apply(fn, recurse)
         for (module, name), buffer in wide.items():
-            now = cast(Tensor, module._buffers[name])
+            now = module.get_buffer(name)
             if now.dtype != buffer.dtype:
-                module._buffers[name] = buffer.to(now.device)
+                setattr(module, name, buffer.to(now.device))
         return self
 
 
@@ -321,9 +322,11 @@ class PretrainedLanguageModel(AdaptedLanguageModel):
         vocab_size: int | None = None,
         **kwargs: Any,
     ) -> None:
+        if vocab_size is not None:
+            whole(self, "vocab_size", vocab_size)
         try:
             pretrained = read(path, gguf_file=gguf_file, dtype=dtype, attention=attention)
-        except ValueError as error:
+        except Refused as error:
             raise ValueError(f"model.path={error}") from error
         super().__init__(pretrained, **kwargs)
         self.keep_hyperparameters(inspect.currentframe())

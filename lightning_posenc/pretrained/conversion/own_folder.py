@@ -4,7 +4,7 @@ It holds what a checkpoint of a program holds, and is read as such.
 """
 
 import importlib
-import json
+import math
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,8 +13,10 @@ import lightning
 import torch
 
 from lightning_posenc.data.text.vocabulary import Vocabulary
+from lightning_posenc.mistakes.one_line import reason
 from lightning_posenc.modules import EncoderModule
 from lightning_posenc.modules.hyperparameters import check_named
+from lightning_posenc.runs import strict_json
 from lightning_posenc.runs.checkpoint_sizes import oversized
 from lightning_posenc.runs.untrusted import read_json
 
@@ -51,7 +53,7 @@ def write(
         description["vocabulary"] = vocabulary.state()
     if class_names:
         description["class_names"] = list(class_names)
-    text = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
+    text = strict_json.text(description, indent=2, ensure_ascii=False) + "\n"
     (folder / DESCRIPTION).write_text(text, encoding="utf-8")
     state = {name: value.contiguous().clone() for name, value in module.state_dict().items()}
     save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
@@ -98,15 +100,20 @@ def read(folder: Path, kind: type[EncoderModule] | None = None, **options: Any) 
         try:
             return kind.load_from_checkpoint(path, **options).eval()
         except RuntimeError as error:
-            reason = " ".join(str(error).split())[:200]
-            raise ValueError(f"{folder}: {WEIGHTS} does not fit the model ({reason})") from error
+            said = reason(error)[:200]
+            raise ValueError(f"{folder}: {WEIGHTS} does not fit the model ({said})") from error
 
 
 def _lost(arguments: Any, name: str = "") -> str | None:
-    """An argument that `hyperparameters.kept` could not keep."""
-    if not isinstance(arguments, dict):
+    """An argument that `hyperparameters.kept` could not keep, or that JSON has no number for."""
+    if isinstance(arguments, float) and not math.isfinite(arguments):
+        return f"{name} is {arguments}"
+    if isinstance(arguments, list | tuple):
+        entries = [(name, value) for value in arguments]
+    elif isinstance(arguments, dict):
+        if "not_kept" in arguments:
+            return f"{name} is {arguments['not_kept']}"
+        entries = [(str(key), value) for key, value in arguments.items()]
+    else:
         return None
-    if "not_kept" in arguments:
-        return f"{name} is {arguments['not_kept']}"
-    found = (_lost(value, str(key)) for key, value in arguments.items())
-    return next((each for each in found if each), None)
+    return next(filter(None, (_lost(value, key) for key, value in entries)), None)

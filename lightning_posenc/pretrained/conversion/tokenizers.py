@@ -1,6 +1,5 @@
 """Our vocabularies as tokenizers of Hugging Face, which give the same ids."""
 
-import json
 from functools import singledispatch
 from typing import TYPE_CHECKING, Any
 
@@ -84,7 +83,7 @@ def _(vocabulary: Chars) -> "Tokenizer":
 def _(vocabulary: Subwords) -> "Tokenizer":
     from tokenizers import Tokenizer
 
-    return Tokenizer.from_str(json.dumps(json.loads(vocabulary.json)))
+    return Tokenizer.from_str(vocabulary.json)
 
 
 def _seen(byte: int) -> str:

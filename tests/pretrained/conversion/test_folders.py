@@ -1,6 +1,7 @@
 """Folders that are written, read by transformers, and read back; their tokenizers."""
 
 import json
+import math
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -127,6 +128,10 @@ def test_nothing_is_left_of_what_cannot_be_written(tmp_path: Path) -> None:
     untold = LanguageModel(EncoderSpec(32, 4, 2), 40, positional=lambda dims: RoPE(dims))
     with pytest.raises(ValueError, match=r"positional is <function .* a file cannot tell"):
         save_pretrained(untold, tmp_path / "out", "safetensors")
+    endless = LanguageModel(EncoderSpec(32, 4, 2), 40)
+    endless.hparams["bounds"] = [1.0, math.inf]
+    with pytest.raises(ValueError, match=r"bounds is inf, .* a file cannot tell"):
+        save_pretrained(endless, tmp_path / "out", "safetensors")
     assert not list(tmp_path.iterdir())
     (tmp_path / "mine").write_text("")
     for place in (tmp_path, tmp_path / "mine"):
