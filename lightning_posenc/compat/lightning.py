@@ -123,6 +123,8 @@ class CommandLine(LightningCLI):
         options: LightningCLI's own.
     """
 
+    called: ClassVar[str] = ""  # how a person calls it, before the subcommand
+
     def __init__(self, args: list[str], **options: Any) -> None:
         self._asked = args[0]
         super().__init__(args=args, **options)
@@ -131,8 +133,6 @@ class CommandLine(LightningCLI):
         """The one that is asked for: each parser takes a tenth of a second to make."""
         every = LightningCLI.subcommands()
         return {self._asked: every[self._asked]}
-
-    called: ClassVar[str] = ""  # how a person calls it, before the subcommand
 
     def run_subcommand(self, subcommand: str) -> None:
         """Run the trainer's method of that name."""

@@ -7,6 +7,7 @@ import torch
 
 from lightning_posenc.data import Batch
 from lightning_posenc.diagnose.subject import N_SEQUENCES, OtherModel
+from lightning_posenc.mistakes.one_line import reason
 from lightning_posenc.pretrained.reading import Pretrained, read
 from lightning_posenc.runs.untrusted import read_text
 
@@ -31,8 +32,7 @@ def subject_in_folder(source: str | Path, text: Path | None = None, **options: A
     except _Refused:
         raise
     except Exception as error:  # the library's errors are of every kind
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"{source}: not a model that can be examined ({reason})") from error
+        raise ValueError(f"{source}: not a model that can be examined ({reason(error)})") from error
 
 
 class _Refused(ValueError):

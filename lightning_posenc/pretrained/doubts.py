@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_posenc.compat.transformers import RotaryPlace, rotary_places
+from lightning_posenc.mistakes.one_line import reason
 from lightning_posenc.pretrained.folder import Contents
 from lightning_posenc.pretrained.frequencies import ALL, FrequencyMap
 from lightning_posenc.pretrained.implied import implied
@@ -127,8 +128,8 @@ def _as_configured(place: RotaryPlace, config: Any) -> Iterator[Doubt]:
     try:
         expected, temperature = place.recomputed()
     except Exception as error:  # of every kind, from a config that was changed
-        why = " ".join(str(error).split()) or type(error).__name__
-        yield Doubt("watch", CHANGED, f"no map can be made of the config any more ({why})")
+        seen = f"no map can be made of the config any more ({reason(error)})"
+        yield Doubt("watch", CHANGED, seen)
         return
     dynamic = kind in ("dynamic", "longrope") and place.rope_type == kind
     held = place.original if dynamic else place.inv_freq

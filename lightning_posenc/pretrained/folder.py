@@ -4,6 +4,7 @@ Nothing in it is run. Of weights only safetensors and GGUF are read. What the co
 is compared with what the files hold before memory is taken for it.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -43,13 +44,7 @@ class Contents(NamedTuple):
     @property
     def held(self) -> int:
         """How many numbers the files hold."""
-        total = 0
-        for shape in self.shapes.values():
-            n = 1
-            for size in shape:
-                n *= size
-            total += n
-        return total
+        return sum(math.prod(shape) for shape in self.shapes.values())
 
 
 def look_into(path: Path, gguf_file: str | None = None) -> Contents:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from lightning_posenc.mistakes.one_line import reason
 from lightning_posenc.pretrained.folder import Refused
 
 _WANTED = (  # nothing that runs: no .py, no .bin
@@ -48,8 +49,5 @@ def _fetched(name: str, gguf_file: str | None) -> Path:
             snapshot_download(name, allow_patterns=[*wanted, *_TOKENIZER], local_files_only=offline)
         )
     except Exception as error:  # of whichever HTTP library `huggingface_hub` uses
-        if offline:
-            why = "HF_HUB_OFFLINE is set, and the cache does not hold it"
-        else:
-            why = " ".join(str(error).split()) or type(error).__name__
+        why = "HF_HUB_OFFLINE is set, and the cache does not hold it" if offline else reason(error)
         raise Refused(f"no such folder, and not to be had from the hub ({why})") from None

@@ -10,6 +10,7 @@ from lightning.pytorch.callbacks import Callback, ModelSummary
 from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.plugins.io import CheckpointIO
 
+# Imported whole, so that a config can name any of their classes without a path.
 from lightning_posenc import (  # noqa: F401
     callbacks,
     data,
@@ -20,8 +21,6 @@ from lightning_posenc import (  # noqa: F401
     positions,
     tasks,
 )
-
-# Imported whole, so that a config can name any of their classes without a path.
 from lightning_posenc.compat.lightning import CommandLine
 from lightning_posenc.data.meaning import state_of
 from lightning_posenc.data.remembered import RememberedData

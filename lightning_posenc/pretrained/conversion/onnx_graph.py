@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_posenc.data.batch import Batch
+from lightning_posenc.mistakes.one_line import reason
 from lightning_posenc.modules import EncoderModule
 from lightning_posenc.pretrained.conversion.proof import MOST_TOKENS, probe
 from lightning_posenc.runs.whole_files import whole_folder
@@ -56,10 +57,9 @@ def save(module: EncoderModule, folder: Path, longest: int) -> float:
         try:
             _write(module, batch, unfinished / GRAPH)
         except Exception as error:  # of every kind
-            reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise ValueError(
                 f"--format onnx: torch.onnx cannot write this model ({type(error).__name__}: "
-                f"{reason}); --format safetensors writes it"
+                f"{reason(error)[:200]}); --format safetensors writes it"
             ) from error
         return max(_difference(module, each, unfinished / GRAPH) for each in (batch, again))
 

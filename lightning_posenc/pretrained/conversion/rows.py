@@ -46,6 +46,10 @@ class Pairing(NamedTuple):
         """The same line where their names stand below a prefix."""
         return self._replace(theirs=tuple(prefix + name for name in _several(self.theirs)))
 
+    def turned(self) -> "Pairing":
+        """The same line with the sides exchanged."""
+        return Pairing(self.theirs, self.ours, Form(self.form.theirs, self.form.ours))
+
 
 def _stacked(parts: Sequence[Tensor], _: Sequence[Size]) -> list[Tensor]:
     return [torch.cat(list(parts))]
@@ -138,15 +142,7 @@ def theirs_of(
     Returns:
         Theirs, by name, and the names of ours that were read.
     """
-    made: dict[str, Tensor] = {}
-    read: set[str] = set()
-    for ours_names, theirs_names, form in _matched(rows, ours, template):
-        shapes = [template[n].shape for n in theirs_names]
-        made |= dict(
-            zip(theirs_names, form.theirs([ours[n] for n in ours_names], shapes), strict=True)
-        )
-        read |= set(ours_names)
-    return made, read
+    return ours_of([row.turned() for row in rows], ours, template)
 
 
 def by_layer(rows: Sequence[Pairing], n_layers: int) -> list[Pairing]:
