@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lightning_posenc.checks import MOST
-from lightning_posenc.pretrained.gguf_header import gguf_header
+from lightning_posenc.runs.gguf_header import gguf_header
 from lightning_posenc.runs.untrusted import read_json
 
 CONFIG = "config.json"

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import torch
 
+from lightning_posenc.data.text.vocabulary import read_tokenizer
 from lightning_posenc.pretrained.frequencies import ALL, frequency_maps
-from lightning_posenc.pretrained.gguf_header import gguf_header
 from lightning_posenc.pretrained.reading import Pretrained, read
+from lightning_posenc.runs.gguf_header import gguf_header
 from tests.pretrained.tiny import saved, shared, tiny
 
 pytest.importorskip("transformers")
@@ -257,6 +258,9 @@ def test_a_broken_gguf_file_is_one_line(spoil: Callable[[bytes], bytes], tmp_pat
     with pytest.raises(ValueError, match=r"model\.gguf: no whole GGUF file") as error:
         read(path)
     assert "\n" not in str(error.value)
+    said = r"data\.vocabulary=\S+model\.gguf holds no tokenizer: model\.gguf: no whole GGUF file"
+    with pytest.raises(ValueError, match=said):
+        read_tokenizer(path)
 
 
 def test_a_gguf_file_without_its_last_weights(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightning_posenc.data.saying import say
+from lightning_posenc.runs.gguf_header import gguf_header
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -184,6 +185,8 @@ def _json_of(path: Path) -> str:
     file = path / "tokenizer.json" if path.is_dir() else path
     if file.is_file() and file.suffix != _GGUF:
         return file.read_bytes().decode("utf-8")
+    if path.is_file():
+        gguf_header(path)  # within bounds, which the library's own reader knows none of
     from transformers import AutoTokenizer  # which takes seconds
 
     where = {"gguf_file": path.name} if path.is_file() else {}
