@@ -44,7 +44,9 @@ class Clipped(Scaling):
         inv_freq = geometric(base, width, positions.device)
         n = self.pairs
         if n is None:
-            n = int((2 * math.pi / inv_freq > self.trained_length).sum())
+            # Of numbers, not of the tensor: a GPU need not be waited for, and a program exports.
+            turns = (2 * math.pi * base ** (2 * i / width) for i in range(len(inv_freq)))
+            n = sum(turn > self.trained_length for turn in turns)
         if n > len(inv_freq):
             raise ValueError(f"Clipped: pairs={n} must be at most {len(inv_freq)}, those that turn")
         fade = torch.linspace(0, math.pi, n, dtype=torch.float64, device=inv_freq.device)
