@@ -43,8 +43,16 @@ __all__ = [
 ]
 
 each_method = pytest.mark.parametrize("case", METHODS, ids=lambda case: case.name)
+
+
+def varies(case: Case) -> list[pytest.MarkDecorator]:
+    """The mark of a case that is not the first of its class, scaling and sampler: it is slow."""
+    return [] if case in METHODS else [pytest.mark.slow]
+
+
 each_bidirectional_case = pytest.mark.parametrize(
-    "case", [case for case in CASES if not case.refused], ids=lambda case: case.name
+    "case",
+    [pytest.param(case, marks=varies(case), id=case.name) for case in CASES if not case.refused],
 )
 
 
@@ -67,7 +75,12 @@ def operands(
 def both_ways(cases: Iterable[Case]) -> pytest.MarkDecorator:
     """Each case in a bidirectional model, unless it is refused there, and in a causal one."""
     params = [
-        pytest.param(case, causal, id=f"{case.name}-{'causal' if causal else 'bidirectional'}")
+        pytest.param(
+            case,
+            causal,
+            marks=varies(case),
+            id=f"{case.name}-{'causal' if causal else 'bidirectional'}",
+        )
         for case in cases
         for causal in (False, True)
         if causal or not case.refused  # test_conformance.py: the refusal says why

@@ -19,6 +19,7 @@ FILES = {
     "text_classification": ("texts.csv", "text,label\n" + "good film,1\nbad film,0\n" * 40),
     "tagging": ("train.conll", "The DET\nfilm NOUN\nends VERB\n\n" * 40),
 }
+DEFAULT = {"quickstart", "text_offline", "extend_lora"}  # a task, a text, a model; others are slow
 MODELS = {"extend_lora"}  # configs of a model of Hugging Face
 
 
@@ -33,7 +34,11 @@ def made_by_its_command(root: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "config",
+    [pytest.param(path, marks=[pytest.mark.slow] * (path.stem not in DEFAULT)) for path in CONFIGS],
+    ids=lambda path: path.stem,
+)
 def test_survives_a_fast_run(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[str] = []
 

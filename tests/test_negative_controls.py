@@ -48,10 +48,14 @@ def test_without_position_the_bound_holds(task: Task) -> None:
     ("task", "positional"),
     [
         (SEQUENCE_TASKS[0], partial(LearnedAbsolute, max_length=12)),
-        (SEQUENCE_TASKS[1], partial(LearnedAbsolute, max_length=12)),
-        (TOKEN_TASKS[0], RoPE),
+        pytest.param(
+            SEQUENCE_TASKS[1], partial(LearnedAbsolute, max_length=12), marks=pytest.mark.slow
+        ),
+        pytest.param(TOKEN_TASKS[0], RoPE, marks=pytest.mark.slow),
         (TOKEN_TASKS[0], T5Bias),
-        (TOKEN_TASKS[1], partial(LearnedAbsolute, max_length=12)),
+        pytest.param(
+            TOKEN_TASKS[1], partial(LearnedAbsolute, max_length=12), marks=pytest.mark.slow
+        ),
     ],
     ids=["PositionPattern", "Order", "Shift-RoPE", "Shift-T5", "Reverse"],
 )

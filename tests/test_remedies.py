@@ -107,6 +107,7 @@ def effect_of(option: str) -> Effect:
 
 
 @pytest.mark.parametrize("line", LINES)
+@pytest.mark.slow
 def test_a_remedy_takes_hold(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from lightning_posenc.training.command_line import TrainingCLI
 

@@ -33,7 +33,11 @@ def working_directory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
 
 
-@each_file
+@pytest.mark.parametrize(
+    "file",
+    [pytest.param(file, marks=[pytest.mark.slow] * (file.stem != "quick")) for file in FILES],
+    ids=lambda file: file.stem,
+)
 def test_first_and_last_trial_are_parsed(file: Path) -> None:
     sweep = definition.load(file)
     found = search_of(sweep, seed=0)

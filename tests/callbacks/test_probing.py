@@ -116,7 +116,10 @@ def compiled() -> SequenceClassifier:
     [
         pytest.param(masked_model, {"accumulate_grad_batches": 2}, id="everything-random"),
         pytest.param(
-            partial(classifier, dropout=0.1), {"precision": "bf16-mixed"}, id="bf16-mixed"
+            partial(classifier, dropout=0.1),
+            {"precision": "bf16-mixed"},
+            id="bf16-mixed",
+            marks=pytest.mark.slow,
         ),
     ],
 )

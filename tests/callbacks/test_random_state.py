@@ -81,7 +81,7 @@ def test_the_table_names_every_sampler_that_draws() -> None:
     assert drawn == named
 
 
-DEFAULT = ("Randomized, seeded", "RandomDistances")
+DEFAULT = ("RandomDistances",)
 EACH = [pytest.param(n, marks=() if n in DEFAULT else pytest.mark.slow, id=n) for n in DRAWS]
 
 

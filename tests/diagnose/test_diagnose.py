@@ -33,6 +33,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run / "checkpoints" / "last.ckpt"
 
 
+@pytest.mark.slow
 def test_the_living_case_is_named_from_a_checkpoint(
     checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -126,6 +126,7 @@ def test_a_bidirectional_model_without_encoding_ignores_order() -> None:
         assert found[6].verdict == Verdict.NOT_APPLICABLE
 
 
+@pytest.mark.slow
 def test_rope_at_initialisation_does_not_ignore_order() -> None:
     assert findings(examine(subject(RoPE, n_layers=6)))[10].verdict == Verdict.HEALTHY
 
@@ -246,6 +247,7 @@ def test_strength_is_the_spread_of_what_is_added() -> None:
     assert encoding is not None
 
 
+@pytest.mark.slow
 def test_a_bias_that_stays_a_table_is_examined(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = examine(subject(LearnedRelativeBias))
     monkeypatch.setattr(by_distance, "LARGE", 0)

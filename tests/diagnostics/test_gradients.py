@@ -120,6 +120,7 @@ def slopes(module: Model, batch: Batch, name: str, layer: int, shape: tuple[int,
     return torch.stack(found).view(shape)
 
 
+@pytest.mark.slow
 def test_contributions_equal_finite_differences() -> None:
     module, batch = model(Everything).double(), some_batch()
     found = positional_gradients(module, batch)

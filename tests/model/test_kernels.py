@@ -190,6 +190,7 @@ def test_flex_attention_takes_a_table(mask: Mask | None) -> None:
 @pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
 @each_mask
 @each_bias
+@pytest.mark.slow
 def test_flex_attention_equals_eager(mask: Mask | None, rows: tuple[int, int] | None) -> None:
     """What CUDA compiles, uncompiled (which is slow) and forward, as the CPU has no backward."""
     q, k, v, *rest = inputs(2, rows)

@@ -86,6 +86,7 @@ def test_every_matrix_of_the_blocks_starts_at_norm_one(init_std: float) -> None:
     assert spectral_norms(of) == pytest.approx([1.0] * len(spectral_norms(of)), rel=0.01)
 
 
+@pytest.mark.slow
 def test_training_keeps_every_norm_at_its_gain() -> None:
     of = model(init_std=0.2)
     before = {name: value.clone() for name, value in of.blocks.state_dict().items()}
@@ -157,6 +158,7 @@ def test_state_and_copy_go_on_alike() -> None:
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
 @pytest.mark.parametrize("checkpointed", [False, True])
+@pytest.mark.slow
 def test_compiled_equals_eager(checkpointed: bool) -> None:
     torch.compiler.reset()
     dims = Dims(32, 4, 1)  # compiling takes seconds a layer

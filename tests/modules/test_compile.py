@@ -68,6 +68,7 @@ def n_graphs():
     return lambda: counters["stats"]["unique_graphs"]
 
 
+@pytest.mark.slow
 def test_a_compiled_run_is_saved_resumed_and_tested_without(tmp_path: Path, n_graphs) -> None:
     options = [
         "--model.encoder={d_model: 16, n_heads: 2, n_layers: 1}",

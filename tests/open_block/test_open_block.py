@@ -67,7 +67,10 @@ MODELS: dict[str, tuple[dict[str, Any], dict[str, Any], Any]] = {
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[pytest.mark.slow] * (name == "both mixers")) for name in MODELS],
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * (name != "linear_attention"))
+        for name in MODELS
+    ],
 )
 def test_trains_from_a_config_by_its_dotted_path_is_saved_and_resumed(
     name: str, tmp_path: Path

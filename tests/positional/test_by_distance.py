@@ -100,6 +100,7 @@ def test_randomised_positions_are_looked_up_too(tabled: Callable[[], None]) -> N
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute")  # Dynamo, after a graph break
 @pytest.mark.parametrize("factory", [ALiBi, partial(T5Bias, shared=False)])
+@pytest.mark.slow
 def test_compiled(factory: Factory, tabled: Callable[[], None]) -> None:
     tabled()
     torch.manual_seed(0)

@@ -37,6 +37,7 @@ def _turning() -> list[Case]:
     return list(found.values())
 
 
+@pytest.mark.slow
 def test_no_pair_silently_depends_on_where_a_sequence_stands() -> None:
     """Chain(PoPE, RoPE) moved by 1.05 under a shift of 7, where each alone moves by 1e-6."""
     x, positions = torch.randn(1, T, 16), torch.arange(T)[None]

@@ -10,7 +10,7 @@ import pytest
 from lightning_posenc.testing import Check
 from lightning_posenc.testing.encodings import model_checks, oracle_checks
 from tests.cases import CASES, METHODS, Case
-from tests.helpers import dims
+from tests.helpers import dims, varies
 
 ONE_OF_EACH_CLASS = list(
     {type(case.factory(dims(True))): case for case in reversed(CASES)}.values()
@@ -30,13 +30,13 @@ def held(case: Case) -> Iterator[Check]:
     yield from oracle_checks(case)
 
 
-# Of those that compile, one for each way through a kernel; the others are slow.
-COMPILED = {"chain-rope-alibi", "cope", "learned", "path", "rope", "t5"}
+COMPILED = {"learned", "rope"}  # of those that compile; the others are slow
 
 
-def marks(case: Case, check: Check) -> tuple[pytest.MarkDecorator, ...]:
-    takes_seconds = check.name.startswith("compiled") and case.name not in COMPILED
-    return (pytest.mark.slow,) if takes_seconds else ()
+def marks(case: Case, check: Check) -> list[pytest.MarkDecorator]:
+    if check.name.startswith("compiled") and case.name not in COMPILED:
+        return [pytest.mark.slow]
+    return varies(case) if check.name.startswith("gradients_reach_what") else []
 
 
 @pytest.mark.parametrize(

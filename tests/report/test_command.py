@@ -100,6 +100,7 @@ def test_exports_read_back(out: Path) -> None:
     assert r"\toprule" in latex
 
 
+@pytest.mark.slow
 def test_the_same_runs_elsewhere_give_the_same_report(
     study_directory: Path, out: Path, tmp_path: Path
 ) -> None:

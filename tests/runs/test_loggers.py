@@ -107,6 +107,7 @@ def summary_of(records: list[Record]) -> Record:
     return summary
 
 
+@pytest.mark.slow
 def test_wandb_holds_the_nested_config_once(run: Path, records: list[Record]) -> None:
     config = config_of(records)
     assert config.pop("sweep") == {"name": "quick", "trial": "3"}

@@ -74,6 +74,7 @@ def last(run: Path) -> Path:
     return run / "checkpoints" / "last.ckpt"
 
 
+@pytest.mark.slow
 def test_metrics_are_called_as_everywhere_and_watching_callbacks_see_it(run: Path) -> None:
     columns = (run / "metrics.csv").read_text().splitlines()[0].split(",")
     expected = {
