@@ -334,6 +334,7 @@ def test_modes_come_back_one_by_one(tmp_path: Path) -> None:
     assert [part.training for part in module.modules()] == before
 
 
+@pytest.mark.slow
 def test_a_resumed_run_goes_on_with_its_history(tmp_path: Path) -> None:
     trainer = fit(classifier(), tmp_path, [RankCollapse(every_n_steps=2)])
     trainer.save_checkpoint(tmp_path / "x.ckpt")

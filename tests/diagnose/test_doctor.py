@@ -155,6 +155,7 @@ def test_a_gradient_that_does_not_arrive_is_dead() -> None:
     assert findings(examine(subject(Detached)))[6].said.startswith("dead")
 
 
+@pytest.mark.slow
 def test_untrained_rows_are_ill_only_if_a_tested_length_uses_them() -> None:
     asked = findings(examine(subject(LearnedAbsolute, eval_lengths=(LENGTH, 2 * LENGTH))))[4]
     assert asked.verdict == Verdict.ILL
@@ -172,6 +173,7 @@ def test_random_positions_train_the_rows_of_longer_sequences() -> None:
     assert findings(examined)[4].verdict == Verdict.HEALTHY
 
 
+@pytest.mark.slow
 def test_a_table_shorter_than_the_test_is_a_hard_maximum() -> None:
     table = partial(LearnedAbsolute, max_length=LENGTH + 1)
     found = findings(examine(subject(table, eval_lengths=(LENGTH, LENGTH + 4))))[5]

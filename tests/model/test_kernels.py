@@ -157,6 +157,7 @@ def test_dropout_beside_a_table_is_the_same_in_the_backward_pass(
     torch.testing.assert_close((grad * v).sum(), out.sum())
 
 
+@pytest.mark.slow
 def test_a_table_costs_memory_in_proportion_to_the_length() -> None:
     def kept(length: int) -> int:
         """Bytes that the backward pass waits for."""
@@ -176,6 +177,7 @@ def test_a_table_costs_memory_in_proportion_to_the_length() -> None:
 
 @pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
 @each_mask
+@pytest.mark.slow
 def test_flex_attention_takes_a_table(mask: Mask | None) -> None:
     q, k, v = inputs(2, None)
     visibility = Visibility(mask, T, T, CPU)

@@ -48,6 +48,7 @@ def test_evaluation_lengths_share_one_dynamic_shape(positional: Factory) -> None
     assert set(later) == {both}
 
 
+@pytest.mark.slow
 def test_gradients_are_those_of_the_eager_model() -> None:
     torch.compiler.reset()
     compiled = LanguageModel(SPEC, 5, positional=T5Bias, compile={"backend": "aot_eager"})

@@ -112,7 +112,11 @@ def test_the_table_names_every_schedule_of_torch() -> None:
     assert of_torch == {*TRAINS, *REFUSED}
 
 
-@pytest.mark.parametrize("name", TRAINS)
+FEW = ("CosineAnnealingLR", "OneCycleLR", "ReduceLROnPlateau")  # the others are slow
+EACH = [pytest.param(name, marks=[pytest.mark.slow] * (name not in FEW)) for name in TRAINS]
+
+
+@pytest.mark.parametrize("name", EACH)
 def test_it_trains_to_its_end(name: str, tmp_path: Path) -> None:
     options, first, last = TRAINS[name]
     made = rates(tmp_path, from_config(name, options))

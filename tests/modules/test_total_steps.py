@@ -41,11 +41,11 @@ def fit(
     ("after", "per_epoch", "options"),
     [
         ("epoch=step=4", 2, {}),
-        ("epoch=step=4", 6, {}),
+        pytest.param("epoch=step=4", 6, {}, marks=pytest.mark.slow),
         ("epoch=step=2", 3, {"accumulate_grad_batches": 2}),
-        ("epoch=step=4", 5, {"max_steps": 7}),
+        pytest.param("epoch=step=4", 5, {"max_steps": 7}, marks=pytest.mark.slow),
         ("batch=step=3", 4, {}),  # nothing has changed
-        ("batch=step=4", 4, {}),
+        pytest.param("batch=step=4", 4, {}, marks=pytest.mark.slow),
     ],
 )
 def test_the_schedule_ends_with_the_run(

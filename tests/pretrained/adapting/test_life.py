@@ -95,6 +95,7 @@ def test_a_checkpoint_holds_adapters_and_says_where_the_rest_is(run: Path) -> No
     assert record["parameters"] > 0
 
 
+@pytest.mark.slow
 def test_it_is_tested_and_predicts_from_the_checkpoint_alone(run: Path) -> None:
     for command in ("test", "validate", "predict"):
         place = run.parent / command
