@@ -31,12 +31,24 @@ def held(case: Case) -> Iterator[Check]:
 
 
 COMPILED = {"learned", "rope"}  # of those that compile; the others are slow
+EITHER_WAY = {  # what is not about who sees whom: by default in a causal model only
+    "bfloat16_autocast_is_near_float32",
+    "bfloat16_model_keeps_positions_apart",
+    "checkpointed_activations_change_nothing",
+    "grouped_heads_equal_repeated_heads",
+    "independent_of_the_rest_of_the_batch",
+    "pickle_and_deepcopy",
+    "state_dict_round_trip",
+}
 
 
 def marks(case: Case, check: Check) -> list[pytest.MarkDecorator]:
     if check.name.startswith("compiled") and case.name not in COMPILED:
         return [pytest.mark.slow]
-    return varies(case) if check.name.startswith("gradients_reach_what") else []
+    promise, _, way = check.name.partition("-")
+    if promise in EITHER_WAY and way == "bidirectional":
+        return [pytest.mark.slow]
+    return varies(case) if promise.startswith("gradients_reach_what") else []
 
 
 @pytest.mark.parametrize(
