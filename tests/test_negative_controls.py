@@ -37,7 +37,16 @@ def accuracy_after_training(task: Task, positional: Factory, steps: int = 250) -
     return right / scored
 
 
-@pytest.mark.parametrize("task", SEQUENCE_TASKS + TOKEN_TASKS, ids=lambda t: type(t).__name__)
+@pytest.mark.parametrize(
+    "task",
+    [
+        SEQUENCE_TASKS[0],
+        pytest.param(SEQUENCE_TASKS[1], marks=pytest.mark.slow),
+        TOKEN_TASKS[0],
+        pytest.param(TOKEN_TASKS[1], marks=pytest.mark.slow),
+    ],
+    ids=lambda task: type(task).__name__,
+)
 def test_without_position_the_bound_holds(task: Task) -> None:
     bound = task.bag_of_tokens_bound(12)
     noise = 4 * (bound * (1 - bound) / N_EVAL) ** 0.5

@@ -163,6 +163,7 @@ def test_a_second_ctrl_c_stops_at_once(tmp_path: Path, capsys: pytest.CaptureFix
     assert "no checkpoint, by --run_dir" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_what_last_and_a_broken_checkpoint_mean(
     tmp_path: Path, whole: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

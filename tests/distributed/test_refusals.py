@@ -4,6 +4,7 @@ import io
 import time
 from contextlib import redirect_stderr
 
+import pytest
 from torch import distributed
 
 from lightning_posenc.mistakes import ranks
@@ -27,6 +28,7 @@ def refused(lines: list[str | None], patience: float) -> tuple[int, str]:
     return status, said.getvalue().partition(" (")[0]  # where it was raised: in this file
 
 
+@pytest.mark.slow
 def test_the_same_line_is_said_by_the_first_rank_alone() -> None:
     one = "data.path=x: give a file"
     assert on_ranks(refused, [one, one], 30.0) == [(2, f"error: {one}"), (2, "")]

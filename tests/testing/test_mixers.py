@@ -16,7 +16,11 @@ from lightning_posenc.testing import Check, check_mixer, mixer_checks
 @pytest.mark.parametrize(
     "check",
     [
-        pytest.param(check, id=f"{make_id}-{check.name}")
+        pytest.param(
+            check,
+            id=f"{make_id}-{check.name}",
+            marks=[pytest.mark.slow] * check.name.startswith("compiled"),
+        )
         for make_id, make in {
             "attention": Attention,
             "grouped-normed": partial(Attention, n_kv_heads=2, qk_norm=nn.LayerNorm),
