@@ -25,20 +25,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from foreign_models import (
-    EVALUATED,
-    KINDS,
-    LOST,
-    TRAINED,
-    Cause,
-    Kind,
-    Model,
-    Plant,
-    fits,
-    new,
-    planted,
-    trained,
-)  # fmt: skip
+from foreign_evaluations import EVALUATED, Plant, fits, planted
+from foreign_models import KINDS, LOST, Kind, Model, new, trained
+from foreign_trainings import TRAINED, Cause
 
 from lightning_posenc.diagnose.ailments import Verdict, diagnose
 from lightning_posenc.diagnose.examination import Examination, examine

@@ -84,10 +84,11 @@ def of_classes(data: TextClassificationData) -> dict[str, float]:
 
     texts, labels = {}, {}
     for split in ("train", "val"):
-        items = data._dataset(split, WHOLE)
-        spans = zip(items.starts[items.items], items.sizes[items.items], strict=True)
-        texts[split] = [data.decode(items.ids[at : at + size].tolist()) for at, size in spans]
-        labels[split] = items.labels[items.items].tolist()
+        dataset = data._dataset(split, WHOLE)
+        tokens, rows = dataset.tokens, dataset.items.numpy()
+        spans = zip(dataset.starts[rows], tokens.sizes[rows], strict=True)
+        texts[split] = [data.decode(tokens.ids[at : at + size].tolist()) for at, size in spans]
+        labels[split] = dataset.labels[rows].tolist()
     found = {
         "most frequent class, acc": accuracy(
             [most(labels["train"])] * len(labels["val"]), labels["val"]

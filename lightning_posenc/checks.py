@@ -5,11 +5,13 @@ it was (an object's, a class's, a function's, or a name), what was given and wha
 and infinity are no numbers, True is none either, and a float is no whole number, not even 4.0.
 """
 
-from collections.abc import Callable, Collection, Sequence
-from functools import cache, partial, wraps
-from inspect import isabstract, signature
+from collections.abc import Callable, Collection, Hashable, Sequence
+from functools import cache, lru_cache, partial, wraps
+from inspect import Parameter, Signature, isabstract, isfunction, signature
 from numbers import Integral, Real
 from typing import Any, ParamSpec, TypeVar, get_args, get_type_hints
+
+from lightning_posenc.compat import earlier_releases
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -24,10 +26,13 @@ MOST_WIDTH = 2**16  # channels of a layer
 
 def wrong(owner: object, name: str, value: object, allowed: str) -> ValueError:
     """Make what is to be raised: `Owner: name=value must …`, the value cut where it is long."""
-    named = owner if isinstance(owner, str) else getattr(owner, "__name__", type(owner).__name__)
     given = value.__name__ if isinstance(value, type) else " ".join(repr(value).split())
     given = given if len(given) <= 80 else f"{given[:79]}…"
-    return ValueError(f"{named}: {name}={given} must {allowed}")
+    return ValueError(f"{_name_of(owner)}: {name}={given} must {allowed}")
+
+
+def _name_of(owner: object) -> str:
+    return owner if isinstance(owner, str) else getattr(owner, "__name__", type(owner).__name__)
 
 
 def whole(owner: object, name: str, value: Any, least: int = 1, most: int = MOST) -> int:
@@ -96,10 +101,12 @@ def is_a(owner: object, name: str, value: Any, kind: Any) -> Any:
     """`value`, checked to be of a class or one of several, `Callable` among them.
 
     Raises:
-        ValueError: if it is not.
+        ValueError: if it is not, or is of somebody's own class whose methods take other arguments
+            than those of the class of ours that it extends.
     """
     if not isinstance(value, kind):
         raise wrong(owner, name, value, f"be {_said(kind)}{_instead(value, kind)}")
+    _check_methods(owner, name, type(value))
     return value
 
 
@@ -156,28 +163,110 @@ def maker(owner: object, name: str, make: Any, kind: type, *given: object) -> An
         raise wrong(owner, name, make, f"{a_kind}: it leaves methods to be written, give another")
     bound = make if isinstance(make, partial) else partial(make)
     try:
-        wanted = signature(bound.func)
+        wanted = _signature(bound.func)
     except (TypeError, ValueError):  # of C
         return make
     try:
         wanted.bind(*bound.args, *given, **bound.keywords)
     except TypeError as error:
+        n = "one argument" if len(given) == 1 else f"{len(given)} arguments"
         raise wrong(
-            owner, name, make, f"{a_kind} of one argument ({error}): partial(...) gives the others"
+            owner, name, make, f"{a_kind} of {n} ({error}): partial(...) gives the others"
         ) from None
     return make
+
+
+def _signature(function: Callable[..., Any]) -> Signature:
+    """What it takes; a model asks that of the same few makers in every layer."""
+    return _remembered(function) if isinstance(function, Hashable) else signature(function)
+
+
+_remembered = lru_cache(maxsize=128)(signature)
 
 
 def made(owner: object, name: str, make: Any, kind: type, *given: object) -> Any:
     """What `make` makes of what it is given.
 
     Raises:
-        ValueError: as `maker` does, or if it made something else.
+        ValueError: as `maker` does, or if it made something else, or nothing, for its constructor
+            takes other arguments, is left out, or methods are to be written yet.
     """
-    result = maker(owner, name, make, kind, *given)(*given)
+    maker(owner, name, make, kind, *given)
+    try:
+        result = make(*given)
+    except (TypeError, AttributeError) as error:  # which `maker` does not see through a function
+        if remedy := _how_to_make(kind, str(error)):
+            raise ValueError(f"{_name_of(owner)}: {name}: {error}: {remedy}") from error
+        raise
     if not isinstance(result, kind):
         raise wrong(owner, name, make, f"make a {kind.__name__}, and made a {_name(result)}")
+    _check_methods(owner, name, type(result))
     return result
+
+
+def _how_to_make(kind: type, error: str) -> str | None:
+    """What to do about a class that cannot be made, as Python says; None if it says otherwise."""
+    wanted = f"{kind.__name__}.__init__{_named(signature(kind.__init__))}"  # type: ignore[misc]
+    if "abstract class" in error:
+        return f"write what a {kind.__name__} leaves to be written"
+    if "before Module.__init__() call" in error:
+        return f"call super().__init__ first, which is {wanted}"
+    return f"it must take what {wanted} takes" if "__init__() " in error else None
+
+
+def _check_methods(owner: object, name: str, kind: type) -> None:
+    """Refuse a class of somebody's own if we would call a method of it with what it does not take:
+    a hook of another arity, or as an earlier release had it.
+    """
+    if _is_ours(kind) or kind.__module__ == "builtins":
+        return
+    ours = [base for base in kind.__mro__ if _is_ours(base)]
+    theirs = [base for base in kind.__mro__ if not _is_ours(base)]
+    for method, written in [item for base in theirs for item in vars(base).items()]:
+        for base in ours:
+            if (advice := earlier_releases.instead_of_method(base.__name__, method)) is not None:
+                raise wrong(owner, name, kind, f"write no {method}: {advice}")
+        extended = next((base for base in ours if method in vars(base)), None)
+        if extended is None or method.startswith("_") or not isfunction(written):
+            continue
+        if method == "forward" and any(
+            getattr(kind, told, False) for told in ("reads_places", "reads_lengths")
+        ):
+            continue  # a feed-forward or an input that is called with one thing more
+        called, takes = vars(extended)[method], signature(written)
+        if isfunction(called) and not _takes(takes, wanted := signature(called)):
+            line = f"write {method}{_named(wanted)}, and writes {method}{_named(takes)}"
+            earlier = earlier_releases.instead_of_method(
+                extended.__name__, method, *takes.parameters
+            )
+            raise wrong(owner, name, kind, f"{line}{f': {earlier}' if earlier else ''}")
+
+
+def _is_ours(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] == __package__
+
+
+def _takes(takes: Signature, wanted: Signature) -> bool:
+    """Whether what is called as one signature says can have the other; if it says what it wants."""
+    kinds = [parameter.kind for parameter in wanted.parameters.values()]
+    if Parameter.VAR_POSITIONAL in kinds:
+        return True
+    by_name = [n for n, p in wanted.parameters.items() if p.kind is Parameter.KEYWORD_ONLY]
+    n_more = len(kinds) - len(by_name) - (Parameter.VAR_KEYWORD in kinds)
+    try:
+        takes.bind(*[None] * n_more, **dict.fromkeys(by_name))
+    except TypeError:
+        return False
+    return True
+
+
+def _named(parameters: Signature) -> str:
+    """A signature without annotations and defaults."""
+    shown = [
+        parameter.replace(annotation=Parameter.empty, default=Parameter.empty)
+        for parameter in parameters.parameters.values()
+    ]
+    return f"({', '.join(map(str, shown))})"
 
 
 def _said(kind: Any) -> str:
@@ -194,6 +283,9 @@ def _instead(value: Any, kind: Any) -> str:
         return ": names stand in config files, here give the thing itself"
     if isinstance(value, type) and kind is not Callable and issubclass(value, kind):
         return f", not its class: give {value.__name__}(...)"
+    made = getattr(value, "func", None)  # of functools.partial
+    if isinstance(made, type) and kind is not Callable and issubclass(made, kind):
+        return f", and not what makes one: give {made.__name__}(...)"
     return ""
 
 

@@ -18,18 +18,22 @@ TRAINING = {
 }
 STUDIES = {
     "encodings": "list the encodings, samplers of positions and scalings: paper, limits, cost",
+    "mixers": "list the mixers: paper, growth, state, and which encodings each honours",
     "tasks": "list the synthetic tasks, or print samples of one",
     "diagnose": "examine a model by layer: what ails it, and what helps",
+    "extend": "make a trained model read longer texts: compare methods, save one",
     "sweep": "run a sweep in W&B's format on this machine",
     "export": "write a checkpoint's model for others: Hugging Face, safetensors, ONNX",
     "report": "compare runs: tables with intervals, curves, costs, one page",
-    "new": "write an encoding, task, mixer or diagnostic to start from, its test and a config",
+    "new": "write a class to start from (an encoding, a task, …), its test and a config",
 }
 COMMANDS = TRAINING | STUDIES
 STUDIES_LIE_IN = {
     "encodings": "catalogue.encodings",
+    "mixers": "catalogue.mixers",
     "tasks": "catalogue.tasks",
     "diagnose": "diagnose.command",
+    "extend": "extend.command",
     "sweep": "sweep.command",
     "export": "export.command",
     "report": "report.command",

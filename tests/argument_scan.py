@@ -23,8 +23,11 @@ import lightning_posenc
 from lightning_posenc.model import (
     Attention,
     Block,
+    Decoder,
+    Encoder,
+    EncoderDecoder,
 )
-from lightning_posenc.modules import EncoderModule, GroupWarmup, WarmupCosine
+from lightning_posenc.modules import EncoderModule, GroupWarmup
 from tests.argument_uses import DIMS, GIVEN, texts, used
 
 ROOT = Path(lightning_posenc.__file__).parent
@@ -78,10 +81,11 @@ def public() -> Iterator[tuple[str, Any]]:
                 yield name, value
 
 
-LIBRARY = {"lightning_posenc.masks", "lightning_posenc.runs.loggers", "lightning_posenc.dims"}
+LIBRARY = {"lightning_posenc.runs.loggers", "lightning_posenc.dims"}
 
 
-MADE_FOR_YOU = {"Visibility", "Both", "Draws", "Case"}  # by a forward, & of masks, generate, judge
+# By a forward, & and | of masks, generate, judge.
+MADE_FOR_YOU = {"Visibility", "Both", "Either", "Draws", "Case"}
 
 
 COMMANDS = ("catalogue", "diagnose", "report", "sweep")  # they check what a person types
@@ -107,9 +111,12 @@ def subjects() -> list[Subject]:
             given["path"] = files[name]
         if issubclass(value, EncoderModule):
             given["vocab_size"] = GIVEN["vocab_size"]
+        if issubclass(value, EncoderDecoder):
+            given["encoder"] = Encoder(DIMS)
+            given["decoder"] = Decoder(DIMS)
         if issubclass(value, Block):
             given["mixer"] = Attention(DIMS, 0)
-        if issubclass(value, WarmupCosine):
+        if issubclass(value, LambdaLR):
             given["optimizer"] = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
         if issubclass(value, GroupWarmup):
             optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)

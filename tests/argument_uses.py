@@ -2,34 +2,49 @@
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from lightning_posenc import Dims, Encoder
-from lightning_posenc.data import Batch, Lengths, SyntheticData
+from lightning_posenc.data import Batch, Lengths
+from lightning_posenc.data.drawn import DrawnData
 from lightning_posenc.data.order import EvalBatches, GlobalBatches, ShuffledPasses
-from lightning_posenc.masks import Mask
+from lightning_posenc.masks import Causal, Mask
 from lightning_posenc.model import (
     MLP,
     Attention,
+    CrossReading,
+    Decoder,
     EncoderSpec,
     FeedForward,
+    Frames,
     Inputs,
     Kernel,
+    Memory,
     Mixer,
     Patches,
     Residual,
+    Router,
+    StagedEncoder,
 )
-from lightning_posenc.modules import EncoderModule, GroupWarmup, WarmupCosine
+from lightning_posenc.modules import (
+    EncoderModule,
+    GroupWarmup,
+    ImageClassifier,
+    SequenceClassifier,
+)
 from lightning_posenc.positional import ALiBi, PositionalEncoding, RoPE, Sinusoidal
 from lightning_posenc.positional.rotary.scaling import Scaling
-from lightning_posenc.positions import Positions, Sequences
+from lightning_posenc.positions import Places, Positions, Sequences
+from lightning_posenc.positions.places import on_a_grid
 from lightning_posenc.tasks import IGNORE, SCAN, Copy, Reverse, Task, generate
 from tests.pretrained.tiny import shared
 
@@ -47,6 +62,8 @@ GIVEN: dict[str, Any] = {
     "pattern": [ALiBi, RoPE],
     "factor": 2.0,
     "d_model": 32,
+    "d_in": 8,
+    "d_out": 8,
     "n_heads": 4,
     "n_layers": 2,
     "layer": 0,
@@ -55,6 +72,8 @@ GIVEN: dict[str, Any] = {
     "samples": 10,
     "weights": {4: 1.0, 8: 1.0},
     "size": 4,
+    "stride": 4,
+    "mask": Causal(),
     "edges": [(node, node + 1) for node in range(T - 1)],
     "tasks": [Reverse(), Copy()],
     "at_step": 3,
@@ -76,9 +95,14 @@ def texts() -> dict[str, str]:
     folder = Path(tempfile.mkdtemp())
     (folder / "tags.txt").write_text("a X\nb Y\n\n" * 8)
     (folder / "rows.csv").write_text("text,label\n" + "some words,1\nothers,0\n" * 8)
+    (folder / "pairs.csv").write_text("source,target\n" + "some words,words some\na,b\n" * 8)
+    np.savez(folder / "images.npz", images=np.ones((8, 4, 4), np.uint8), labels=[0, 1] * 4)
     shared("llama", "AutoModelForCausalLM").save_pretrained(folder / "llama")
     return {"PretrainedLanguageModel": str(folder / "llama"),
+            "FrameData": str(folder / "rows.csv"),
+            "ImageData": str(folder / "images.npz"),
             "TaggingData": str(folder / "tags.txt"),
+            "TextPairData": str(folder / "pairs.csv"),
             "TextData": str(folder / "rows.csv"),
             "TextClassificationData": str(folder / "rows.csv")}  # fmt: skip
 
@@ -89,6 +113,19 @@ def used(kind: type, make: Callable[..., Any]) -> Any:
         if issubclass(kind, base):
             return use(make)
     return make() and None
+
+
+def _decoded(decoder: Decoder) -> Any:
+    x = torch.randn(2, T, decoder.dims.d_model)
+    return decoder(x, memory=Memory(x, Places(torch.arange(T)[None])))
+
+
+def _staged(make: Callable[..., StagedEncoder]) -> Any:
+    given: dict[str, Any] = make.keywords  # type: ignore[attr-defined]
+    if given["dims"] is DIMS:
+        given["dims"] = replace(DIMS, causal=False)
+    encoder = make()
+    return encoder(torch.randn(2, T, encoder.dims.d_model), positions=on_a_grid(4, T // 4, CPU))
 
 
 def _in_each_layer(make: Callable[..., Any]) -> Callable[[Dims, int], Any]:
@@ -158,11 +195,21 @@ def _makes(task: Task, length: int) -> bool:
     return True
 
 
+def _mixer(make: Callable[..., Mixer]) -> Any:
+    given = make()
+    dims = replace(given.dims, causal="causal" in given.serves)
+    return _forward(Encoder(dims, mixer=_in_each_layer(make)))
+
+
 def _module(make: Callable[..., EncoderModule]) -> Any:
     module = make()
     tokens = torch.randint(0, 2, (2, T))
-    per_token = type(module).__name__ != "SequenceClassifier"
+    if isinstance(module, ImageClassifier):
+        tokens = torch.randn(2, 3, 32, 32)
+    per_token = not isinstance(module, SequenceClassifier | ImageClassifier)
     targets = torch.zeros(tokens.shape if per_token else 2, dtype=torch.long)
+    if type(module).__name__ == "CTCModel":
+        targets = targets[:, : T // 2]  # each of which wants a place, and a blank after it
     if type(module).__name__ in ("EncoderModule", "Classifier"):
         return None
     loss, logits, _ = module.score(Batch(tokens, targets), 0)
@@ -186,7 +233,7 @@ def _lengths(make: Callable[..., Lengths]) -> Any:
     return drawn
 
 
-def _synthetic(make: Callable[..., SyntheticData]) -> Any:
+def _drawn(make: Callable[..., DrawnData]) -> Any:
     data = make()
     data.setup("fit")
     assert data.num_workers <= 1000
@@ -209,23 +256,28 @@ USES: dict[type, Callable[..., Any]] = {
     Positions: _positions,
     SCAN: lambda make: make() and None,  # its commands lie in the user's files
     Task: _task,
-    Mask: lambda make: _forward(Encoder(DIMS, mask=make())),
+    Mask: lambda make: _forward(Encoder(Dims(32, 4, 2), mask=make())),
     Residual: lambda make: _forward(Encoder(DIMS, residual=_in_each_layer(make))),
-    Mixer: lambda make: _forward(Encoder(DIMS, mixer=_in_each_layer(make))),
+    Mixer: _mixer,
     FeedForward: lambda make: _forward(Encoder(DIMS, feed_forward=_in_each_layer(make))),
+    Router: lambda make: make()(torch.randn(2, T, 32)).weights,
     Patches: lambda make: make()(torch.randn(2, 3, 32, 32)),
+    Frames: lambda make: make()(torch.randn(2, T, 80)),
     Inputs: lambda make: make()(TOKENS),
     Kernel: lambda make: _forward(
         Encoder(DIMS, mixer=partial(Attention, kernel=lambda dropout: make()))
     ),
     Dims: lambda make: _forward(Encoder(make())),
+    CrossReading: lambda make: _decoded(Decoder(DIMS, cross=lambda dims: make())),
+    Decoder: lambda make: _decoded(make()),
+    StagedEncoder: _staged,
     Encoder: lambda make: _forward(make()),
     EncoderSpec: lambda make: _forward(make().build(Sinusoidal, None, True)),
     EncoderModule: _module,
-    WarmupCosine: _schedule,
+    LambdaLR: _schedule,
     GroupWarmup: _schedule,
     Lengths: _lengths,
-    SyntheticData: _synthetic,
+    DrawnData: _drawn,
     ShuffledPasses: _order,
     GlobalBatches: _batches,
     EvalBatches: _batches,

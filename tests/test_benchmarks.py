@@ -224,7 +224,7 @@ def test_the_index_names_every_benchmark() -> None:
 
 # These write what they were asked for: a page that tests hold to the code, or rows one by one.
 ALWAYS = {"encoding_errors.py", "encodings.py", "gpu.py", "timing.py", "foreign_faults.py"}
-ALWAYS |= {"python_data.py"}  # where it is told
+ALWAYS |= {"python_data.py", "pretrained_models.py", "extend_texts.py"}  # where they are told
 
 
 def test_shipped_results_are_written_only_when_asked() -> None:

@@ -112,6 +112,7 @@ def test_there_are_many() -> None:
             ),
             "head.weight is [2, 64] there and [3, 64] here",
         ),
+        (ValueError("`use_muon` must be set."), "--model.muon_groups=true, and an optimizer that"),
         (RecursionError("maximum recursion depth exceeded"), "nested too deeply"),
         (MemoryError(), "not enough memory"),
         (ModuleNotFoundError("No module named 'transformers'"), "install it"),

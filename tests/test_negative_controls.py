@@ -42,7 +42,7 @@ def accuracy_after_training(task: Task, positional: Factory, steps: int = 250) -
     [
         SEQUENCE_TASKS[0],
         pytest.param(SEQUENCE_TASKS[1], marks=pytest.mark.slow),
-        TOKEN_TASKS[0],
+        pytest.param(TOKEN_TASKS[0], marks=pytest.mark.slow),
         pytest.param(TOKEN_TASKS[1], marks=pytest.mark.slow),
     ],
     ids=lambda task: type(task).__name__,
@@ -61,7 +61,7 @@ def test_without_position_the_bound_holds(task: Task) -> None:
             SEQUENCE_TASKS[1], partial(LearnedAbsolute, max_length=12), marks=pytest.mark.slow
         ),
         pytest.param(TOKEN_TASKS[0], RoPE, marks=pytest.mark.slow),
-        (TOKEN_TASKS[0], T5Bias),
+        pytest.param(TOKEN_TASKS[0], T5Bias, marks=pytest.mark.slow),
         pytest.param(
             TOKEN_TASKS[1], partial(LearnedAbsolute, max_length=12), marks=pytest.mark.slow
         ),

@@ -1,5 +1,6 @@
 """The README's commands run, and its code is what it says."""
 
+import importlib
 import re
 import shlex
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lightning_posenc.cli import main
+from lightning_posenc.testing import check_sampler
 
 README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)
@@ -43,6 +45,15 @@ def test_command(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     elif arguments[0] == "fit":
         arguments.append("--trainer.fast_dev_run=1")
     assert main(arguments) == 0
+
+
+def test_the_sampler_of_ones_own_keeps_every_promise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    block = next(block for _, block in BLOCKS if "class FromTheEnd" in block)
+    (tmp_path / "my_sampler.py").write_text("import torch\n" + block)
+    monkeypatch.syspath_prepend(tmp_path)
+    check_sampler(importlib.import_module("my_sampler").FromTheEnd)
 
 
 def test_an_encoding_of_ones_own_takes_15_lines() -> None:

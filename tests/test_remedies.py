@@ -45,7 +45,7 @@ PLACES: dict[str, Effect] = {
     "model.encoder.residual.drop_path=0.1": lambda m: (
         m.encoder.blocks[1].residual_attention.drop_path.p == 0.1
     ),
-    "model.encoder.checkpoint_activations": lambda m: m.encoder.checkpoint_activations,
+    "model.checkpoint_activations": lambda m: m.encoder.checkpoint_activations,
     "model.encoder.mixer.n_kv_heads=2": lambda m: (
         m.encoder.blocks[0].attention.qkv.widths["k"] == 32
     ),

@@ -7,6 +7,7 @@ import resource
 import subprocess
 import sys
 import weakref
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -75,6 +76,15 @@ def test_a_hidden_package_is_not_installed_meanwhile() -> None:
     assert version("PyYAML")
 
 
+@pytest.fixture
+def _thawed() -> Iterator[None]:
+    """As where a command starts: nothing is frozen, of what tests/conftest.py has frozen either."""
+    gc.unfreeze()
+    yield
+    gc.freeze()
+
+
+@pytest.mark.usefixtures("_thawed")
 def test_garbage_waits_until_everything_is_imported() -> None:
     class Knot:
         """Refers to itself."""

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from lightning_posenc import callbacks, modules, positional, positions, tasks
+from lightning_posenc import callbacks, model, modules, positional, positions, tasks
+from lightning_posenc.catalogue import described_mixers
 from lightning_posenc.sweep import definition, in_process_fit, trial_command
 from lightning_posenc.sweep.definition import Definition
 from lightning_posenc.sweep.searches import search_of
@@ -83,6 +84,29 @@ def test_it_is_told_of_with_its_number_of_trials(file: Path) -> None:
     size = search_of(sweep, seed=0).size or sweep.run_cap
     (line,) = (row for row in README.splitlines() if row.startswith(f"| `{file.name}` |"))
     assert line.split("|")[-2].split(",")[0].strip() == str(size)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("stem", "direction"), [("mixers", "bidirectional"), ("mixers_causal", "causal")]
+)
+def test_every_pair_of_mixer_and_encoding_that_works_is_tried(stem: str, direction: str) -> None:
+    sweep = definition.load(ROOT / "sweeps" / f"{stem}.yaml")
+    (values,) = (each.choices for each in sweep.parameters if each.name == "model")
+    pairs = []
+    for value in map(json.loads, values or ()):
+        mixer = value["encoder"]["mixer"]
+        name = mixer if isinstance(mixer, str) else mixer["class_path"]
+        pairs.append((name, value["positional"], "mask" in value["encoder"]))
+    assert len(set(pairs)) == len(pairs)
+    mixers = dict.fromkeys((name, masked) for name, _, masked in pairs)
+    assert pairs == [
+        (name, encoding, masked)
+        for name, masked in mixers
+        for encoding in ("NoPE", "Sinusoidal", "RoPE")
+        if described_mixers.tried(getattr(model, name), getattr(positional, encoding))
+        in ("yes", direction)
+    ]
 
 
 def test_they_are_found() -> None:

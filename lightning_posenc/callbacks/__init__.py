@@ -4,13 +4,16 @@ from importlib import import_module
 from typing import Any
 
 from lightning_posenc.callbacks.attention_statistics import AttentionStatistics
+from lightning_posenc.callbacks.cross_attention import CrossAttention
 from lightning_posenc.callbacks.drop_positions import DropPositions
+from lightning_posenc.callbacks.expert_load import ExpertLoad
 from lightning_posenc.callbacks.gradual_unfreezing import GradualUnfreezing
 from lightning_posenc.callbacks.order_sensitivity import OrderSensitivity
 from lightning_posenc.callbacks.position_probe import PositionProbe
 from lightning_posenc.callbacks.positional_gradients import PositionalGradients
 from lightning_posenc.callbacks.positional_share import PositionalShare
 from lightning_posenc.callbacks.rank_collapse import RankCollapse
+from lightning_posenc.callbacks.redraw_features import RedrawFeatures
 from lightning_posenc.callbacks.results.accuracy_by_position import AccuracyByPosition
 from lightning_posenc.callbacks.results.attention_maps import AttentionMaps
 from lightning_posenc.callbacks.results.length_generalization import LengthGeneralization
@@ -24,7 +27,9 @@ __all__ = [
     "AccuracyByPosition",
     "AttentionMaps",
     "AttentionStatistics",
+    "CrossAttention",
     "DropPositions",
+    "ExpertLoad",
     "GradualUnfreezing",
     "LengthGeneralization",
     "OrderSensitivity",
@@ -33,6 +38,7 @@ __all__ = [
     "PositionalShare",
     "Predictions",
     "RankCollapse",
+    "RedrawFeatures",
     "ResultsTable",
     "Watch",
     "log_figure",

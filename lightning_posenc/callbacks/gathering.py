@@ -31,7 +31,7 @@ def gathered(batch: Batch, world_size: int) -> Batch:
 
 def interleaved(shares: Sequence[Batch]) -> Batch:
     """One batch of which each rank holds every W-th sequence; shorter shares are padded."""
-    width = max(share.tokens.shape[1] for share in shares)
+    width = _width(shares, "tokens")
     rows = min(len(share.tokens) for share in shares)
     if any(share.lengths is not None or share.tokens.shape[1] < width for share in shares):
         shares = [share._replace(lengths=_lengths(share)) for share in shares]
@@ -43,13 +43,18 @@ def interleaved(shares: Sequence[Batch]) -> Batch:
             if part is None:
                 continue
             if part.dim() > 1:
-                missing = width - part.shape[1]
+                missing = _width(shares, name) - part.shape[1]
                 fill = IGNORE if name == "targets" else 0
                 part = F.pad(part, (*[0] * 2 * (part.dim() - 2), 0, missing), value=fill)
             parts.append(part[:rows])
         whole = len(parts) == len(shares)
         fields[name] = torch.stack(parts, dim=1).flatten(0, 1) if whole else None
     return Batch(**fields)  # type: ignore[arg-type]
+
+
+def _width(shares: Sequence[Batch], name: str) -> int:
+    """Of the widest share's field: a transcript is not as long as what it is of."""
+    return max(part.shape[1] for share in shares if (part := getattr(share, name)) is not None)
 
 
 def _lengths(share: Batch) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor
 from lightning_posenc.callbacks.by_depth import draw_by_depth
 from lightning_posenc.callbacks.gathering import gathered
 from lightning_posenc.callbacks.history import History
+from lightning_posenc.callbacks.module_fits import observed, token_lengths
 from lightning_posenc.checks import MOST_STEPS, whole
 from lightning_posenc.data.batch import Batch
 from lightning_posenc.diagnostics.measures.measure import logged, measured
@@ -22,6 +23,14 @@ from lightning_posenc.model.kernels import Operands
 from lightning_posenc.modules.generators import random_state, set_random_state
 
 Measured = Mapping[str, float | Tensor]
+
+
+# What not every model has.
+_LACKING = {
+    "attention": "attention weights, and no layer of the model makes any (its mixers work without "
+    "a softmax over keys)",
+    "routed": "what routers decide, and no layer of the model is a MixtureOfExperts",
+}
 
 
 class Probing(L.Callback, ABC):
@@ -138,9 +147,9 @@ class Observing(Probing, ABC):
         """What is measured."""
 
     def measure(self, module: Any, batch: Any, batch_idx: int) -> Measured:
-        with observe(module) as seen:
+        with observe(observed(module)) as seen:
             module.score(batch, batch_idx)
-        return self.measure_in(seen, batch.lengths)
+        return self.measure_in(seen, token_lengths(module, batch))
 
     def measure_in(self, seen: Observation, lengths: Tensor | None) -> Measured:
         """Numbers by metric key.
@@ -150,13 +159,14 @@ class Observing(Probing, ABC):
             lengths: (B,) tokens of each; None if all are full.
 
         Raises:
-            ValueError: If attention is measured and no layer pays any.
+            ValueError: If attention is measured and no layer pays any, or experts of a model that
+                has none.
         """
-        if any(each.sees_attention for each in self.measurements) and not seen.attention:
-            raise ValueError(
-                f"{type(self).__name__} measures attention weights, and no layer of the model "
-                "makes any (its mixers work without a softmax over keys): leave it out"
-            )
+        for each in self.measurements:
+            if each.sees in _LACKING and not getattr(seen, each.sees):
+                raise ValueError(
+                    f"{type(self).__name__} measures {_LACKING[each.sees]}: leave it out"
+                )
         return {
             key: number
             for each in self.measurements
@@ -199,7 +209,7 @@ def look(
             seen = _observed(observing, module, shared, batch_idx)
             for observer in observing:
                 n = observer.n_sequences
-                lengths = None if batch.lengths is None else batch.lengths[:n]
+                lengths = token_lengths(module, batch.first(n))
                 found.append((observer, observer.measure_in(seen.first(n), lengths)))
             seen.clear()
         for each in watching:
@@ -226,7 +236,7 @@ def _observed(
         if wanted:
             attention.append(first_sequences(operands, max(wanted)))
 
-    with observe(module, take_attention=take) as seen:
+    with observe(observed(module), take_attention=take) as seen:
         module.score(batch, batch_idx)
     seen.attention = attention
     return seen

@@ -17,6 +17,7 @@ from lightning_posenc.dims import Dims
 from lightning_posenc.model import Encoder
 from lightning_posenc.model.kernels import SDPA, Flex, Kernels, Operands
 from lightning_posenc.positional import PositionalEncoding
+from lightning_posenc.positional.base import overridden
 from lightning_posenc.positional.rotary.scaling import Scaling
 from lightning_posenc.positions import Places, Positions
 from lightning_posenc.positions.paper import Paper
@@ -74,7 +75,7 @@ def describe(kind: type[PositionalEncoding], dims: Dims, cost: float | None = No
         name=path_of(kind),
         sentence=summary(kind),
         paper=kind.source,
-        hooks=overridden(kind),
+        hooks=overridden(kind, HOOKS),
         parameters=sum(parameter.numel() for parameter in encoding.parameters()),
         length=str(longest(encoding) or "any"),
         order=_order(kind),
@@ -137,13 +138,6 @@ def needs_only_dims(kind: type) -> bool:
     return first.name == "dims" and all(other.default is not other.empty for other in others)
 
 
-def overridden(kind: type[PositionalEncoding]) -> tuple[str, ...]:
-    """The hooks that an encoding writes anew."""
-    return tuple(
-        hook for hook in HOOKS if getattr(kind, hook) is not getattr(PositionalEncoding, hook)
-    )
-
-
 def longest(encoding: PositionalEncoding) -> int | None:
     """The most tokens that an encoding serves at consecutive positions; None for any number."""
 
@@ -165,7 +159,7 @@ def longest(encoding: PositionalEncoding) -> int | None:
 
 def _tiny(kind: type[PositionalEncoding], causal: bool) -> Encoder:
     with torch.random.fork_rng(devices=()):
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         return Encoder(Dims(32, 4, 2, causal), kind, init_std=0.2).eval()
 
 

@@ -7,9 +7,9 @@ from rich.console import Console
 from lightning_posenc.catalogue import described
 from lightning_posenc.catalogue.described import Entry, needs_only_dims
 from lightning_posenc.catalogue.discovery import OURS, classes
-from lightning_posenc.catalogue.listing import Row, show
+from lightning_posenc.catalogue.listing import Row, markdown_table, show, unmade
+from lightning_posenc.catalogue.options import listing_parser
 from lightning_posenc.dims import Dims
-from lightning_posenc.mistakes.arguments import OneLineParser
 from lightning_posenc.positional import PositionalEncoding
 from lightning_posenc.positional.rotary.scaling import Scaling
 from lightning_posenc.positions import Positions
@@ -31,21 +31,14 @@ def run(args: Sequence[str]) -> None:
         ValueError: On an unknown option, impossible sizes, or a module that is not there or has
             none of them.
     """
-    parser = OneLineParser(
+    parser = listing_parser(
         "encodings",
-        description="List the encodings, samplers of positions and scalings: ours, or those of "
+        "List the encodings, samplers of positions and scalings: ours, or those of "
         "your own modules, as in `encodings my_package.encodings`. All that is said of a class is "
         "found out by making and running it.",
+        "the README",
     )
-    parser.add_argument(
-        "modules", nargs="*", metavar="MODULE", default=[OURS],
-        help="where the classes are defined: modules or packages, named as Python imports them "
-        f"from here ({OURS})",
-    )  # fmt: skip
-    parser.add_argument("--d_model", type=int, default=256, help="width (256)")
-    parser.add_argument("--n_heads", type=int, default=4, help="heads (4)")
     parser.add_argument("--n_layers", type=int, default=6, help="layers (6)")
-    parser.add_argument("--markdown", action="store_true", help="print Markdown, as in the README")
     given = parser.parse_args(args)
     dims, modules = Dims(given.d_model, given.n_heads, given.n_layers), given.modules
     kinds = [classes(base, modules) for base in (PositionalEncoding, Positions, Scaling)]
@@ -84,7 +77,7 @@ def run(args: Sequence[str]) -> None:
 def _left_out(kinds: Mapping[str, type]) -> str:
     """Which encodings are made of more than dims, so that nobody can describe them unasked."""
     names = [name for name, kind in kinds.items() if not needs_only_dims(kind)]
-    return f"Not described, since they need arguments: {', '.join(names)}." if names else ""
+    return unmade(names)
 
 
 def _row(entry: Entry) -> Row:
@@ -114,15 +107,17 @@ def cells(entry: Entry) -> list[str]:
 def markdown(dims: Dims, modules: Sequence[str] = (OURS,)) -> str:
     """The three tables as Markdown, those that have rows."""
     entries = list(described.encodings(dims, modules))
-    tables = [_markdown(COLUMNS, [_code(cells(entry)) for entry in entries])] if entries else []
+    tables = (
+        [markdown_table(COLUMNS, [_code(cells(entry)) for entry in entries])] if entries else []
+    )
     for what, found in (
         ("positions", described.samplers(modules)),
         ("scaling of RoPE", described.scalings(modules)),
     ):
         rows = [_code([name, line, source.link if source else ""]) for name, line, source in found]
         if rows:
-            tables.append(_markdown((what, "what it does", "paper"), rows))
-    return "\n\n".join(["\n".join(table) for table in tables] + [measured(entries)])
+            tables.append(markdown_table((what, "what it does", "paper"), rows))
+    return "\n\n".join([*tables, measured(entries)])
 
 
 def measured(entries: Sequence[Entry]) -> str:
@@ -136,7 +131,3 @@ def measured(entries: Sequence[Entry]) -> str:
 
 def _code(row: list[str]) -> list[str]:
     return [f"`{row[0]}`", *row[1:]]
-
-
-def _markdown(header: Sequence[str], rows: list[list[str]]) -> list[str]:
-    return [f"| {' | '.join(row)} |" for row in [list(header), ["---"] * len(header), *rows]]

@@ -58,3 +58,14 @@ def _paragraph(console: Console, text: str, style: str = "") -> None:
     shown = written(text, console.encoding)
     for line in wrap(shown, console.width, initial_indent=INDENT, subsequent_indent=INDENT):
         _line(console, line, style)
+
+
+def unmade(names: Sequence[str]) -> str:
+    """Which classes are not described, for nobody knows their arguments; "" if there are none."""
+    return f"Not described, since they need arguments: {', '.join(names)}." if names else ""
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of cells that are Markdown already."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

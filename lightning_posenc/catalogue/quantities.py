@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from lightning_posenc.diagnostics.metric_keys import Key
 from lightning_posenc.diagnostics.quantities import (
+    ACROSS,
     COSTS,
     GRADIENTS,
     MEASUREMENTS,
@@ -31,6 +32,7 @@ def markdown() -> str:
     parts = [HEAD, *_table("Scores", SCORES)]
     for each in MEASUREMENTS:
         parts += _table(f"`{each.name}`: {each.title}", each.quantities)
+    parts += _table("Cross-attention, of a decoder", ACROSS)
     parts += _table("Gradients", GRADIENTS)
     parts += _table("Order", ORDER)
     parts += _table("Cost, in `summary.json`", COSTS)

@@ -49,6 +49,31 @@ def instead(name: str) -> str | None:
     return _GONE.get(kind) if f"{module}.".startswith(_PACKAGE) or not module else None
 
 
+# Methods that release 0.1 called of a class of one's own, by the class of ours that it extends: of
+# those that have their name still, with the argument that tells them.
+_METHODS = {
+    ("PositionalEncoding", "rescores"): "`rescore(site)` gives a function of the logits, or None",
+    ("PositionalEncoding", "check_cache"): "`depends_on_length(places)` says why a cache is "
+    "refused, or None",
+    ("PositionalEncoding", "rescore", "logits"): "it gives a function of the logits, or None, "
+    "since release 0.1",
+    ("Positions", "forward", "n_sequences"): "since release 0.1, `sequences` has number, length, "
+    "device, documents, lengths and tokens",
+}
+
+
+def instead_of_method(base: str, method: str, *arguments: str) -> str | None:
+    """What to write in place of a method of release 0.1; None if it is none of those.
+
+    Args:
+        base: The class of ours that is extended.
+        method: Its name.
+        arguments: Names of what it takes, where it is called still.
+    """
+    keys = [(base, method), *((base, method, each) for each in arguments)]
+    return next((_METHODS[key] for key in keys if key in _METHODS), None)
+
+
 # Callbacks that a run brought in release 0.1, by the beginning of their key in a checkpoint, and
 # what they are now: `RunCheckpoint` was a plain one then.
 _CALLBACKS = {"ModelCheckpoint{": "RunCheckpoint{"}
@@ -79,6 +104,8 @@ OF_PARTS = {
     "pre_norm": ("residual", "pre_norm"),
     "drop_path": ("residual", "drop_path"),
 }
+# Those that the module has now, to which the encoder belongs: they change how it is computed alone.
+OF_MODULE = ("checkpoint_activations",)
 _DEFAULTS = {"mixer": f"{_PACKAGE}model.Attention", "residual": f"{_PACKAGE}model.Plain"}
 _LAYER_NORM = {"class_path": "torch.nn.LayerNorm"}
 
@@ -106,6 +133,8 @@ def moved_option(name: str) -> str | None:
     Args:
         name: Of the option, without `encoder.`.
     """
+    if name in OF_MODULE:
+        return f"an option of the model now: --model.{name}=..., or in a file beside `encoder`"
     if name not in OF_PARTS:
         return None
     part, option = OF_PARTS[name]
@@ -123,7 +152,8 @@ def encoder_of_today(options: dict[str, Any]) -> dict[str, Any]:
     Args:
         options: By name, as this release or an earlier one has them; values as in a config.
     """
-    rest = {name: value for name, value in options.items() if name not in OF_PARTS}
+    gone = {*OF_PARTS, *OF_MODULE}
+    rest = {name: value for name, value in options.items() if name not in gone}
     if len(rest) == len(options):
         return options
     for name, value in options.items():
@@ -154,10 +184,14 @@ def of_today(config: Any) -> Any:
     if not isinstance(config, dict):
         return config
     found = {key: of_today(value) for key, value in config.items()}
-    if isinstance(encoder := found.get("encoder"), dict):
-        if "class_path" not in encoder:
-            found["encoder"] = encoder_of_today(encoder)
-        elif str(encoder["class_path"]).endswith(".EncoderSpec"):
-            arguments = encoder_of_today(encoder.get("init_args", {}))
-            found["encoder"] = {**encoder, "init_args": arguments}
-    return found
+    encoder = found.get("encoder")
+    if not isinstance(encoder, dict):
+        return found
+    if "class_path" not in encoder:
+        options, found["encoder"] = encoder, encoder_of_today(encoder)
+    elif str(encoder["class_path"]).endswith(".EncoderSpec"):
+        options = encoder.get("init_args", {})
+        found["encoder"] = {**encoder, "init_args": encoder_of_today(options)}
+    else:
+        return found
+    return found | {name: options[name] for name in OF_MODULE if options.get(name)}

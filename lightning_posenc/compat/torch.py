@@ -3,6 +3,7 @@
 Each function is one reach; tests/compat holds a canary for each, which says what broke.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ __all__ = [
     "is_overridden",
     "is_transformed",
     "modes_of_compile",
+    "saving",
     "start_afresh",
     "steps_unscaled",
     "store_of_group",
@@ -59,6 +61,25 @@ def steps_unscaled(optimizer: Any) -> bool:
 def changes(tensor: Tensor) -> int:
     """Give the number of times that a tensor was changed in place."""
     return tensor._version
+
+
+def saving() -> tuple[Callable[[Tensor], Any], Callable[[Any], Tensor]] | None:
+    """Give what becomes of a tensor that is saved for the backward pass, and how it comes back.
+
+    Of nested `saved_tensors_hooks` torch calls the innermost alone, who has to hand on to the next.
+
+    Returns:
+        The innermost hooks, which change nothing if there are none; None where hooks are refused,
+        as inside `torch.func`'s transforms.
+    """
+    if torch._C._autograd._saved_tensors_hooks_get_disabled_error_message() is not None:
+        return None
+    found = torch._C._autograd._top_saved_tensors_default_hooks(True)
+    return found or (_unchanged, _unchanged)
+
+
+def _unchanged(saved: Any) -> Any:
+    return saved
 
 
 def start_afresh(module: nn.Module) -> None:

@@ -5,6 +5,7 @@ Each function is one reach; tests/compat holds a canary for each, which says wha
 
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
@@ -128,3 +129,59 @@ def set_attention(config: Any, name: str) -> None:
     """
     config._attn_implementation = name
     config._experts_implementation = None
+
+
+def attention_of(model: Any) -> str:
+    """How a model computes its attention: "eager", "sdpa" and such."""
+    return str(model.config._attn_implementation)
+
+
+@contextmanager
+def own_attention(model: Any, attention: Callable[..., Any]) -> Iterator[None]:
+    """Within, every layer of a model attends by a function of one's own.
+
+    Args:
+        model: Of `transformers`.
+        attention: As the library calls one: of a layer, queries (B, H, T, K), keys and values
+            (B, G, S, K), a mask, and more by name. Masks are as for SDPA: boolean, or None where
+            the plain causal one is meant.
+
+    Raises:
+        ValueError: If the family's layers attend in a way of their own.
+    """
+    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.masking_utils import sdpa_mask
+
+    name, before = f"own {id(attention)}", attention_of(model)
+    AttentionInterface.register(name, attention)
+    AttentionMaskInterface.register(name, sdpa_mask)
+    try:
+        if not model._can_set_attn_implementation():
+            raise ValueError(f"{type(model).__name__}: its attention cannot be replaced")
+        model.set_attn_implementation(name)
+        yield
+    finally:
+        if attention_of(model) == name:
+            model.set_attn_implementation(before)
+        AttentionInterface._global_mapping.pop(name)
+        AttentionMaskInterface._global_mapping.pop(name)
+
+
+@contextmanager
+def no_longer_gguf(model: Any) -> Iterator[None]:
+    """Within, a model that was read from a GGUF file can be written as any other.
+
+    Its weights are plain numbers since then, and the library refuses to write them nevertheless.
+    """
+    if getattr(model, "hf_quantizer", None) is None:
+        yield
+        return
+    owners = (model, "hf_quantizer"), (model, "_weight_conversions"), (
+        model.config, "quantization_config"
+    )  # fmt: skip
+    held = [(each, name, vars(each).pop(name)) for each, name in owners if name in vars(each)]
+    try:
+        yield
+    finally:
+        for each, name, value in held:
+            setattr(each, name, value)

@@ -41,6 +41,17 @@ class Batch(NamedTuple):
         taken: Any = (field if field is None else field[:n] for field in self)
         return Batch(*taken)
 
+    def cut(self, length: int) -> "Batch":
+        """The first tokens of each sequence, or all if there are fewer; targets of tokens too."""
+        if length >= self.tokens.shape[1]:
+            return self
+        by_token = {
+            name: field if field is None or field.dim() < 2 else field[:, :length]
+            for name, field in self._asdict().items()
+        }
+        lengths = None if self.lengths is None else self.lengths.clamp(max=length)
+        return Batch(**by_token)._replace(lengths=lengths)
+
 
 def are_ids(tokens: Tensor) -> bool:
     """Whether a batch's tokens are ids (B, T), and not patches or frames."""

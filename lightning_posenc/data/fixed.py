@@ -138,6 +138,10 @@ class FixedData(GlobalBatchData, ABC):
         if self.trainer is not None and not self._fits:  # Lightning calls this after `setup`
             self._say_what_is_read(self.trainer.state.fn)
 
+    def _cut_to(self) -> dict[str, Any]:
+        """The options that say what of the source an item is."""
+        return {"train_length": self.train_length}
+
     def _own_lengths(self) -> tuple[int, int]:
         return self.train_length, self.train_length
 
@@ -195,7 +199,7 @@ class FixedData(GlobalBatchData, ABC):
                 f"data.val_fraction={self.val_fraction}: training held out {held_out}, so that "
                 "some of what is left would have been trained on: leave val_fraction out"
             )
-        if then.get("train_length") != self.train_length:
+        if any(then.get(name) != value for name, value in self._cut_to().items()):
             return  # other items, of which nothing can be compared
         known, now = self._adopted["stream"], self.stream()
         if any(known[name] != now[name] for name in ("items", "content") if name in known):
@@ -211,6 +215,27 @@ class FixedData(GlobalBatchData, ABC):
     @abstractmethod
     def _dataset(self, split: str, length: int) -> FixedDataset:
         """The items of `train`, `val`, `test` or `predict`, cut to a length in tokens."""
+
+    def _rows_of(self, split: str, sizes: Mapping[str, int]) -> tuple[str, Tensor]:
+        """Which of the source's splits is read, and which of its rows, before any are left out.
+
+        Args:
+            split: `train`, `val`, `test` or `predict`.
+            sizes: rows of each split of the source.
+        """
+        order = {
+            "train": ("train",),
+            "val": ("val", "train", "test"),
+            "test": ("test", "val", "train"),
+            "predict": ("test", "val", "train"),
+        }[split]
+        name = next(name for name in order if name in sizes)
+        n = sizes[name]
+        whole_split = split == "predict" or name != "train" or "val" in sizes
+        if whole_split or self._evaluates_other:
+            return name, torch.arange(n)
+        rest, held = self._held_out(n)
+        return name, rest if split == "train" else held
 
     def _held_out(self, n: int) -> tuple[Tensor, Tensor]:
         """Which of n >= 2 items to train and to validate on, drawn once and for any seed."""

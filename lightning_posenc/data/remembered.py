@@ -1,6 +1,6 @@
 """What a checkpoint remembers of its data, so that its numbers keep their meaning."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from inspect import Parameter, signature
 from typing import Any, ClassVar
 
@@ -215,3 +215,12 @@ def in_numbers(classes: Any, probabilities: Any) -> dict[str, Any]:
     """What there is to say of a prediction where classes have no names."""
     shares = {} if probabilities is None else {"probabilities": probabilities}
     return {"prediction": classes, **shares}
+
+
+def in_names(names: Sequence[str], classes: Any, probabilities: Any) -> dict[str, Any]:
+    """The same where classes have names, and a row one class."""
+    if not isinstance(classes, int) or classes >= len(names):
+        return in_numbers(classes, probabilities)
+    if probabilities is not None:
+        probabilities = dict(zip(names, probabilities, strict=True))
+    return in_numbers(names[classes], probabilities)

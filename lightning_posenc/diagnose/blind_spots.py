@@ -7,12 +7,9 @@ def blind_spots(examination: Examination) -> list[str]:
     """What of this model goes unseen, the gravest first."""
     e, found = examination, examination.evaluation
     unseen: list[str] = []
-    if e.positional is None:
-        unseen.append(
-            "Another package's model is run on a few sequences, at its default positions and "
-            "without targets: whether that is as it was trained, and what it learned, is not seen."
-        )
-    elif found is None:
+    if not e.is_own:
+        return _of_other(e)
+    if found is None:
         unseen.append("Nothing could be scored: whether the model works at all is not seen.")
     elif found.recorded is None:
         unseen.append(
@@ -33,5 +30,30 @@ def blind_spots(examination: Examination) -> list[str]:
         "Never seen: faults that cost less than a tenth of the accuracy; labels that are wrong by "
         "a rule in training and validation alike; whether another encoding, size or rate would "
         "do better."
+    )
+    return unseen
+
+
+def _of_other(e: Examination) -> list[str]:
+    """What of another package's model goes unseen."""
+    scored = e.language is not None and e.language.n_tokens > 0
+    unseen = [
+        "Nobody told how it was trained: on which positions, how long, on what. Steps, rate and "
+        "the last validation are not seen, and the trained length is what its files imply."
+    ]
+    if not scored:
+        unseen.append(
+            "Nothing was scored: that it turns by the frequencies of its training, or reads the "
+            "rows that it was trained with, is seen by the loss of a text alone (--text)."
+        )
+    if e.hidden_positions:
+        unseen.append(
+            f"How it knows order cannot be changed from outside ({e.hidden_positions}): other "
+            "positions were not tried."
+        )
+    unseen.append(
+        "Never seen: positions that cost less than 3 % of the loss; what the model writes, and "
+        "whether that is true; prompts and chat templates; whether another encoding would do "
+        "better."
     )
     return unseen

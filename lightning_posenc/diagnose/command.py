@@ -7,26 +7,39 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lightning_posenc.mistakes.arguments import OneLineParser
+from lightning_posenc.runs.whole_files import write_whole
 
 if TYPE_CHECKING:
     from lightning_posenc.diagnose.subject import Subject
 
 HELP = """usage: python -m lightning_posenc diagnose --ckpt_path FILE [--out DIR] [OPTIONS of test]
        python -m lightning_posenc diagnose --config FILE [--out DIR] [OPTIONS of test]
-       python -m lightning_posenc diagnose --hf FOLDER [--text FILE] [--out DIR]
+       python -m lightning_posenc diagnose --hf MODEL [--text FILE ...] [--length N] [--out DIR]
+                                  [--sequences N] [--skip NAME ...] [--device NAME] [--dtype NAME]
+                                  [--gguf_file NAME]
 
-Examine a trained or untrained model, and judge it on sixteen ailments of deep stacks: what was
+Examine a trained or untrained model, and judge it on eighteen ailments of deep stacks: what was
 measured by layer, a verdict (healthy, watch, ill, not applicable, not judged), and what helps, as
 an argument of fit. Thresholds and their origin: docs/diagnose.md.
 
   --ckpt_path FILE  a checkpoint of this package; what else is given beats its config
   --config FILE     a config, whose model is examined untrained
-  --hf FOLDER       a Hugging Face model in a local folder; nothing is fetched
-  --text FILE       text for --hf, read by the folder's tokenizer; random tokens without it
+  --hf MODEL        a Hugging Face model: a local folder, a GGUF file, or owner/name on the hub
+  --text FILE       text for --hf, one file or several, .txt or .jsonl with a "text" in each line,
+                    read by the model's own tokenizer; random tokens without it
+  --length N        tokens of a sequence, up to what memory holds; default 512 of text, or the
+                    trained length if that is shorter. Beyond it, whether context does harm is seen
+  --skip NAME ...   leave out what takes most of the time of long sequences: context, passkey, order
+  --sequences N     how many; default 16,384 tokens in all, at least 2 and at most 32 sequences
+  --device NAME     cpu (default), cuda, cuda:1, mps, or auto: CUDA where there is one
+  --dtype NAME      of the weights: float32 (default), bfloat16, float16, float64, or auto
+  --gguf_file NAME  a file in the folder of --hf
   --out DIR         where diagnosis.md and diagnosis.html go; default the checkpoint's run
                     directory, else the working directory
 """
 
+SKIPPABLE = ("context", "passkey", "order")
+OF_READING = {"device": "cpu", "dtype": "float32", "gguf_file": None}
 SMALL = 10_000_000  # parameters below which several threads wait for each other more than they help
 
 
@@ -40,9 +53,14 @@ def run(args: Sequence[str]) -> None:
         print(HELP)
         return
     parser = OneLineParser("diagnose", add_help=False)
-    parser.add_argument("--hf", type=Path)
-    parser.add_argument("--text", type=Path)
+    parser.add_argument("--hf")
+    parser.add_argument("--text", type=Path, nargs="+", default=[])
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--length", type=int)
+    parser.add_argument("--skip", nargs="+", default=[], choices=SKIPPABLE)
+    parser.add_argument("--sequences", type=int)
+    for name, default in OF_READING.items():
+        parser.add_argument(f"--{name}", default=default)
     given, rest = parser.parse_known_args(args)
     if given.out is not None and given.out.is_file():
         raise ValueError(f"--out {given.out} is a file: name a directory")
@@ -67,8 +85,8 @@ def run(args: Sequence[str]) -> None:
     out = given.out or home or Path()
     out.mkdir(parents=True, exist_ok=True)
     markdown, html = out / "diagnosis.md", out / "diagnosis.html"
-    markdown.write_text(page.markdown(examination, diagnosis), "utf-8")
-    html.write_text(page.html(examination, diagnosis, pictures(examination)), "utf-8")
+    write_whole(markdown, page.markdown(examination, diagnosis))
+    write_whole(html, page.html(examination, diagnosis, pictures(examination)))
     page.print_page(Console(), examination, diagnosis)
     print(f"{markdown}\n{html}")
 
@@ -79,9 +97,15 @@ def _patient(given: argparse.Namespace, rest: list[str]) -> "tuple[Subject, Path
             raise ValueError(f"diagnose --hf takes no {rest[0]}: see --help")
         from lightning_posenc.diagnose.hugging_face import subject_in_folder
 
-        return subject_in_folder(given.hf, given.text), None
-    if given.text is not None:
-        raise ValueError("--text goes with --hf; other models bring their own data")
+        options = {name: getattr(given, name) for name in OF_READING}
+        return subject_in_folder(
+            given.hf, given.text, given.length, given.sequences, given.skip, **options
+        ), None
+    alone = {"text": given.text, "length": given.length, "sequences": given.sequences}
+    alone["skip"] = given.skip
+    alone |= {name: getattr(given, name) != default for name, default in OF_READING.items()}
+    if named := [name for name, value in alone.items() if value]:
+        raise ValueError(f"--{named[0]} goes with --hf; other models bring their own data")
     if not any(arg.split("=")[0] in ("--config", "-c", "--ckpt_path") for arg in rest):
         raise ValueError("diagnose: name --ckpt_path, --config or --hf: see --help")
     from lightning_posenc.diagnose.from_config import build

@@ -5,7 +5,7 @@ Shapes: B sequences, H heads, T queries, S keys.
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -16,6 +16,7 @@ from lightning_posenc.positional.by_distance import ByDistance
 
 REPEATS = 3
 N_TIMED = 8  # sequences
+MOST_TIMED = 2048  # tokens of all of them, of another package's model
 LONG_ENOUGH = 128  # tokens from which on time says something of its growth
 
 
@@ -23,7 +24,7 @@ class StepCost(NamedTuple):
     """Cost of a training step (of a forward pass, for a model that is not of this package).
 
     Args:
-        path: What serves attention: one of the constants of this module.
+        path: What serves attention: one of the constants of this module; None if none was seen.
         seconds: By number of tokens, for N_TIMED sequences.
         exponent: Growth of the time: 1 linear, 2 quadratic; None below LONG_ENOUGH tokens.
         matrices: Bytes of the matrices (B, H, T, S) that are kept for the backward pass, for the
@@ -31,7 +32,7 @@ class StepCost(NamedTuple):
         sequences: B, sequences of a training batch.
     """
 
-    path: str
+    path: str | None
     seconds: dict[int, float]
     exponent: float | None
     matrices: int
@@ -47,24 +48,41 @@ PATHS = (FUSED, FUSED_BIAS, LEARNED_BIAS, BY_ROWS, MATERIALISED)
 """A model takes the last of those that its layers take."""
 
 
-def measure_cost(subject: Subject, seen: list[Operands]) -> StepCost:
-    """Find the path from what was observed, and time the model at T/2 and at T."""
-    trained = isinstance(subject, OwnModel)
-    own = next((each for each in subject.observed.modules() if isinstance(each, Kernels)), None)
-    kernels = Kernels(SDPA()) if own is None else own  # others' attention is fused where it can be
-    taken = [(kernels.serving(operands), operands) for operands in seen]
-    path = max((_path(*each) for each in taken), key=PATHS.index, default=FUSED)
-    sequences = len(subject.batches[0].tokens) if trained else len(subject.batch.tokens)  # type: ignore[attr-defined]
-    matrices = sum(
-        4 * sequences * math.prod(operands.shape[1:])
-        for kernel, operands in taken
-        if kernel.materialises(operands)
-    )
-    seconds = {n: _time(subject, n) for n in sorted({max(subject.length // 2, 1), subject.length})}
+class AttentionCost(NamedTuple):
+    """How one layer's attention is computed.
+
+    Args:
+        path: One of PATHS.
+        matrices: Bytes of its matrices (B, H, T, S) that are kept for the backward pass.
+    """
+
+    path: str
+    matrices: int
+
+
+def taken_by(operands: Operands, sequences: int, kernels: Kernels | None = None) -> AttentionCost:
+    """What serves these operands.
+
+    Args:
+        operands: One layer's.
+        sequences: B of a training batch.
+        kernels: The model's; None for others' models, whose attention is fused where it can be.
+    """
+    kernel = (Kernels(SDPA()) if kernels is None else kernels).serving(operands)
+    matrix = 4 * sequences * math.prod(operands.shape[1:])
+    return AttentionCost(_path(kernel, operands), matrix if kernel.materialises(operands) else 0)
+
+
+def measure_cost(subject: Subject, taken: Sequence[AttentionCost]) -> StepCost:
+    """Time the model at T/2 and at T, and sum up what its layers take."""
+    sequences = len((subject.batches[0] if isinstance(subject, OwnModel) else subject.batch).tokens)
+    path = max((each.path for each in taken), key=PATHS.index, default=None)
+    length = subject.length if isinstance(subject, OwnModel) else min(subject.length, MOST_TIMED)
+    seconds = {n: _time(subject, n) for n in sorted({max(length // 2, 1), length})}
     (short, a), *longer = seconds.items()
-    grows = longer and subject.length >= LONG_ENOUGH
+    grows = longer and length >= LONG_ENOUGH
     exponent = math.log(longer[0][1] / a) / math.log(longer[0][0] / short) if grows else None
-    return StepCost(path, seconds, exponent, matrices, sequences)
+    return StepCost(path, seconds, exponent, sum(each.matrices for each in taken), sequences)
 
 
 def _path(kernel: Kernel, operands: Operands) -> str:
@@ -78,7 +96,8 @@ def _path(kernel: Kernel, operands: Operands) -> str:
 
 
 def _time(subject: Subject, length: int) -> float:
-    batch = subject.batch.first(N_TIMED)
+    own = isinstance(subject, OwnModel)
+    batch = subject.batch.first(N_TIMED if own else max(1, min(N_TIMED, MOST_TIMED // length)))
     tokens = batch.tokens[:, :length]
 
     def step() -> None:

@@ -4,28 +4,44 @@ Shapes: B sequences, T tokens, D = d_model, H heads, L blocks.
 """
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from lightning_posenc.catalogue.described import overridden
+from lightning_posenc.catalogue.described import HOOKS
 from lightning_posenc.data import Batch
-from lightning_posenc.diagnose.costs import StepCost, measure_cost
+from lightning_posenc.diagnose.costs import AttentionCost, StepCost, measure_cost, taken_by
 from lightning_posenc.diagnose.evaluation import Evaluation, measure_evaluation
 from lightning_posenc.diagnose.gradients import Gradients, measure_gradients
-from lightning_posenc.diagnose.leaks import Leaks, measure_leaks
+from lightning_posenc.diagnose.language import Language, measure_language
+from lightning_posenc.diagnose.leaks import Leaks, measure_leaks, measure_other_leaks
 from lightning_posenc.diagnose.lengths import ScoresByLength, measure_lengths
+from lightning_posenc.diagnose.long_pass import FEW, Passed, long_pass
 from lightning_posenc.diagnose.order import ShuffleChanges, measure_order
+from lightning_posenc.diagnose.other_gradients import measure_other_gradients
+from lightning_posenc.diagnose.other_positions import positional_parameters, precision_of
 from lightning_posenc.diagnose.precision import Precision, measure_precision
-from lightning_posenc.diagnose.subject import OwnModel, Subject
+from lightning_posenc.diagnose.source import SourceReading, measure_source
+from lightning_posenc.diagnose.subject import OtherModel, OwnModel, Subject
 from lightning_posenc.diagnose.tables import Tables, measure_tables
+from lightning_posenc.diagnose.whereabouts import Whereabouts, measure_whereabouts
 from lightning_posenc.diagnostics.measures.measure import measured
 from lightning_posenc.diagnostics.observing.observe import Observation, observe
 from lightning_posenc.diagnostics.quantities import MEASUREMENTS
-
-FEW = 8  # sequences, below which nothing is said that compares some with others
+from lightning_posenc.model.kernels import Kernels
+from lightning_posenc.model.mixers import Mixer
+from lightning_posenc.positional.base import overridden
+from lightning_posenc.pretrained.reading import quiet
+from lightning_posenc.pretrained.where_positions import (
+    Buckets,
+    InRotation,
+    Slopes,
+    Unknown,
+    WherePositions,
+    what_positions,
+)
 
 
 class Examination(NamedTuple):
@@ -53,6 +69,11 @@ class Examination(NamedTuple):
         evaluation: Scores at the trained length, as it is and under treatments.
         leaks: Whether tokens read what they must not.
         rate: Learning rate that it was trained at; None if nobody knows.
+        positions: How a model of Hugging Face knows order; None of one of this package.
+        language: What such a model makes of text; None likewise.
+        whereabouts: Whether such a model gets the positions of its training; None likewise.
+        mixers: Classes of the mixers of a model of this package, each once; of another, none.
+        source: What a decoder makes of its source; None of a model that has none.
     """
 
     name: str
@@ -79,6 +100,28 @@ class Examination(NamedTuple):
     evaluation: Evaluation | None = None
     leaks: Leaks | None = None
     rate: float | None = None
+    positions: WherePositions | None = None
+    language: Language | None = None
+    whereabouts: Whereabouts | None = None
+    mixers: tuple[type[Mixer], ...] = ()
+    source: SourceReading | None = None
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is a model of this package."""
+        return self.positions is None
+
+    @property
+    def hidden_positions(self) -> str | None:
+        """Why nobody knows how this model knows order; None where somebody does."""
+        return self.positions.reason if isinstance(self.positions, Unknown) else None
+
+    @property
+    def attends_by_position(self) -> bool:
+        """Whether position reaches what mixes tokens by another way than the residual stream."""
+        if self.is_own:
+            return bool({*self.hooks} - {"embed"})
+        return isinstance(self.positions, InRotation | Slopes | Buckets)
 
 
 def examine(subject: Subject) -> Examination:
@@ -89,42 +132,108 @@ def examine(subject: Subject) -> Examination:
     """
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(0)
-        # With gradients, so as to see whether a bias learns.
-        own = subject if isinstance(subject, OwnModel) else None
-        with torch.set_grad_enabled(own is not None), observe(subject.observed) as seen:
-            outputs = subject.outputs(subject.batch)
-        finite = all(bool(x.isfinite().all()) for x in (*seen.hidden, outputs))
-        positional = own.module.positional if own else None
-        return Examination(
-            name=subject.name,
-            encoding=type(positional or subject.observed).__name__,
-            n_layers=len(seen.attention) or max(len(seen.hidden) - 1, 0),
-            causal=own.encoder.dims.causal if own else None,
-            length=subject.length,
-            parameters=subject.parameters,
-            positional=sum(p.numel() for p in positional.parameters()) if positional else None,
-            trainable=(
-                sum(p.numel() for p in positional.parameters() if p.requires_grad)
-                if positional is not None
-                else None
-            ),
-            steps=subject.steps,
-            finite=finite,
-            pre_norm=getattr(own.encoder.blocks[0], "pre_norm") if own else None,  # noqa: B009
-            options=_options(own),
-            hooks=_hooks(own),
-            by_layer=_by_layer(seen, subject.batch) if finite else {},
-            sizes=[_size(x, subject.batch.lengths) for x in seen.hidden] if finite else [],
-            order=measure_order(subject),
-            gradients=measure_gradients(own) if own and finite else None,
-            tables=measure_tables(subject),
-            lengths=measure_lengths(subject),
-            precision=measure_precision(own) if own else None,
-            cost=measure_cost(subject, seen.attention),
-            evaluation=measure_evaluation(own) if own and finite else None,
-            leaks=measure_leaks(own) if own and finite else None,
-            rate=own.rate if own else None,
-        )
+        if isinstance(subject, OwnModel):
+            return _examine_own(subject)
+        assert isinstance(subject, OtherModel)
+        with quiet():
+            return _examine_other(subject)
+
+
+def _examine_own(own: OwnModel) -> Examination:
+    passed = _pass(own)
+    finite, positional = passed.finite, own.module.positional
+    return Examination(
+        name=own.name,
+        encoding=type(positional).__name__,
+        n_layers=passed.n_layers,
+        causal=own.encoder.dims.causal,
+        length=own.length,
+        parameters=own.parameters,
+        positional=_count(positional.parameters()),
+        trainable=_count(p for p in positional.parameters() if p.requires_grad),
+        steps=own.steps,
+        finite=finite,
+        pre_norm=getattr(own.encoder.blocks[0], "pre_norm"),  # noqa: B009
+        options=_options(own),
+        hooks=overridden(type(positional), HOOKS),
+        by_layer=passed.by_layer,
+        sizes=passed.sizes,
+        order=measure_order(own),
+        gradients=measure_gradients(own) if finite else None,
+        tables=measure_tables(own),
+        lengths=measure_lengths(own),
+        precision=measure_precision(own),
+        cost=measure_cost(own, passed.taken),
+        evaluation=measure_evaluation(own) if finite else None,
+        leaks=measure_leaks(own) if finite else None,
+        rate=own.rate,
+        mixers=tuple(dict.fromkeys(map(type, own.encoder.mixers))),
+        source=measure_source(own) if finite else None,
+    )
+
+
+def _examine_other(other: OtherModel) -> Examination:
+    """The same of another package's model, as far as it has a meaning there."""
+    model = other.pretrained.model
+    positions = what_positions(model)
+    parameters = positional_parameters(model, positions)
+    language = measure_language(other)
+    passed = long_pass(other)
+    ours = None if parameters is None else list(parameters.values())
+    return Examination(
+        name=other.name,
+        encoding=type(other.observed).__name__,
+        n_layers=passed.n_layers,
+        causal=True if other.pretrained.kind == "causal" else None,
+        length=other.length,
+        parameters=other.parameters,
+        positional=None if ours is None else _count(ours),
+        trainable=None if ours is None else _count(p for p in ours if p.requires_grad),
+        steps=None,
+        finite=passed.finite,
+        pre_norm=None,
+        options={},
+        hooks=(),
+        by_layer=passed.by_layer,
+        sizes=passed.sizes,
+        order=measure_order(other),
+        gradients=measure_other_gradients(other, positions, parameters) if passed.finite else None,
+        tables=measure_tables(other),
+        lengths=measure_lengths(other),
+        precision=precision_of(model, positions),
+        cost=measure_cost(other, passed.taken),
+        leaks=measure_other_leaks(other) if passed.finite else None,
+        positions=positions,
+        language=language,
+        whereabouts=measure_whereabouts(other),
+    )
+
+
+def _pass(own: OwnModel) -> Passed:
+    """One pass over the examined sequences, all layers kept: with gradients, so as to see whether a
+    bias learns.
+    """
+    kernels = next((each for each in own.observed.modules() if isinstance(each, Kernels)), None)
+    with torch.enable_grad(), observe(own.observed) as seen:
+        outputs = own.outputs(own.batch)
+    finite = all(bool(x.isfinite().all()) for x in (*seen.hidden, outputs))
+    attend = [any(isinstance(m, Kernels) for m in of.modules()) for of in own.encoder.mixers]
+    taken: list[AttentionCost] = [
+        taken_by(operands, len(own.batches[0].tokens), kernels)
+        for layer, operands in zip(seen.layers, seen.attention, strict=True)
+        if attend[layer]  # others tell by what they weigh, and do not compute it so
+    ]
+    return Passed(
+        _by_layer(seen, own.batch) if finite else {},
+        [_size(x, own.batch.lengths) for x in seen.hidden] if finite else [],
+        finite,
+        len(own.encoder.blocks),
+        taken,
+    )
+
+
+def _count(parameters: Iterable[Tensor]) -> int:
+    return sum(parameter.numel() for parameter in parameters)
 
 
 @torch.no_grad()
@@ -132,8 +241,7 @@ def _by_layer(seen: Observation, batch: Batch) -> dict[str, list[Any]]:
     """Everything in the table that can be measured of one pass over these sequences."""
     found: dict[str, list[Any]] = {}
     for each in MEASUREMENTS:
-        saw = seen.attention if each.sees_attention else seen.hidden
-        if not saw or (each.compares_sequences and len(batch.tokens) < FEW):
+        if not getattr(seen, each.sees) or (each.compares_sequences and len(batch.tokens) < FEW):
             continue
         for name, layers in measured(each, seen, batch.lengths).items():
             found[name] = [x.tolist() if isinstance(x, Tensor) else x for x in layers.values()]
@@ -148,14 +256,6 @@ def _size(x: Tensor, lengths: Tensor | None) -> float:
     return float(sizes.median())
 
 
-def _options(own: OwnModel | None) -> dict[str, Any]:
-    if own is None:
-        return {}
+def _options(own: OwnModel) -> dict[str, Any]:
     parameters = inspect.signature(type(own.module.positional)).parameters.values()
     return {each.name: each.default for each in parameters if each.name != "dims"}
-
-
-def _hooks(own: OwnModel | None) -> tuple[str, ...]:
-    if own is None:
-        return ()
-    return overridden(type(own.module.positional))

@@ -41,6 +41,9 @@ class Gradients(NamedTuple):
             relative to the size of what they change, `transform` relative to the spread of the
             logits without it, the others in logits. Standard deviation over the keys of a query,
             root mean square over queries.
+        positions: Norm of the gradient by the positions, where it was taken through the angles of
+            another package's rotary encoding.
+        positions_sum: Its sum over the sum of its magnitudes: 0 where distances alone matter.
     """
 
     loss: float
@@ -52,6 +55,8 @@ class Gradients(NamedTuple):
     other_rms: float
     agreement: float | None
     strength: dict[str, dict[int, float]]
+    positions: float | None = None
+    positions_sum: float | None = None
 
 
 def measure_gradients(subject: OwnModel) -> Gradients:
@@ -156,7 +161,7 @@ def _transform(causal: bool, note: Note, original: Any, site: Site) -> Any:
     q, k = original(site)
     if q is not site.q or k is not site.k:
         plain = _logits(site.q, site.k)
-        size, change = _spread(plain, causal), _spread(_logits(q, k) - plain, causal)
+        size, change = spread(plain, causal), spread(_logits(q, k) - plain, causal)
         note(site.layer, change / size if size else math.inf)
     return q, k
 
@@ -170,7 +175,7 @@ def _logits(q: Tensor, k: Tensor, n: int = 4) -> Tensor:
 def _bias(causal: bool, note: Note, original: Any, site: Site) -> Any:
     out = original(site)
     if out is not None:
-        note(site.layer, _spread(written_out(out).detach().float(), causal))
+        note(site.layer, spread(written_out(out).detach().float(), causal))
     return out
 
 
@@ -181,13 +186,13 @@ def _rescore(causal: bool, note: Note, original: Any, site: Site) -> Any:
     def rescore(logits: Tensor) -> Tensor:
         out: Tensor = inner(logits)
         seen = logits.isfinite() & out.isfinite()
-        note(site.layer, _spread(torch.where(seen, out - logits, 0.0).detach().float(), causal))
+        note(site.layer, spread(torch.where(seen, out - logits, 0.0).detach().float(), causal))
         return out
 
     return rescore
 
 
-def _spread(added: Tensor, causal: bool) -> float:
+def spread(added: Tensor, causal: bool) -> float:
     """Standard deviation over visible keys of (…, T, S), root mean square over all else."""
     seen = torch.ones(added.shape[-2:], dtype=torch.bool, device=added.device)
     if causal:

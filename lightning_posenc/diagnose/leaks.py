@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from lightning_posenc.data import Batch
-from lightning_posenc.diagnose.subject import OwnModel
+from lightning_posenc.diagnose.subject import OtherModel, OwnModel
+from lightning_posenc.diagnostics.measures.order_sensitivity import change_over_spread
 from lightning_posenc.positions import Sequences
 from lightning_posenc.tasks import IGNORE
 
@@ -26,7 +27,7 @@ class Leaks(NamedTuple):
         future: Change of the states of a first half, when the tokens of the second half are
             others; 0 for a causal model.
         padding: Change of the answers, when the tokens of padding behind the end are others; None
-            if the model refuses padding.
+            if the model refuses padding, or is another package's (`whereabouts` pads those).
     """
 
     said_causal: bool
@@ -47,6 +48,18 @@ def measure_leaks(subject: OwnModel) -> Leaks:
         _future(subject, batch),
         _padding(subject, batch),
     )
+
+
+@torch.no_grad()
+def measure_other_leaks(subject: OtherModel) -> Leaks:
+    """Change the tokens of the second half, and look whether states of the first half move."""
+    tokens = subject.few.tokens[:N_READ]
+    cut = tokens.shape[1] // 2
+    other = tokens.clone()
+    other[:, cut:] = _others(tokens[:, cut:], subject.pretrained.config.vocab_size)
+    before, after = (subject.outputs(Batch(x, x))[:, :cut] for x in (tokens, other))
+    causal = subject.pretrained.kind == "causal"
+    return Leaks(causal, causal, float(change_over_spread(before, after)), None)
 
 
 def placed(subject: OwnModel, batch: Batch) -> Tensor:
@@ -75,9 +88,9 @@ def _future(subject: OwnModel, batch: Batch) -> float:
     if cut == 0:
         return 0.0
     other = tokens.clone()
-    other[:, cut:] = _others(tokens[:, cut:], subject)
-    before, after = (subject.module.encode(x, batch)[:, :cut].double() for x in (tokens, other))
-    return _change(before, after)
+    other[:, cut:] = _others(tokens[:, cut:], subject.embedding.vocab_size)
+    before, after = (subject.module.encode(x, batch)[:, :cut] for x in (tokens, other))
+    return float(change_over_spread(before, after))
 
 
 def _padding(subject: OwnModel, batch: Batch) -> float | None:
@@ -100,26 +113,20 @@ def _padding(subject: OwnModel, batch: Batch) -> float | None:
     real = torch.arange(length, device=tokens.device) < ends[:, None]
     found = []
     try:
-        for fill in (pads, _others(pads, subject)):
+        for fill in (pads, _others(pads, subject.embedding.vocab_size)):
             behind = torch.arange(length + N_PADS, device=tokens.device) >= ends[:, None]
             row = torch.cat([tokens, fill], dim=1)
             row = torch.where(behind, fill[:, :1], row)
-            out = subject.outputs(padded._replace(tokens=row)).double()
-            found.append(out if out.dim() == 2 else out[:, :length][real])
+            out = subject.outputs(padded._replace(tokens=row))
+            found.append(out if subject.writes or out.dim() == 2 else out[:, :length][real])
     except ValueError:  # a sampler or an encoding that serves no padding
         return None
-    return _change(*found)
+    return float(change_over_spread(*found))
 
 
-def _others(tokens: Tensor, subject: OwnModel) -> Tensor:
+def _others(tokens: Tensor, n_symbols: int) -> Tensor:
     """Another token in each place."""
-    n_symbols = subject.embedding.vocab_size
     step = torch.randint(
         1, max(n_symbols, 2), tokens.shape, generator=torch.Generator().manual_seed(0)
     )
     return (tokens + step.to(tokens.device)) % n_symbols
-
-
-def _change(before: Tensor, after: Tensor) -> float:
-    spread = (before - before.flatten(0, -2).mean(dim=0)).norm()
-    return float((after - before).norm() / spread) if spread > 0 else 0.0

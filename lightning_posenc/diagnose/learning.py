@@ -19,6 +19,7 @@ from lightning_posenc.modules import (
     EncoderModule,
     LanguageModel,
     SequenceClassifier,
+    SequenceToSequence,
     TokenClassifier,
     WarmupCosine,
     parameter_groups,
@@ -108,6 +109,8 @@ def _fresh(subject: OwnModel) -> EncoderModule | None:
             False,
             positional=positional,
         )
+    if isinstance(module, SequenceToSequence):
+        return SequenceToSequence(spec, vocab_size, module.n_classes, positional=positional)
     causal = subject.encoder.dims.causal
     if isinstance(module, SequenceClassifier):
         return SequenceClassifier(

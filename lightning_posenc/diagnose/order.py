@@ -6,7 +6,9 @@ Shapes: B sequences, T tokens, D channels, L blocks.
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
+from lightning_posenc.data import Batch
 from lightning_posenc.diagnose.subject import Subject
 from lightning_posenc.diagnostics.measures.order_sensitivity import shuffle_change, shuffles
 from lightning_posenc.diagnostics.observing.observe import observe
@@ -31,17 +33,23 @@ class ShuffleChanges(NamedTuple):
 
 @torch.no_grad()
 def measure_order(subject: Subject) -> ShuffleChanges:
-    """Shuffle the examined batch; padding stays where it is."""
-    batch = subject.batch
+    """Shuffle the examined sequences, or as many as are few; padding stays where it is."""
+    batch = subject.few
     n_sequences, n_tokens = batch.tokens.shape
     order = shuffles((n_sequences, n_tokens), batch.lengths).to(batch.tokens.device)
     shuffled = batch._replace(tokens=batch.tokens.gather(1, order))
     # The same random positions for both, where the sampler draws some.
     with torch.random.fork_rng(devices=()), observe(subject.observed) as seen:
         state = random_state(subject.observed)
-        before = [subject.outputs(batch), *seen.hidden]
+        before = [_told(subject, batch), *seen.hidden]
         set_random_state(subject.observed, state)
-        after = [subject.outputs(shuffled), *seen.hidden]
+        after = [_told(subject, shuffled), *seen.hidden]
     changes = [shuffle_change(x, y, order) for x, y in zip(before, after, strict=True)]
     outputs, *states = torch.stack(changes).tolist()
     return ShuffleChanges(states, outputs)
+
+
+def _told(subject: Subject, batch: Batch) -> Tensor:
+    """The outputs; of an answer all in one, since its tokens do not follow those of the source."""
+    outputs = subject.outputs(batch)
+    return outputs.flatten(1) if subject.writes else outputs

@@ -1,5 +1,6 @@
 """The doctor's page: in the terminal, in Markdown, in HTML that needs nothing else."""
 
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -8,9 +9,9 @@ from typing import NamedTuple
 
 from rich import box
 from rich.console import Console
-from rich.markup import escape as escape_markup
 from rich.table import Table
 
+from lightning_posenc.diagnose import language_page, whereabouts_page
 from lightning_posenc.diagnose.ailments import NOT_LEARNED, Ailment, Finding, Verdict
 from lightning_posenc.diagnose.blind_spots import blind_spots
 from lightning_posenc.diagnose.examination import Examination
@@ -35,6 +36,8 @@ SIGNS = {
 ORDER = list(STYLES)  # the worst first
 FORM = (Path(__file__).parent / "page.css").read_text("utf-8")
 
+_UNBLAMED = " (steps, rate, labels or difficulty: no part of the model is blamed)"
+_UNKNOWN = " (untrained, or a text of another kind: no part of the model is blamed)"
 UNSEEN = "What the doctor cannot see"
 MEASURED = "Everything that was measured by layer"
 
@@ -58,9 +61,11 @@ def summary(examination: Examination, diagnosis: Diagnosis) -> Summary:
     verdict = next(
         (each for each in (Verdict.ILL, Verdict.WATCH) if by_verdict[each]), Verdict.HEALTHY
     )
-    names = ", ".join(by_verdict[verdict])
-    if verdict == Verdict.WATCH and NOT_LEARNED.name in by_verdict[verdict]:
-        names += " (steps, rate, labels or difficulty: no part of the model is blamed)"
+    note = _UNBLAMED if examination.is_own else _UNKNOWN
+    names = ", ".join(
+        name + note if verdict == Verdict.WATCH and name == NOT_LEARNED.name else name
+        for name in by_verdict[verdict]
+    )
     line = {
         Verdict.ILL: f"Ill: {names}.",
         Verdict.WATCH: f"Not ill. To watch: {names}.",
@@ -74,6 +79,13 @@ def summary(examination: Examination, diagnosis: Diagnosis) -> Summary:
         + f". {UNSEEN} is said at the end."
     )
     return Summary(verdict, line, about)
+
+
+class TitledRows(NamedTuple):
+    """Findings under a title, each with a name."""
+
+    title: str
+    rows: list[tuple[str, str]]
 
 
 def measured_by_layer(examination: Examination) -> dict[str, list[float]]:
@@ -91,22 +103,28 @@ def worst_first(diagnosis: Diagnosis) -> list[tuple[Ailment, Finding]]:
     return sorted(diagnosis, key=lambda pair: ORDER.index(pair[1].verdict))
 
 
-def rich_escape(text: str) -> str:
-    """Text that is neither markup nor obeyed by a terminal."""
-    return escape_markup(escaping.plain(text))
+def sections(examination: Examination) -> list[TitledRows]:
+    """What is said of another package's model beyond the ailments; nothing of one of this one."""
+    e = examination
+    found = []
+    if e.whereabouts is not None:
+        found.append(TitledRows(whereabouts_page.TITLE, whereabouts_page.rows(e.whereabouts)))
+    if e.language is not None:
+        found.append(TitledRows(language_page.TITLE, language_page.rows(e.language)))
+    return found
 
 
 def print_page(console: Console, examination: Examination, diagnosis: Diagnosis) -> None:
     """To a terminal."""
     head = summary(examination, diagnosis)
-    console.print(rich_escape(head.about), style="dim")
-    console.print(rich_escape(head.line), style=STYLES[head.verdict])
+    console.print(escaping.rich(head.about), style="dim")
+    console.print(escaping.rich(head.line), style=STYLES[head.verdict])
     table = Table(box=box.SIMPLE_HEAD)
     for name in ("", "finding", "verdict", "measured"):
         table.add_column(name, overflow="fold")
     for ailment, found in worst_first(diagnosis):
         verdict = f"[{STYLES[found.verdict]}]{SIGNS[found.verdict]} {found.verdict}[/]"
-        table.add_row(str(ailment.number), ailment.title(found), verdict, rich_escape(found.said))
+        table.add_row(str(ailment.number), ailment.title(found), verdict, escaping.rich(found.said))
     console.print(table)
     for ailment, found in worst_first(diagnosis):
         if found.remedies:
@@ -115,11 +133,15 @@ def print_page(console: Console, examination: Examination, diagnosis: Diagnosis)
             for remedy in found.remedies:
                 # Never wrapped: it is to be pasted.
                 if remedy.line:
-                    console.print(f"  [cyan]{rich_escape(remedy.line)}[/]", soft_wrap=True)
-                console.print(f"      {rich_escape(remedy.why)}", style="dim")
+                    console.print(f"  [cyan]{escaping.rich(remedy.line)}[/]", soft_wrap=True)
+                console.print(f"      {escaping.rich(remedy.why)}", style="dim")
+    for title, rows in sections(examination):
+        console.print(f"{title}:")
+        for name, said in rows:
+            console.print(f"  {escaping.rich(name)}: {escaping.rich(said)}")
     console.print(f"{UNSEEN}:")
     for sentence in blind_spots(examination):
-        console.print(f"  {rich_escape(sentence)}", style="dim")
+        console.print(f"  {escaping.rich(sentence)}", style="dim")
 
 
 def markdown(examination: Examination, diagnosis: Diagnosis) -> str:
@@ -147,6 +169,9 @@ def markdown(examination: Examination, diagnosis: Diagnosis) -> str:
             ]
         if found.by_layer:
             lines += ["", *_markdown_layers(found.by_layer)]
+    for title, rows in sections(examination):
+        lines += ["", f"## {title}", ""]
+        lines += [f"- {escaping.markdown(name)}: {escaping.markdown(said)}" for name, said in rows]
     if everything := measured_by_layer(examination):
         lines += ["", f"## {MEASURED}", "", *_markdown_layers(everything)]
     lines += ["", f"## {UNSEEN}", "", *(f"- {sentence}" for sentence in blind_spots(examination))]
@@ -176,14 +201,18 @@ def html(examination: Examination, diagnosis: Diagnosis, pictures: dict[str, str
         "</figcaption></figure>"
         for title, uri in pictures.items()
     )
-    cards = "".join(_card(ailment, found) for ailment, found in worst_first(diagnosis))
+    cards = dict.fromkeys((True, False), "")
+    for ailment, found in worst_first(diagnosis):
+        cards[found.verdict in (Verdict.ILL, Verdict.WATCH)] += _card(ailment, found)
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>Diagnosis</title><style>{FORM}</style></head><body>"
         f'<header class="{_class(head.verdict)}"><h1>{escape(head.line)}</h1>'
         f"<p>{escape(head.about)}</p></header>"
-        f"<main>{cards}</main><section>{figures}</section>{_everything(examination)}<footer><h2>{UNSEEN}</h2><ul>"
+        f"<main>{cards[True]}{_sections(examination)}{cards[False]}</main>"
+        f"<section>{figures}</section>"
+        f"{_everything(examination)}<footer><h2>{UNSEEN}</h2><ul>"
         + "".join(f"<li>{escape(sentence)}</li>" for sentence in blind_spots(examination))
         + "</ul></footer></body></html>\n"
     )
@@ -198,7 +227,7 @@ def _card(ailment: Ailment, found: Finding) -> str:
     ]
     if found.remedies:
         lines = "".join(
-            f"<li>{_code(remedy.line)}<span>{escape(remedy.why)}</span></li>"
+            f"<li>{_code(remedy.line)}<span>{_prose(remedy.why)}</span></li>"
             for remedy in found.remedies
         )
         parts.append(
@@ -207,6 +236,18 @@ def _card(ailment: Ailment, found: Finding) -> str:
     if found.by_layer:
         parts.append(f"<details><summary>by layer</summary>{_rows(found.by_layer)}</details>")
     return "".join([*parts, "</article>"])
+
+
+def _sections(examination: Examination) -> str:
+    return "".join(
+        f'<section class="text"><h2>{escape(title)}</h2><table>'
+        + "".join(
+            f'<tr><th>{escape(name)}</th><td class="said">{escape(said)}</td></tr>'
+            for name, said in rows
+        )
+        + "</table></section>"
+        for title, rows in sections(examination)
+    )
 
 
 def _everything(examination: Examination) -> str:
@@ -221,6 +262,11 @@ def _rows(by_layer: Mapping[str, list[float]]) -> str:
 
 def _code(line: str) -> str:
     return f"<code>{escape(line)}</code> " if line else ""
+
+
+def _prose(text: str) -> str:
+    """Text whose `names` are shown as code."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def _row(name: str, values: list[float]) -> str:

@@ -1,4 +1,4 @@
-"""Four pictures of an examination, as PNG files or within a page."""
+"""Pictures of an examination, as PNG files or within a page."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ENTROPY = "attn/normalised_entropy"
+SINK = "attn/sink"
 SIZE = (5.2, 3.4)  # inches: readable on a phone's width
 
 
@@ -46,7 +47,7 @@ def _states(e: Examination) -> "Figure | None":
     figure, axes = _axes()
     columns = {
         **{
-            row.described: e.by_layer.get(row.name, [])
+            row.described.replace(" (", "\n("): e.by_layer.get(row.name, [])
             for row in (QUANTITIES["rank/residual"], QUANTITIES["pos_share"])
         },
         "change when tokens are shuffled": [min(x, 1.5) for x in e.order.states],
@@ -107,9 +108,73 @@ def _gradient(e: Examination) -> "Figure | None":
     return figure
 
 
+def _sinks(e: Examination) -> "Figure | None":
+    if SINK not in e.by_layer:
+        return None
+    figure, axes = _axes()
+    heads = torch.tensor(e.by_layer[SINK])
+    image = axes.imshow(heads.numpy(), vmin=0, vmax=1, cmap="magma", aspect="auto")
+    axes.set_xlabel("head")
+    axes.set_ylabel("layer")
+    axes.set_xticks(range(0, heads.shape[1], max(1, heads.shape[1] // 8)))
+    axes.set_yticks(range(0, heads.shape[0], max(1, heads.shape[0] // 8)))
+    figure.colorbar(image, label=QUANTITIES[SINK].title)
+    return figure
+
+
+def _loss(e: Examination) -> "Figure | None":
+    found = e.language
+    if found is None or not found.by_place:
+        return None
+    figure, axes = _axes()
+    middles = [(a * (b - 1)) ** 0.5 if a else 0.5 * (b - 1) for a, b in found.stretches]
+    places = [middle + 1 for middle in middles]
+    axes.plot(places, [each.mean for each in found.by_place], marker="o", label="by position")
+    low, high = ([each[i] for each in found.by_place] for i in (1, 2))
+    axes.fill_between(places, low, high, alpha=0.2, linewidth=0)
+    if found.by_context:
+        contexts = list(found.by_context)
+        axes.errorbar(
+            contexts, [each.mean for each in found.by_context.values()], marker="s",
+            yerr=[
+                [each.mean - each.low for each in found.by_context.values()],
+                [each.high - each.mean for each in found.by_context.values()],
+            ],
+            label=f"the last {found.n_last} tokens, by context", capsize=2,
+        )  # fmt: skip
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.set_xlabel("tokens before, and the token itself")
+    axes.set_ylabel("loss, in nats")
+    axes.legend(fontsize=8, frameon=False)
+    return figure
+
+
+def _passkey(e: Examination) -> "Figure | None":
+    found = e.language.passkey if e.language else None
+    if found is None:
+        return None
+    figure, axes = _axes()
+    image = axes.imshow(
+        found.shares.T.numpy(), vmin=0, vmax=1, cmap="RdYlGn", aspect="auto", origin="upper"
+    )
+    axes.set_xticks(range(len(found.lengths)), [f"{n:,}" for n in found.lengths])
+    axes.set_yticks(range(len(found.depths)), [f"{depth:.0%}" for depth in found.depths])
+    axes.set_xlabel("tokens of the prompt")
+    axes.set_ylabel("depth of the key")
+    for column, shares in enumerate(found.shares.tolist()):
+        for row, share in enumerate(shares):
+            axes.text(column, row, f"{share:.0%}", ha="center", va="center")
+    figure.colorbar(image, label="share of keys found")
+    return figure
+
+
 _PICTURES: dict[str, Callable[[Examination], "Figure | None"]] = {
     "States by depth": _states,
     "Attention's entropy by layer and head": _entropy,
     "Position read by a probe, by depth": _probe,
     "Gradient by depth": _gradient,
+    "Sinks: weight on the first token, by layer and head": _sinks,
+    "Loss by position, and by context": _loss,
+    "Passkey by depth and length": _passkey,
 }

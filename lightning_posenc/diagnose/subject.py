@@ -6,16 +6,22 @@ Shapes: B sequences, T tokens, D = d_model.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from torch import Tensor, nn
 
+from lightning_posenc.callbacks.module_fits import observed
 from lightning_posenc.data import Batch
 from lightning_posenc.model import Encoder, TokenEmbedding
-from lightning_posenc.modules import EncoderModule
+from lightning_posenc.modules import EncoderModule, SequenceToSequence
+from lightning_posenc.pretrained.calling import uncached
+from lightning_posenc.pretrained.evaluating.texts import Text
+from lightning_posenc.pretrained.reading import Pretrained
 
 N_SEQUENCES = 32  # looked at by layer
 N_SCORED = 256  # of which the accuracy at a length is a mean
+FEW_LENGTH = 256  # tokens of a sequence that another package's model runs several times
+FEW_STATES = 1 << 24  # numbers of all layers' states that are kept of those, 64 MB
 
 
 class Recorded(NamedTuple):
@@ -43,6 +49,16 @@ class Subject(ABC):
     @abstractmethod
     def outputs(self, batch: Batch) -> Tensor:
         """What the model says: class scores (B, C) or (B, T, C), or states (B, T, D)."""
+
+    @property
+    def writes(self) -> bool:
+        """Whether it says something of the tokens of an answer, and not of those that it reads."""
+        return False
+
+    @property
+    def few(self) -> Batch:
+        """As much of the batch as is run several times over."""
+        return self.batch
 
     @property
     def length(self) -> int:
@@ -95,12 +111,16 @@ class OwnModel(Subject):
                 f"diagnose: models of token ids are examined, and this one's inputs are "
                 f"{type(self.module.embedding).__name__}"
             )
-        self.observed = self.module
+        self.observed = observed(self.module)
         self.batch = self.batches[0].first(N_SEQUENCES)
 
     @property
+    def writes(self) -> bool:
+        return isinstance(self.module, SequenceToSequence)
+
+    @property
     def encoder(self) -> Encoder:
-        """The examined encoder."""
+        """The examined encoder; of an encoder-decoder that of the source."""
         return self.module.encoder
 
     @property
@@ -114,23 +134,45 @@ class OwnModel(Subject):
 
 @dataclass
 class OtherModel(Subject):
-    """Anybody's model of token ids, such as one of Hugging Face's.
+    """Anybody's model of token ids, as it was read from Hugging Face.
 
     Args:
-        model: Maps `input_ids` (B, T) to something with a `last_hidden_state`.
-        batch: Token ids.
-        name: What the page calls it.
+        pretrained: The model.
+        batch: Token ids, on the model's device.
+        texts: What the ids are of; empty if they were drawn.
         limit: Longest sequence that its config names, or None.
+        skipped: What is not measured, since it takes long.
     """
 
-    model: nn.Module
+    pretrained: Pretrained
     batch: Batch
-    name: str
+    texts: tuple[Text, ...] = ()
     limit: int | None = None
+    skipped: tuple[str, ...] = ()
     steps: int | None = None
 
     def __post_init__(self) -> None:
-        self.observed = self.model
+        self.name = self.pretrained.name
+        self.observed = stack_of(self.pretrained.model)
+
+    @property
+    def width(self) -> int:
+        """Numbers of a token's states before, between and after all blocks."""
+        config = self.pretrained.config
+        return (getattr(config, "num_hidden_layers", 1) + 1) * getattr(config, "hidden_size", 1)
+
+    @property
+    def few(self) -> Batch:
+        n_tokens = max(2, min(self.length, FEW_LENGTH))
+        room = max(n_tokens, FEW_STATES // self.width)
+        tokens = self.batch.tokens[: max(1, room // n_tokens), :n_tokens]
+        return Batch(tokens, tokens)
 
     def outputs(self, batch: Batch) -> Tensor:
-        return self.model(input_ids=batch.tokens).last_hidden_state
+        more = uncached(self.observed)
+        return self.observed(input_ids=batch.tokens, **more).last_hidden_state
+
+
+def stack_of(model: Any) -> nn.Module:
+    """The part that makes states of token ids: without a head, and of two sides the encoder."""
+    return model.get_encoder() if model.config.is_encoder_decoder else model.base_model

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from lightning_posenc.data import Batch
 from lightning_posenc.diagnose.subject import OtherModel, OwnModel, Subject
 from lightning_posenc.positions import Consecutive
+from lightning_posenc.pretrained.where_positions import InTable, what_positions
 
 DRAWS = 64  # batches of one sequence, where positions are drawn at random
 WINDOW = 16  # rows whose neighbours are compared
@@ -26,19 +27,23 @@ class Tables(NamedTuple):
             training does not reach.
         neighbours: Cosines of neighbouring rows, means over windows of rows; empty if there is no
             table of rows.
+        sizes: Root mean squares of the same windows.
     """
 
     entries: int
     idle: float
     used: dict[int, float]
     neighbours: list[float]
+    sizes: list[float] = []  # noqa: RUF012 (of a tuple, never changed)
 
 
 def measure_tables(subject: Subject) -> Tables:
     """Look at all positional parameters, whatever their shape: what has no gradient is not used."""
     if isinstance(subject, OtherModel):
-        table = position_table(subject.model)
-        return Tables(0 if table is None else table.numel(), 0.0, {}, _neighbours(table))
+        table = position_table(subject.pretrained.model)
+        return Tables(
+            0 if table is None else table.numel(), 0.0, {}, _neighbours(table), _sizes(table)
+        )
     assert isinstance(subject, OwnModel)
     parameters = [p for p in subject.module.positional.parameters() if p.dim() >= 2]
     if not parameters:
@@ -105,14 +110,18 @@ def _one(batch: Batch, draw: int, n_draws: int) -> tuple[Tensor, Batch]:
 
 
 def position_table(model: nn.Module) -> Tensor | None:
-    """The table of learned absolute positions of anybody's model, found by its name."""
-    for name, module in model.named_modules():
-        last = name.rpartition(".")[2]
-        if isinstance(module, nn.Embedding) and (
-            last in ("wpe", "embed_positions") or "position_embedding" in last
-        ):
-            return module.weight.detach()
-    return None
+    """The rows of the positions of anybody's model that has a learned table."""
+    positions = what_positions(model)
+    if not isinstance(positions, InTable):
+        return None
+    return model.get_parameter(positions.names[0]).detach().flatten(0, -2)[positions.offset :]
+
+
+def _sizes(table: Tensor | None) -> list[float]:
+    if table is None or table.shape[0] < 2 * WINDOW:
+        return []
+    whole = table.float()[: len(table) // WINDOW * WINDOW]  # few rows have no size to compare
+    return [float(window.square().mean().sqrt()) for window in whole.split(WINDOW)]
 
 
 def _neighbours(table: Tensor | None) -> list[float]:

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
         residual_ratio,
         token_cosine,
     )
+    from lightning_posenc.diagnostics.measures.routing import (
+        expert_counts,
+        explained_by_position,
+    )
     from lightning_posenc.diagnostics.measures.similarity import layer_similarity
     from lightning_posenc.diagnostics.measures.table_probe import order_error, position_error
     from lightning_posenc.diagnostics.observing.observe import Observation, observe
@@ -42,6 +46,8 @@ _HOMES = {
     "attention_entropy": f"{_MEASURES}.entropy",
     "effective_rank": f"{_MEASURES}.rank",
     "entropy_of": f"{_MEASURES}.fused_entropy",
+    "expert_counts": f"{_MEASURES}.routing",
+    "explained_by_position": f"{_MEASURES}.routing",
     "layer_similarity": f"{_MEASURES}.similarity",
     "observe": f"{_OBSERVING}.observe",
     "order_error": f"{_MEASURES}.table_probe",
@@ -66,6 +72,8 @@ __all__ = [
     "attention_entropy",
     "effective_rank",
     "entropy_of",
+    "expert_counts",
+    "explained_by_position",
     "layer_similarity",
     "observe",
     "order_error",

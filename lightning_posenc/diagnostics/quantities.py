@@ -79,10 +79,20 @@ SCORES = (
     Quantity("f1_macro", "F1, mean over classes", range=SHARE, higher=True),
     Quantity("entity_f1", "F1 of whole entities", range=SHARE, higher=True),
     Quantity("exact", "share of answers that are right as a whole", range=SHARE, higher=True),
+    Quantity(
+        "exact_written",
+        "written answers that are right as a whole",
+        range=SHARE,
+        higher=True,
+    ),
+    Quantity("error_rate", "errors over the tokens of a transcript", "edit distance; 0: all right",
+             range=POSITIVE, higher=False),
+    Quantity("bleu", "BLEU", range=(0.0, 100.0), higher=True),
+    Quantity("chrf", "chrF", range=(0.0, 100.0), higher=True),
     Quantity("effective_length", "effective length", range=POSITIVE, higher=True),
     Quantity(WITHOUT_ORDER, "without order, at best", range=SHARE, higher=True, baseline=True),
     Quantity(MAJORITY, "always the most frequent class", range=SHARE, higher=True, baseline=True),
-)
+)  # fmt: skip
 
 COSTS = (
     Quantity("seconds_per_step", "time per step", unit="s", range=POSITIVE, higher=False),
@@ -105,6 +115,15 @@ ATTENTION = (
     Quantity("attn/similarity/{layer}", "attention like the layer below", "1: the same",
              range=SHARE),
     Quantity("attn/max_logit/{layer}", "largest logit of attention", largest=True),
+)  # fmt: skip
+
+ACROSS = (
+    Quantity("cross/entropy/{layer}", "entropy of cross-attention", "0: looks at one token",
+             "nats", POSITIVE),
+    Quantity("cross/monotonicity/{layer}", "order in which a source is read",
+             "1: from its start; -1: from its end", range=(-1.0, 1.0)),
+    Quantity("cross/coverage/{layer}", "share of a source that is read", "1: all of it",
+             range=SHARE),
 )  # fmt: skip
 
 SHARE_OF_POSITION = (
@@ -147,6 +166,19 @@ GRADIENTS = (
              "0: only distances matter", range=(-1.0, 1.0)),
 )  # fmt: skip
 
+EXPERTS = (
+    Quantity("experts/{layer}/load_{part:02d}", "share of the choices", "1: has all tokens",
+             range=SHARE),
+    Quantity("experts/{layer}/largest", "largest load over an even one", "1: all have the same",
+             range=(1.0, INF), higher=False),
+    Quantity("experts/{layer}/entropy", "entropy of the router", "0: sure of its choice", "nats",
+             POSITIVE),
+    Quantity("experts/{layer}/dropped", "choices that find no place", "0: nobody is dropped",
+             range=SHARE, higher=False),
+    Quantity("experts/{layer}/by_position", "routing explained by position alone",
+             "1: position decides; 0: no more than by chance", range=(-INF, 1.0)),
+)  # fmt: skip
+
 ORDER = tuple(
     Quantity(f"order/{change}", f"change of the outputs, {said}", "0: not noticed", range=POSITIVE)
     for change, said in {
@@ -170,6 +202,10 @@ class Measurement(NamedTuple):
         quantities: What it gives.
         sees_attention: Whether it looks at attention, and not at the residual stream alone.
         compares_sequences: Whether it says little of a few sequences.
+        as_it_passes: Of what sees attention, the dotted path of a class that takes the sequences'
+            lengths, is told of one layer after the other (`add(layer, operands)`), and has `found`,
+            what the function gives; "" where all layers are needed at once.
+        sees_routing: Whether it looks at what routers decided, and not at the residual stream.
     """
 
     name: str
@@ -178,6 +214,13 @@ class Measurement(NamedTuple):
     quantities: tuple[Quantity, ...]
     sees_attention: bool = False
     compares_sequences: bool = False
+    as_it_passes: str = ""
+    sees_routing: bool = False
+
+    @property
+    def sees(self) -> str:
+        """What it looks at of an `Observation`."""
+        return "attention" if self.sees_attention else "routed" if self.sees_routing else "hidden"
 
 
 _MEASURES = "lightning_posenc.diagnostics.measures"
@@ -190,6 +233,7 @@ MEASUREMENTS = (
         f"{_MEASURES}.attention_summary.attention_statistics",
         ATTENTION,
         sees_attention=True,
+        as_it_passes=f"{_MEASURES}.attention_summary.RunningAttentionSummary",
     ),
     Measurement(
         "positional_share",
@@ -211,7 +255,14 @@ MEASUREMENTS = (
         f"{_MEASURES}.rank.rank_by_depth",
         RANK,
     ),
+    Measurement(
+        "expert_load",
+        "experts: are all busy, and does position decide who is?",
+        f"{_MEASURES}.routing.expert_load",
+        EXPERTS,
+        sees_routing=True,
+    ),
 )
 
 OBSERVED = tuple(row for measurement in MEASUREMENTS for row in measurement.quantities)
-QUANTITIES = {row.name: row for row in (*SCORES, *COSTS, *OBSERVED, *GRADIENTS, *ORDER)}
+QUANTITIES = {row.name: row for row in (*SCORES, *COSTS, *OBSERVED, *ACROSS, *GRADIENTS, *ORDER)}

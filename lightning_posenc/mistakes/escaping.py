@@ -14,6 +14,13 @@ def plain(text: str) -> str:
     return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
+def rich(text: str) -> str:
+    """Text that is neither rich's markup nor obeyed by a terminal."""
+    from rich.markup import escape  # late, so that --help does not wait for it
+
+    return escape(plain(text))
+
+
 def visible(content: Any) -> Any:
     """The same for every string and key of what JSON or YAML holds."""
     if isinstance(content, str):

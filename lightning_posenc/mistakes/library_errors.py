@@ -163,6 +163,14 @@ _SAYINGS: list[tuple[str, str, Callable[[re.Match[str]], str]]] = [
         _line("a data.num_workers process ended ({how}): out of memory, or killed"),
     ),
     (
+        "ValueError",
+        r"`use_muon` must be set|Muon only supports 2D",
+        _line(
+            "optimizer: Muon is for hidden matrices, and something else for the rest: --model."
+            "muon_groups=true, and an optimizer that has both, such as pytorch_optimizer.Muon"
+        ),
+    ),
+    (
         "TypeError",
         r"`devices` selected with[^\n]*",
         lambda found: f"trainer.devices: {found[0]}",

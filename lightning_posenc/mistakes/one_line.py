@@ -52,15 +52,21 @@ def in_one_line(
         errors: As `guarded` has them.
         say: Likewise.
     """
-    line = explained(error)
+    line, place = explained(error), own_place(error)
     if line is None and isinstance(error, errors):
         line = say(error)
+    elif line is None and place and _is_failure(error):  # of a class of the user's own
+        line = f"{type(error).__name__}: {error}"
     if line is None:
         return None
-    line = " ".join(line.split()) or type(error).__name__
-    if place := own_place(error):
+    line = " ".join(line.split()).removesuffix(":") or type(error).__name__
+    if place:
         line += f" ({place}; {TRACEBACK}=1 shows how it came there)"
     return line
+
+
+def _is_failure(error: BaseException) -> bool:
+    return isinstance(error, Exception) and not isinstance(error, InterruptedError)
 
 
 def reason(error: BaseException) -> str:

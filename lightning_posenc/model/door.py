@@ -3,8 +3,8 @@
 Shapes are always compared. Values are read where that makes nobody wait: on the CPU, and not while
 a graph is captured.
 
-Shapes: B sequences, T tokens at hand, S tokens in all (those in a cache first), D = d_model,
-A axes.
+Shapes: B sequences, T tokens at hand, S tokens in all (those in a cache first) or of
+another sequence, D = d_model, A axes.
 """
 
 import math
@@ -34,6 +34,45 @@ def check_inputs(x: Tensor, d_model: int) -> None:
             f"Encoder: x must be embedded tokens (B, T, {d_model}) of a floating dtype, got "
             f"{_looks(x)}"
         )
+
+
+def check_memory(memory: Any, x: Tensor) -> None:
+    """Compare another sequence with the tokens (B, T, D) that read it.
+
+    Raises:
+        ValueError: If it is no `Memory` of B sequences of at least one token of width D.
+    """
+    states: Any = getattr(memory, "states", None)
+    _is_tensor("memory", states, "Decoder")
+    n_sequences, _, d_model = x.shape
+    if states.dim() != 3 or (len(states), states.shape[2]) != (n_sequences, d_model):
+        raise ValueError(
+            f"Decoder: memory must be Memory(states, places) with states ({n_sequences}, S, "
+            f"{d_model}), got {_looks(states)}"
+        )
+    if not states.shape[1]:
+        raise ValueError("Decoder: memory has no tokens: there is nothing to read")
+
+
+def check_told(
+    n_sequences: int,
+    n_tokens: int,
+    lengths: Tensor | None,
+    documents: Tensor | None,
+    tokens: Tensor | None,
+) -> None:
+    """Compare what is told of the tokens with their number, (B,) or (B, S), where it is told.
+
+    Raises:
+        ValueError: If it is of another shape or dtype, or a document is in several pieces.
+    """
+    if lengths is not None:
+        check_lengths(lengths, n_sequences, n_tokens)
+    for name, ids in (("documents", documents), ("tokens", tokens)):
+        if ids is not None:
+            check_ids(name, ids, n_sequences, n_tokens)
+    if documents is not None and _readable(documents):
+        _check_pieces(documents)
 
 
 def check_lengths(lengths: Tensor, n_sequences: int, n_tokens: int) -> None:
@@ -71,6 +110,23 @@ def check_ids(name: str, ids: Tensor, n_sequences: int, n_tokens: int) -> None:
         )
 
 
+def _check_pieces(documents: Tensor) -> None:
+    """Compare how often the document changes along a row with how many there are, where ids do
+    not just grow.
+    """
+    if bool((documents[:, 1:] >= documents[:, :-1]).all()):
+        return
+    changes, others = (
+        (ids[:, 1:] != ids[:, :-1]).sum(dim=1) for ids in (documents, documents.sort(dim=1).values)
+    )
+    if bool((changes > others).any()):
+        row = int((changes > others).int().argmax())
+        raise ValueError(
+            f"Encoder: documents must be in one piece each, and row {row} comes back to one that "
+            "it left: give each piece an id of its own"
+        )
+
+
 def checked_tokens(tokens: Tensor, vocab_size: int) -> Tensor:
     """Token ids (B, T) in int64, compared with the vocabulary before they are embedded.
 
@@ -96,6 +152,7 @@ def checked_places(
     n_tokens: int,
     documents: Tensor | None = None,
     lengths: Tensor | None = None,
+    owner: str = "Encoder",
 ) -> Places:
     """Places that every encoding can count on: int64, float32 or float64, of the right shape.
 
@@ -106,6 +163,7 @@ def checked_places(
         n_tokens: S.
         documents: (B, S) ids, checked; those of the places, if any, give way.
         lengths: (B,), likewise.
+        owner: Who gave them.
 
     Raises:
         ValueError: On other shapes, in half precision (of 4096 positions in bfloat16 only 769 stay
@@ -113,7 +171,7 @@ def checked_places(
     """
     places = positions if isinstance(positions, Places) else Places(positions)
     values = places.values
-    _is_tensor("positions", values)
+    _is_tensor("positions", values, owner)
     shape = tuple(values.shape)
     if (
         len(shape) not in (2, 3)
@@ -123,7 +181,7 @@ def checked_places(
     ):
         batch = "1" if n_sequences == 1 else f"{n_sequences} or 1"
         raise ValueError(
-            f"Encoder: positions must be ({batch}, {n_tokens}) or ({batch}, {n_tokens}, axes), one "
+            f"{owner}: positions must be ({batch}, {n_tokens}) or ({batch}, {n_tokens}, axes), one "
             f"for each token, got {_looks(values)}"
         )
     whole = values.dtype in _WHOLE
@@ -131,7 +189,7 @@ def checked_places(
         values = values.long()
     elif values.dtype not in (torch.float32, torch.float64):
         raise ValueError(
-            f"Encoder: positions in {values.dtype} do not stay distinct: give whole numbers, or "
+            f"{owner}: positions in {values.dtype} do not stay distinct: give whole numbers, or "
             "float32"
         )
     places = places._replace(
@@ -143,17 +201,17 @@ def checked_places(
         return places
     low, high = places.bounds()
     if not math.isfinite(high - low):
-        raise ValueError("Encoder: positions must be finite, got some that are not")
+        raise ValueError(f"{owner}: positions must be finite, got some that are not")
     if whole and max(-low, high) > FARTHEST:
         raise ValueError(
-            f"Encoder: positions must lie within ±2^53, got {low if -low > high else high}"
+            f"{owner}: positions must lie within ±2^53, got {low if -low > high else high}"
         )
     return places._replace(low=low, high=high)
 
 
-def _is_tensor(name: str, value: Any) -> None:
+def _is_tensor(name: str, value: Any, owner: str = "Encoder") -> None:
     if not isinstance(value, Tensor):
-        raise wrong("Encoder", name, value, "be a tensor")
+        raise wrong(owner, name, value, "be a tensor")
 
 
 def _looks(tensor: Tensor) -> str:

@@ -4,11 +4,29 @@ Shapes: D = d_model.
 """
 
 from abc import ABC
+from collections.abc import Sequence
+from typing import Any
 
 from torch import nn
 
 from lightning_posenc.checks import is_a, whole
 from lightning_posenc.dims import Dims
+
+
+def by_layer(name: str, given: Any, dims: Dims) -> list[Any]:
+    """One thing for all layers, or several, of which layer l takes entry l mod n.
+
+    Raises:
+        ValueError: If there are more of them than layers, or none.
+    """
+    is_several = isinstance(given, Sequence) and not isinstance(given, str)
+    entries = list(given) if is_several else [given]
+    if not 1 <= len(entries) <= dims.n_layers:
+        raise ValueError(
+            f"{name}: {len(entries)} entries do not fit {dims.n_layers} layers; give between "
+            "one entry and one for each layer"
+        )
+    return entries
 
 
 class Part(nn.Module, ABC):

@@ -5,7 +5,7 @@ Shapes: B sequences, T tokens, D = d_model, L layers.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -45,6 +45,11 @@ class Residual(nn.Module, ABC):
         drop_path: Probability of dropping a branch of the last block, in [0, 1); earlier blocks
             drop proportionally less (stochastic depth).
     """
+
+    reversible: ClassVar[bool] = False
+    """Whether there are two streams, each of which the other's branches are added to."""
+    layout: ClassVar[Callable[..., nn.Module] | None] = None
+    """Makes a layer of branches that are joined so, as `Block` is made; None for `Block`."""
 
     def __init__(
         self, dims: Dims, layer: int, pre_norm: bool = True, drop_path: float = 0.0

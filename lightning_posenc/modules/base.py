@@ -5,7 +5,7 @@ Shapes: B sequences, T tokens, D = d_model.
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, cast
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -20,6 +20,7 @@ from lightning_posenc.modules.trained import TrainedModule
 from lightning_posenc.positional import NoPE
 from lightning_posenc.positional.base import Factory, PositionalEncoding
 from lightning_posenc.positional.compose import idle_parameters
+from lightning_posenc.positional.returned import misgiven, returned
 from lightning_posenc.positions import Places, Positions
 
 
@@ -50,12 +51,22 @@ class EncoderModule(TrainedModule):
             rises linearly to what the schedule gives them.
         positional_frozen_steps: Steps before those, in which the positional parameters stay as
             they are.
+        label_smoothing: Share of a target's probability that all classes have in equal parts, in
+            [0, 1), in the loss of training alone.
         layer_decay: Learning rate of a block over that of the block above it, in (0, 1];
             `layer_decay.py` says of what else.
+        muon_groups: Whether the blocks' matrices are a group apart, and groups are marked
+            `use_muon`, as optimizers of the Muon family ask for it: `muon_groups.py`.
         compile: Whether `torch.compile` runs the encoder, in place: checkpoints stay as they are.
             Or the options that it is called with, such as {mode: max-autotune} or
             {backend: aot_eager}. A second length of sequences compiles once more, and further
             ones do not, unless {dynamic: false} says so.
+        checkpoint_activations: Whether the backward pass computes blocks again, whose activations
+            are then not stored: less memory for the time of a forward pass more.
+
+    Raises:
+        ValueError: If activations are to be computed again that are not stored anyway, in a model
+            with a reversible residual.
     """
 
     def __init__(
@@ -73,13 +84,17 @@ class EncoderModule(TrainedModule):
         positional_weight_decay: float = 0.0,
         positional_warmup_steps: int = 0,
         positional_frozen_steps: int = 0,
+        label_smoothing: float = 0.0,
         layer_decay: float = 1.0,
+        muon_groups: bool = False,
         compile: bool | dict[str, Any] = False,
+        checkpoint_activations: bool = False,
     ) -> None:
         super().__init__(
             optimizer=rebuilt("optimizer", optimizer),
             schedule=rebuilt("schedule", schedule),
             layer_decay=layer_decay,
+            muon_groups=muon_groups,
             compile=compile,
         )
         self.keep_hyperparameters(inspect.currentframe())
@@ -89,6 +104,14 @@ class EncoderModule(TrainedModule):
         is_a(self, "positional", positional, Callable)
         is_a(self, "encoder", encoder, EncoderSpec)
         self.encoder = encoder.build(positional, positions, causal)
+        if checkpoint_activations and self.encoder.reversible:
+            raise ValueError(
+                f"{type(self).__name__}: checkpoint_activations=true is for activations that are "
+                "stored, and a reversible residual stores none: leave it out"
+            )
+        self.encoder.checkpoint_activations = is_a(
+            self, "checkpoint_activations", checkpoint_activations, bool
+        )
         dims = self.encoder.dims
         self.embedding: Inputs = made(self, "inputs", inputs, Inputs, dims, vocab_size)
         self.placed_by_inputs = positions is None
@@ -100,10 +123,18 @@ class EncoderModule(TrainedModule):
         self.positional_weight_decay = positional_weight_decay
         self.positional_warmup_steps = positional_warmup_steps
         self.positional_frozen_steps = positional_frozen_steps
+        self.label_smoothing = number(self, "label_smoothing", label_smoothing, 0, below=1)
+
+    @property
+    def smoothing(self) -> float:
+        """Smoothing of the labels now: evaluation has none."""
+        return self.label_smoothing if self.training else 0.0
 
     @property
     def positional(self) -> PositionalEncoding:
-        """The encoding, whose parameters are exactly the positional ones."""
+        """The encoding, whose parameters are exactly the positional ones; of several stages the
+        first one's.
+        """
         return self.encoder.positional
 
     @property
@@ -112,7 +143,7 @@ class EncoderModule(TrainedModule):
 
     @property
     def blocks(self) -> Sequence[nn.Module]:
-        return cast(Sequence[nn.Module], self.encoder.blocks)
+        return self.encoder.all_blocks
 
     @property
     def gathered(self) -> Sequence[nn.Module]:
@@ -124,24 +155,40 @@ class EncoderModule(TrainedModule):
         return self.embedding.parameters()
 
     def idle_parameters(self) -> Sequence[nn.Parameter]:
-        return list(idle_parameters(self.positional))
+        return list(idle_parameters(self.encoder.encodings))
 
     def encode(self, tokens: Tensor, batch: Batch) -> Tensor:
         """Embed and encode what the inputs take, (B, T) ids or (B, …): (B, T, D)."""
+        x, positions, ids = self.embedded(tokens, batch)
+        lengths = self.token_lengths(batch)
+        return self.encoder(
+            x, lengths=lengths, documents=batch.documents, positions=positions, tokens=ids
+        )
+
+    def token_lengths(self, batch: Batch) -> Tensor | None:
+        """(B,) tokens that the encoder reads of each sequence; None if all are full."""
+        return None if batch.lengths is None else self.embedding.lengths(batch.lengths)
+
+    def embedded(
+        self, tokens: Tensor, batch: Batch
+    ) -> tuple[Tensor, Tensor | Places | None, Tensor | None]:
+        """What the inputs make of (B, T) ids or (B, …): tokens (B, T, D); where they are, None for
+        where the sampler says; and their ids (B, T), if they are any.
+        """
         positions: Tensor | Places | None = batch.positions
         if positions is None and self.placed_by_inputs:
             positions = self.embedding.places(tokens)
-        return self.encoder(
-            self.embedding(tokens),
-            lengths=batch.lengths,
-            documents=batch.documents,
-            positions=positions,
-            tokens=tokens if are_ids(tokens) else None,
-        )
+            if not isinstance(positions, Places | None):
+                raise misgiven(self.embedding, "places", positions, "Places, or None")
+        length = tokens.shape[1] if are_ids(tokens) else None
+        shape = (len(tokens), length, self.encoder.dims.d_model)
+        told = (batch.lengths,) if self.embedding.reads_lengths else ()
+        x = returned(self.embedding, "forward", self.embedding(tokens, *told), shape)
+        return x, positions, tokens if are_ids(tokens) else None
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         return parameter_groups(
-            self, self.positional, self.positional_weight_decay, later=self.thawed_later
+            self, self.encoder.encodings, self.positional_weight_decay, later=self.thawed_later
         )
 
     def rate_factor(self, group: dict[str, Any]) -> float:

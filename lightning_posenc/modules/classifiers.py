@@ -69,7 +69,7 @@ class Classifier(EncoderModule):
         super().__init__(encoder, vocab_size, **kwargs)
         self.n_classes = n_classes
         self.with_probabilities = False  # `Predictions` asks for them
-        d_model = self.encoder.dims.d_model
+        d_model = self.encoder.out_dims.d_model
         self.transform = made_transform(self, transform, d_model)
         self.head = new_head(d_model, n_classes, head_bias)
 
@@ -88,7 +88,8 @@ class Classifier(EncoderModule):
         logits = self.logits(batch)
         if logits.shape[:-1] != batch.targets.shape:
             raise ValueError(self._misfit(logits, batch.targets))
-        return cross_entropy(logits, batch.targets), logits, batch.targets
+        loss = cross_entropy(logits, batch.targets, self.smoothing)
+        return loss, logits, batch.targets
 
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Any:
         """Predicted classes, (B,) or (B, T); where `with_probabilities` is set, `Predicted`."""
@@ -149,7 +150,7 @@ class SequenceClassifier(Classifier):
         """(B, C)."""
         h = self.encode(batch.tokens, batch)
         n_tokens = h.shape[1]
-        ends = batch.lengths
+        ends = self.token_lengths(batch)
         if ends is None:
             ends = torch.full((len(h),), n_tokens, device=h.device)
         index = torch.arange(n_tokens, device=h.device)

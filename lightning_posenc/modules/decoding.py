@@ -10,11 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from lightning_posenc.checks import wrong
-from lightning_posenc.model.cache import Cache
 from lightning_posenc.model.door import checked_tokens
 from lightning_posenc.model.encoder import Encoder
 from lightning_posenc.model.inputs import TokenEmbedding
-from lightning_posenc.positions import Sequences
+from lightning_posenc.modules.stepwise import Stepwise
 
 
 class CausalModel(Protocol):
@@ -44,6 +43,7 @@ def greedy(
         prompt_lengths: (B,) tokens of each prompt, in 1..T'; None if all T' belong to it.
         length: T, tokens of the result, at least T'; None for T'.
         use_cache: Whether keys and values are remembered: the same result, in O(T²) and not O(T³).
+            In a window of w, with sinks or without, in memory of w and O(T·w).
             Positions that depend on the tokens are read from those said so far, at every step.
 
     Returns:
@@ -65,29 +65,8 @@ def greedy(
         raise ValueError(f"greedy decoding says token ids, which the model's {name} does not take")
     prompts = checked_prompts(tokens, prompt_lengths, length, embedding.vocab_size)
     n_sequences, length = prompts.said.shape
-    reads = encoder.positions.reads_tokens
-    # Drawn once, for the whole result: a sampler that depends on the length must not change its
-    # mind about tokens that were read already. One that reads tokens sees what is said, no more.
-    told = Sequences(n_sequences, length, tokens.device)
-    places = None if reads else encoder.positions.places(told)
-    cache, n_read = Cache(length) if use_cache else None, 0
-    before: Tensor | None = None
-
-    def scores(said: Tensor) -> Tensor:
-        nonlocal n_read, before
-        now = said.shape[1]
-        if places is not None:
-            positions = places.first(now)
-        else:
-            positions = encoder.positions.places(told._replace(length=now, tokens=said))
-            if use_cache:
-                _check_unmoved(before, positions.values)
-                before = positions.values
-        states = encoder(embedding(said[:, n_read:]), positions=positions, cache=cache)
-        n_read = now if use_cache else 0
-        return model.scores(states[:, -1])
-
-    return continued(prompts, scores)
+    steps = Stepwise(encoder, embedding, model.scores, n_sequences, length, use_cache)
+    return continued(prompts, steps)
 
 
 class Prompts(NamedTuple):
@@ -162,12 +141,3 @@ def continued(prompts: Prompts, scores: Callable[[Tensor], Tensor]) -> Tensor:
         likeliest = scores(said[:, :now]).argmax(dim=-1)
         said[:, now] = torch.where(now < prompts.lengths, said[:, now], likeliest)
     return said
-
-
-def _check_unmoved(before: Tensor | None, positions: Tensor) -> None:
-    """Refuse remembered keys of tokens that stand elsewhere by now."""
-    if before is not None and not torch.equal(before, positions[:, : before.shape[1]]):
-        raise ValueError(
-            "greedy decoding: a new token changed the positions of earlier ones, so what is "
-            "remembered of them no longer holds: generate without a cache (use_cache=False)"
-        )

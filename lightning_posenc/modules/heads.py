@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_posenc.checks import MOST_WIDTH, made, whole
+from lightning_posenc.model.inputs import TokenEmbedding
 from lightning_posenc.modules.hyperparameters import rebuilt
 
 HEAD_STD = 0.02  # of a head's weights at initialisation, as in GPT-2
@@ -69,6 +70,13 @@ def new_head(d_model: int, n_scores: int, bias: bool) -> nn.Linear:
     if bias:
         nn.init.zeros_(head.bias)
     return head
+
+
+def tied_scale(embedding: TokenEmbedding) -> float:
+    """Factor on the states before a head that is a table of embeddings, so that logits start as
+    small as those of a head of its own.
+    """
+    return HEAD_STD / embedding.std
 
 
 def made_transform(owner: object, transform: Any, d_model: int) -> nn.Module:

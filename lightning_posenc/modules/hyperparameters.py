@@ -28,7 +28,8 @@ _PLAIN = (type(None), bool, int, float, str)
 _KINDS = (nn.Module, Optimizer, LRScheduler, EncoderSpec)
 
 MADE = (
-    "encoder", "inputs", "lora", "positional", "positions", "optimizer", "schedule", "transform",
+    "cross", "decoder", "decoder_positional", "decoder_positions", "encoder", "inputs", "lora",
+    "positional", "positions", "optimizer", "schedule", "target_inputs", "transform",
 )  # fmt: skip
 """The arguments of modules that are objects or make some."""
 

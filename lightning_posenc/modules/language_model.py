@@ -16,7 +16,7 @@ from lightning_posenc.model.encoder import EncoderSpec
 from lightning_posenc.model.inputs import TokenEmbedding
 from lightning_posenc.modules.base import EncoderModule
 from lightning_posenc.modules.called import as_batch
-from lightning_posenc.modules.heads import HEAD_STD, Bias, made_transform, new_head
+from lightning_posenc.modules.heads import Bias, made_transform, new_head, tied_scale
 from lightning_posenc.modules.hiding import hide
 from lightning_posenc.modules.language_metrics import language_metrics, with_perplexity
 from lightning_posenc.modules.loss import cross_entropy
@@ -90,7 +90,7 @@ class LanguageModel(EncoderModule):
         if self.objective == "masked":
             tokens, targets = self._hide(batch, batch_idx)
         logits = self._logits(tokens, batch)
-        return cross_entropy(logits, targets), logits, targets
+        return cross_entropy(logits, targets, self.smoothing), logits, targets
 
     def new_metrics(self) -> dict[str, Metric]:
         masked = self.objective == "masked"
@@ -102,7 +102,7 @@ class LanguageModel(EncoderModule):
     @property
     def tied_scale(self) -> float:
         """Factor on the states before a head that is the token embedding."""
-        return HEAD_STD / self.encoder.dims.embed_std
+        return tied_scale(cast(TokenEmbedding, self.embedding))
 
     def scores(self, states: Tensor) -> Tensor:
         """Map (…, D) to (…, V)."""

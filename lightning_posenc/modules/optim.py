@@ -46,6 +46,28 @@ class WarmupCosine(LambdaLR):
         return self.final_ratio + (1 - self.final_ratio) * (1 + math.cos(math.pi * progress)) / 2
 
 
+class WarmupInverseSqrt(LambdaLR):
+    """Linear warm-up, then the peak · sqrt(warmup_steps / step), without end.
+
+    Source: Vaswani et al. 2017, "Attention Is All You Need", arXiv:1706.03762, equation 3, in which
+    the optimizer's rate stands for the peak, d_model^-0.5 · warmup_steps^-0.5.
+
+    Args:
+        optimizer: The optimizer.
+        warmup_steps: Steps until the peak, at least 1.
+    """
+
+    def __init__(self, optimizer: Optimizer, warmup_steps: int = 100) -> None:
+        is_a(self, "optimizer", optimizer, Optimizer)
+        self.warmup_steps = whole(self, "warmup_steps", warmup_steps, 1, MOST_STEPS)
+        super().__init__(optimizer, lambda step: self.factor(step))
+
+    def factor(self, step: int) -> float:
+        """The rate over its peak, in (0, 1]."""
+        number = step + 1
+        return min(number / self.warmup_steps, (self.warmup_steps / number) ** 0.5)
+
+
 class GroupWarmup(LRScheduler):
     """Another schedule, with the rate of one parameter group held back at the beginning.
 

@@ -112,20 +112,20 @@ def stepped(schedule: Any, trainer: Any) -> dict[str, Any]:
     }
 
 
-def check_factors(optimizer: Optimizer, factors: Sequence[float], options: str) -> None:
+def check_ratios(optimizer: Optimizer, peaks: Sequence[float], options: str) -> None:
     """Refuse a schedule that has set all rates itself, where groups' are to differ.
 
     Args:
         optimizer: With its schedule just made.
-        factors: For each group, the rate that it is to have over a common one.
-        options: What the factors come from, as it is configured.
+        peaks: The rate of each group, before the schedule was made.
+        options: What their differences come from, as it is configured.
 
     Raises:
-        ValueError: If the rates are not in the ratio of the factors.
+        ValueError: If the rates are not in the ratio of the peaks.
     """
     rates = [float(group["lr"]) for group in optimizer.param_groups]
-    common = [rate / factor for rate, factor in zip(rates, factors, strict=True) if factor]
-    wanted = [common[0] * factor if common else 0.0 for factor in factors]
+    shares = [rate / peak for rate, peak in zip(rates, peaks, strict=True) if peak]
+    wanted = [shares[0] * peak if shares else 0.0 for peak in peaks]
     if not all(
         math.isclose(rate, want, rel_tol=1e-6, abs_tol=1e-30)
         for rate, want in zip(rates, wanted, strict=True)

@@ -41,6 +41,7 @@ class ScoredModule(L.LightningModule):
     def __init__(self) -> None:
         super().__init__()
         self._known_data = KnownData()
+        self.told_apart: frozenset[str] = frozenset()  # metrics that `_evaluate` leaves alone
         self.metrics = nn.ModuleDict()  # by the key that they share: "val", one a test length
 
     def keep_hyperparameters(self, frame: FrameType | None) -> None:
@@ -55,7 +56,7 @@ class ScoredModule(L.LightningModule):
         with warnings.catch_warnings():
             # A sampler of positions is a module, so as to know training from testing; it has no
             # weights that would be saved twice.
-            warnings.filterwarnings("ignore", "Attribute 'positions' is an instance of `nn.Module`")
+            warnings.filterwarnings("ignore", "Attribute '.*positions' is an instance of `nn.Mod")
             self.save_hyperparameters(logger=False, frame=frame)
         names = given_names(self, frame)
         given = {k: v for k, v in self.hparams.items() if k in names or k.startswith("_")}
@@ -75,7 +76,7 @@ class ScoredModule(L.LightningModule):
             check_named(arguments)
             if asked := oversized(arguments, contents.get("state_dict")):
                 raise ValueError(f"{checkpoint_path}: its arguments ask for {asked}")
-            moved = {k: v for k, v in of_today(arguments).items() if v != arguments[k]}
+            moved = {k: v for k, v in of_today(arguments).items() if v != arguments.get(k)}
             kwargs = {**{k: v for k, v in moved.items() if k[0] != "_"}, **kwargs}
         return super().load_from_checkpoint(checkpoint_path, *args, **kwargs)
 
@@ -115,7 +116,11 @@ class ScoredModule(L.LightningModule):
 
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
         """Predicted classes, (B,) or (B, T)."""
-        return self.logits(batch).argmax(dim=-1)
+        return self.predicted(self.logits(batch), batch)
+
+    def predicted(self, logits: Tensor, batch: Batch) -> Tensor:
+        """What metrics compare with the batch's targets, and evaluation returns."""
+        return logits.argmax(dim=-1)
 
     def on_validation_epoch_end(self) -> None:
         self._log_metrics("val")
@@ -148,14 +153,14 @@ class ScoredModule(L.LightningModule):
         loss, logits, targets = self.score(batch, batch_idx)
         if group not in self.metrics:
             self.metrics[group] = WideMetrics(self._new_metrics, self.device)
-        predictions = logits.argmax(dim=-1)
+        predictions = self.predicted(logits, batch)
         with wide_by_default():
             for name, metric in cast(WideMetrics, self.metrics[group]).named():
                 if name == "loss":
                     n_scored = count_scored(targets)
                     # The mean over no targets is NaN, which a weight of 0 would not take away.
                     metric.update(torch.where(n_scored > 0, loss, 0.0), weight=n_scored)
-                else:
+                elif name not in self.told_apart:
                     metric.update(predictions, targets)
         return predictions
 

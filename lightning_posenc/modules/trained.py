@@ -23,6 +23,7 @@ from lightning_posenc.modules.clipping import check_clipping, clipped_unscaled
 from lightning_posenc.modules.compile_options import checked_options
 from lightning_posenc.modules.layer_decay import FACTOR, by_layer
 from lightning_posenc.modules.loss_share import weighted
+from lightning_posenc.modules.muon_groups import hidden_matrices_apart
 from lightning_posenc.modules.optim import (
     OptimizerFactory,
     WarmupCosine,
@@ -32,7 +33,7 @@ from lightning_posenc.modules.optim import (
 from lightning_posenc.modules.resumption import Resumption
 from lightning_posenc.modules.scheduling import (
     ScheduleFactory,
-    check_factors,
+    check_ratios,
     make_schedule,
     stepped,
 )
@@ -52,6 +53,8 @@ class TrainedModule(ScoredModule):
             rate.
         layer_decay: Learning rate of a block over that of the block above it, in (0, 1];
             `layer_decay.py` says of what else.
+        muon_groups: Whether the blocks' matrices are a group apart, and groups are marked
+            `use_muon`, as optimizers of the Muon family ask for it: `muon_groups.py`.
         compile: Whether `torch.compile` runs the model, in place: checkpoints stay as they are.
             Or the options that it is called with, such as {mode: max-autotune} or
             {backend: aot_eager}. A second length of sequences compiles once more, and further
@@ -64,6 +67,7 @@ class TrainedModule(ScoredModule):
         optimizer: OptimizerFactory | None = None,
         schedule: ScheduleFactory | None = WarmupCosine,
         layer_decay: float = 1.0,
+        muon_groups: bool = False,
         compile: bool | dict[str, Any] = False,
     ) -> None:
         super().__init__()
@@ -73,18 +77,25 @@ class TrainedModule(ScoredModule):
         self.make_optimizer = AdamW if optimizer is None else optimizer
         self.schedule = schedule
         self.layer_decay = number(self, "layer_decay", layer_decay, above=0, most=1)
+        self.muon_groups = is_a(self, "muon_groups", muon_groups, bool)
         is_a(self, "compile", compile, bool | dict)
         self.compile_options = checked_options(compile)
         self.thawed_later: frozenset[str] = frozenset()  # parameters that a callback unfreezes
         self._is_compiled = False
         self._reached: Reached | None = None  # where a resumed run goes on
         self._total_steps: float = 0
+        self.terms: dict[str, Tensor] = {}  # of the last step's loss, if parts ask for a penalty
         self.lr: float | None = None  # that LearningRateFinder has found, for all groups
 
     @property
     @abstractmethod
     def trunk(self) -> nn.Module:
         """The part that is compiled: it runs the blocks."""
+
+    @property
+    def trunks(self) -> Sequence[nn.Module]:
+        """All such parts, where there are several."""
+        return (self.trunk,)
 
     @property
     @abstractmethod
@@ -123,7 +134,10 @@ class TrainedModule(ScoredModule):
         if isinstance(self.trainer.strategy, DDPStrategy):
             # DDP waits for the gradient of every parameter, those that nothing reads included.
             loss = loss + sum(0.0 * p.sum() for p in self.idle_parameters())
-        return loss if penalty is None else loss + penalty
+        if penalty is None:
+            return loss
+        self.terms = {"the loss": loss.detach(), "the penalty": torch.as_tensor(penalty).detach()}
+        return loss + penalty
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Leave idle parameters as they are: without a gradient nothing moves, not even decay."""
@@ -140,7 +154,8 @@ class TrainedModule(ScoredModule):
             warnings.filterwarnings("ignore", "The .grad attribute of a Tensor", UserWarning)
             # In place, and not the whole module, whose `self.log` would be compiled too.
             assert not isinstance(self.compile_options, bool)
-            self.trunk.compile(**self.compile_options)
+            for trunk in self.trunks:
+                trunk.compile(**self.compile_options)
             self._is_compiled = True
 
     def setup(self, stage: str) -> None:
@@ -168,9 +183,10 @@ class TrainedModule(ScoredModule):
         return not isinstance(self.trainer.strategy, SingleDeviceStrategy | DDPStrategy)
 
     def configure_optimizers(self) -> Any:
-        groups = by_layer(
-            self.parameter_groups(), self.blocks, self.input_parameters, self.layer_decay
-        )
+        groups = self.parameter_groups()
+        if self.muon_groups:
+            groups = hidden_matrices_apart(groups, self.blocks)
+        groups = by_layer(groups, self.blocks, self.input_parameters, self.layer_decay)
         optimizer = self.make_optimizer(groups)
         if isinstance(optimizer, SparseAdam):
             raise ValueError("optimizer=SparseAdam takes sparse gradients, which no part has: Adam")
@@ -210,13 +226,13 @@ class TrainedModule(ScoredModule):
             )
 
     def _scheduled(self, optimizer: Optimizer) -> Any:
-        """The schedule of an optimizer whose groups have one rate."""
-        factors = [self.rate_factor(group) for group in optimizer.param_groups]
-        for group, factor in zip(optimizer.param_groups, factors, strict=True):
-            group["lr"] = group["lr"] * factor
+        """The schedule of an optimizer whose groups have the rates that it gave them."""
+        for group in optimizer.param_groups:
+            group["lr"] = group["lr"] * self.rate_factor(group)
+        peaks = [float(group["lr"]) for group in optimizer.param_groups]
         self._total_steps = total_steps(self.trainer, self._reached)
         schedule = make_schedule(self.schedule, optimizer, self._total_steps)
-        check_factors(optimizer, factors, self.rate_options())
+        check_ratios(optimizer, peaks, self.rate_options())
         return self.held_back(schedule)
 
     def rate_factor(self, group: dict[str, Any]) -> float:

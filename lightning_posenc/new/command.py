@@ -10,7 +10,7 @@ from string import Template
 
 from lightning_posenc.mistakes.arguments import OneLineParser
 
-KINDS = ("encoding", "task", "mixer", "diagnostic")
+KINDS = ("encoding", "task", "mixer", "feed_forward", "input", "sampler", "diagnostic")
 _TEMPLATES = "lightning_posenc.new.templates"
 
 
@@ -46,17 +46,27 @@ def written(kind: str, name: str) -> dict[str, str]:
         name: Of the class.
 
     Raises:
-        ValueError: If it is no name of a class, or Python knows a module of its module's name.
+        ValueError: If it is no name of a class, or one that its own file imports, or its module
+            could not be imported, or would hide one that is there.
     """
     if not re.fullmatch(r"[A-Z][A-Za-z0-9]*", name) or keyword.iskeyword(name):
         raise ValueError(
             f"new: {name!r} is no class name: a capital, letters and digits, as in RootBias"
         )
     module = module_of(name)
+    if keyword.iskeyword(module) or module == "conftest":
+        means = "pytest" if module == "conftest" else "Python"
+        raise ValueError(
+            f"new: {module} means something else to {means}: choose another name, as in My{name}"
+        )
     if find_spec(module) is not None and not Path(f"{module}.py").exists():
         raise ValueError(
             f"new: a module {module} is there already, which {module}.py would hide: choose "
             f"another name, as in My{name}"
+        )
+    if name in re.findall(r"\w+", _template(f"{kind}.py.txt")):
+        raise ValueError(
+            f"new: {module}.py needs {name} for something else: choose another name, as in My{name}"
         )
     names = {"name": name, "module": module}
     return {

@@ -17,14 +17,18 @@ from lightning_posenc.positional.base import Factory, PositionalEncoding, Site
 from lightning_posenc.positional.bias.alibi import ALiBi
 from lightning_posenc.positional.bias.base import RelativeBias
 from lightning_posenc.positional.bias.deberta import DeBERTa
+from lightning_posenc.positional.bias.decomposed import DecomposedRelative
 from lightning_posenc.positional.bias.dynamic_bias import DynamicBias
 from lightning_posenc.positional.bias.fire import FIRE
 from lightning_posenc.positional.bias.graph_distance import GraphDistanceBias
 from lightning_posenc.positional.bias.kerple import KERPLELog, KERPLEPower
 from lightning_posenc.positional.bias.learned_relative_bias import LearnedRelativeBias
+from lightning_posenc.positional.bias.log_cpb import LogCPB
+from lightning_posenc.positional.bias.on_a_plane import PlaneBias
 from lightning_posenc.positional.bias.relative_vectors import RelativeVectors
 from lightning_posenc.positional.bias.sandwich import Sandwich
 from lightning_posenc.positional.bias.shaw import ShawRelative
+from lightning_posenc.positional.bias.swin import SwinBias
 from lightning_posenc.positional.bias.t5 import T5Bias
 from lightning_posenc.positional.bias.transformer_xl import TransformerXL
 from lightning_posenc.positional.bias.tupe import TUPE
@@ -47,6 +51,7 @@ from lightning_posenc.positional.rotary.fope import FoPE
 from lightning_posenc.positional.rotary.learned_rope import LearnedRoPE
 from lightning_posenc.positional.rotary.liere import LieRE
 from lightning_posenc.positional.rotary.m_rope import MRoPE
+from lightning_posenc.positional.rotary.mixed_rope import MixedRoPE
 from lightning_posenc.positional.rotary.p_rope import PRoPE
 from lightning_posenc.positional.rotary.partial import PartialRoPE
 from lightning_posenc.positional.rotary.pope import PoPE
@@ -65,6 +70,7 @@ __all__ = [
     "ComplexEmbedding",
     "Concatenated",
     "DeBERTa",
+    "DecomposedRelative",
     "Dims",
     "Droppable",
     "DynamicBias",
@@ -82,12 +88,15 @@ __all__ = [
     "LearnedRelativeBias",
     "LearnedRoPE",
     "LieRE",
+    "LogCPB",
     "MRoPE",
+    "MixedRoPE",
     "NoPE",
     "PRoPE",
     "PaTH",
     "PartialRoPE",
     "PerLayer",
+    "PlaneBias",
     "PoPE",
     "PositionalEncoding",
     "RelativeBias",
@@ -99,6 +108,7 @@ __all__ = [
     "ShawRelative",
     "Sinusoidal",
     "Site",
+    "SwinBias",
     "T5Bias",
     "TransformerXL",
     "WaveletBias",

@@ -3,12 +3,12 @@
 Shapes: B sequences, T queries, S keys, H heads, K channels of a head, D = H·K, L layers.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 from torch import Tensor, nn
 
-from lightning_posenc.checks import is_a
+from lightning_posenc.checks import is_a, wrong
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.by_distance import ByDistance
 from lightning_posenc.positions.paper import Paper
@@ -19,7 +19,8 @@ HOOKS = frozenset({"transform", "bias", "rescore", "values", "output"})
 
 
 class Site(NamedTuple):
-    """All that a positional term may look at in one layer. The queries are the last of the keys.
+    """All that a positional term may look at in one layer. The queries are the last of the keys,
+    or else of another sequence than these, which only an encoding sees that `crosses`.
 
     Args:
         layer: Index of the layer, from 0.
@@ -110,6 +111,13 @@ class PositionalEncoding(nn.Module):
     axes: int | tuple[int, ...] | None = 1
     """A, how many numbers it reads for each position, or those that it may; None: any, or none."""
 
+    _overridden: ClassVar[frozenset[str]] = frozenset()
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        # Once, for it is asked for several times a token in decoding.
+        cls._overridden = frozenset(overridden(cls, HOOKS))
+
     def __init__(self, dims: Dims) -> None:
         super().__init__()
         self.dims = is_a(self, "dims", dims, Dims)
@@ -118,6 +126,22 @@ class PositionalEncoding(nn.Module):
         """Refuse to be called as a layer: an encoder calls the hooks."""
         name = type(self).__name__
         raise ValueError(f"{name} is no layer to call: Encoder(dims, {name}) calls its hooks")
+
+    @property
+    def crosses(self) -> bool:
+        """Whether it makes sense where queries are of one sequence and keys of another, which a
+        decoder reads. What acts on the stream does not, and what looks for the queries among the
+        keys says so.
+        """
+        return type(self).embed is PositionalEncoding.embed
+
+    @property
+    def reads_all_keys(self) -> bool:
+        """Whether what it does to a query and a key depends on other keys too, or on where the key
+        stands among them: a cache then forgets none, not even those that nobody will see again.
+        """
+        rescores = any("rescore" in self.hooks(layer) for layer in range(self.dims.n_layers))
+        return self.reads_inputs or rescores
 
     def check(self, places: Places) -> None:
         """Refuse positions that the encoding cannot serve: those on other than `axes` axes, and
@@ -138,6 +162,8 @@ class PositionalEncoding(nn.Module):
         given = places.axes
         plain = places.values.dim() == 2
         served = (self.axes,) if isinstance(self.axes, int) else self.axes
+        if served is not None and not isinstance(served, tuple):
+            raise wrong(self, "axes", served, "be a whole number, a tuple of such, or None")
         if served is None or (given in served and (given > 1 or plain)):
             return
         remedy = (
@@ -188,9 +214,7 @@ class PositionalEncoding(nn.Module):
 
     def hooks(self, layer: int) -> frozenset[str]:
         """Which of `HOOKS` do anything in a layer: those that a class overrides."""
-        kind = type(self)
-        names = (name for name in HOOKS if hasattr(kind, name))
-        return frozenset(n for n in names if getattr(kind, n) is not getattr(PositionalEncoding, n))
+        return self._overridden
 
     def planes(self, layer: int) -> Hashable | None:
         """Which channels `transform` turns together in a layer; None if it turns none.
@@ -243,3 +267,10 @@ class PositionalEncoding(nn.Module):
 
 
 Factory: TypeAlias = Callable[[Dims], PositionalEncoding]
+
+
+def overridden(kind: type[PositionalEncoding], hooks: Iterable[str]) -> tuple[str, ...]:
+    """Those of some hooks that a class writes anew, in their order."""
+    return tuple(
+        hook for hook in hooks if getattr(kind, hook) is not getattr(PositionalEncoding, hook)
+    )

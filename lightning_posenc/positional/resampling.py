@@ -130,7 +130,7 @@ class ResizedTable(nn.Module):
     What else is wrong with a table, its width or its kind, `load_state_dict` says.
     """
 
-    table: nn.Parameter  # (N, D) or (H, W, D)
+    table: nn.Parameter  # (N, D) or (H, W, D), unless a subclass lays it out otherwise
     resize: Resize
 
     def resized(self, table: Tensor) -> Tensor:
@@ -162,8 +162,12 @@ class ResizedTable(nn.Module):
         same_kind = table.dim() == self.table.dim() and table.shape[-1] == self.table.shape[-1]
         return same_kind and table.shape != self.table.shape
 
+    def size_of(self, table: Tensor) -> torch.Size:
+        """How many rows, or rows and columns, a table has."""
+        return table.shape[:-1]
+
     def _say(self, key: str, table: Tensor) -> None:
-        was, now = (" x ".join(map(str, each.shape[:-1])) for each in (table, self.table))
+        was, now = (" x ".join(map(str, self.size_of(each))) for each in (table, self.table))
         if self.resize == "extend":
             how = "extended", "rows beyond were not trained, rows cut off are gone"
         else:

@@ -5,10 +5,11 @@ says that they may lie off the lattice, and that gradients with respect to them 
 """
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from lightning_posenc.checks import wrong
 from lightning_posenc.positions.paper import Paper
 from lightning_posenc.positions.places import Places
 from lightning_posenc.positions.sequences import Sequences
@@ -49,6 +50,9 @@ class Positions(nn.Module, ABC):
 
     def places(self, sequences: Sequences) -> Places:
         """Draw positions, with all that is known of them."""
-        low, high = self.bounds(sequences.length) or (None, None)
+        ends: Any = self.bounds(sequences.length)
+        if ends is not None and not (isinstance(ends, tuple) and len(ends) == 2):
+            raise wrong(self, "bounds(length)", ends, "be two numbers, the lower first, or None")
+        low, high = ends or (None, None)
         places = Places(self(sequences), low, high, sequences.documents, sequences.lengths)
         return places._replace(stretch=self.stretch(places))

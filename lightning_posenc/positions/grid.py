@@ -24,7 +24,8 @@ class Grid(Positions):
 
     Raises:
         ValueError: If a size is neither positive nor the only -1; on a sequence that does not
-            fill the grid.
+            fill the grid; on padded rows, if their padding would count in another size than the
+            first.
     """
 
     source = Paper(
@@ -53,6 +54,11 @@ class Grid(Positions):
 
     def forward(self, sequences: Sequences) -> Tensor:
         length = sequences.length
+        if sequences.lengths is not None and -1 in self.shape[1:]:
+            raise ValueError(
+                f"Grid: shape={list(self.shape)} has a size that padding would change: let the "
+                "first be -1, or give all sequences one length"
+            )
         rest, over = divmod(length, self.known)
         if over or (-1 not in self.shape and rest != 1):
             raise ValueError(

@@ -24,6 +24,8 @@ class Places(NamedTuple):
         documents: (B, S) id of the document of each token, where sequences are packed.
         lengths: (B,) tokens of each sequence, where they are padded.
         stretch: (N + 1,) what whole distances 0..N count as; None if as themselves.
+        grid: (R, S) rows and columns of the grid whose tokens they are, row by row, all of them
+            and no others; None if they are no grid's, or nobody says.
     """
 
     values: Tensor
@@ -32,6 +34,7 @@ class Places(NamedTuple):
     documents: Tensor | None = None
     lengths: Tensor | None = None
     stretch: Tensor | None = None
+    grid: tuple[int, int] | None = None
 
     @property
     def axes(self) -> int:
@@ -79,13 +82,34 @@ class Places(NamedTuple):
         """Those of the first n tokens."""
         documents = None if self.documents is None else self.documents[:, :n]
         lengths = None if self.lengths is None else self.lengths.clamp(max=n)
-        return self._replace(values=self.values[:, :n], documents=documents, lengths=lengths)
+        return self._replace(
+            values=self.values[:, :n], documents=documents, lengths=lengths, grid=None
+        )
 
     def last(self, n: int) -> "Places":
         """Those of the last n of S tokens, whose true number nobody asks any more."""
         start = self.values.shape[1] - n
         documents = None if self.documents is None else self.documents[:, start:]
-        return self._replace(values=self.values[:, start:], documents=documents, lengths=None)
+        return self._replace(
+            values=self.values[:, start:], documents=documents, lengths=None, grid=None
+        )
+
+    def at(self, index: Tensor) -> "Places":
+        """Those of some tokens, (S',) in increasing order."""
+        documents = None if self.documents is None else self.documents[:, index]
+        lengths = self.lengths
+        if lengths is not None:
+            lengths = (index < lengths[:, None]).sum(dim=1)
+        return self._replace(
+            values=self.values[:, index], documents=documents, lengths=lengths, grid=None
+        )
+
+
+def on_a_grid(n_rows: int, n_columns: int, device: torch.device) -> Places:
+    """Where the tokens of a grid stand, row by row: (1, R·S, 2)."""
+    rows, columns = (torch.arange(n, device=device) for n in (n_rows, n_columns))
+    values = torch.cartesian_prod(rows, columns).unsqueeze(0)
+    return Places(values, 0, max(n_rows, n_columns) - 1, grid=(n_rows, n_columns))
 
 
 def offsets(queries: Places, keys: Places) -> Tensor:

@@ -59,7 +59,7 @@ def implied(frequencies: FrequencyMap) -> Implied:
     base = frequencies.base or _fitted_base(theta, index)
     ratio = theta * base**index
     if _all_near(ratio, torch.ones_like(ratio)):
-        return Implied("none", 1.0, base, None, f"RoPE at base {base:,.6g}, unscaled{rest}")
+        return Implied("none", 1.0, base, None, f"RoPE at base {base:,.0f}, unscaled{rest}")
     if _all_near(ratio, ratio[:1]):
         factor = 1 / float(ratio[0])
         said = f"all positions divided by {factor:.4g} (position interpolation){rest}"
@@ -67,7 +67,7 @@ def implied(frequencies: FrequencyMap) -> Implied:
     if (fitted := _other_base(theta, index)) is not None:
         factor = float((fitted / base) ** index[-1])
         said = (
-            f"RoPE at base {fitted:,.6g} in place of {base:,.6g} (NTK-aware or a chosen base): "
+            f"RoPE at base {fitted:,.0f} in place of {base:,.0f} (NTK-aware or a chosen base): "
             f"the slowest pair {factor:.4g} times slower{rest}"
         )
         return Implied("base", factor, fitted, None, said)
@@ -79,7 +79,7 @@ def _by_parts(ratio: Tensor, index: Tensor, base: float, rest: str) -> Implied:
     factor = 1 / float(ratio[-1])
     if not falling or not math.isclose(float(ratio[0]), 1, rel_tol=SAME) or factor < 1 + SAME:
         low, high = (float(x) for x in (ratio.min(), ratio.max()))
-        said = f"a map of its own: {low:.3g} to {high:.3g} times base {base:,.6g}{rest}"
+        said = f"a map of its own: {low:.3g} to {high:.3g} times base {base:,.0f}{rest}"
         return Implied("other", None, base, None, said)
     kept = (ratio - 1 / factor) / (1 - 1 / factor)
     length = _where_nothing_is_kept(kept, index, base)

@@ -107,7 +107,7 @@ def read(
         raise ValueError("transformers is not installed: pip install transformers") from None
     try:
         contents = look_into(*folder_of(source, gguf_file))
-        with _quiet():
+        with quiet():
             return _loaded(str(source), contents, place, dtype, head, attention)
     except Refused as error:
         raise Refused(f"{source}: {error}") from error
@@ -219,7 +219,7 @@ def _device(name: str) -> torch.device:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Within, the library says nothing: what matters of it is an error, or is asked for."""
     from transformers import logging
 

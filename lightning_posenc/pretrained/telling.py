@@ -1,7 +1,9 @@
-"""How a loaded model knows order, in sentences for a person."""
+"""How a loaded model knows order, and whether its scaling was applied, in sentences."""
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
+from lightning_posenc.pretrained.doubts import CHANGED, NOT_APPLIED, Doubt
 from lightning_posenc.pretrained.frequencies import ALL, FrequencyMap, unfinished
 from lightning_posenc.pretrained.implied import implied
 from lightning_posenc.pretrained.where_positions import (
@@ -14,48 +16,100 @@ from lightning_posenc.pretrained.where_positions import (
 )
 
 
-def told(positions: WherePositions) -> list[str]:
+class Said(NamedTuple):
+    """A sentence for a person, and what it is about in a few words."""
+
+    about: str
+    sentence: str
+
+
+def told(positions: WherePositions) -> list[Said]:
     """Say how a model knows order, which scaling its map shows, and how far it was trained.
 
     Args:
         positions: What `what_positions` found.
     """
-    length = "unknown" if positions.trained_length is None else f"{positions.trained_length:,}"
-    trained = f"trained length: {length} ({positions.inferred_from})"
+    length, why = positions.trained_length, positions.inferred_from
+    known = f"{length:,} tokens ({why})" if length else f"unknown ({why})"
+    trained = Said("trained length", known)
     if isinstance(positions, InRotation):
         return [*_rotary(positions), trained]
-    return [_other(positions), trained]
+    return [Said("encoding", _other(positions)), trained]
 
 
-def _rotary(positions: InRotation) -> Iterator[str]:
+def scaling_applied(positions: WherePositions, found: Sequence[Doubt]) -> str | None:
+    """Answer "was my scaling applied?".
+
+    Args:
+        positions: What `what_positions` found.
+        found: The doubts about the same model.
+
+    Returns:
+        None of a model that turns nothing, and whose files name no scaling.
+    """
+    against = [each.sentence for each in found if each.name in (NOT_APPLIED, CHANGED)]
+    if against:
+        return f"no: {'; '.join(against)}"
+    if not isinstance(positions, InRotation):
+        return None
+    scaled = {key: each for key, each in positions.maps.items() if each.kind != "default"}
+    if not scaled:
+        return "its config names no scaling, and the map has none"
+    return "; ".join(f"{_of_type(key)}{_applied(each)}" for key, each in scaled.items())
+
+
+def _applied(each: FrequencyMap) -> str:
+    shown = implied(each)
+    if each.kind == "dynamic" and shown.scaling == "none":
+        return "dynamic changes the map beyond max_position_embeddings alone: not at this length"
+    if shown.scaling == "none" and each.temperature == 1:
+        return f"{each.kind} is named, and leaves the map as it is"
+    return f"yes: {each.kind}{_factor(each)}"
+
+
+def _rotary(positions: InRotation) -> Iterator[Said]:
     for key, each in positions.maps.items():
-        where = "" if key == ALL else f", {key}"
-        yield f"rotary{where}: {_map(each)}"
-        yield f"the map shows: {implied(each).sentence}"
+        where = _of_type(key).removesuffix(": ")
+        among = f" ({where})" if where else ""
+        yield Said(f"encoding{among}", f"rotary, {_map(each)}")
+        grows = "; as of the last pass, it grows with the length" if each.kind == "dynamic" else ""
+        yield Said(f"the map shows{among}", f"{implied(each).sentence}{grows}")
         length = positions.lengths.get(key) or positions.trained_length
         if length is not None:
             slow, n = unfinished(each, length), len(each.inv_freq)
-            yield (
-                f"{len(slow)} of {n} pairs never finish a turn in {length:,} tokens: {_runs(slow)}"
+            yield Said(
+                f"pairs that never finish a turn{among}",
+                f"{len(slow)} of {n} in {length:,} tokens: {_runs(slow)}"
                 if slow
-                else f"all {n} pairs finish a turn in {length:,} tokens, or do not turn"
+                else f"none of {n} that turn, in {length:,} tokens",
             )
     if positions.without:
-        yield f"layers without position: {_runs(positions.without)}"
+        yield Said("layers without position", _runs(positions.without))
+
+
+def _of_type(key: str) -> str:
+    return "" if key == ALL else f"{key}: "
+
+
+def _factor(each: FrequencyMap) -> str:
+    factor = each.spelling.get("factor")
+    return f" by {factor:g}" if isinstance(factor, int | float) else ""
 
 
 def _map(each: FrequencyMap) -> str:
-    factor = each.spelling.get("factor")
-    by = f" by {factor:g}" if isinstance(factor, int | float) else ""
-    base = "" if each.base is None else f", base {each.base:,g}"
+    base = "" if each.base is None else f", base {_number(each.base)}"
     finite = each.wavelengths[each.wavelengths.isfinite()]
     turns = (
-        f", a turn takes {float(finite.min()):.3g} to {float(finite.max()):.3g} tokens"
+        f", a turn takes {_number(float(finite.min()))} to {_number(float(finite.max()))} tokens"
         if len(finite)
         else ""
     )
     temperature = "" if each.temperature == 1 else f", q and k times {each.temperature:.4g}"
-    return f"{each.kind}{by}{base}, {len(each.inv_freq)} pairs{turns}{temperature}"
+    return f"{each.kind}{_factor(each)}{base}, {len(each.inv_freq)} pairs{turns}{temperature}"
+
+
+def _number(x: float) -> str:
+    return f"{x:,.0f}" if x >= 100 else f"{x:.3g}"
 
 
 def _other(positions: WherePositions) -> str:

@@ -178,7 +178,7 @@ def _rotary(config: Any, maps: Mapping[str, FrequencyMap]) -> InRotation | Unkno
     found = {key: trained_length(config, each.spelling) for key, each in maps.items()}
     lengths = {key: length for key, (length, _) in found.items()}
     longest = max(found, key=lambda key: lengths[key] or 0)
-    said = found[longest][1] if len(found) == 1 else f"{found[longest][1]} ({longest})"
+    said = found[longest][1] if len(found) == 1 else f"{found[longest][1]}, of {longest}"
     return InRotation(lengths[longest], said, maps, lengths, _unturned(config, maps))
 
 

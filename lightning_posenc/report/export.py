@@ -14,6 +14,7 @@ from lightning_posenc.report.panels import last_by_layer
 from lightning_posenc.report.results import Results
 from lightning_posenc.report.runs import Run
 from lightning_posenc.report.study import Study
+from lightning_posenc.runs.whole_files import write_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,11 +39,11 @@ def export(kinds: list[str], study: Study, results: Results, out: Path) -> list[
     for kind in kinds:
         path = out / f"report.{'tex' if kind == 'latex' else kind}"
         if kind == "latex":
-            path.write_text(latex(study, results), "utf-8")
+            write_whole(path, latex(study, results))
         elif kind == "csv":
-            tidy(study).map(escaping.cell).to_csv(path, index=False)
+            write_whole(path, tidy(study).map(escaping.cell).to_csv(index=False).encode())
         else:
-            tidy(study).to_parquet(path, index=False)
+            write_whole(path, tidy(study).to_parquet(index=False))
         paths.append(path)
     return paths
 

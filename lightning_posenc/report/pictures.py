@@ -9,6 +9,7 @@ from lightning_posenc.report.panels import Band, Panel
 from lightning_posenc.runs import strict_json
 from lightning_posenc.runs.png import png
 from lightning_posenc.runs.run_directory import FIGURES
+from lightning_posenc.runs.whole_files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,9 +67,8 @@ def draw(panel: Panel, rows: list[str], out: Path) -> bytes:
     )  # fmt: skip
     image = png(figure, DPI)
     path = out / FIGURES / f"{panel.name}.png"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(image)
-    path.with_suffix(".json").write_text(strict_json.text(_numbers(panel), indent=1) + "\n")
+    write_whole(path, image)
+    write_whole(path.with_suffix(".json"), strict_json.text(_numbers(panel), indent=1) + "\n")
     return image
 
 

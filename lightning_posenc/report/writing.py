@@ -9,6 +9,7 @@ from lightning_posenc.report.pictures import colour, draw
 from lightning_posenc.report.results import Results
 from lightning_posenc.report.study import Study
 from lightning_posenc.runs.png import data_uri
+from lightning_posenc.runs.whole_files import write_whole
 
 SEEDS = "Mean over seeds, bands from the lowest to the highest seed."
 
@@ -43,8 +44,8 @@ def write(study: Study, results: Results, what: str, out: Path) -> list[Path]:
         colours={row: colour(i) for i, row in enumerate(study.rows)},
     )
     markdown, html = out / "report.md", out / "report.html"
-    markdown.write_text(page.markdown(made), "utf-8")
-    html.write_text(page.html(made), "utf-8")
+    write_whole(markdown, page.markdown(made))
+    write_whole(html, page.html(made))
     return [markdown, html]
 
 

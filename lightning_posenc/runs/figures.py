@@ -7,10 +7,14 @@ import lightning as L
 
 from lightning_posenc.runs import strict_json
 from lightning_posenc.runs.main_process import is_writer
+from lightning_posenc.runs.png import png
 from lightning_posenc.runs.run_directory import FIGURES
+from lightning_posenc.runs.whole_files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+DPI = 150
 
 
 def new_figure(**kwargs: Any) -> "Figure":
@@ -35,9 +39,8 @@ def log_figure(trainer: L.Trainer, name: str, figure: "Figure", numbers: dict[st
     path = Path(trainer.default_root_dir, FIGURES, f"{name}.png")
     if not is_writer(trainer):
         return path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
-    path.with_suffix(".json").write_text(strict_json.text(numbers) + "\n")
+    write_whole(path, png(figure, DPI))
+    write_whole(path.with_suffix(".json"), strict_json.text(numbers) + "\n")
     for logger in trainer.loggers:
         # Loggers share no interface for figures: W&B takes image files, TensorBoard figures.
         if hasattr(logger, "log_image"):

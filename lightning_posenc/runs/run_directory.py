@@ -78,14 +78,19 @@ def checkpoints(directory: Path) -> list[Path]:
     return list((directory / CHECKPOINTS).rglob("*.ckpt"))
 
 
-def forget() -> None:
-    """Remove what a run wrote that ended by a mistake before its first step, if it began here, so
-    that the mended command finds its directory free. A sweep's trial keeps its record.
+def forget(spare_metrics: bool = False) -> None:
+    """Remove what a run wrote that ended by a mistake before it had anything to tell, if it began
+    here, so that the mended command finds its directory free. A sweep's trial keeps its record.
+
+    Args:
+        spare_metrics: Whether metrics are something to tell, as checkpoints are.
     """
     if _lock is None or not _began or _told:
         return
     directory = _lock.path.parent
-    if checkpoints(directory):
+    metrics = directory / METRICS
+    told = spare_metrics and metrics.exists() and metrics.stat().st_size
+    if told or checkpoints(directory):
         return
     for name in (CONFIG, SUMMARY, METRICS):
         (directory / name).unlink(missing_ok=True)

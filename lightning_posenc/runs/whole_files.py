@@ -72,3 +72,14 @@ def _sync_directory(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def write_whole(place: Path, content: str | bytes) -> None:
+    """Write a text, in UTF-8, or bytes to a file that is whole or what it was before.
+
+    Args:
+        place: Where the file goes; missing folders above it are made.
+        content: All of it.
+    """
+    with whole_file(place, "w" if isinstance(content, str) else "wb") as file:
+        file.write(content)

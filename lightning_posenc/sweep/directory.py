@@ -13,7 +13,7 @@ from typing import Any
 
 from lightning_posenc.runs import strict_json
 from lightning_posenc.runs.locks import Lock, Taken
-from lightning_posenc.runs.whole_files import whole_file
+from lightning_posenc.runs.whole_files import write_whole
 from lightning_posenc.sweep import definition as definitions
 from lightning_posenc.sweep import trial as records
 from lightning_posenc.sweep.definition import Definition
@@ -95,8 +95,7 @@ class SweepDirectory:
         copy = self.path / COPY
         if copy.exists():
             self._check(definitions.load(copy), definition, search, trials)
-        with whole_file(copy) as kept:
-            kept.write(file.read_text("utf-8"))
+        write_whole(copy, file.read_text("utf-8"))
         return trials
 
     def run_directory(self, trial: Trial) -> Path:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lightning_posenc.runs import strict_json
 from lightning_posenc.runs.run_directory import RUN_DIR, SWEEP, TRIAL
+from lightning_posenc.runs.whole_files import write_whole
 from lightning_posenc.sweep import hyperband, processes, resources, trial_command, trial_metrics
 from lightning_posenc.sweep.definition import Definition
 from lightning_posenc.sweep.directory import SweepDirectory
@@ -138,7 +139,8 @@ class Scheduler:
         trial = self._trial(number)
         directory = self.home.clean(trial)
         if "${args_json_file}" in self.definition.command:
-            (directory / _JSON).write_text(strict_json.text(trial.parameters, default=str) + "\n")
+            text = strict_json.text(trial.parameters, default=str) + "\n"
+            write_whole(directory / _JSON, text)
         variables = resources.environment(slot, self._threads, self._gpus)
         variables |= {SWEEP: self.definition.name, TRIAL: str(number)}
         fit = self._fit(trial)

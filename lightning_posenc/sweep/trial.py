@@ -10,7 +10,7 @@ from typing import Any
 from lightning_posenc.mistakes.escaping import visible
 from lightning_posenc.runs import strict_json
 from lightning_posenc.runs.untrusted import read_json
-from lightning_posenc.runs.whole_files import whole_file
+from lightning_posenc.runs.whole_files import write_whole
 
 RECORD = "trial.json"
 LOG = "trial.log"
@@ -65,8 +65,9 @@ class Trial:
 
     def save(self, directory: Path) -> None:
         """Write the record; a reader never meets half of it."""
-        with whole_file(directory / RECORD) as file:
-            file.write(strict_json.text(asdict(self), indent=2, default=str) + "\n")
+        write_whole(
+            directory / RECORD, strict_json.text(asdict(self), indent=2, default=str) + "\n"
+        )
 
 
 def load(directory: Path) -> Trial | None:

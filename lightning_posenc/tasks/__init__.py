@@ -51,6 +51,7 @@ from lightning_posenc.tasks.retrieval import (
 from lightning_posenc.tasks.reverse import Reverse
 from lightning_posenc.tasks.shift import Shift
 from lightning_posenc.tasks.structure import Dyck, GridLookup, GridReflection, TreeDistance
+from lightning_posenc.tasks.word_order import WordOrder
 
 __all__ = [
     "IGNORE",
@@ -103,5 +104,6 @@ __all__ = [
     "SumDigits",
     "Task",
     "TreeDistance",
+    "WordOrder",
     "generate",
 ]

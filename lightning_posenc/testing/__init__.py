@@ -1,4 +1,5 @@
-"""How does a stranger prove a method? What each encoding, mixer and task promises, as checks.
+"""How does a stranger prove a method? What each of a kind promises, as checks: encodings, mixers,
+feed-forwards, inputs, samplers of positions, tasks.
 
 In a test of your own package:
 
@@ -16,8 +17,11 @@ or, all at once and without pytest, `check_encoding(MyBias)`.
 from lightning_posenc.testing.case import Case
 from lightning_posenc.testing.check import Check, Promise
 from lightning_posenc.testing.encodings import check_encoding, encoding_checks
+from lightning_posenc.testing.feed_forwards import check_feed_forward, feed_forward_checks
+from lightning_posenc.testing.inputs import check_input, input_checks
 from lightning_posenc.testing.mixers import check_mixer, mixer_checks
 from lightning_posenc.testing.oracle import Given, Oracle, Result
+from lightning_posenc.testing.samplers import check_sampler, sampler_checks
 from lightning_posenc.testing.samples import Solver
 from lightning_posenc.testing.tasks import check_task, task_checks
 
@@ -30,9 +34,15 @@ __all__ = [
     "Result",
     "Solver",
     "check_encoding",
+    "check_feed_forward",
+    "check_input",
     "check_mixer",
+    "check_sampler",
     "check_task",
     "encoding_checks",
+    "feed_forward_checks",
+    "input_checks",
     "mixer_checks",
+    "sampler_checks",
     "task_checks",
 ]

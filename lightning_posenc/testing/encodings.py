@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from lightning_posenc.positional import Factory
-from lightning_posenc.testing import single_hooks, whole_models
+from lightning_posenc.testing import moved_positions, single_hooks, whole_models
 from lightning_posenc.testing.case import Case, found_out
 from lightning_posenc.testing.check import Check, Promise, hold
 from lightning_posenc.testing.oracle import Oracle
@@ -50,7 +50,7 @@ _BOTH_WAYS: dict[Callable[..., None], Promise] = {
         "read the number of heads from site.k, which may have fewer than site.q; where query "
         "heads are treated apart, repeat the keys",
     ),
-    whole_models.gradient_of_positions: Promise(
+    moved_positions.gradient_of_positions: Promise(
         "positions off the lattice are served, or refused by `check` in one line",
         "compute from float positions as they are, or raise a ValueError in `check`",
     ),
@@ -93,7 +93,7 @@ _REACH = Promise(
 # What is claimed, and in a causal model or not is tried.
 _CLAIMS: list[tuple[str, tuple[bool, ...], Callable[..., None], Promise]] = [
     (
-        "shift_invariant", (False, True), whole_models.shift_of_all_positions,
+        "shift_invariant", (False, True), moved_positions.shift_of_all_positions,
         Promise("it is shift-invariant as claimed", "claim the other, or use site.delta alone"),
     ),
     (
@@ -102,7 +102,7 @@ _CLAIMS: list[tuple[str, tuple[bool, ...], Callable[..., None], Promise]] = [
     ),
     (
         "order_aware_bidirectional", (False,),
-        whole_models.order_awareness_of_a_bidirectional_model,
+        moved_positions.order_awareness_of_a_bidirectional_model,
         Promise("it tells a sequence from its reverse as claimed", "claim the other"),
     ),
 ]  # fmt: skip
@@ -143,7 +143,7 @@ def model_checks(case: Case) -> Iterator[Check]:
     """What every encoding keeps in a model, and what is claimed of this one."""
     for causal, promises in ((False, _BOTH_WAYS), (True, _BOTH_WAYS | _CAUSAL)):
         if case.refused and not causal:
-            yield _check(case, causal, whole_models.refusal_of_a_bidirectional_model, _REFUSAL)
+            yield _check(case, causal, moved_positions.refusal_of_a_bidirectional_model, _REFUSAL)
             continue
         for run, promise in promises.items():
             yield _check(case, causal, run, promise)

@@ -8,19 +8,19 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lightning_posenc.checks import maker
 from lightning_posenc.masks import Window
 from lightning_posenc.model.cache import Cache
 from lightning_posenc.model.mixers import Mixer, MixerFactory
 from lightning_posenc.model.mixers.base import SERVICES
-from lightning_posenc.positional import Factory, NoPE, PositionalEncoding, Site
-from lightning_posenc.positional.base import HOOKS, Rescore
-from lightning_posenc.testing import whole_models
+from lightning_posenc.positional import ALiBi, Factory, NoPE, PositionalEncoding, RoPE, Site
+from lightning_posenc.positional.base import HOOKS, Rescore, overridden
+from lightning_posenc.testing import parts, whole_models
 from lightning_posenc.testing.case import Case
 from lightning_posenc.testing.check import Check, Promise, expect, expect_refusal, expect_same, hold
-from lightning_posenc.testing.models import encoder, expect_gradients, tokens
+from lightning_posenc.testing.models import encoder, tokens
 from lightning_posenc.testing.sizes import LENGTH, dims
 
 
@@ -59,13 +59,17 @@ def mixer_checks(make: MixerFactory) -> list[Check]:
             if ("causal" if causal else "bidirectional") not in made.serves:
                 yield check(direction_is_refused, _REFUSED, causal)
                 continue
-            for run, promise in (_IN_A_MODEL | (_CAUSAL if causal else {})).items():
+            for run, promise in (parts.IN_A_MODEL | (_CAUSAL if causal else {})).items():
                 yield check(run, promise, causal, case_of(make))
             for run, promise in _OF_A_MIXER.items():
                 yield check(run, promise, causal)
             for service in ("mask", "padding", "documents", "cache"):
                 if service != "cache" or causal:
                     yield check(serves_or_refuses, _SERVED, causal, service=service)
+            for name, encoding in _PLACED.items():
+                asked = overridden(encoding, HOOKS)
+                if causal and "cache" in made.serves and made.hooks.issuperset(asked):
+                    yield check(remembers_places, _SERVED, causal, positional=name)
             for hook in sorted(HOOKS):
                 yield check(honours_or_refuses, _HONOURED, causal, hook=hook)
 
@@ -74,7 +78,8 @@ def mixer_checks(make: MixerFactory) -> list[Check]:
 
 def case_of(make: MixerFactory, positional: Factory = NoPE) -> Case:
     """A model of the mixer, without positions unless an encoding is given, as `models` makes it."""
-    return Case("mixer", positional, wiring={"mixer": make})
+    limit = make(dims(True), 0).longest
+    return Case("mixer", positional, limit=limit, wiring={"mixer": make})
 
 
 def says_what_it_serves(mixer: Mixer) -> None:
@@ -100,29 +105,12 @@ def tokens_reach_each_other(make: MixerFactory, causal: bool) -> None:
 
 def gradients_reach_every_parameter(make: MixerFactory, causal: bool) -> None:
     """Of each parameter some entry has a gradient, and all are finite."""
-    model = encoder(case_of(make), causal)
-    expect_gradients(model(tokens()), dict(nn.ModuleList(model.mixers).named_parameters()))
+    parts.expect_learning(encoder(case_of(make), causal), "attention")
 
 
 def starts_small_in_deep_models(make: MixerFactory, causal: bool) -> None:
     """What it adds to the residual stream is at first proportional to `depth_scale`."""
-    sizes = []
-    for depth_scale in (1.0, 0.1):
-        torch.manual_seed(0)
-        model = encoder(case_of(make), causal, 1)
-        (mixer,) = model.mixers
-        for module in mixer.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.normal_(module.weight, std=0.2)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
-        mixer.initialise(0.2, depth_scale)
-        outputs: list[Tensor] = []
-        mixer.register_forward_hook(lambda _, args, out, seen=outputs: seen.append(out))
-        model(tokens())
-        sizes.append(outputs[0].square().mean().sqrt())
-    ratio = (sizes[1] / sizes[0]).item()
-    expect(0.05 < ratio < 0.2, f"outputs that shrink by {ratio:.2f} where depth_scale does by 0.1")
+    parts.expect_small_start(case_of(make), causal, "attention")
 
 
 def serves_or_refuses(make: MixerFactory, causal: bool, service: str) -> None:
@@ -146,6 +134,12 @@ def serves_or_refuses(make: MixerFactory, causal: bool, service: str) -> None:
             "cache": {"cache": Cache(), "positions": positions},
         }
         expect_refusal(lambda: model(x, **given[service]), kind.__name__)
+
+
+def remembers_places(make: MixerFactory, causal: bool, positional: str) -> None:
+    """Tokens that are remembered stand where they stood, whether their keys are turned or not."""
+    case = case_of(make, _PLACED[positional])
+    whole_models.reading_with_a_cache_equals_reading_at_once(case, causal, whole_models.CHUNKS)
 
 
 def what_a_mask_hides_is_not_seen(case: Case, causal: bool) -> None:
@@ -209,6 +203,8 @@ PROBES: dict[str, type[PositionalEncoding]] = {
 }
 """An encoding for each hook that writes this one alone."""
 
+_PLACED: dict[str, type[PositionalEncoding]] = {"RoPE": RoPE, "ALiBi": ALiBi}
+
 _VISIBLE = "let a token read only what `context.seen_in(self.layer)` shows it"
 _SAYS = Promise(
     "`hooks` and `serves` say what it can honour",
@@ -236,45 +232,10 @@ _SERVING: dict[str, Callable[[Case, bool], None]] = {
 _CAUSAL: dict[Callable[..., None], Promise] = {
     whole_models.future_does_not_reach_the_past: Promise("no token sees what follows it", _VISIBLE),
 }
-_IN_A_MODEL: dict[Callable[..., None], Promise] = {
-    whole_models.shape_and_dtype: Promise(
-        "outputs have the shape and the dtype of the inputs", "cast back to x.dtype at the end"
-    ),
-    whole_models.state_dict_round_trip: Promise(
-        "a state_dict holds all that the outputs depend on",
-        "register what is drawn as an nn.Parameter or a buffer",
-    ),
-    whole_models.pickle_and_deepcopy: Promise(
-        "a model can be saved whole and copied", "keep no lambda as an attribute"
-    ),
-    whole_models.independent_of_the_rest_of_the_batch: Promise(
-        "a sequence does not depend on the others of its batch", "keep the first axis apart"
-    ),
-    whole_models.checkpointed_activations_change_nothing: Promise(
-        "blocks may be computed twice", "change no state in forward, but that of the cache"
-    ),
-    whole_models.bfloat16_autocast_is_near_float32: Promise(
-        "under bfloat16 autocast outputs stay near those in float32",
-        "sum over many tokens in float32",
-    ),
-    whole_models.longer_works_or_names_the_limit: Promise(
-        "any length works", "make nothing of a fixed length"
-    ),
-    whole_models.compiled_equals_eager: Promise(
-        "torch.compile gives the same outputs and gradients",
-        "let no Python branch depend on a tensor's values",
-    ),
-}
 _OF_A_MIXER: dict[Callable[..., None], Promise] = {
     tokens_reach_each_other: Promise(
         "tokens exchange what they know", "a branch that mixes nothing is a FeedForward"
     ),
-    gradients_reach_every_parameter: Promise(
-        "training reaches every parameter", "use it, make it a buffer, or delete it"
-    ),
-    starts_small_in_deep_models: Promise(
-        "what it adds starts at depth_scale of its size",
-        "call the linear layer that writes into the residual stream `out`, or override "
-        "`initialise(std, depth_scale)`",
-    ),
+    gradients_reach_every_parameter: parts.LEARNS,
+    starts_small_in_deep_models: parts.STARTS_SMALL,
 }

@@ -1,5 +1,6 @@
 """A run's whole config, in its directory and in its checkpoints."""
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ from lightning_posenc.runs import checkpoint_files, run_directory, untrusted
 from lightning_posenc.runs.checkpoint_sizes import oversized
 from lightning_posenc.runs.loggers import log_config
 from lightning_posenc.runs.run_directory import CONFIG
-from lightning_posenc.runs.whole_files import whole_file
+from lightning_posenc.runs.whole_files import write_whole
 from lightning_posenc.training import given, trust
 from lightning_posenc.training.renamed_classes import replaced
 from lightning_posenc.training.resuming.taken_over import taken_over
@@ -62,8 +63,7 @@ class SaveRunConfig(SaveConfigCallback):
 
     def _write(self) -> None:
         if self._waiting is not None:
-            with whole_file(self._waiting) as file:
-                file.write(self._text)
+            write_whole(self._waiting, self._text)
             self._waiting = None
 
     def on_save_checkpoint(
@@ -109,9 +109,11 @@ def parse(parser: ArgumentParser, args: list[str]) -> Namespace:
                     config = parser.parse_args(told)
             except Exception as error:
                 if name := trust.refused(error):
+                    known = {*trusted, *trust.modules_of(names)}
+                    others = [c for c in completed.classes if c.partition(".")[0] not in known]
                     raise ValueError(
                         f"--ckpt_path {completed.stored}: its config names {name}, which belongs "
-                        f"to none of {', '.join(trust.TRUSTED)}: {trust.hint(name)}"
+                        f"to none of {', '.join(trust.TRUSTED)}: {trust.hint(name, others)}"
                     ) from error
                 raise
             trust.check_plain(config, names)
@@ -131,10 +133,12 @@ class Completed(NamedTuple):
     Args:
         args: The arguments, with the checkpoint's config as one more `--config`.
         stored: The checkpoint that it is of; None if there is none.
+        classes: What its config names by `class_path`.
     """
 
     args: list[str]
     stored: Path | None
+    classes: frozenset[str] = frozenset()
 
 
 @contextmanager
@@ -195,9 +199,11 @@ def with_checkpoint_config(args: list[str]) -> Iterator[Completed]:
         more = ["--name", _family(path, args[0])]
     with TemporaryDirectory() as directory:
         stored = Path(directory, CONFIG)
-        stored.write_text(yaml.safe_dump(config), "utf-8")
+        text = yaml.safe_dump(config)
+        stored.write_text(text, "utf-8")
+        named = frozenset(re.findall(r"^[ -]*class_path: ([\w.]+)$", text, re.MULTILINE))
         before, behind = args[:after], args[after:]
-        yield Completed([*before, "--config", str(stored), *more, *behind], path)
+        yield Completed([*before, "--config", str(stored), *more, *behind], path, named)
 
 
 def _checkpoint(where: str, run_dir: Any, fits: bool) -> Path | None:

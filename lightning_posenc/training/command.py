@@ -11,6 +11,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from lightning_posenc.callbacks import Diverged
 from lightning_posenc.data.saying import forget
+from lightning_posenc.mistakes.library_errors import own_place
 from lightning_posenc.mistakes.one_line import in_one_line
 from lightning_posenc.runs import loggers, run_directory
 from lightning_posenc.training.checkpoint_config import SaveRunConfig
@@ -53,7 +54,8 @@ def run(args: list[str]) -> int:
     except Exception as error:
         diverged = isinstance(error, Diverged)  # which is a result
         if not diverged and in_one_line(error, USER_ERRORS) is not None:
-            run_directory.forget()
+            # A class of the user's own may fail late in a run.
+            run_directory.forget(spare_metrics=own_place(error) is not None)
         raise
     finally:
         run_directory.release()

@@ -49,7 +49,7 @@ class Divergence(L.Callback):
         every: int = getattr(trainer, "log_every_n_steps")  # noqa: B009 (set at run time)
         cheap = trainer.world_size == 1 and pl_module.device.type == "cpu"
         if cheap or trainer.global_step % every == 0:
-            self._check(trainer)
+            self._check(trainer, getattr(pl_module, "terms", {}))
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.state.fn == TrainerFn.FITTING:
@@ -66,9 +66,10 @@ class Divergence(L.Callback):
             if _anywhere(trainer, not _finite(pl_module)):
                 raise _diverged(trainer, "a weight")
 
-    def _check(self, trainer: L.Trainer) -> None:
+    def _check(self, trainer: L.Trainer, terms: dict[str, Tensor] | None = None) -> None:
         if _anywhere(trainer, self._bad is not None and bool(self._bad)):
-            raise _diverged(trainer, "the loss")
+            bad = [name for name, term in (terms or {}).items() if not term.isfinite().all()]
+            raise _diverged(trainer, bad[0] if len(bad) == 1 else "the loss")
 
 
 def _finite(module: L.LightningModule) -> bool:
@@ -93,7 +94,7 @@ def _diverged(trainer: L.Trainer, what: str) -> Diverged:
     written = [path for folder in folders for path in folder.glob("*.ckpt")]
     newest = max(written, key=lambda path: path.stat().st_mtime_ns, default=None)
     good = f"the last good checkpoint is {newest}" if newest else "no checkpoint was written yet"
-    return Diverged(
-        f"diverged: {what} is not finite at step {trainer.global_step}: lower the learning rate, "
-        f"warm up longer, clip gradients or initialise smaller; {good}"
-    )
+    helps = "lower the learning rate, warm up longer, clip gradients or initialise smaller"
+    if (step := trainer.global_step) <= 1:  # nothing was learned before
+        helps = "look for what divides by 0 or overflows, or initialise smaller"
+    return Diverged(f"diverged: {what} is not finite at step {step}: {helps}; {good}")

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 _MISFIT = re.compile(r"Error\(s\) in loading state_dict")
-_NO_SHAPES = ("optimizer", "schedule", "compile", "positional_")  # options that change no weight
+# Options that change no weight.
+_NO_SHAPES = ("optimizer", "schedule", "compile", "checkpoint_activations", "positional_")
 NAMED = 3  # options that a line names
 
 

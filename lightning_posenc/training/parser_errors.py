@@ -87,6 +87,10 @@ def _unknown(option: str, otherwise: str, owner: str = "") -> str:
     return f"unknown option {option}{of}: {hint(option, kinds, otherwise)}"
 
 
+# Classes of other packages that people know by their short names.
+_ELSEWHERE = {"Lion": "pytorch_optimizer.Lion (pip install 'lightning_posenc[optimizers]')"}
+
+
 def _say(leaf: str, where: str) -> str:
     if leaf.startswith(_VALUE):
         return f"{where}={leaf.removeprefix(_VALUE)}"
@@ -95,6 +99,8 @@ def _say(leaf: str, where: str) -> str:
     if found := wording.CLASS.search(leaf):
         if (advice := instead(found["name"])) is not None:
             return f"{where}={found['name']}: {advice}"
+        if found["name"] in _ELSEWHERE:
+            return f"{where}={found['name']}: give {_ELSEWHERE[found['name']]}"
         hint = did_you_mean(found["name"], _class_names(where), "check the spelling", cutoff=0.5)
         return (
             f"{where}={found['name']}: no such class: {hint} "
@@ -166,7 +172,7 @@ def _kinds() -> dict[str, type]:
     # Whoever asks has parsed a config, so that modules, data and callbacks are imported too.
     from lightning_posenc import masks, positions, tasks
     from lightning_posenc.data import Lengths
-    from lightning_posenc.model import FeedForward, Inputs, Kernel, Mixer, Residual
+    from lightning_posenc.model import FeedForward, Inputs, Kernel, Mixer, Residual, Router
     from lightning_posenc.positional import PositionalEncoding
     from lightning_posenc.positional.rotary.scaling import Scaling
 
@@ -183,9 +189,11 @@ def _kinds() -> dict[str, type]:
         "kernel": Kernel,
         "mixer": Mixer,
         "feed_forward": FeedForward,
+        "router": Router,
         "inputs": Inputs,
         "residual": Residual,
         "train_length": Lengths,
+        "growth": Lengths,
         "optimizer": torch.optim.Optimizer,
         "schedule": torch.optim.lr_scheduler.LRScheduler,
     }

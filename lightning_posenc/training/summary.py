@@ -22,7 +22,7 @@ from lightning_posenc.runs import strict_json
 from lightning_posenc.runs.main_process import is_writer
 from lightning_posenc.runs.run_directory import CONFIG, SUMMARY
 from lightning_posenc.runs.untrusted import read_json
-from lightning_posenc.runs.whole_files import whole_file
+from lightning_posenc.runs.whole_files import write_whole
 from lightning_posenc.training.divergence import Diverged
 from lightning_posenc.training.step_time import StepTime
 
@@ -192,8 +192,9 @@ class RunSummary(L.Callback):
             **self._cost,
             **self._made_by,
         }
-        with whole_file(Path(trainer.default_root_dir, SUMMARY)) as file:
-            file.write(strict_json.text(summary, indent=2) + "\n")
+        write_whole(
+            Path(trainer.default_root_dir, SUMMARY), strict_json.text(summary, indent=2) + "\n"
+        )
 
 
 def _earlier(trainer: L.Trainer) -> dict[str, Any]:

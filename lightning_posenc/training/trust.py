@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from enum import Enum
+from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -70,12 +71,20 @@ def refused(error: BaseException) -> str | None:
     return found["name"] if found else None
 
 
-def hint(name: str) -> str:
-    """What a user can do who wants a name that was refused."""
+def hint(name: str, others: Iterable[str] = ()) -> str:
+    """What a user can do who wants a name that was refused.
+
+    Args:
+        name: It.
+        others: What else the config may name, of which it is said at once what is to be trusted.
+    """
     module = name.partition(".")[0]
     if module in sys.stdlib_module_names:
         return "no config of a model needs it"
-    return f"if you know that code, say so: {OPTION} {module}"
+    modules = {each.partition(".")[0] for each in others if _DOTTED.fullmatch(each)}
+    foreign = modules - _LARGE - sys.stdlib_module_names - {module}
+    more = sorted(each for each in foreign if find_spec(each) is not None)
+    return f"if you know that code, say so: {' '.join(f'{OPTION} {m}' for m in (module, *more))}"
 
 
 def check_calls(config: Any, key: str = "") -> None:

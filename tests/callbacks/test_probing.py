@@ -9,6 +9,7 @@ import pytest
 import torch
 from lightning.pytorch.demos.boring_classes import BoringModel
 from lightning.pytorch.strategies import SingleDeviceStrategy
+from matplotlib.figure import Figure
 from torch import Tensor
 from torch.optim import AdamW
 
@@ -51,6 +52,12 @@ SPREAD = Measurement(
 ADAM = partial(AdamW, lr=1e-2)
 
 
+@pytest.fixture
+def _unrendered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lay figures out and write their numbers, but no pixels, which take a second each."""
+    monkeypatch.setattr(Figure, "savefig", lambda *args, **kwargs: None)
+
+
 def classifier(positional: Any = RoPE, **wiring: Any) -> SequenceClassifier:
     torch.manual_seed(0)
     spec = EncoderSpec(**{**SPEC, **wiring})
@@ -62,9 +69,10 @@ def masked_model() -> LanguageModel:
     """Draws numbers in every forward pass: dropout, what is hidden, positions."""
     torch.manual_seed(0)
     return LanguageModel(
-        EncoderSpec(**SPEC, dropout=0.2, checkpoint_activations=True),
+        EncoderSpec(**SPEC, dropout=0.2),
         PositionPattern().vocab_size,
         objective="masked",
+        checkpoint_activations=True,
         positional=Chain.of(RoPE, KERPLELog),
         positions=Randomized(64),
         optimizer=ADAM,
@@ -111,6 +119,7 @@ def compiled() -> SequenceClassifier:
     return module
 
 
+@pytest.mark.usefixtures("_unrendered")
 @pytest.mark.parametrize(
     ("make", "options"),
     [
@@ -257,6 +266,7 @@ def test_padded_and_tiny_batches(watch: type[Probing]) -> None:
     assert all(torch.as_tensor(value).isfinite() for value in found.values())
 
 
+@pytest.mark.usefixtures("_unrendered")
 def test_cadence_counts_optimizer_steps_once(tmp_path: Path) -> None:
     callback = RankCollapse(every_n_steps=2)
     fit(classifier(), tmp_path, [callback], max_steps=5, accumulate_grad_batches=3)
@@ -273,6 +283,7 @@ def test_other_steps_measure_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert len(calls) == 3  # steps 0, 3, 6
 
 
+@pytest.mark.usefixtures("_unrendered")
 def test_numbers_are_means_over_ranks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two ranks, of which the other measures 1 more: one reduction of all numbers at a time."""
     reduced = []
@@ -303,6 +314,7 @@ class Kept(L.pytorch.loggers.logger.DummyLogger):
             self.told.append((step, dict(metrics)))
 
 
+@pytest.mark.usefixtures("_unrendered")
 def test_loggers_hear_the_entropy_of_the_first_sequences(tmp_path: Path) -> None:
     module, logger, seen = classifier(), Kept(), []
 

@@ -112,14 +112,16 @@ def test_git_is_asked_once_however_often_the_summary_is_written(
 ) -> None:
     """P9: a process for each writing takes longer than a small run's step."""
     asked, written = [], []
-    run, opened = summary.subprocess.run, summary.whole_file
+    run, write = summary.subprocess.run, summary.write_whole
 
     def asks(command: list[str], **options: Any) -> Any:
         asked.append(command)
         return run(command, **options)
 
     monkeypatch.setattr(summary.subprocess, "run", asks)
-    monkeypatch.setattr(summary, "whole_file", lambda path: written.append(path) or opened(path))
+    monkeypatch.setattr(
+        summary, "write_whole", lambda path, text: written.append(path) or write(path, text)
+    )
     trainer = L.Trainer(
         default_root_dir=tmp_path, max_steps=2, accelerator="cpu", logger=False,
         callbacks=[summary.RunSummary(["fit"])], enable_progress_bar=False,

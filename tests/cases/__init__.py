@@ -5,7 +5,17 @@ case of each class, scaling and sampler: the others differ from it by an option.
 """
 
 from lightning_posenc import Dims
-from tests.cases import absolute, bias, compose, content, disentangled, distance, positions, rotary
+from tests.cases import (
+    absolute,
+    bias,
+    compose,
+    content,
+    disentangled,
+    distance,
+    plane,
+    positions,
+    rotary,
+)
 from tests.cases.base import Case
 
 CASES = (
@@ -13,6 +23,7 @@ CASES = (
     *absolute.CASES,
     *bias.CASES,
     *distance.CASES,
+    *plane.CASES,
     *rotary.CASES,
     *disentangled.CASES,
     *content.CASES,

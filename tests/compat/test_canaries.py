@@ -207,6 +207,18 @@ def test_torch_says_what_is_transformed() -> None:
     assert seen == [True, False]
 
 
+def test_torch_tells_what_becomes_of_saved_tensors() -> None:
+    outer: tuple[Any, Any] = (lambda x: x, lambda x: x)
+    assert of_torch.saving() == (of_torch._unchanged, of_torch._unchanged)
+    with torch.autograd.graph.saved_tensors_hooks(*outer):
+        assert of_torch.saving() == outer
+        inner: tuple[Any, Any] = (lambda x: x + 1, lambda x: x - 1)
+        with torch.autograd.graph.saved_tensors_hooks(*inner):
+            assert of_torch.saving() == inner
+    with torch.autograd.graph.disable_saved_tensors_hooks("not here"):
+        assert of_torch.saving() is None
+
+
 def test_torch_says_whether_it_is_overridden_and_how_it_compiles() -> None:
     assert not of_torch.is_overridden()
     with torch.device("cpu"):

@@ -1,5 +1,6 @@
 """What release 0.1 wrote is read by this one, and what moved since is said in one line."""
 
+import inspect
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,10 @@ import torch
 import yaml
 from torch import nn
 
+from lightning_posenc import Encoder
 from lightning_posenc.cli import main
 from lightning_posenc.compat.earlier_releases import (
+    OF_MODULE,
     OF_PARTS,
     encoder_of_today,
     of_today,
@@ -19,6 +22,7 @@ from lightning_posenc.compat.earlier_releases import (
 from lightning_posenc.model import Attention, Eager, Plain
 from lightning_posenc.modules import SequenceClassifier
 from lightning_posenc.training.checkpoint_config import stored_config
+from lightning_posenc.training.resuming.which_run import differences
 
 # As `fit` of release 0.1 wrote it, options of the encoder that matter set to other than defaults.
 ENCODER = {
@@ -27,7 +31,7 @@ ENCODER = {
     "residual": {"class_path": "lightning_posenc.model.Plain"}, "qk_norm": True,
     "sigma_reparam": False, "bias": True, "dropout": 0.0, "attention_dropout": 0.1,
     "drop_path": 0.2, "kernel": {"class_path": "lightning_posenc.model.Eager"},
-    "checkpoint_activations": False, "init_std": 0.02,
+    "checkpoint_activations": True, "init_std": 0.02,
 }  # fmt: skip
 BLOCK = (
     "attention.qkv.weight", "attention.qkv.bias", "attention.qk_norm.q.weight",
@@ -102,13 +106,16 @@ def test_a_checkpoint_loads_with_its_options_where_they_belong_now(
     assert not residual.pre_norm
     assert residual.drop_path.p == 0.2
     assert isinstance(of.encoder.norm, nn.Identity)
+    assert of.encoder.checkpoint_activations
 
 
 def test_the_config_in_a_checkpoint_is_given_as_of_today(tmp_path: Path) -> None:
     checkpoint(tmp_path / "old.ckpt", {})
     contents = torch.load(tmp_path / "old.ckpt", weights_only=True)
-    encoder = stored_config(tmp_path / "old.ckpt", contents)["model"]["init_args"]["encoder"]
-    assert not encoder.keys() & OF_PARTS.keys()
+    model = stored_config(tmp_path / "old.ckpt", contents)["model"]["init_args"]
+    encoder = model["encoder"]
+    assert not encoder.keys() & {*OF_PARTS, *OF_MODULE}
+    assert model["checkpoint_activations"] is True
     assert encoder["mixer"] == {
         "class_path": "lightning_posenc.model.Attention",
         "init_args": {"n_kv_heads": 1, "qk_norm": {"class_path": "torch.nn.LayerNorm"},
@@ -116,6 +123,9 @@ def test_the_config_in_a_checkpoint_is_given_as_of_today(tmp_path: Path) -> None
     }  # fmt: skip
     assert encoder["residual"]["init_args"] == {"pre_norm": False, "drop_path": 0.2}
     assert of_today({"encoder": encoder}) == {"encoder": encoder}
+    old = {"model": {"init_args": {"encoder": ENCODER}}}  # in the run's directory, too
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(old))
+    assert not differences(tmp_path, of_today(old))
 
 
 def test_norms_of_queries_are_of_the_models_kind_and_deep_norm_has_no_choice() -> None:
@@ -128,7 +138,7 @@ def test_norms_of_queries_are_of_the_models_kind_and_deep_norm_has_no_choice() -
 
 
 @pytest.mark.parametrize(
-    ("option", "in_file"), [*zip(OF_PARTS, cycle((True, False)), strict=False)]
+    ("option", "in_file"), [*zip((*OF_PARTS, *OF_MODULE), cycle((True, False)), strict=False)]
 )
 def test_an_option_that_moved_is_named_with_its_new_place(
     option: str, in_file: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -142,19 +152,16 @@ def test_an_option_that_moved_is_named_with_its_new_place(
     told = [] if in_file else [f"--model.encoder.{option}=1"]
     assert main(["fit", "--config", str(config), f"--run_dir={tmp_path / 'run'}", *told]) == 2
     said = capsys.readouterr().err.strip().splitlines()[-1]
-    part, name = OF_PARTS[option]
+    part, name = OF_PARTS.get(option, ("model", option))
     assert said.startswith(f"error: model.encoder.{option}: an option of the {part} now: ")
-    assert f"--model.encoder.{part}.{name}=" in said
+    assert f"--model.encoder.{part}.{name}=".replace("encoder.model.", "") in said
     assert not (tmp_path / "run").exists()
 
 
 def test_the_encoder_lists_twelve_arguments_at_most() -> None:
-    import inspect
-
-    from lightning_posenc import Encoder
-
-    assert len(inspect.signature(Encoder).parameters) <= 12
-    assert not inspect.signature(Encoder).parameters.keys() & OF_PARTS.keys()
+    listed = inspect.signature(Encoder).parameters
+    assert len(listed) <= 12
+    assert not listed.keys() & {*OF_PARTS, *OF_MODULE}
 
 
 def test_the_runs_own_checkpoint_callbacks_have_todays_keys() -> None:

@@ -3,6 +3,7 @@
 import io
 import json
 
+import numpy as np
 import pytest
 import torch
 from datasets import ClassLabel, Dataset, Features, Value
@@ -10,10 +11,15 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from lightning_posenc import data as package
 from lightning_posenc.data import (
+    FrameData,
+    ImageData,
+    PairData,
     SyntheticData,
     TaggingData,
     TextClassificationData,
     TextData,
+    TextPairData,
+    ToneData,
 )
 from lightning_posenc.data.loaders import GlobalBatchData
 from lightning_posenc.data.meaning import described, state_of
@@ -67,8 +73,43 @@ def task(folder, which, **options):
     return SyntheticData(Shift(), 8, steps_per_epoch=2, batch_size=4, eval_samples=8, **options)
 
 
+def task_pairs(folder, which, **options):
+    return PairData(Reverse(), train_length=8, steps_per_epoch=2, batch_size=4, eval_samples=8)
+
+
+def text_pairs(folder, which, **options):
+    file = folder / f"{which}.jsonl"
+    lines = (TRAINED if which == "trained" else OTHER).split(".")
+    rows = [{"source": line, "target": line[::-1]} for line in lines if line.strip()]
+    file.write_text("\n".join(map(json.dumps, rows)))
+    return TextPairData(str(file), train_length=8, batch_size=4, **options)
+
+
+def images(folder, which, **options):
+    names = ["anger", "fear", "joy"] if which == "trained" else ["fear", "joy", "love"]
+    shades = np.arange(60, dtype=np.uint8)[:, None, None].repeat(4, 1).repeat(4, 2)
+    labels = np.array([names[n % 3] for n in range(60)])
+    np.savez(folder / f"{which}.npz", images=shades, labels=labels)
+    return ImageData(str(folder / f"{which}.npz"), 4, batch_size=4)
+
+
+def drawn_tones(folder, which, **options):
+    return ToneData(train_length=2, steps_per_epoch=2, batch_size=4, eval_samples=4, n_mels=8)
+
+
+def recordings(folder, which, **options):
+    soundfile = pytest.importorskip("soundfile")
+    soundfile.write(folder / "a.wav", np.sin(np.arange(1600) / 5), 16000)
+    file = folder / f"{which}.csv"
+    file.write_text("audio,text\n" + ("a.wav,abc\n" if which == "trained" else "a.wav,bé\n") * 8)
+    return FrameData(str(file), batch_size=4, **options)
+
+
 CASES = {
     "task": (task, {}),
+    "pairs of a task": (task_pairs, {}),
+    "pairs": (text_pairs, {}),
+    "pairs in pieces": (text_pairs, {"vocabulary": "bpe", "vocabulary_size": 270}),
     "bytes": (text, {}),
     "chars": (text, {"vocabulary": "chars"}),
     "bpe": (text, {"vocabulary": "bpe", "vocabulary_size": 270}),
@@ -77,6 +118,9 @@ CASES = {
     "classes": (classes, {}),
     "classes of chars": (classes, {"vocabulary": "bpe", "vocabulary_size": 270}),
     "words": (tags, {}),
+    "images": (images, {}),
+    "tones": (drawn_tones, {}),
+    "recordings": (recordings, {"vocabulary": "bytes"}),
     "pieces": (tags, {"vocabulary": tokenizer}),
 }
 each = pytest.mark.parametrize("name", CASES)
@@ -104,7 +148,10 @@ def ready(data, stage=None):
 def test_every_data_module_is_here():
     kinds = {kind for kind in vars(package).values() if isinstance(kind, type)}
     ours = {kind for kind in kinds if issubclass(kind, GlobalBatchData)}
-    assert ours == {SyntheticData, TextData, TextClassificationData, TaggingData}
+    assert ours == {
+        FrameData, ImageData, PairData, SyntheticData, TaggingData, TextClassificationData,
+        TextData, TextPairData, ToneData,
+    }  # fmt: skip
 
 
 @each
@@ -128,7 +175,7 @@ def test_other_data_is_read_as_the_checkpoint_reads(tmp_path, name):
     batches = [next(iter(other.test_dataloader()[0])) for other in (early, late)]
     assert torch.equal(batches[0].tokens, batches[1].tokens)
     assert torch.equal(batches[0].targets, batches[1].targets)
-    if hasattr(trained, "decode") and name != "tokenizer":
+    if hasattr(trained, "decode") and name not in ("tokenizer", "recordings"):
         row = batches[0].tokens[0][: 8 if batches[0].lengths is None else batches[0].lengths[0]]
         assert trained.decode(row.tolist()) in (
             OTHER.replace(".", "") if name == "stream" else OTHER + "they say fear number 0"
@@ -141,7 +188,9 @@ def test_data_is_made_again_from_a_checkpoint(tmp_path, name):
     trained = ready(make(name, tmp_path, "trained"))
     file = tmp_path / "data.ckpt"
     torch.save({type(trained).__qualname__: trained.state_dict()}, file)
-    given = {"task": Shift()} if name == "task" else {"path": make(name, tmp_path, "other").path}
+    given = {"task": trained.task} if hasattr(trained, "task") else {}
+    if hasattr(trained, "path"):
+        given = {"path": make(name, tmp_path, "other").path}
     again = ready(type(trained).load_from_checkpoint(file, **given), "test")
     options, before = described(again.options()), described(trained.options())
     assert {k: v for k, v in options.items() if k not in given} == {

@@ -73,7 +73,15 @@ def error(tmp_path, capsys):
 
 def kinds(*kinds, of=("text", "classes", "stream")):
     cases = [(kind, name) for kind in kinds for name in of if (kind, name) != ("txt", "classes")]
-    return pytest.mark.parametrize(("kind", "name"), cases, ids=map("-".join, cases))
+    met = set()  # each kind of file, and each reader, once by default; the other pairs are slow
+    params = []
+    for kind, name in cases:
+        new = {kind, name} - met
+        met |= new
+        params.append(
+            pytest.param(kind, name, id=f"{kind}-{name}", marks=[] if new else [pytest.mark.slow])
+        )
+    return pytest.mark.parametrize(("kind", "name"), params)
 
 
 @kinds("txt", "csv", "jsonl", "json", "parquet")

@@ -93,7 +93,7 @@ def test_of_two_processes_one_trains_and_both_agree(tmp_path, text_file):
         return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
 
     runs = [start("shared", "1"), start("shared", "2"), start("other", "2")]
-    said = [run.communicate(timeout=120)[0] for run in runs]
+    said = [run.communicate(timeout=240)[0] for run in runs]
     assert all(run.returncode == 0 for run in runs)
     assert "".join(said[:2]).count("trained") == 1
     assert len({text.removeprefix("trained\n") for text in said}) == 1

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 
 from lightning_posenc.cli import main
+from tests.pretrained.tiny import saved, tiny
 
 TINY = [
     "--config=configs/quickstart.yaml",
@@ -45,13 +45,12 @@ def test_the_living_case_is_named_from_a_checkpoint(
     page = (home / "diagnosis.md").read_text("utf-8")
     assert "`--model.positional_lr_multiplier=10`" in page
     html = (home / "diagnosis.html").read_text("utf-8")
-    assert html.count("data:image/png;base64,") == 4
-    assert html.count("<article") == 16
+    assert html.count("data:image/png;base64,") == 5
+    assert html.count("<article") == 18
+    assert_needs_nothing_from_elsewhere(html)
 
 
-def test_the_page_needs_nothing_from_elsewhere(checkpoint: Path, tmp_path: Path) -> None:
-    assert main(["diagnose", "--ckpt_path", str(checkpoint), "--out", str(tmp_path)]) == 0
-    html = (tmp_path / "diagnosis.html").read_text("utf-8")
+def assert_needs_nothing_from_elsewhere(html: str) -> None:
     assert "<script" not in html
     assert "http" not in re.sub(r"data:image/png;base64,[A-Za-z0-9+/=]+", "", html)
     assert 'name="viewport"' in html
@@ -73,25 +72,17 @@ def test_a_config_is_examined_untrained(tmp_path: Path) -> None:
     page = (tmp_path / "diagnosis.md").read_text("utf-8")
     assert "blind to order" in page
     assert "trained for 0 steps" in page
+    assert_needs_nothing_from_elsewhere((tmp_path / "diagnosis.html").read_text("utf-8"))
 
 
-@pytest.mark.parametrize("family", ["gpt2", "llama"])
-def test_a_hugging_face_folder_is_examined(family: str, tmp_path: Path) -> None:
-    import transformers
-
-    sizes = {"vocab_size": 50, "hidden_size": 16, "num_attention_heads": 2, "num_hidden_layers": 2}
-    more = {"intermediate_size": 32} if family == "llama" else {}
-    config = transformers.AutoConfig.for_model(
-        family, **sizes, **more, max_position_embeddings=64, bos_token_id=0, eos_token_id=1
-    )
-    torch.manual_seed(0)
-    transformers.AutoModel.from_config(config).save_pretrained(tmp_path / "model")
+def test_a_hugging_face_folder_is_examined(tmp_path: Path) -> None:
+    saved(tiny("gpt2"), tmp_path / "model")
     assert main(["diagnose", "--hf", str(tmp_path / "model"), "--out", str(tmp_path)]) == 0
     page = (tmp_path / "diagnosis.md").read_text("utf-8")
     assert "2 layers" in page
     assert "tokens stay distinct | ✔ healthy" in page
     assert "no gradient was taken" in page  # F-F: none was, and so none differs
-    assert "hard maximum length | ! watch" in page if family == "gpt2" else True
+    assert "hard maximum length | ! watch" in page
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from lightning_posenc.diagnose.lengths import longest
 from lightning_posenc.diagnose.loading import subject_of
 from lightning_posenc.diagnose.scores import Score
 from lightning_posenc.diagnose.subject import OwnModel
-from lightning_posenc.diagnostics.quantities import BLOCKS, OBSERVED
+from lightning_posenc.diagnostics.quantities import BLOCKS, MEASUREMENTS
 from lightning_posenc.dims import Dims
 from lightning_posenc.model import Plain
 from lightning_posenc.model.encoder import EncoderSpec
@@ -86,8 +86,8 @@ def solved(fresh: Examination) -> Examination:
 
 
 def test_what_puts_all_else_into_doubt_is_judged_first(fresh: Examination) -> None:
-    assert [ailment.number for ailment in AILMENTS] == [14, 15, 16, *range(1, 14)]
-    assert len(findings(fresh)) == 16
+    assert [ailment.number for ailment in AILMENTS] == [14, 15, 17, 16, *range(1, 14), 18]
+    assert len(findings(fresh)) == 18
 
 
 def test_nothing_is_ill_in_a_fresh_or_a_solved_model(
@@ -98,8 +98,9 @@ def test_nothing_is_ill_in_a_fresh_or_a_solved_model(
 
 
 def test_every_list_has_its_layers(fresh: Examination) -> None:
-    assert fresh.by_layer.keys() == {quantity.name for quantity in OBSERVED}
-    for quantity in OBSERVED:
+    seen = [row for each in MEASUREMENTS if not each.sees_routing for row in each.quantities]
+    assert fresh.by_layer.keys() == {quantity.name for quantity in seen}  # it has no experts
+    for quantity in seen:
         n = 3 if quantity.depth == BLOCKS else 1 if quantity.name == "attn/similarity" else 2
         assert len(fresh.by_layer[quantity.name]) == n, quantity.name
     assert [len(heads) for heads in fresh.by_layer["attn/entropy"]] == [2, 2]

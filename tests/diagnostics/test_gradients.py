@@ -273,10 +273,8 @@ def test_steps_of_a_bucketed_bias_have_no_slope() -> None:
 
 
 def test_nothing_is_left_behind() -> None:
-    module, batch = (
-        model(partial(Chain, parts=[RoPE, KERPLELog]), checkpoint_activations=True),
-        some_batch(),
-    )
+    module, batch = model(partial(Chain, parts=[RoPE, KERPLELog])), some_batch()
+    module.encoder.checkpoint_activations = True
     module.train()
     loss = module.score(batch, 0)[0]
     loss.backward()

@@ -120,7 +120,8 @@ def test_a_cache() -> None:
 
 
 def test_checkpointed_activations_are_seen_once_and_gradients_stay() -> None:
-    model, x = small(checkpoint_activations=True).train(), tokens()
+    model, x = small().train(), tokens()
+    model.checkpoint_activations = True
     model(x).square().sum().backward()
     before = [p.grad.clone() for p in model.parameters() if p.grad is not None]
     model.zero_grad()

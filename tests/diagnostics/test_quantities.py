@@ -78,7 +78,7 @@ def test_every_row_says_what_it_is() -> None:
     for row in QUANTITIES.values():
         assert row.title, row
         assert row.range[0] < row.range[1], row
-        assert not row.title[0].isupper() or row.title[0] in "FR", row
+        assert not row.title[0].isupper() or row.title[0] in "BFR", row
         assert len(row.label) <= 46, f"{row.name}: a title as wide as its picture"
     scores = {row.name for row in SCORES}
     assert all(QUANTITIES[name].higher is not None for name in scores)

@@ -12,7 +12,7 @@ from torch.optim import AdamW
 
 from lightning_posenc.data import SyntheticData
 from lightning_posenc.data.lengths import UniformLengths
-from lightning_posenc.model import EncoderSpec
+from lightning_posenc.model import EncoderSpec, MixtureOfExperts
 from lightning_posenc.modules import EncoderModule, LanguageModel, TokenClassifier, WarmupCosine
 from lightning_posenc.positional import (
     FIRE,
@@ -40,11 +40,13 @@ ENCODINGS: dict[str, Factory] = {
     "ShawRelative": ShawRelative,
     "FIRE": FIRE,
 }
+EXPERTS = partial(MixtureOfExperts, n_experts=4, d_ff=8, capacity=1.0, balance=1.0)
 # What asks more of a strategy: of the model, and of the trainer.
 HARDER: dict[str, tuple[Options, Options]] = {
     "penalty": ({"positional": partial(LearnedAbsolute, max_length=8, smoothness=0.1)}, {}),
-    "checkpointed": ({"wiring": {"checkpoint_activations": True}}, {}),
+    "checkpointed": ({"checkpoint_activations": True}, {}),
     "sigma_reparam": ({"wiring": {"sigma_reparam": True}}, {}),
+    "experts": ({"wiring": {"feed_forward": EXPERTS}}, {}),
     "tied": ({"tied": True}, {}),
     "accumulated": ({}, {"accumulate_grad_batches": 2}),
     "bf16-mixed": ({}, {"precision": "bf16-mixed"}),

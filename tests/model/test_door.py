@@ -132,7 +132,8 @@ def test_one_axis_is_a_plain_position() -> None:
 
 def test_recomputed_blocks_do_not_extend_a_cache_again() -> None:
     """F18: two chunks with one cache, then a backward pass, ended in torch's size mismatch."""
-    of = model(checkpoint_activations=True)
+    of = model()
+    of.checkpoint_activations = True
     x, positions = torch.randn(B, T, D_MODEL), torch.arange(T)[None]
     whole = of(x)
     cache = Cache()

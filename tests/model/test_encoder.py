@@ -13,9 +13,18 @@ from torch.nn import functional as F
 from lightning_posenc import Dims, Encoder
 from lightning_posenc.diagnostics import observe
 from lightning_posenc.masks import Window
-from lightning_posenc.model import MLP, Attention, EncoderSpec, FeedForward, Mixer, Plain, SwiGLU
+from lightning_posenc.model import (
+    MLP,
+    Attention,
+    EncoderSpec,
+    FeedForward,
+    FNet,
+    Mixer,
+    Plain,
+    SwiGLU,
+)
 from lightning_posenc.model.block import Block
-from lightning_posenc.model.feed_forward import FeedForwardFactory
+from lightning_posenc.model.feed_forward import FeedForwardFactory, MixtureOfExperts
 from lightning_posenc.model.kernels import attention_weights
 from lightning_posenc.model.mixers import Context
 from lightning_posenc.model.residual import DropPath
@@ -297,3 +306,20 @@ def test_any_callable_makes_an_encoding() -> None:
     model = Encoder(DIMS, factory)
     assert isinstance(model.positional, RoPE)
     assert model.positional.base == 100.0
+
+
+@pytest.mark.parametrize("shape", [(0, 5, 16), (3, 0, 16)], ids=str)
+@pytest.mark.parametrize(
+    "wiring",
+    [
+        {"mixer": FNet},
+        {"feed_forward": MixtureOfExperts},
+        {"feed_forward": partial(MixtureOfExperts, capacity=1.0)},
+    ],
+    ids=str,
+)
+def test_nothing_to_read_is_read(wiring: dict[str, Any], shape: tuple[int, ...]) -> None:
+    x = torch.randn(shape, requires_grad=True)
+    out = Encoder(Dims(16, 2, 2), **wiring).train()(x)
+    assert out.shape == shape
+    out.sum().backward()

@@ -77,12 +77,6 @@ def test_inputs_say_where_tokens_stand_unless_a_sampler_is_given() -> None:
     assert counted.logits(batch).shape == (2, 3)
 
 
-def test_tokens_are_made_at_the_scale_of_encodings() -> None:
-    dims = Dims(64, 2, 1, embed_std=0.5)
-    patches = Patches(dims, patch_size=4)(torch.randn(8, 3, 32, 32))[:, 1:]
-    assert 0.45 < patches.std() < 0.55
-
-
 def test_a_model_of_another_resolution_is_theirs() -> None:
     """A grid resampled when it is loaded is `interpolate_pos_encoding` of transformers' ViT."""
     transformers = pytest.importorskip("transformers")

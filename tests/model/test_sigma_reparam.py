@@ -162,7 +162,8 @@ def test_state_and_copy_go_on_alike() -> None:
 def test_compiled_equals_eager(checkpointed: bool) -> None:
     torch.compiler.reset()
     dims = Dims(32, 4, 1)  # compiling takes seconds a layer
-    eager = Encoder(dims, RoPE, sigma_reparam=True, checkpoint_activations=checkpointed)
+    eager = Encoder(dims, RoPE, sigma_reparam=True)
+    eager.checkpoint_activations = checkpointed
     compiled, x = copy.deepcopy(eager), tokens()
     compiled.compile(backend="aot_eager")
     for _ in range(3):

@@ -73,6 +73,7 @@ def test_what_makes_no_part_is_named(name: str, wrong: Any, said: str) -> None:
         ({"positions": Consecutive}, "not its class: give Consecutive(...)"),
         ({"positions": "Consecutive"}, "must be a Positions: names stand in config files"),
         ({"mask": Causal}, "not its class: give Causal(...)"),
+        ({"mask": partial(Window, 3)}, "not what makes one: give Window(...)"),
         ({"mask": "causal"}, "mask='causal' must be a Mask or None"),
         ({"mask": (Window(3), "causal")}, "mask='causal' must be a Mask or None"),
     ],

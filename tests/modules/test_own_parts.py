@@ -78,13 +78,12 @@ class Bare(L.LightningModule):
 
 @pytest.mark.parametrize("data", ["Tuples", pytest.param("Batches", marks=pytest.mark.slow)])
 def test_own_parts_train_test_and_predict(
-    data: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    data: str, tmp_path: Path, logged: list[logging.LogRecord]
 ) -> None:
     run_dir = tmp_path / "run"
     own = [f"--model={__name__}.Bare", f"--data={__name__}.{data}"]
-    with caplog.at_level(logging.WARNING, logger="lightning_posenc"):
-        assert main(["fit", *own, *QUIET, "--trainer.max_epochs=1", f"--run_dir={run_dir}"]) == 0
-    said = [r.getMessage() for r in caplog.records if "stays out" in r.getMessage()]
+    assert main(["fit", *own, *QUIET, "--trainer.max_epochs=1", f"--run_dir={run_dir}"]) == 0
+    said = [r.getMessage() for r in logged if "stays out" in r.getMessage()]
     assert len(said) == len(set(said)) >= 1
     summary = json.loads((run_dir / "summary.json").read_text())
     assert summary["status"] == "finished"

@@ -14,7 +14,7 @@ from lightning_posenc.data import Batch
 from lightning_posenc.model import Inputs
 
 
-class Patches(Inputs):
+class Tiles(Inputs):
     """A linear map of each patch's pixels (Dosovitskiy et al. 2020, arXiv:2010.11929).
 
     Args:

@@ -27,7 +27,7 @@ from lightning_posenc.modules import LanguageModel, SequenceClassifier
 from lightning_posenc.modules.decoding import greedy
 from lightning_posenc.positional import ALiBi, Chain, CoPE, NoPE, PerLayer, RoPE
 from tests.open_block.linear_attention import LinearAttention
-from tests.open_block.patches import Patches, Spots
+from tests.open_block.patches import Spots, Tiles
 from tests.open_block.two_experts import TwoExperts
 
 HERE = "tests.open_block"
@@ -57,7 +57,7 @@ MODELS: dict[str, tuple[dict[str, Any], dict[str, Any], Any]] = {
     ),
     "patches": (
         {},
-        {"inputs": {"class_path": f"{HERE}.patches.Patches", "init_args": {"side": 2}},
+        {"inputs": {"class_path": f"{HERE}.patches.Tiles", "init_args": {"side": 2}},
          "positional": "LearnedGrid",
          "positions": {"class_path": "Grid", "init_args": {"shape": [4, 4]}}},
         f"{HERE}.patches.Spots",
@@ -172,20 +172,20 @@ def batch() -> Batch:
             "does not serve a cache: generate without one",
         ),
         (
-            lambda: LanguageModel(EncoderSpec(16, 2, 1), 5, inputs=Patches),
-            "tie_weights=true needs the vectors of token ids, which Patches does not take",
+            lambda: LanguageModel(EncoderSpec(16, 2, 1), 5, inputs=Tiles),
+            "tie_weights=true needs the vectors of token ids, which Tiles does not take",
         ),
         (
-            lambda: LanguageModel(EncoderSpec(16, 2, 1), 5, "masked", inputs=Patches),
-            "objective=masked hides token ids, which Patches does not take",
+            lambda: LanguageModel(EncoderSpec(16, 2, 1), 5, "masked", inputs=Tiles),
+            "objective=masked hides token ids, which Tiles does not take",
         ),
         (
-            lambda: greedy(classifier(causal=True, inputs=Patches), torch.zeros(1, 2).long()),  # type: ignore[arg-type]
-            "greedy decoding says token ids, which the model's Patches does not take",
+            lambda: greedy(classifier(causal=True, inputs=Tiles), torch.zeros(1, 2).long()),  # type: ignore[arg-type]
+            "greedy decoding says token ids, which the model's Tiles does not take",
         ),
         (lambda: SequenceClassifier(EncoderSpec(16, 2, 1), None, 3), "the data has no token ids"),
         (
-            lambda: OrderSensitivity().measure(classifier(inputs=Patches), next(images()), 0),
+            lambda: OrderSensitivity().measure(classifier(inputs=Tiles), next(images()), 0),
             "OrderSensitivity moves token ids, and the data has other inputs",
         ),
         (lambda: classifier(inputs=RoPE), "inputs=RoPE must make a Inputs"),

@@ -179,6 +179,26 @@ def learned_rope(given: Given, layout: str = "half") -> Result:
     return by_heads(given, factor, table.shape[-1], len(table) > 1, layout)
 
 
+def mixed_rope(given: Given, layout: str = "half") -> Result:
+    """Heo et al. 2024, equation 7: exp(i·(row·theta + column·phi))."""
+    table = given.parameters["frequencies"]
+    table = table[given.layer if len(table) > 1 else 0]
+    own = len(table) > 1
+    n_heads = given.q.shape[1]
+    k = given.k.repeat(n_heads // given.k.shape[1], axis=1) if own else given.k
+    turned_sides = []
+    for x, positions in ((given.q, given.q_pos), (k, given.k_pos)):
+        result = x.copy()
+        for b, h in np.ndindex(x.shape[:2]):
+            theta, phi = table[h if own else 0]
+            factors = [[cmath.exp(1j * (row * down + column * across))
+                        for down, across in zip(theta, phi, strict=True)]
+                       for row, column in positions[b]]  # fmt: skip
+            result[b, h] = turned(x[b, h : h + 1], factors, layout)[0]
+        turned_sides.append(result)
+    return Result(q=turned_sides[0], k=turned_sides[1])
+
+
 def fope(
     given: Given, base: float = 10000.0, trained_length: int = 512, layout: str = "half"
 ) -> Result:

@@ -3,7 +3,17 @@
 Importing the package registers every comparison in `base.PEERS`.
 """
 
-from tests.peers import absolute, bias, content, disentangled, distance, rotary
+from tests.peers import absolute, bias, content, disentangled, distance, plane, rotary
 from tests.peers.base import PEERS, Peer
 
-__all__ = ["PEERS", "Peer", "absolute", "bias", "content", "disentangled", "distance", "rotary"]
+__all__ = [
+    "PEERS",
+    "Peer",
+    "absolute",
+    "bias",
+    "content",
+    "disentangled",
+    "distance",
+    "plane",
+    "rotary",
+]

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -47,11 +48,11 @@ COMPOSED: dict[str, Factory] = {
 }
 
 
-def outcomes(factory: Factory, **options: object) -> list[Tensor]:
+def outcomes(factory: Factory, checkpointed: bool = False, **options: object) -> list[Tensor]:
     """Output, and gradients of all parameters."""
     torch.manual_seed(0)
     model = Encoder(Dims(16, 4, 2, causal=True), factory, **options)  # type: ignore[arg-type]
-    model.train()
+    model.train().checkpoint_activations = checkpointed
     x = torch.randn(2, T, 16)
     out = model(x, lengths=torch.tensor([T, 5]))
     weights = torch.linspace(-1, 1, out.numel()).view_as(out)
@@ -66,7 +67,7 @@ def tabled(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     return lambda: monkeypatch.setattr(by_distance, "LARGE", 0)
 
 
-def assert_same(factory: Factory, tabled: Callable[[], None], **options: object) -> None:
+def assert_same(factory: Factory, tabled: Callable[[], None], **options: Any) -> None:
     expected = outcomes(factory, **options)
     tabled()
     for got, wanted in zip(outcomes(factory, **options), expected, strict=True):
@@ -82,7 +83,7 @@ def test_output_and_gradients_are_the_same(factory: Factory, tabled: Callable[[]
 @pytest.mark.parametrize(
     "options",
     [
-        {"checkpoint_activations": True},
+        {"checkpointed": True},
         {"mixer": partial(Attention, n_kv_heads=2)},
         {"mixer": partial(Attention, kernel=Flex)},
     ],

@@ -1,37 +1,18 @@
-"""How much padding follows a sequence, and what it is filled with, moves none of its tokens."""
-
-from collections.abc import Callable
+"""What padding is filled with moves no token, and each row is measured without its own."""
 
 import pytest
 import torch
 
 from lightning_posenc.positions import (
     Abacus,
-    Grid,
     Interpolated,
     Jittered,
     PositionCoupling,
     Positions,
-    RandomDistances,
-    Randomized,
     Sequences,
 )
-from tests.positions.test_places import CPU, B, T, each_sampler
+from tests.positions.test_places import CPU
 from tests.positions.texts import ids
-
-LENGTHS = torch.tensor([T, 5, 8])
-
-
-@each_sampler
-def test_positions_of_tokens_do_not_depend_on_padding(make: Callable[[], Positions]) -> None:
-    sampler = make().eval()
-    if isinstance(sampler, Grid | Randomized | RandomDistances):
-        pytest.skip("a grid is full; what is drawn in evaluation, too, is drawn for all T places")
-    tokens = torch.randint(0, 12, (B, T))
-    padded = sampler(Sequences(B, T, CPU, lengths=LENGTHS, tokens=tokens))
-    for row, n in enumerate(LENGTHS.tolist()):
-        alone = sampler(Sequences(1, n, CPU, tokens=tokens[row : row + 1, :n]))[0]
-        torch.testing.assert_close(padded[row % len(padded), :n].float()[..., :n], alone.float())
 
 
 @pytest.mark.parametrize(

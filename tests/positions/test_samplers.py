@@ -1,6 +1,4 @@
-"""What all samplers of positions share."""
-
-import copy
+"""What many samplers of positions share; what all do is in tests/testing/test_samplers.py."""
 
 import pytest
 import torch
@@ -60,34 +58,9 @@ STOCHASTIC = [
 
 
 @pytest.mark.parametrize("positions", STOCHASTIC, ids=lambda sampler: type(sampler).__name__)
-def test_random_in_training_alone_and_there_by_the_global_seed(positions: Positions) -> None:
-    tokens = ids("653+49=207", "1+23=42   ")
-    draw = lambda: positions(Sequences(2, 10, CPU, tokens=tokens))  # noqa: E731
-    positions.train()
-    torch.manual_seed(3)
-    first, second = draw(), draw()
-    assert not torch.equal(first, second)
-    torch.manual_seed(3)
-    assert torch.equal(draw(), first)
-    positions.eval()
-    state = torch.get_rng_state()
-    assert torch.equal(draw(), draw())
-    assert torch.equal(torch.get_rng_state(), state)
-
-
-@pytest.mark.parametrize(
-    "positions",
-    [*STOCHASTIC, Interpolated(4), Grid((2, 5))],
-    ids=lambda sampler: type(sampler).__name__,
-)
-def test_positions_live_on_the_device_that_is_asked_for(positions: Positions) -> None:
-    """The meta device computes nothing: what it is asked to mix with the CPU's fails."""
-    meta = torch.device("meta")
-    if isinstance(positions, PositionCoupling):
-        positions = copy.deepcopy(positions)
-        positions._check_room = lambda n_starts: None  # type: ignore[method-assign]
-    tokens = torch.empty(2, 10, dtype=torch.long, device=meta)
-    assert positions.train()(Sequences(2, 10, meta, tokens=tokens)).device.type == "meta"
+def test_every_forward_of_training_draws_anew(positions: Positions) -> None:
+    told = Sequences(2, 10, CPU, tokens=ids("653+49=207", "1+23=42   "))
+    assert not torch.equal(positions.train()(told), positions(told))
 
 
 @pytest.mark.parametrize("make", [Shifted, Jittered, lambda of: Interpolated(8, of=of)])

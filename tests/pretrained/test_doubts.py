@@ -10,7 +10,7 @@ import torch
 from lightning_posenc.pretrained.doubts import Doubt, doubts
 from lightning_posenc.pretrained.frequencies import ALL, FrequencyMap, frequency_maps, turned
 from lightning_posenc.pretrained.reading import read
-from lightning_posenc.pretrained.telling import told
+from lightning_posenc.pretrained.telling import scaling_applied, told
 from lightning_posenc.pretrained.where_positions import InRotation, what_positions
 from tests.pretrained.test_reading import gguf_of
 from tests.pretrained.tiny import saved, shared, tiny
@@ -217,13 +217,13 @@ def test_what_is_told_of_a_map() -> None:
         "llama", hidden_size=128, max_position_embeddings=1024,
         rope_parameters=rope(rope_type="yarn", factor=4.0, original_max_position_embeddings=256),
     )  # fmt: skip
-    kind, shown, slow, trained = told(what_positions(model))
-    assert kind.startswith("rotary: yarn by 4, base 10,000, 32 pairs, a turn takes 6.28 to ")
+    kind, shown, slow, trained = (each.sentence for each in told(what_positions(model)))
+    assert kind.startswith("rotary, yarn by 4, base 10,000, 32 pairs, a turn takes 6.28 to ")
     assert "q and k times 1.139" in kind
     assert "slow pairs 4 times slower" in shown
     assert "made for a trained length of about 2" in shown
-    assert "of 32 pairs never finish a turn in 256 tokens: 13-31" in slow or ": 1" in slow
-    assert trained == "trained length: 256 (original_max_position_embeddings=256 of yarn)"
+    assert slow == "22 of 32 in 256 tokens: 10-31"
+    assert trained == "256 tokens (original_max_position_embeddings=256 of yarn)"
 
 
 @pytest.mark.parametrize(
@@ -235,11 +235,11 @@ def test_what_is_told_of_a_map() -> None:
         ("t5", "decoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight (the past"),
         ("esm", "not changed from outside: its frequencies are hard-coded"),
         ("smollm3", "layers without position: 1"),
-        ("gemma3_text", "rotary, sliding_attention: default, base 10,000, 4 pairs"),
+        ("gemma3_text", "encoding (sliding_attention): rotary, default, base 10,000, 4 pairs"),
     ],
 )
 def test_what_is_told_of_each_way(family: str, said: str) -> None:
-    assert any(said in sentence for sentence in told(what_positions(shared(family))))
+    assert any(said in ": ".join(each) for each in told(what_positions(shared(family))))
 
 
 def test_what_is_told_of_a_map_put_in_place() -> None:
@@ -247,4 +247,28 @@ def test_what_is_told_of_a_map_put_in_place() -> None:
     with turned(model, FrequencyMap(torch.zeros(4))):
         positions = what_positions(model)
         assert isinstance(positions, InRotation)
-        assert "the map shows: no pair turns: layers without position" in told(positions)
+        shown = ("the map shows", "no pair turns: layers without position")
+        assert shown in told(positions)
+
+
+def applied(folder: Path) -> str | None:
+    pretrained = read(folder)
+    return scaling_applied(
+        what_positions(pretrained.model), doubts(pretrained.model, pretrained.contents)
+    )
+
+
+def test_was_my_scaling_applied(tmp_path: Path) -> None:
+    folder = plain(tmp_path)
+    assert applied(folder) == "its config names no scaling, and the map has none"
+    yarn = rope(rope_type="yarn", factor=4.0, original_max_position_embeddings=16)
+    assert applied(written(folder, rope_parameters=yarn)) == "yes: yarn by 4"
+    dynamic = rope(rope_type="dynamic", factor=4.0)
+    said = applied(written(folder, rope_parameters=dynamic))
+    assert said is not None
+    assert said.startswith("dynamic changes the map beyond")
+    written(folder, ("rope_parameters",), rope_theta=10_000.0, rope_scaling_config=yarn)
+    said = applied(folder)
+    assert said is not None
+    assert said.startswith("no: config.json names yarn by 4")
+    assert applied(plain(tmp_path, "gpt2")) is None

@@ -8,6 +8,7 @@ import yaml
 
 from lightning_posenc.cli import main
 from lightning_posenc.training.checkpoint_config import _family
+from lightning_posenc.training.trust import hint
 from tests.strangers.conftest import QUICKSTART, TINY, Marks, said, spoiled
 
 COMMANDS = ("test", "validate", "predict", "fit", "diagnose")
@@ -219,3 +220,12 @@ def test_the_family_of_a_checkpoint_that_lies_in_no_run(tmp_path: Path) -> None:
     (run / "checkpoints").mkdir(parents=True)
     (run / "config.yaml").write_text("")
     assert _family(run / "checkpoints" / "last.ckpt", "test") == "quickstart"
+
+
+def test_all_that_is_to_be_trusted_is_said_at_once(tmp_path: Path) -> None:
+    for name in ("own_encoding", "own_mixer"):
+        (tmp_path / f"{name}.py").write_text("")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(tmp_path))
+        said = hint("own_encoding.Mine", ["own_mixer.Mine", "os.system", "torch.nn.GELU", "no.M"])
+    assert said.endswith("--trust own_encoding --trust own_mixer")

@@ -64,6 +64,7 @@ LOWEST = {  # of each integer argument, the others being left at their defaults
     "ReplaceRepeated": {"n_symbols": 2},
     "CopyRandom": {"n_symbols": 2},
     "ReverseWords": {"n_symbols": 2},
+    "WordOrder": {"n_nouns": 2, "n_adjectives": 2, "n_verbs": 1},
     "SortDigits": {"n_symbols": 2},
     "SortNumbers": {"max_digits": 2},
     "LEGO": {"n_variables": 2},

@@ -8,9 +8,72 @@ import torch
 from torch import Tensor, nn
 
 from lightning_posenc import Dims
-from lightning_posenc.model import Attention
-from lightning_posenc.model.mixers import Context, Mixer
+from lightning_posenc.model import (
+    Additive,
+    Attention,
+    DenseSynthesizer,
+    FactorizedDenseSynthesizer,
+    FactorizedRandomSynthesizer,
+    FNet,
+    GatedAttention,
+    LatentAttention,
+    LinearAttention,
+    Linformer,
+    Mamba2,
+    Nystromformer,
+    Performer,
+    RandomSynthesizer,
+    Reformer,
+    ReformerAcrossBuckets,
+    Retention,
+)
+from lightning_posenc.model.mixers import Context, Mixer, MixerFactory
 from lightning_posenc.testing import Check, check_mixer, mixer_checks
+from tests.testing.all_of_ours import assert_all_are_judged
+from tests.testing.planted import assert_broken, named
+
+DEFAULT: dict[str, MixerFactory] = {
+    "attention": Attention,
+    "grouped-normed": partial(Attention, n_kv_heads=2, qk_norm=nn.LayerNorm),
+}
+MORE: dict[str, MixerFactory] = {
+    "sinks": partial(Attention, sinks=True),
+    "gated_attention": GatedAttention,
+    "additive": Additive,
+    "latent_attention": partial(LatentAttention, q_rank=12, d_content=6),
+    "linear_attention": LinearAttention,
+    "performer": Performer,
+    "retention": Retention,
+    "mamba2": Mamba2,
+    "mamba2-grouped": partial(Mamba2, expand=1, d_state=6, n_groups=2, conv_width=1),
+    "linformer": partial(Linformer, max_length=64, sharing="none"),
+    "nystromformer": partial(Nystromformer, n_landmarks=4),
+    "fnet": FNet,
+    "dense_synthesizer": partial(DenseSynthesizer, max_length=512),
+    "factorized_dense_synthesizer": partial(FactorizedDenseSynthesizer, max_length=512),
+    "random_synthesizer": partial(RandomSynthesizer, max_length=64),
+    "factorized_random_synthesizer": partial(FactorizedRandomSynthesizer, max_length=64),
+    "reformer": Reformer,
+    "reformer-in_small_chunks": partial(Reformer, n_buckets=4, chunk=2, n_rounds=3),
+    "reformer_across_buckets": ReformerAcrossBuckets,
+}
+"""Whose whole list is slow; what is quick of it is in tests/model/mixers/."""
+SHIFTED = pytest.mark.xfail(
+    strict=True,
+    reason="a token that bfloat16 hashes into another bucket shifts all chunks of two after it",
+)
+BROKEN = {
+    f"reformer-in_small_chunks-bfloat16_autocast_is_near_float32-{way}": SHIFTED
+    for way in ("causal", "bidirectional")
+}
+"""Promises that cannot be kept; the README tells of them."""
+
+
+def marks(make_id: str, check: str) -> list[pytest.MarkDecorator]:
+    name = f"{make_id}-{check}"
+    broken = [BROKEN[name]] if name in BROKEN else []
+    quick = make_id in DEFAULT and not check.startswith("compiled")
+    return broken if quick else [pytest.mark.slow, *broken]
 
 
 @pytest.mark.parametrize(
@@ -19,18 +82,18 @@ from lightning_posenc.testing import Check, check_mixer, mixer_checks
         pytest.param(
             check,
             id=f"{make_id}-{check.name}",
-            marks=[pytest.mark.slow] * check.name.startswith("compiled"),
+            marks=marks(make_id, check.name),
         )
-        for make_id, make in {
-            "attention": Attention,
-            "grouped-normed": partial(Attention, n_kv_heads=2, qk_norm=nn.LayerNorm),
-        }.items()
+        for make_id, make in (DEFAULT | MORE).items()
         for check in mixer_checks(make)
-        if make is Attention or not check.name.startswith("compiled")  # takes seconds
     ],
 )
 def test_every_promise_is_kept(check: Check) -> None:
     check()
+
+
+def test_all_of_ours_are_judged() -> None:
+    assert_all_are_judged((DEFAULT | MORE).values(), Mixer)
 
 
 class Mean(Mixer):
@@ -93,19 +156,10 @@ FAULTS: dict[type[Mixer], str] = {
 }
 
 
-def named(make: Any, name: str) -> Check:
-    (check,) = (check for check in mixer_checks(make) if check.name == name)
-    return check
-
-
 @pytest.mark.parametrize("kind", FAULTS)
 def test_a_fault_breaks_the_promise_that_it_is_against(kind: type[Mixer]) -> None:
-    with pytest.raises(Exception) as error:  # noqa: PT011 (an encoder's own, too)
-        named(kind, FAULTS[kind])()
-    said = [str(error.value), *getattr(error.value, "__notes__", [])]
-    assert any(kind.__name__ in line for line in said)
-    assert any("to do: " in line for line in said)
-    named(Mean, FAULTS[kind])()
+    assert_broken(mixer_checks(kind), FAULTS[kind])
+    named(mixer_checks(Mean), FAULTS[kind])()
 
 
 def test_all_that_is_broken_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

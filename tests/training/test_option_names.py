@@ -19,6 +19,7 @@ CONFIG = f"--config={Path(__file__).parents[2] / 'configs' / 'quickstart.yaml'}"
         (["--model.encoder.d_modle=3"], "did you mean model.encoder.d_model?"),
         (["--model.optimizer.betaz=1"], "betaz of AdamW: did you mean model.optimizer.betas?"),
         (["--model.schedule.warmup_step=1"], "did you mean model.schedule.warmup_steps?"),
+        (["--model.optimizer=Lion"], "give pytorch_optimizer.Lion (pip install"),
         (["--ckpt_pth=x"], "did you mean ckpt_path?"),
         (["--config=quikstart.yaml"], "quikstart.yaml: the file does not exist: did you mean "),
         (["--config=m.yaml"], "unknown option modle.class_path: did you mean model?"),

@@ -40,7 +40,7 @@ class AccuracyByPosition(L.Callback):
             return
         if not isinstance(outputs, Tensor):  # a test step of one's own need not give any
             return
-        width = batch.tokens.shape[1]
+        width = batch.targets.shape[1] if batch.targets.dim() > 1 else batch.tokens.shape[1]
         length = pl_module.test_length(batch, dataloader_idx)  # type: ignore[operator]
         where = torch.arange(width, device=batch.tokens.device).expand(len(batch.tokens), -1)
         if batch.targets.dim() == 1:

@@ -7,12 +7,12 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from lightning_posenc.callbacks.module_fits import fits
+from lightning_posenc.callbacks.module_fits import fits, observed
 from lightning_posenc.callbacks.probing import isolated
 from lightning_posenc.checks import MOST, several, whole
 from lightning_posenc.diagnostics.metric_keys import word_of
 from lightning_posenc.diagnostics.observing.observe import observe
-from lightning_posenc.model.kernels import Kernels, attention_weights
+from lightning_posenc.model.kernels import Kernels, TellsWeights, attention_weights
 from lightning_posenc.runs.figures import log_figure, new_figure
 
 MAX_TOKENS = 64  # a longer map is neither readable nor worth its memory
@@ -50,7 +50,7 @@ class AttentionMaps(L.Callback):
         self._batch: Any = None
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        self._layers(_count_layers(pl_module))
+        self._layers(_count_layers(observed(pl_module)))
         dims = getattr(getattr(pl_module, "encoder", None), "dims", None)
         if dims is not None:
             self._heads(dims.n_heads)
@@ -77,12 +77,13 @@ class AttentionMaps(L.Callback):
         if one is None:
             return
         one = one.to(pl_module.device)
-        n_layers = _count_layers(pl_module)
-        layers = self._layers(n_layers)
-        with isolated(trainer, pl_module), torch.no_grad(), observe(pl_module) as seen:
+        with isolated(trainer, pl_module), torch.no_grad(), observe(observed(pl_module)) as seen:
             pl_module.predict_step(one, 0)
         if not trainer.is_global_zero or not seen.attention:
             return
+        # Not as many as could tell: a LinearAttention whose queries are turned has no weights.
+        n_layers = len(seen.attention)
+        layers = self._layers(n_layers)
         _, n_heads, n_tokens, _ = seen.attention[0].shape
         length = n_tokens if one.lengths is None else int(one.lengths[0])
         heads = self._heads(n_heads)
@@ -91,7 +92,8 @@ class AttentionMaps(L.Callback):
         maps = [each[0, heads, :length, :length].float().cpu() for each in weights]
         layers = [seen.layers[layer] for layer in layers]  # others mix without weights
         of = f"{_some('layer', layers, n_layers)}, {_some('head', heads, n_heads)}"
-        _draw(trainer, maps, layers, heads, of)
+        title = f"attention of one test sequence: {of}"
+        draw_maps(trainer, "attention", maps, layers, heads, title)
 
     def _layers(self, count: int) -> list[int]:
         if self.layers is not None:
@@ -106,7 +108,7 @@ class AttentionMaps(L.Callback):
 
 
 def _count_layers(module: torch.nn.Module) -> int:
-    return sum(isinstance(each, Kernels) for each in module.modules())
+    return sum(isinstance(each, Kernels | TellsWeights) for each in module.modules())
 
 
 def _chosen(name: str, numbers: Sequence[int], count: int) -> list[int]:
@@ -123,9 +125,26 @@ def _some(name: str, numbers: Sequence[int], count: int) -> str:
     return f"{name}s {', '.join(map(str, numbers))} of {count}"
 
 
-def _draw(
-    trainer: L.Trainer, maps: list[Tensor], layers: list[int], heads: list[int], of: str
+def draw_maps(
+    trainer: L.Trainer,
+    name: str,
+    maps: list[Tensor],
+    layers: list[int],
+    heads: list[int],
+    title: str,
+    of: tuple[str, str] = ("query", "key"),
 ) -> None:
+    """Draw `figures/<name>`: weights of attention, layers by heads.
+
+    Args:
+        trainer: Says where.
+        name: Of the picture.
+        maps: (H, T, S) of each layer.
+        layers: Their numbers.
+        heads: Those of the heads.
+        title: Above the picture.
+        of: What rows and columns of a map are.
+    """
     figure = new_figure(figsize=(1.7 * len(heads) + 1.4, 1.7 * len(layers) + 0.7))
     axes = figure.subplots(len(layers), len(heads), squeeze=False, sharex=True, sharey=True)
     top = max(float(weights.max()) for weights in maps)
@@ -135,15 +154,15 @@ def _draw(
             image = ax.imshow(maps[row][column].numpy(), cmap="magma", vmin=0, vmax=top)
             if row == 0:
                 ax.set_title(f"head {head}", fontsize=9)
-        axes[row, 0].set_ylabel(f"layer {layer}\nquery", fontsize=9)
+        axes[row, 0].set_ylabel(f"layer {layer}\n{of[0]}", fontsize=9)
     for ax in axes[-1]:
-        ax.set_xlabel("key", fontsize=9)
+        ax.set_xlabel(of[1], fontsize=9)
     figure.colorbar(image, ax=axes, label="attention weight", shrink=0.7)
-    figure.suptitle(f"attention of one test sequence: {of}", fontsize=10, wrap=True)
+    figure.suptitle(title, fontsize=10, wrap=True)
     numbers: dict[str, Any] = {
         word_of(layer): [
             [[round(w, 5) for w in query] for query in head] for head in maps[row].tolist()
         ]
         for row, layer in enumerate(layers)
     }
-    log_figure(trainer, "attention", figure, numbers)
+    log_figure(trainer, name, figure, numbers)

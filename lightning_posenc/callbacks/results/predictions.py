@@ -15,6 +15,7 @@ from torch import Tensor
 from lightning_posenc.callbacks.module_fits import fits
 from lightning_posenc.data.batch import Batch, are_ids
 from lightning_posenc.data.remembered import RememberedData, in_numbers
+from lightning_posenc.modules.beam import Written
 from lightning_posenc.modules.classifiers import Predicted
 from lightning_posenc.runs import strict_json
 from lightning_posenc.runs.tables import log_table
@@ -31,7 +32,7 @@ class Predictions(BasePredictionWriter):
     tokens as far as they were read, if they are ids; the class and the probability of each, by name
     where classes have names. Where each token has a class, there are lists of the classes and of
     their probabilities; tagged sentences have one for each of their "words", null beyond the
-    length.
+    length. Of answers that were written, their tokens or their text.
 
     Several ranks write a file each, which rank 0 puts together in the end. Loggers that take tables
     get the first lines as `tables/predictions`.
@@ -67,12 +68,16 @@ class Predictions(BasePredictionWriter):
         if isinstance(prediction, Predicted):
             classes, probabilities = prediction
             probabilities = probabilities.double().cpu().numpy().round(DIGITS).tolist()
-        per_token = classes.dim() > 1
+        if isinstance(prediction, Written):  # answers of lengths of their own
+            found_of_rows: list[Any] = prediction.answers()
+            per_token = False
+        else:
+            found_of_rows, per_token = classes.tolist(), classes.dim() > 1
         data = getattr(trainer, "datamodule", None)
         rows = batch_indices or range(batch_idx * n_rows, (batch_idx + 1) * n_rows)
         with _part(trainer, trainer.global_rank).open("a", encoding="utf-8") as file:
             for place, (row, tokens, found, length) in enumerate(
-                zip(rows, batch.tokens, classes.tolist(), lengths, strict=True)
+                zip(rows, batch.tokens, found_of_rows, lengths, strict=True)
             ):
                 shares = None if probabilities is None else probabilities[place]
                 if per_token:

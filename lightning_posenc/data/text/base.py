@@ -136,11 +136,14 @@ class CorpusData(FixedData):
 
     def _characters(self, rows: "Dataset") -> set[str]:
         """All characters that occur in some texts."""
+        return self._characters_of(rows, self.text_column)
+
+    def _characters_of(self, rows: "Dataset", column: str) -> set[str]:
         from datasets import Features, Value
 
         features = Features(text=Value("string"))
         with decodable(self.path):
-            found = mapped(rows, characters, features, column=self.text_column)
+            found = mapped(rows, characters, features, column=column)
         return set().union(*found["text"])
 
     @property

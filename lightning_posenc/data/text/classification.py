@@ -1,27 +1,26 @@
 """Texts with a class each: any file with a text and a label column, or a dataset on the Hub."""
 
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
 from lightning_posenc.checks import is_a, wrong
-from lightning_posenc.data.meaning import listed
+from lightning_posenc.data.remembered import in_names
 from lightning_posenc.data.text.base import CorpusData
 from lightning_posenc.data.text.files import holds_tables
 from lightning_posenc.data.text.labelled_texts import Labelled, LabelledTexts
 from lightning_posenc.data.text.labels import (
+    check_all_labelled,
     classes_of,
     labels_of,
     missing,
-    name_of,
     names_given,
+    numbered,
 )
 from lightning_posenc.data.text.sources import load_rows
-from lightning_posenc.data.text.tokenised import Tokens, laid_out
+from lightning_posenc.data.text.tokenised import laid_out
 from lightning_posenc.tasks import IGNORE
 
 if TYPE_CHECKING:
@@ -116,18 +115,13 @@ class TextClassificationData(CorpusData):
         """
         found = self._all_texts()
         if not self._evaluates_other and "val" not in found:
-            n = len(found["train"].numbers)
+            n = len(found["train"].tokens.sizes)
             if n < 2:
                 raise ValueError(f"data.path={self.path} has {n} text(s): give at least 2")
         self._say_what_is_read(stage)
 
     def predicted(self, row: int, classes: Any, probabilities: Any) -> dict[str, Any]:
-        names = self.class_names
-        if not isinstance(classes, int) or classes >= len(names):
-            return super().predicted(row, classes, probabilities)
-        if probabilities is not None:
-            probabilities = dict(zip(names, probabilities, strict=True))
-        return super().predicted(row, names[classes], probabilities)
+        return in_names(self.class_names, classes, probabilities)
 
     def _all_texts(self) -> "dict[str, Labelled]":
         """The texts of each split of the source, read once."""
@@ -135,13 +129,15 @@ class TextClassificationData(CorpusData):
             _ = self.class_names
             splits = self.rows()
             tokens = {name: laid_out(rows) for name, rows in self._encoded(splits).items()}
-            self._found = {name: self._labelled(splits[name], tokens[name]) for name in splits}
+            for name, rows in splits.items():
+                labels = labels_of(rows, self.label_column, self.path)
+                self._found[name] = Labelled(tokens[name], numbered(labels, self.class_names))
         return self._found
 
     def _dataset(self, split: str, length: int) -> LabelledTexts:
         name, items = self._items(split)
         found = self._all_texts()[name]
-        return LabelledTexts(found.tokens, found.numbers, items, length)
+        return LabelledTexts(found.tokens, found.labels.numbers, items, length)
 
     def _items(self, split: str) -> tuple[str, Tensor]:
         """Which of the source's splits is read, and which of its texts.
@@ -149,78 +145,33 @@ class TextClassificationData(CorpusData):
         Raises:
             ValueError: if none of them can be scored.
         """
-        order = {
-            "train": ("train",),
-            "val": ("val", "train", "test"),
-            "test": ("test", "val", "train"),
-            "predict": ("test", "val", "train"),
-        }[split]
-        texts = self._all_texts()
-        name = next(name for name in order if name in texts)
-        found = texts[name]
-        n = len(found.numbers)
+        found = {name: each.labels for name, each in self._all_texts().items()}
+        name, items = self._rows_of(split, {name: len(f.numbers) for name, f in found.items()})
         if split == "predict":
-            return name, torch.arange(n)
-        items = torch.arange(n)
-        if name == "train" and "val" not in texts and not self._evaluates_other:
-            rest, held = self._held_out(n)
-            items = rest if split == "train" else held
-        scored = items[found.numbers[items] != IGNORE]
+            return name, items
+        numbers = found[name].numbers
+        scored = items[numbers[items] != IGNORE]
         if not len(scored):
-            raise ValueError(self._nothing_to_score(found))
+            source, column = f"data.path={self.path}", self.label_column
+            raise found[name].nothing_to_score("texts", source, column, self.class_names)
         return name, scored
-
-    def _nothing_to_score(self, found: Labelled) -> str:
-        n = len(found.numbers)
-        if not found.unknown:
-            return (
-                f"data.path={self.path}: none of its {n} texts has a label in column "
-                f"{self.label_column!r}: set data.label_column, or ask for predictions alone"
-            )
-        return (
-            f"data.path={self.path}: none of its {n} texts has a class that the checkpoint knows: "
-            f"they have {listed(found.unknown)}, the checkpoint {listed(self.class_names)}"
-        )
 
     def _extent(self, split: str) -> str:
         name, items = self._items(split)
-        found = self._all_texts()[name]
-        n = len(found.numbers)
+        found = self._all_texts()[name].labels
         if split == "predict":
-            return f"all {n:,} texts of {self.path}"
+            return f"all {len(found.numbers):,} texts of {self.path}"
         if name == "train" and not self._evaluates_other:
             return f"the {len(items):,} texts of {self.path} that training left out"
-        unscored = []
-        if found.unknown:
-            total = sum(found.unknown.values())
-            classes = listed(found.unknown)
-            unscored.append(f"{total:,} of classes that the model does not know, {classes}")
-        if found.n_missing:
-            unscored.append(f"{found.n_missing:,} without a label")
-        of = "all" if not unscored else f"{len(items):,} of the"
-        return f"{of} {n:,} texts of {self.path}" + (
-            f"; not scored: {'; '.join(unscored)}" if unscored else ""
-        )
-
-    def _labelled(self, rows: "Dataset", tokens: Tokens) -> Labelled:
-        number = {name: n for n, name in enumerate(self.class_names)}
-        labels = labels_of(rows, self.label_column, self.path)
-        names = [None if label is None else name_of(label) for label in labels]
-        numbers = [IGNORE if name is None else number.get(name, IGNORE) for name in names]
-        unknown = Counter(name for name in names if name is not None and name not in number)
-        return Labelled(tokens, torch.tensor(numbers), unknown, len(missing(labels)))
+        return found.extent(len(items), f"texts of {self.path}")
 
     def _own_class_names(self) -> list[str]:
         splits = self.rows()
         found = []
         for name, rows in splits.items():
             labels = labels_of(rows, self.label_column, self.path)
-            if rows_without := missing(labels):
-                raise ValueError(
-                    f"data.path={self.path}: {len(rows_without)} of {len(labels)} {name} texts "
-                    f"have no label in column {self.label_column!r}, the first of them row "
-                    f"{rows_without[0]} (counted from 0): label them or take them out"
-                )
+            source = f"data.path={self.path}"
+            check_all_labelled(labels, f"{name} texts", source, self.label_column)
             found += labels
         if names := names_given(splits["train"], self.label_column):
             return names

@@ -1,16 +1,15 @@
 """Texts with a class each, cut to a length and padded to the longest of a batch."""
 
-from collections import Counter
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from lightning_posenc.data.batch import Batch
 from lightning_posenc.data.fixed import Cut, FixedDataset
 from lightning_posenc.data.meaning import digest
-from lightning_posenc.data.text.tokenised import Tokens
+from lightning_posenc.data.text.labels import Numbered
+from lightning_posenc.data.text.tokenised import Tokens, rectangle
 
 
 class Labelled(NamedTuple):
@@ -18,15 +17,11 @@ class Labelled(NamedTuple):
 
     Args:
         tokens: their ids.
-        numbers: (N,) int64, class of each; -100 where it is not known.
-        unknown: how many have which class that is none of the model's.
-        n_missing: how many have no label.
+        labels: their classes.
     """
 
     tokens: Tokens
-    numbers: Tensor
-    unknown: Counter[str]
-    n_missing: int
+    labels: Numbered
 
 
 class LabelledTexts(FixedDataset):
@@ -43,9 +38,8 @@ class LabelledTexts(FixedDataset):
     """
 
     def __init__(self, tokens: Tokens, labels: Tensor, items: Tensor, length: int) -> None:
-        self.ids = tokens.ids
-        self.sizes = tokens.sizes
-        self.starts = np.cumsum(tokens.sizes) - tokens.sizes
+        self.tokens = tokens
+        self.starts = tokens.starts
         self.labels = labels
         self.items = items
         self.length = length
@@ -55,19 +49,16 @@ class LabelledTexts(FixedDataset):
 
     def content(self) -> str:
         labels = self.labels[self.items].numpy()
-        return digest(self.ids, self.sizes, labels, self.items.numpy())
+        return digest(*self.tokens, labels, self.items.numpy())
 
     def cut(self) -> Cut:
-        sizes = self.sizes[self.items.numpy()]
+        sizes = self.tokens.sizes[self.items.numpy()]
         beyond = (sizes - self.length).clip(min=0)
         return Cut(len(sizes), int((beyond > 0).sum()), int(sizes.sum()), int(beyond.sum()))
 
     def __getitems__(self, indices: list[int]) -> Batch:
         items = self.items[indices]
-        lengths = self.sizes[items.numpy()].clip(max=self.length)
-        tokens = np.zeros((len(items), max(1, lengths.max(initial=0))), dtype=np.int64)
-        for row, start, length in zip(tokens, self.starts[items.numpy()], lengths, strict=True):
-            row[:length] = self.ids[start : start + length]
+        tokens, lengths = rectangle(self.tokens, self.starts, items.numpy(), self.length)
         return Batch(
             torch.from_numpy(tokens),
             self.labels[items],

@@ -1,11 +1,17 @@
 """Classes of the rows of a table, by name: a number means nothing without the names' order."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import torch
+from torch import Tensor
+
+from lightning_posenc.data.meaning import listed
 from lightning_posenc.data.text.reading import decodable
+from lightning_posenc.tasks import IGNORE
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -45,7 +51,7 @@ def labels_of(rows: "Dataset", column: str, path: str) -> list[Label]:
         if isinstance(value, list | tuple | dict):
             kind = "records" if isinstance(value, dict) else "lists"
             raise ValueError(
-                f"data.path={path}: the labels in column {column!r} are {kind}: each text must "
+                f"data.path={path}: the labels in column {column!r} are {kind}: each row must "
                 "have one class; set data.label_column if another holds it"
             )
     return [None if _is_missing(value) else value for value in values]
@@ -100,6 +106,92 @@ def name_of(label: Label) -> str:
 def missing(labels: Sequence[Label]) -> list[int]:
     """Numbers of the rows without a label."""
     return [row for row, label in enumerate(labels) if label is None]
+
+
+class Numbered(NamedTuple):
+    """The labels of one split.
+
+    Args:
+        numbers: (N,) int64, class of each row; -100 where it is not known.
+        unknown: How many have which class that is none of the model's.
+        n_missing: How many have no label.
+    """
+
+    numbers: Tensor
+    unknown: Counter[str]
+    n_missing: int
+
+    def extent(self, n_scored: int, rows: str) -> str:
+        """A phrase on how many of all rows are scored, and why the others are not.
+
+        Args:
+            n_scored: How many are.
+            rows: What they are and where from.
+        """
+        unscored = self._unscored()
+        of = f"{n_scored:,} of the" if unscored else "all"
+        said = f"{of} {len(self.numbers):,} {rows}"
+        return f"{said}; not scored: {unscored}" if unscored else said
+
+    def _unscored(self) -> str:
+        """A phrase on rows that cannot be scored; nothing if all can."""
+        said = []
+        if self.unknown:
+            total = f"{sum(self.unknown.values()):,}"
+            said.append(f"{total} of classes that the model does not know, {listed(self.unknown)}")
+        if self.n_missing:
+            said.append(f"{self.n_missing:,} without a label")
+        return "; ".join(said)
+
+    def nothing_to_score(
+        self, kind: str, source: str, column: str, known: Sequence[str]
+    ) -> ValueError:
+        """What to raise where none of the rows that are to be tested can be scored.
+
+        Args:
+            kind: What a row is, in the plural.
+            source: The option that says where they are from, with its value.
+            column: Which holds the labels.
+            known: Names of the classes.
+        """
+        n = len(self.numbers)
+        if not self.unknown:
+            return ValueError(
+                f"{source}: none of its {n} {kind} has a label in column {column!r}: set "
+                "data.label_column, or ask for predictions alone"
+            )
+        return ValueError(
+            f"{source}: none of its {n} {kind} has a class that the checkpoint knows: they have "
+            f"{listed(self.unknown)}, the checkpoint {listed([*known])}"
+        )
+
+
+def numbered(labels: Sequence[Label], class_names: Sequence[str]) -> Numbered:
+    """The labels as numbers of classes, by name."""
+    number = {name: n for n, name in enumerate(class_names)}
+    names = [None if label is None else name_of(label) for label in labels]
+    numbers = [IGNORE if name is None else number.get(name, IGNORE) for name in names]
+    unknown = Counter(name for name in names if name is not None and name not in number)
+    return Numbered(torch.tensor(numbers), unknown, len(missing(labels)))
+
+
+def check_all_labelled(labels: Sequence[Label], kind: str, source: str, column: str) -> None:
+    """Refuse rows of which one has no label.
+
+    Args:
+        labels: Those of the rows.
+        kind: What a row is, in the plural.
+        source: The option that says where they are from, with its value.
+        column: Which holds the labels.
+
+    Raises:
+        ValueError: Naming the first.
+    """
+    if rows := missing(labels):
+        raise ValueError(
+            f"{source}: {len(rows)} of {len(labels)} {kind} have no label in column {column!r}, "
+            f"the first of them row {rows[0]} (counted from 0): label them or take them out"
+        )
 
 
 def _is_missing(value: Any) -> bool:

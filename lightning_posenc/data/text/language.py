@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
-from lightning_posenc.checks import MOST_STEPS, whole
+from lightning_posenc.checks import MOST_STEPS, is_a, whole
 from lightning_posenc.data.batch import Batch
+from lightning_posenc.data.lengths import Lengths
 from lightning_posenc.data.meaning import digest
 from lightning_posenc.data.order import share
 from lightning_posenc.data.text.base import CorpusData
@@ -57,6 +59,9 @@ class TextData(CorpusData):
         streaming: whether the text is never held in memory as a whole.
         shuffle_buffer: blocks in the buffer that shuffles a stream; 0 for the order of the text.
         val_documents: documents of a stream that are validated on.
+        growth: how many tokens of a block are trained on, its first ones: GrowingLengths for a
+            curriculum (Li, Zhang and He 2021, arXiv:2108.06084, section 4); None for all. One
+            length for a global batch, that of the number of its first block in the stream.
         options: those of `CorpusData`; T, `train_length`, is the length of a block. Of a stream
             `steps_per_epoch` must be given, and `val_fraction` is not read.
 
@@ -74,6 +79,7 @@ class TextData(CorpusData):
         streaming: bool = False,
         shuffle_buffer: int = 1000,
         val_documents: int = 1000,
+        growth: Lengths | None = None,
         **options: Any,
     ) -> None:
         super().__init__(path, **options)
@@ -92,6 +98,12 @@ class TextData(CorpusData):
         self.streaming = streaming
         self.shuffle_buffer = whole(self, "shuffle_buffer", shuffle_buffer, 0)
         self.val_documents = whole(self, "val_documents", val_documents, most=MOST_STEPS)
+        self.growth: Lengths | None = is_a(self, "growth", growth, Lengths | None)
+        if growth is not None and growth.high > self.train_length:
+            raise ValueError(
+                f"data.growth: its longest, {growth.high}, is more than a block of "
+                f"data.train_length={self.train_length} has: set high={self.train_length}"
+            )
         self._packed: dict[str, Packed] = {}
         self._readers: dict[str, Any] | None = None
 
@@ -203,6 +215,13 @@ class TextData(CorpusData):
     def train_dataloader(self) -> Iterable[Batch]:
         """The share of this rank in the stream of shuffled blocks."""
         return self._epochs() if self.streaming else super().train_dataloader()
+
+    def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """The part of a training batch that is trained on now."""
+        if self.growth is None or self.trainer is None or not self.trainer.training:
+            return batch
+        first = torch.tensor([self._consumed() * self.batch_size])
+        return batch.cut(int(self.growth(self.seed, "train", first)))
 
     def _cut(self, split: str, length: int) -> None:
         """None: a block goes on where the one before ends; and a stream cannot be looked at."""

@@ -5,10 +5,16 @@ from contextlib import contextmanager
 
 from lightning_posenc.data.text.files import KINDS
 
+GIVE = f"a readable file ({KINDS}), python_docs, or the name of a dataset on the Hub"
+
 
 @contextmanager
-def readable(path: str) -> Iterator[None]:
+def readable(path: str, give: str = GIVE) -> Iterator[None]:
     """Turn whatever a library says of an unreadable source into one line.
+
+    Args:
+        path: the source.
+        give: what may be given in its place.
 
     Raises:
         ValueError: for any other exception within.
@@ -20,10 +26,7 @@ def readable(path: str) -> Iterator[None]:
         reason = (str(told).strip() or type(told).__name__).splitlines()[0]
         if isinstance(told, UnicodeError) or "UTF8" in reason or "UTF-8" in reason:
             raise _not_utf8(path, reason) from error
-        raise ValueError(
-            f"data.path={path} could not be loaded ({reason}): give a readable file "
-            f"({KINDS}), python_docs, or the name of a dataset on the Hub"
-        ) from error
+        raise ValueError(f"data.path={path} could not be loaded ({reason}): give {give}") from error
 
 
 @contextmanager

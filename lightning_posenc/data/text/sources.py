@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 GIVE = f"give an existing file ({KINDS}), python_docs, or the name of a dataset"
 TEXT = ("string", "large_string", "str", "null")  # the last: no row has any
-_SPLITS = {
+_OF_TEXT = ("text_column", "target_column")  # options that name a column of text
+SPLITS_OF_LIBRARIES = {
     "train": ("train",),
     "val": ("validation", "valid", "val", "dev"),
     "test": ("test",),
@@ -127,6 +128,15 @@ def _load_local(source: str, streaming: bool, /, **arguments: Any) -> Mapping[st
     return loaded
 
 
+def by_our_names(splits: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of `train`, `val` and `test` that a library's splits hold, whatever it calls them."""
+    return {
+        ours: next(splits[name] for name in names if name in splits)
+        for ours, names in SPLITS_OF_LIBRARIES.items()
+        if any(name in splits for name in names)
+    }
+
+
 def _chosen(
     path: str,
     splits: Mapping[str, Any],
@@ -134,14 +144,14 @@ def _chosen(
     optional: Collection[str],
     trains: bool,
 ) -> dict[str, Any]:
-    found = {
-        ours: next(splits[name] for name in names if name in splits)
-        for ours, names in _SPLITS.items()
-        if any(name in splits for name in names)
-    }
+    found = by_our_names(splits)
     if not found or (trains and "train" not in found):
         raise ValueError(f"data.path={path} has no split named train, only {', '.join(splits)}")
     for name, rows in found.items():
+        if any(
+            "." in column and column not in (rows.features or ()) for column in columns.values()
+        ):
+            rows = found[name] = rows.flatten()  # columns within others, as `translation.en`
         present = _columns(path, rows)
         if not present:
             raise empty(path)
@@ -151,7 +161,7 @@ def _chosen(
                     f"data.path={path} has no column {column!r}: set data.{option} to one of "
                     f"{', '.join(present)}"
                 )
-            if option == "text_column" and present[column] not in TEXT:
+            if option in _OF_TEXT and column in present and present[column] not in TEXT:
                 held = str(present[column])
                 held = DATES if held.startswith(("timestamp", "date")) else held
                 raise ValueError(

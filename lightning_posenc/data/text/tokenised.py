@@ -25,6 +25,11 @@ class Tokens(NamedTuple):
     ids: NDArray[np.int32]
     sizes: NDArray[np.int64]
 
+    @property
+    def starts(self) -> NDArray[np.int64]:
+        """(N,) where each text begins; to be asked for once."""
+        return np.cumsum(self.sizes) - self.sizes
+
 
 def tokenised(texts: "Dataset", column: str, vocabulary: Vocabulary) -> "Dataset":
     """The ids of each text, in the column `ids` of a cached table."""
@@ -47,6 +52,31 @@ def laid_out(rows: "Dataset") -> Tokens:
     parts = [chunk.flatten().to_numpy() for chunk in lists]
     sizes = np.concatenate([np.diff(chunk.offsets.to_numpy()) for chunk in lists])
     return Tokens(parts[0] if len(parts) == 1 else np.concatenate(parts), sizes.astype(np.int64))
+
+
+def rectangle(
+    tokens: Tokens,
+    starts: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    length: int,
+    fill: int = 0,
+    spare: int = 0,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Some texts side by side, as wide as the longest of them, and how many tokens each has.
+
+    Args:
+        tokens: ids of all texts.
+        starts: where each text begins, (N,); `tokens.starts`, kept.
+        rows: which of them, (B,).
+        length: of a longer text so many tokens are kept, the first.
+        fill: what stands behind the others.
+        spare: places more than the longest text needs.
+    """
+    sizes = tokens.sizes[rows].clip(max=length)
+    filled = np.full((len(rows), max(1, sizes.max(initial=0) + spare)), fill, dtype=np.int64)
+    for row, start, size in zip(filled, starts[rows], sizes, strict=True):
+        row[:size] = tokens.ids[start : start + size]
+    return filled, sizes
 
 
 def mapped(

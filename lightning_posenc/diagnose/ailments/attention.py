@@ -16,6 +16,7 @@ from lightning_posenc.diagnose.ailments.base import (
     may_blame,
     not_applicable,
     not_judged,
+    unseen_attention,
     watch,
 )
 from lightning_posenc.diagnose.examination import Examination
@@ -34,9 +35,16 @@ _QK_NORM = Remedy("--model.encoder.mixer.qk_norm=torch.nn.LayerNorm", "logits st
 _SIGMA = Remedy("--model.encoder.sigma_reparam=true", "weights of a learned spectral norm")
 
 
+def _unseen(e: Examination) -> Finding:
+    """What is said where no layer told by which weights it mixes."""
+    if e.mixers and e.finite:
+        return not_applicable(unseen_attention(e))
+    return not_judged("attention was not seen")
+
+
 def _alike(e: Examination) -> Finding:
     if ENTROPY_OF not in e.by_layer:
-        return not_judged("attention was not seen")
+        return _unseen(e)
     if e.n_layers < 2:
         return not_applicable("there is one layer")
     similarity = e.by_layer["attn/similarity"]
@@ -75,7 +83,7 @@ def _alike(e: Examination) -> Finding:
 
 def _entropy(e: Examination) -> Finding:
     if ENTROPY_OF not in e.by_layer:
-        return not_judged("attention was not seen")
+        return _unseen(e)
     by_head, logits = e.by_layer[ENTROPY_OF], e.by_layer["attn/max_logit"]
     entropy = [value for heads in by_head for value in heads]
     largest = max(value for heads in logits for value in heads)

@@ -102,6 +102,12 @@ def _named(by_layer: dict[str, list[float]]) -> dict[str, list[float]]:
     return {name.replace("_", " "): values for name, values in by_layer.items()}
 
 
+def unseen_attention(examination: Examination) -> str:
+    """Why there is nothing to say about what tokens attend to, or how that is computed."""
+    names = " and ".join(kind.__name__ for kind in examination.mixers)
+    return f"tokens are mixed by {names}, without attention" if names else "attention was not seen"
+
+
 def accuracy(examination: Examination) -> float | None:
     """At the trained length; None if there are no targets."""
     lengths = examination.lengths

@@ -69,10 +69,8 @@ def _unstable(e: Examination) -> Finding:
     if not e.sizes:
         return not_judged("the residual stream was not seen")
     size = e.sizes
-    # Another package's models are taken as they are: nobody knows the size that they want.
-    least = SMALL if e.positional is not None else 1e-12
-    steps = [b / max(a, least) for a, b in itertools.pairwise(size)]
-    growth = size[-1] / max(size[0], least)
+    steps = [b / max(a, SMALL) for a, b in itertools.pairwise(size)]
+    growth = size[-1] / max(size[0], SMALL)
     gradient = e.gradients.residual if e.gradients else []
     seen = [g for g in gradient if g > 0 and math.isfinite(g)]
     spread = max(seen) / min(seen) if seen else 1.0

@@ -23,9 +23,11 @@ from lightning_posenc.diagnose.ailments.base import (
     watch,
 )
 from lightning_posenc.diagnose.examination import Examination
+from lightning_posenc.diagnose.language import Language
 
 LEAK = 1e-4  # change of what must not change, over its spread; rounding makes 1e-6
 CONFIDENT = 1.15  # loss over that of a guess: wrong, and sure of it
+ENOUGH = 1000  # tokens, below which how often each is there is not known
 BY_HEART = 0.2  # accuracy on training batches above that on validation
 
 _OTHERS = "weights, positions or data are not those of training"
@@ -39,7 +41,8 @@ _COMPARE = Remedy(
 def _evaluation(e: Examination) -> Finding:
     found = e.evaluation
     if found is None:
-        return not_judged("there is nothing to score")
+        nobody = "nobody told how it was trained and scored: see 17"
+        return not_judged("there is nothing to score" if e.is_own else nobody)
     now = found.score
     said = f"accuracy {now.accuracy:.3f}, loss {now.loss:.3g} nats at the trained length"
     if e.lengths.bound is not None:
@@ -91,7 +94,7 @@ def _leaks(e: Examination) -> Finding:
         else "the model may see both sides"
     )
     padding = (
-        "no padding could be tried"
+        ("no padding could be tried" if e.is_own else "of padding see 17")
         if found.padding is None
         else f"other padding changes the answers by {found.padding:.2g} of their spread"
     )
@@ -116,6 +119,8 @@ def _leaks(e: Examination) -> Finding:
 
 def _not_learned(e: Examination) -> Finding:
     found = e.evaluation
+    if e.language is not None:
+        return _no_language(e, e.language)
     if e.steps is None or found is None:
         return not_judged("the steps, or the targets, are not known")
     if e.steps == 0:
@@ -164,6 +169,26 @@ def _not_learned(e: Examination) -> Finding:
     if at_bound(e):
         return watch(f"no better than without order: {said}", longer)
     return healthy(said) if above_guess(e) else watch(f"hardly better than a guess: {said}", longer)
+
+
+def _no_language(e: Examination, found: Language) -> Finding:
+    """Of another package's model: does it know more of this text than how often tokens are?"""
+    loss = found.by_length.get(e.length)
+    if loss is None or found.guess is None:
+        return not_judged(found.without.get("loss", "its loss was not measured"))
+    said = (
+        f"{loss.mean:.3g} nats a token on {', '.join(found.texts)}; one answer given always: "
+        f"{found.guess:.3g}"
+    )
+    if found.n_tokens < ENOUGH:
+        return not_judged(f"{said}; {found.n_tokens} tokens are too few to compare them")
+    if loss.mean < found.guess:
+        return healthy(said)
+    return watch(
+        f"{said}: it knows no more of this text than how often each token is, or less",
+        Remedy("", "give it text of the kind and language that it was trained on"),
+        Remedy("", "see that the tokenizer is the model's own, and that the weights are trained"),
+    )
 
 
 EVALUATION = Ailment(

@@ -31,14 +31,22 @@ EXPLODES_ILL = 1e4
 def _gradient(e: Examination) -> Finding:
     found = e.gradients
     if e.positional is None:
-        return not_judged("which parameters are positional is not known of this model")
+        return not_judged(f"which parameters are positional is not known: {e.hidden_positions}")
     if not e.finite:
         return not_judged("the states hold numbers that are not finite: see 9")
+    if found is None and not e.is_own:
+        return not_judged("there is no loss to take a gradient of: no text, or no head that scores")
     if found is None:
         return ill("the loss is not a finite number", *_calmer())
     if found.positional_rms is None:
         why = "are frozen: see 2" if e.positional else "are none"
-        return not_applicable(f"positional parameters that could be trained: there {why}")
+        said = f"positional parameters that could be trained: there {why}"
+        if found.positions is not None:
+            said += (
+                f"; the gradient by the positions has a norm of {found.positions:.2g} and a sum of "
+                f"{found.positions_sum:.2g} of its size (0: distances alone matter)"
+            )
+        return not_applicable(said)
     ratio = found.positional_rms / found.other_rms if found.other_rms else math.nan
     shown = {
         **{f"gradient by {channel}": [layers.get(i, 0.0) for i in range(e.n_layers)]

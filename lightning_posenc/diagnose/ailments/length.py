@@ -14,21 +14,32 @@ from lightning_posenc.diagnose.ailments.base import (
     watch,
 )
 from lightning_posenc.diagnose.examination import Examination
+from lightning_posenc.diagnose.language import Language
 
 UNTRAINED = 0.1  # share of the entries used at a tested length that training never reaches
 IDLE = 0.02  # share of all entries
 ROOM = 4  # times the trained length
+HARM = 0.1  # nats that context beyond the trained length adds
 KEPT = 0.9  # of the score at the trained length, above the bound: what counts as working
 TRAINED_ROWS, UNTRAINED_ROWS = 0.3, 0.1  # cosines of neighbouring rows
+GROWN = 1.25  # times the size of untrained rows, that trained ones have
+EVEN = 0.1  # spread of the sizes of windows of rows as they were drawn
 
 
 def _untrained_rows(e: Examination) -> Finding:
     tables = e.tables
     if not tables.entries:
         return not_applicable("there is no learned table")
-    remedies = _any_length(e)
-    if e.positional is None:
+    remedies = _any_length(e) if e.is_own else _extend()
+    if not e.is_own:
         rows = tables.neighbours
+        if (first := _fresh_from(rows, tables.sizes)) is not None:
+            return ill(
+                f"from about row {16 * first} on rows are untrained: unrelated, of one size, and "
+                "smaller than those before",
+                *remedies,
+                size_of_rows=tables.sizes,
+            )
         if not rows or max(rows) < TRAINED_ROWS:
             return not_judged("no rows of the table look alike, as trained neighbours do")
         last = max(i for i, cosine in enumerate(rows) if cosine >= TRAINED_ROWS)
@@ -56,14 +67,25 @@ def _untrained_rows(e: Examination) -> Finding:
     return healthy(said)
 
 
+def _fresh_from(cosines: list[float], sizes: list[float]) -> int | None:
+    """The window from which on rows look as they were drawn, and no window before it does."""
+    for first in range(1, len(sizes)):
+        before, tail = sizes[:first], sizes[first:]
+        even = max(tail) <= (1 + EVEN) * min(tail)
+        unrelated = max(cosines[first : len(sizes)]) < UNTRAINED_ROWS
+        if even and unrelated and min(before) >= GROWN * max(tail):
+            return first
+    return None
+
+
 def _hard_maximum(e: Examination) -> Finding:
     limit, lengths = e.lengths.limit, e.lengths
     if limit is None:
         return healthy("any length is served")
-    if e.positional is None:
+    if not e.is_own:
         if not e.tables.entries:
             return healthy(f"its config names {limit} tokens, but no table of positions ends there")
-        return watch(f"its table of positions ends at {limit} tokens", *_any_length(e))
+        return watch(f"its table of positions ends at {limit} tokens", *_extend())
     said = (
         f"sequences of up to {limit} tokens are served, {limit / max(e.length, 1):.3g} times as "
         f"long as those of training ({e.length})"
@@ -78,6 +100,8 @@ def _hard_maximum(e: Examination) -> Finding:
 
 def _fails_longer(e: Examination) -> Finding:
     lengths, reached = e.lengths, accuracy(e)
+    if e.language is not None:
+        return _loss_longer(e, e.language)
     if reached is None:
         return not_judged("there are no targets to score")
     if is_trained(e) is False:
@@ -96,6 +120,34 @@ def _fails_longer(e: Examination) -> Finding:
         return healthy(f"holds at every length that was tried: {said}")
     found = ill if any(n in lengths.asked for n in failing) else watch
     return found(f"fails from length {failing[0]} on: {said}", *_any_length(e))
+
+
+def _loss_longer(e: Examination, found: Language) -> Finding:
+    """Of a language model: the same tokens, with more context than the trained length."""
+    trained = e.positions.trained_length if e.positions else None
+    if not found.by_context:
+        why = found.without.get("effective context", "its loss was not measured")
+        return not_judged(why)
+    shown = {"loss_by_context": [each.mean for each in found.by_context.values()]}
+    if trained is None:
+        return not_judged("the trained length is not known", **shown)
+    longest = max(found.by_context)
+    said = f"trained at {trained:,}; the last {found.n_last} tokens cost " + ", ".join(
+        f"{loss.mean:.3f} nats given {n:,}" for n, loss in found.by_context.items()
+    )
+    if longest <= trained:
+        return not_judged(f"{said}: longer ones are asked for with --length", **shown)
+    harm = sum(-gain.mean for n, gain in found.gains.items() if n > trained)
+    certain = any(gain.is_below for n, gain in found.gains.items() if n > trained)
+    if certain and harm > HARM:
+        return ill(f"beyond the trained length context does harm: {said}", *_extend(), **shown)
+    if certain:
+        return watch(said, *_extend(), **shown)
+    return healthy(f"holds at every length that was tried: {said}", **shown)
+
+
+def _extend() -> tuple[Remedy, ...]:
+    return (Remedy("", "`extend --hf … --to N` compares what makes it longer, and saves the best"),)
 
 
 def _any_length(e: Examination) -> tuple[Remedy, ...]:

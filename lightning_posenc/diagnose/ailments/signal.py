@@ -77,7 +77,11 @@ def _fades(e: Examination) -> Finding:
         "positional_share": e.by_layer["pos_share"],
     }
     if probe[0] > READABLE:
-        where = "it reaches attention directly" if e.hooks else "none enters there"
+        where = "none enters there"
+        if e.attends_by_position:
+            where = "it reaches attention directly"
+        elif "embed" in e.hooks:
+            where = "what is added there is too weak to be read"
         return not_applicable(
             f"position does not enter through the residual stream (probe error {probe[0]:.2f} T "
             f"before the first block); {where}: see 10"
@@ -103,8 +107,8 @@ def _fades(e: Examination) -> Finding:
 
 def _cannot_adapt(e: Examination) -> Finding:
     if e.positional is None:
-        return not_judged("which parameters are positional is not known of this model")
-    if not e.hooks:
+        return not_judged(f"which parameters are positional is not known: {e.hidden_positions}")
+    if e.is_own and not e.hooks:
         return not_applicable("there is no encoding: see 10")
     if e.trainable:
         return not_applicable(f"{e.trainable:,} positional parameters are trained")

@@ -3,7 +3,6 @@
 Shapes: B sequences, H heads, T queries, t of them at a time, S keys.
 """
 
-from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -61,19 +60,42 @@ def summarise(
     return sums.summary()
 
 
+class RunningAttentionSummary:
+    """The summary of every layer, head by head, and how alike it is to the next below with one.
+
+    It is told of one layer after the other and holds the operands of the last alone.
+
+    Args:
+        lengths: (B,) tokens of each sequence; None if all are full.
+
+    Attributes:
+        found: By quantity and layer.
+    """
+
+    def __init__(self, lengths: Tensor | None = None) -> None:
+        self.found: dict[str, dict[int, Tensor | float]] = {"attn/similarity": {}}
+        self._lengths = lengths
+        self._below: Operands | None = None
+
+    def add(self, layer: int, view: Operands) -> None:
+        """Take the next layer."""
+        for name, of_heads in summarise(view, self._lengths)._asdict().items():
+            self.found.setdefault(f"attn/{name}", {})[layer] = of_heads
+        if (below := self._below) is not None:
+            self.found["attn/similarity"][layer] = layer_similarity(
+                below, view, lengths=self._lengths
+            )
+        self._below = view
+
+
 def attention_statistics(
     seen: Observation, lengths: Tensor | None
 ) -> dict[str, dict[int, Tensor | float]]:
-    """The summary of every layer, head by head, and how alike it is to the next below with one."""
-    found: dict[str, dict[int, Tensor | float]] = {}
+    """The statistics of a pass whose layers were kept."""
+    statistics = RunningAttentionSummary(lengths)
     for layer, view in zip(seen.layers, seen.attention, strict=True):
-        for name, of_heads in summarise(view, lengths)._asdict().items():
-            found.setdefault(f"attn/{name}", {})[layer] = of_heads
-    found["attn/similarity"] = {
-        layer: layer_similarity(below, view, lengths=lengths)
-        for layer, (below, view) in zip(seen.layers[1:], pairwise(seen.attention), strict=True)
-    }
-    return found
+        statistics.add(layer, view)
+    return statistics.found
 
 
 class _Sums:
@@ -105,7 +127,7 @@ class _Sums:
         n_seen = seen.sum(dim=-1)  # (B, 1|H, t)
         top = torch.where(seen, found, -torch.inf).amax(dim=(0, 2, 3))
         self.top = torch.maximum(self.top, top.to(self.top))
-        weights = softmax(found, visibility).mul_((n_seen > 0).unsqueeze(-1))
+        weights = softmax(found, self.operands).mul_((n_seen > 0).unsqueeze(-1))
         entropy = attention_entropy(weights)
         share = entropy / n_seen.clamp(min=2).to(entropy.dtype).log()
         distance = (self.queries[rows, None] - self.keys).abs().to(weights.dtype)

@@ -38,7 +38,7 @@ def entropy_of(operands: Operands, block: int = BLOCK) -> Tensor:
 
 def _fused(operands: Operands) -> Tensor | None:
     q, k, visibility, scale = operands.q, operands.k, operands.visibility, operands.scale
-    plain = operands.bias is None and operands.rescore is None
+    plain = operands.bias is None and operands.is_plain
     fits = plain and (visibility.mask is None or visibility.is_causal)
     if not fits or q.device.type != "cpu" or q.dtype == torch.float64:
         return None

@@ -47,11 +47,13 @@ def measured(of: Measurement, seen: Observation, lengths: Tensor | None) -> ByLa
         lengths: (B,) tokens of its sequences; None if all are full.
     """
     function = of.function
-    if isinstance(function, str):
-        module, _, name = function.rpartition(".")
-        function = getattr(import_module(module), name)
-        assert callable(function)
-    return function(seen, lengths)
+    return (named(function) if isinstance(function, str) else function)(seen, lengths)
+
+
+def named(path: str) -> Any:
+    """What a dotted path names."""
+    module, _, name = path.rpartition(".")
+    return getattr(import_module(module), name)
 
 
 def logged(found: ByLayer) -> dict[str, float | Tensor]:

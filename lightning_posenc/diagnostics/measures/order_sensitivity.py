@@ -109,11 +109,18 @@ def shuffle_change(before: Tensor, after: Tensor, order: Tensor) -> Tensor:
         after: f of the same in other orders.
         order: (B, T): at place t of them stands the token that stood at order_t.
     """
-    spread = (before.double() - before.double().flatten(0, -2).mean(dim=0)).norm()
     if before.dim() > 2 and before.shape[1] == order.shape[1]:  # every token at its new place
         before = before.gather(1, order.unsqueeze(-1).expand(-1, -1, before.shape[-1]))
-    apart = (after.double() - before.double()).norm()
-    return torch.where(spread > 0, apart / spread, 0)
+    return change_over_spread(before, after)
+
+
+def change_over_spread(before: Tensor, after: Tensor) -> Tensor:
+    """How far outputs (…, C) have moved: ‖after - before‖ / ‖before - its mean‖; 0 where nothing
+    varies.
+    """
+    before, after = before.double(), after.double()
+    spread = (before - before.flatten(0, -2).mean(dim=0)).norm()
+    return torch.where(spread > 0, (after - before).norm() / spread, 0)
 
 
 def shuffles(shape: tuple[int, int], lengths: Tensor | None = None, seed: int = 0) -> Tensor:

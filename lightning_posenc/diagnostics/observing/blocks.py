@@ -50,7 +50,10 @@ def _stacks(module: nn.Module, owner: nn.Module, name: str) -> Iterator[Stack]:
             runner = module if isinstance(module, nn.Sequential) else owner
             yield Stack(name, runner, blocks)
             return
+    left_out = getattr(module, "unobserved", ())  # whose blocks belong to another stage
     for child_name, child in module.named_children():
+        if child_name in left_out:
+            continue
         yield from _stacks(child, module, f"{name}.{child_name}" if name else child_name)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 from torch.nn import functional as F
 
-from lightning_posenc.masks import Mask, Visibility
+from lightning_posenc.masks import Mask, Span, Visibility
 from lightning_posenc.model.kernels import Operands
 from lightning_posenc.positional.by_distance import ByDistance
 
@@ -44,9 +44,8 @@ def _seen(visibility: Visibility, n: int) -> Visibility:
         mask = mask[:n]
     elif mask is not None and mask.n_sequences > 1:
         mask = FirstOf(mask, n)
-    return Visibility(
-        mask, visibility.n_queries, visibility.n_keys, visibility.device, visibility.first
-    )
+    size = visibility.n_queries, visibility.n_keys
+    return Visibility(mask, *size, visibility.device, visibility.first, visibility.keys)
 
 
 def _among(rescore: Callable[[Tensor], Tensor], n: int, n_sequences: int) -> Any:
@@ -68,6 +67,9 @@ class FirstOf(Mask):
 
     def __call__(self, b: Tensor, q: Tensor, k: Tensor) -> Tensor:
         return self.mask(b, q, k)
+
+    def reaches(self, queries: Span, keys: Span) -> Tensor:
+        return self.mask.reaches(queries, keys)
 
     @property
     def n_sequences(self) -> int:

@@ -9,7 +9,7 @@ Shapes: B sequences, T tokens, D = d_model, L blocks.
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,21 @@ from lightning_posenc.diagnostics.observing.blocks import (
 )
 from lightning_posenc.diagnostics.observing.first_sequences import first_sequences
 from lightning_posenc.diagnostics.observing.functions import AttentionWatch, refuse_fast_path
-from lightning_posenc.model.kernels import Kernels, Operands
+from lightning_posenc.model.feed_forward import MixtureOfExperts, Routing
+from lightning_posenc.model.kernels import Kernels, Operands, TellsWeights
+from lightning_posenc.model.mixers import Mixer
+
+
+class Routed(NamedTuple):
+    """What a layer of experts decided.
+
+    Args:
+        routing: Where it sent the tokens.
+        kept: Tells which choices would find a place in training, as `MixtureOfExperts.kept` does.
+    """
+
+    routing: Routing
+    kept: Callable[[Tensor, Tensor | None], Tensor]
 
 
 class Observation:
@@ -35,25 +49,31 @@ class Observation:
     Args:
         take_attention: As in `observe`.
         take_hidden: As in `observe`.
+        take_across: As in `observe`.
 
     Attributes:
         attention: Layer by layer. Cross-attention is left out, and so are layers that mix tokens
-            without a softmax.
+            by no weights, or tell none.
         layers: The number of the layer of each attention, from 0.
         hidden: The residual stream (B, T, D): before block 0, then after each block, L + 1 in all.
             Empty for a model without repeated blocks.
+        routed: What each `MixtureOfExperts` decided, by the number of its layer.
     """
 
     def __init__(
         self,
         take_attention: Callable[[Operands], object] | None = None,
         take_hidden: Callable[[Tensor], object] | None = None,
+        take_across: Callable[[int, Operands], object] | None = None,
     ) -> None:
         self.attention: list[Operands] = []
         self.layers: list[int] = []
         self.hidden: list[Tensor] = []
+        self.routed: dict[int, Routed] = {}
         self._take_attention = take_attention or self.attention.append
         self._take_hidden = take_hidden or self.hidden.append
+        self._take_across = take_across
+        self._in_block = False
         self._entered = 0  # blocks
         self._begun = False  # whether the stream before block 0 is known
         self._open = False  # whether the next attention is a layer's own
@@ -65,6 +85,10 @@ class Observation:
         part.attention = [first_sequences(each, n) for each in self.attention]
         part.layers = list(self.layers)
         part.hidden = [x[:n] for x in self.hidden]
+        part.routed = {
+            layer: each._replace(routing=each.routing.first(n))
+            for layer, each in self.routed.items()
+        }
         return part
 
     def clear(self) -> None:
@@ -72,12 +96,17 @@ class Observation:
         self.attention.clear()
         self.layers.clear()
         self.hidden.clear()
+        self.routed.clear()
         self._entered = 0
         self._begun = False
 
     def add(self, operands: Operands) -> None:
         """Take a layer's attention: the first that runs in a block; what follows is across."""
-        if self._open and not in_backward():
+        if in_backward():
+            return
+        if self._in_block and not self._open and self._take_across is not None:
+            self._take_across(self._entered - 1, operands)
+        if self._open:
             self.layers.append(len(self.layers) if self._lone else self._entered - 1)
             self._take_attention(operands)
             self._open = self._lone
@@ -89,7 +118,7 @@ class Observation:
     def _enters(self, block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if in_backward():
             return
-        self._open = True
+        self._open = self._in_block = True
         self._entered += 1
         if not self._begun:
             self._begun = True
@@ -99,7 +128,7 @@ class Observation:
 
     def _leaves(self, block: nn.Module, args: Any, output: Any) -> None:
         if not in_backward():
-            self._open = False
+            self._open = self._in_block = False
             self._take_hidden(as_batch_first(block, first_tensor(output)))
 
 
@@ -110,6 +139,7 @@ def observe(
     *,
     take_attention: Callable[[Operands], object] | None = None,
     take_hidden: Callable[[Tensor], object] | None = None,
+    take_across: Callable[[int, Operands], object] | None = None,
 ) -> Iterator[Observation]:
     """Observe the forward passes that run inside the block.
 
@@ -117,8 +147,8 @@ def observe(
     `scaled_dot_product_attention` or computes softmax(q·k) · v itself. Checkpointed activations
     that are recomputed in the backward pass are not taken for another pass. A compiled model runs
     uncompiled inside (`torch.compiler.set_stance("force_eager")`), since a hook would break its
-    graph: outputs are then those of the uncompiled model. A layer without a softmax over keys, as
-    of a mixer of one's own, shows its residual stream alone.
+    graph: outputs are then those of the uncompiled model. A layer without a softmax over keys
+    shows its residual stream alone, unless its mixer tells what its weights are (`TellsWeights`).
 
     Args:
         model: What to observe. Of an encoder-decoder, one of the two stacks (`model.encoder`); run
@@ -126,6 +156,8 @@ def observe(
         take_attention: Is called with each layer's attention as soon as it is computed, which is
             then not kept: the memory of one layer instead of all.
         take_hidden: Likewise with the residual stream.
+        take_across: Is called with the number of a layer and its cross-attention, which nobody
+            keeps; None if nobody looks at it.
 
     Yields:
         What the last forward pass did.
@@ -134,21 +166,23 @@ def observe(
         ValueError: If the model has several stacks of blocks; and, when it runs, if torch's fused
             fast path of `nn.TransformerEncoder` may be taken, which nothing can observe.
     """
-    seen = Observation(take_attention, take_hidden)
+    seen = Observation(take_attention, take_hidden, take_across)
     stack = find_stack(model)
-    kernels = [module for module in model.modules() if isinstance(module, Kernels)]
+    kernels: list[nn.Module] = [
+        module for module in model.modules() if isinstance(module, Kernels | TellsWeights)
+    ]
     with ExitStack() as exits:
         if any(is_compiled(module) for module in model.modules()):
             exits.enter_context(torch.compiler.set_stance("force_eager"))
         for handle in _hooks(seen, model, stack, kernels):
             exits.callback(handle.remove)
-        if not kernels:
+        if not any(isinstance(module, Kernels | Mixer) for module in model.modules()):
             exits.enter_context(AttentionWatch(seen.add))
         yield seen
 
 
 def _hooks(
-    seen: Observation, model: nn.Module, stack: Stack | None, kernels: list[Kernels]
+    seen: Observation, model: nn.Module, stack: Stack | None, kernels: list[nn.Module]
 ) -> Iterator[Any]:
     owner = model if stack is None else stack.owner
     yield owner.register_forward_pre_hook(seen._starts)
@@ -163,6 +197,8 @@ def _hooks(
     for kernel in kernels:
         yield kernel.register_forward_hook(partial(_add_operands, seen))
     for module in model.modules():
+        if isinstance(module, MixtureOfExperts):
+            yield module.router.register_forward_hook(partial(_add_routing, seen, module))
         if isinstance(module, nn.MultiheadAttention | nn.TransformerEncoderLayer):
             yield module.register_forward_pre_hook(refuse_fast_path, prepend=True)
 
@@ -174,3 +210,10 @@ def _set_open(seen: Observation, is_open: bool, *_: Any) -> None:
 def _add_operands(seen: Observation, kernel: nn.Module, args: tuple[Any, ...], out: Tensor) -> None:
     operands: Operands = args[0]
     seen.add(operands._replace(visibility=operands.visibility.unmade()))
+
+
+def _add_routing(
+    seen: Observation, of: MixtureOfExperts, router: nn.Module, args: Any, routing: Routing
+) -> None:
+    if not in_backward():
+        seen.routed[of.layer] = Routed(routing, of.kept)

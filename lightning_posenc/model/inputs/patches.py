@@ -9,10 +9,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from lightning_posenc.checks import MOST_WIDTH, several, whole
+from lightning_posenc.checks import MOST_WIDTH, is_a, several, whole
 from lightning_posenc.dims import Dims
 from lightning_posenc.model.inputs.base import Inputs
-from lightning_posenc.positions.places import OUTSIDE, Places
+from lightning_posenc.positions.places import OUTSIDE, Places, on_a_grid
 
 
 class Patches(Inputs):
@@ -29,6 +29,7 @@ class Patches(Inputs):
         patch_size: Pixels on a side of a patch, P = Q, at least 1; or (P, Q).
         n_channels: C, at least 1.
         n_class_tokens: N, at least 0.
+        norm: Whether patches pass a layer norm, as in Swin.
 
     Raises:
         ValueError: On what is not (B, C, H, W), or not made of whole patches.
@@ -41,6 +42,7 @@ class Patches(Inputs):
         patch_size: int | Sequence[int] = 16,
         n_channels: int = 3,
         n_class_tokens: int = 1,
+        norm: bool = False,
     ) -> None:
         super().__init__(dims, vocab_size)
         sides = patch_size if isinstance(patch_size, Sequence) else (patch_size, patch_size)
@@ -56,25 +58,25 @@ class Patches(Inputs):
         fan_in = self.project.weight[0].numel()
         nn.init.normal_(self.project.weight, std=dims.embed_std / fan_in**0.5)
         nn.init.zeros_(self.project.bias)  # type: ignore[arg-type]
+        self.norm = nn.LayerNorm(dims.d_model) if is_a(self, "norm", norm, bool) else nn.Identity()
         self.class_tokens = nn.Parameter(torch.empty(self.n_class_tokens, dims.d_model))
         nn.init.normal_(self.class_tokens, std=dims.embed_std)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Map images (B, C, H, W) to (B, T, D)."""
         self._grid(tokens)
-        patches = self.project(tokens).flatten(2).mT  # (B, R·S, D)
+        patches = self.norm(self.project(tokens).flatten(2).mT)  # (B, R·S, D)
         leading = self.class_tokens.to(patches.dtype).expand(len(patches), -1, -1)
         return torch.cat((leading, patches), dim=1)
 
     def places(self, tokens: Tensor) -> Places:
         """Where tokens of images (B, C, H, W) stand: (1, T, 2)."""
-        n_rows, n_columns = self._grid(tokens)
-        rows, columns = (torch.arange(n, device=tokens.device) for n in (n_rows, n_columns))
-        grid = torch.cartesian_prod(rows, columns)
-        outside = grid.new_full((self.n_class_tokens, 2), OUTSIDE)
-        low = OUTSIDE if self.n_class_tokens else 0
-        high = max(n_rows, n_columns) - 1
-        return Places(torch.cat((outside, grid)).unsqueeze(0), low, high)
+        places = on_a_grid(*self._grid(tokens), tokens.device)
+        if not self.n_class_tokens:
+            return places
+        outside = places.values.new_full((1, self.n_class_tokens, 2), OUTSIDE)
+        values = torch.cat((outside, places.values), dim=1)
+        return places._replace(values=values, low=OUTSIDE, grid=None)
 
     def _grid(self, images: Tensor) -> tuple[int, int]:
         """R and S."""

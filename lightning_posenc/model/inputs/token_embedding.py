@@ -31,5 +31,10 @@ class TokenEmbedding(Inputs):
         self.weight = nn.Embedding(self.vocab_size, dims.d_model).weight
         nn.init.normal_(self.weight, std=dims.embed_std)
 
+    @property
+    def std(self) -> float:
+        """Standard deviation of the table at initialisation."""
+        return self.dims.embed_std
+
     def forward(self, tokens: Tensor) -> Tensor:
         return F.embedding(checked_tokens(tokens, self.vocab_size), self.weight)

@@ -11,6 +11,7 @@ from lightning_posenc.model.kernels.eager import Eager
 from lightning_posenc.model.kernels.flex import Flex
 from lightning_posenc.model.kernels.operands import Operands, attention_weights, logits
 from lightning_posenc.model.kernels.sdpa import SDPA
+from lightning_posenc.model.kernels.tells_weights import TellsWeights
 
 __all__ = [
     "SDPA",
@@ -19,6 +20,7 @@ __all__ = [
     "Kernel",
     "Kernels",
     "Operands",
+    "TellsWeights",
     "attention_weights",
     "logits",
     "read_weights",

@@ -17,7 +17,9 @@ ROWS = 256  # queries at a time
 
 
 @torch.compiler.disable
-def by_rows(part: Callable[[slice], Tensor], n_queries: int, draws: bool = False) -> Tensor:
+def by_rows(
+    part: Callable[[slice], Tensor], n_queries: int, draws: bool = False, size: int | None = None
+) -> Tensor:
     """What `part` gives (B, H, t, K) for a few queries at a time: (B, H, T, K).
 
     It is called once more for each in the backward pass.
@@ -26,11 +28,13 @@ def by_rows(part: Callable[[slice], Tensor], n_queries: int, draws: bool = False
         part: Is called with a slice of the queries.
         n_queries: T.
         draws: Whether it draws random numbers, which must then be the same in both passes.
+        size: t, queries at a time, at least 1; None for 256.
     """
     again = partial(checkpoint, part, use_reentrant=False, preserve_rng_state=draws)
     run = again if torch.is_grad_enabled() else part
-    starts = range(0, n_queries, ROWS)
-    return torch.cat([run(slice(start, min(start + ROWS, n_queries))) for start in starts], dim=2)
+    size = ROWS if size is None else size
+    starts = range(0, n_queries, size)
+    return torch.cat([run(slice(start, min(start + size, n_queries))) for start in starts], dim=2)
 
 
 def read_weights(operands: Operands, read: Callable[[Tensor, slice], Tensor]) -> Tensor:

@@ -31,7 +31,7 @@ class Flex(Kernel):
     def expresses(self, operands: Operands) -> bool:
         """Whether it would serve them on CUDA, wherever they are."""
         learned = operands.bias is not None and operands.bias.requires_grad
-        return operands.rescore is None and not learned and not has_tangent(operands)
+        return operands.is_plain and not learned and not has_tangent(operands)
 
     def forward(self, operands: Operands) -> Tensor:
         attend: Callable[..., Any] = flex_attention

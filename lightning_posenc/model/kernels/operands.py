@@ -8,6 +8,7 @@ S keys, K channels of a head.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -32,6 +33,10 @@ class Operands(NamedTuple):
         rescore: Maps masked logits (B, H, T, S) to logits, or None.
         scale: Factor on q·k. An encoding may have widened q and k, while the scale stays that of
             the head, 1/sqrt(K) before.
+        score: Maps (B, H, t, K) queries and (B, G, S, K) keys to what stands in place of
+            scale · q·k, (B, H, t, S); None for that.
+        sinks: (H,) logits of one more key, which every query sees and whose value is 0: weights
+            then add up to less than 1. None for none.
     """
 
     q: Tensor
@@ -41,6 +46,15 @@ class Operands(NamedTuple):
     visibility: Visibility
     rescore: Callable[[Tensor], Tensor] | None
     scale: float
+    score: Callable[[Tensor, Tensor], Tensor] | None = None
+    sinks: Tensor | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether logits are products and a bias, and weights their softmax, as fused kernels take
+        them.
+        """
+        return self.score is None and self.rescore is None and self.sinks is None
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -92,11 +106,9 @@ def logits(operands: Operands, rows: slice = ALL) -> Tensor:
         return F.pad(logits(some), (0, unseen), value=-torch.inf)
     q, k = operands.q, operands.k
     dtype = torch.promote_types(q.dtype, torch.float32)
-    # Query heads that share keys are more rows of one product, whose keys nobody repeats.
-    grouped = (q.to(dtype) * operands.scale).unflatten(1, (k.shape[1], -1)).flatten(2, 3)
     with torch.autocast(q.device.type, enabled=False):
-        products = grouped @ k.to(dtype).transpose(-2, -1)
-    found = products.unflatten(2, (-1, q.shape[2])).flatten(1, 2)
+        score = operands.score or partial(_products, operands.scale)
+        found = score(q.to(dtype), k.to(dtype))
     if operands.bias is not None:
         found = found + written_out(operands.bias)
     if operands.visibility.dense is not None:
@@ -104,19 +116,28 @@ def logits(operands: Operands, rows: slice = ALL) -> Tensor:
     return found if operands.rescore is None else operands.rescore(found).to(dtype)
 
 
+def _products(scale: float, q: Tensor, k: Tensor) -> Tensor:
+    # Query heads that share keys are more rows of one product, whose keys nobody repeats.
+    grouped = (q * scale).unflatten(1, (k.shape[1], -1)).flatten(2, 3)
+    return (grouped @ k.transpose(-2, -1)).unflatten(2, (-1, q.shape[2])).flatten(1, 2)
+
+
 def attention_weights(operands: Operands, rows: slice = ALL) -> Tensor:
     """The weights A (B, H, t, S) of some of the queries; see `logits`."""
-    return softmax(logits(operands, rows), operands.visibility)
+    return softmax(logits(operands, rows), operands)
 
 
-def softmax(logits: Tensor, visibility: Visibility) -> Tensor:
-    """The weights of logits (…, S); 0 in rows that see nothing, where somebody else's mask has any.
+def softmax(logits: Tensor, operands: Operands) -> Tensor:
+    """The weights of logits (B, H, t, S), 0 in rows that see nothing (as by somebody else's mask).
 
     Args:
         logits: With -inf at hidden keys.
-        visibility: Whose they are.
+        operands: Whose they are.
     """
+    if operands.sinks is not None:
+        sinks = operands.sinks.to(logits.dtype)[:, None, None].expand(*logits.shape[:-1], 1)
+        return torch.cat([logits, sinks], dim=-1).softmax(dim=-1)[..., :-1]
     weights = logits.softmax(dim=-1)
-    if visibility.may_be_blind:
+    if operands.visibility.may_be_blind:
         weights = weights.masked_fill(logits.amax(dim=-1, keepdim=True) == -torch.inf, 0.0)
     return weights

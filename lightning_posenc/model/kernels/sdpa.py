@@ -4,31 +4,45 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lightning_posenc.model.kernels.base import Kernel, has_tangent
+from lightning_posenc.model.kernels.by_parts import by_parts, may_be_in_parts
 from lightning_posenc.model.kernels.by_rows import by_rows
 from lightning_posenc.model.kernels.eager import Eager
 from lightning_posenc.model.kernels.operands import Operands
+from lightning_posenc.model.kernels.sinks import beside_sinks
 from lightning_posenc.positional.by_distance import ByDistance
 
 
 class SDPA(Kernel):
-    """torch's scaled_dot_product_attention: fused wherever it can be."""
+    """torch's scaled_dot_product_attention: fused wherever it can be.
+
+    On the CPU, pairs that a mask hides are left out by runs of queries, at the cost of those that
+    somebody sees: T·w in a window of w.
+    """
 
     otherwise = Eager
 
     def serves(self, operands: Operands) -> bool:
-        return operands.rescore is None and not has_tangent(operands)
+        made = operands.rescore is not None or operands.score is not None  # logits of another kind
+        return not made and not has_tangent(operands)
 
     def materialises(self, operands: Operands) -> bool:
         # As torch does for a mask that learns: its fused kernels give no gradient of it.
         return isinstance(operands.bias, Tensor) and operands.bias.requires_grad
 
     def forward(self, operands: Operands) -> Tensor:
+        if may_be_in_parts(operands):
+            return by_parts(self._all, operands)
+        return self._all(operands)
+
+    def _all(self, operands: Operands) -> Tensor:
         if isinstance(operands.bias, ByDistance):
             n_queries = operands.q.shape[2]
             return by_rows(lambda rows: self._at_once(operands.rows(rows)), n_queries, self.drops)
         return self._at_once(operands)
 
     def _at_once(self, operands: Operands) -> Tensor:
+        if operands.sinks is not None:
+            operands = beside_sinks(operands)
         q, v, bias, visibility = operands.q, operands.v, operands.bias, operands.visibility
         assert not isinstance(bias, ByDistance)
         is_causal = bias is None and visibility.is_causal

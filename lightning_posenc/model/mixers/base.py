@@ -5,26 +5,32 @@ D = d_model.
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
+import torch
 from torch import Tensor
 
+from lightning_posenc.checks import wrong
 from lightning_posenc.dims import Dims
 from lightning_posenc.masks import Mask, Visibility
 from lightning_posenc.model.cache import Cache
 from lightning_posenc.model.part import Part
-from lightning_posenc.positional.base import PositionalEncoding, Site
+from lightning_posenc.positional.base import HOOKS, PositionalEncoding, Site
+from lightning_posenc.positional.returned import returned
 from lightning_posenc.positions import Places
+from lightning_posenc.positions.paper import Paper
 
 # What may be asked of a mixer besides an encoding's hooks, and what to do where it is refused.
 _REMEDIES = {
-    "causal": "a causal model",
-    "bidirectional": "a model that is not causal",
+    "causal": "a causal model: choose another mixer, as Attention (docs/mixers.md has all)",
+    "bidirectional": "a model that is not causal: choose another mixer, as Attention "
+    "(docs/mixers.md has all)",
     "mask": "a mask besides causality: leave out encoder.mask",
     "padding": "padded sequences: give all one length",
     "documents": "packed documents: let tokens see across them (separate_documents=false)",
     "cache": "a cache: generate without one (use_cache=False)",
+    "memory": "the reading of another sequence: take Attention for that (cross.mixer)",
 }
 SERVICES = frozenset(_REMEDIES)
 
@@ -41,6 +47,9 @@ class Context(NamedTuple):
         cache: The tokens before these, if they were read before.
         prepared_at_hand: What the encoding prepared for the tokens at hand alone, as if none were
             in the cache; None if in no layer `keys_stay`.
+        memory: (B, S, D) states of another sequence, whose tokens are then the keys; None if the
+            tokens at hand, and those in the cache, read each other.
+        cross: What the layers of a decoder share where they read another sequence.
     """
 
     positional: PositionalEncoding
@@ -50,6 +59,13 @@ class Context(NamedTuple):
     visibility: Sequence[Visibility]
     cache: Cache | None = None
     prepared_at_hand: Any = None
+    memory: Tensor | None = None
+    cross: "Context | None" = None
+
+    def embedded(self, x: Tensor, layer: int) -> Tensor:
+        """The residual stream (B, T, D) as the encoding wants it before a block."""
+        found = self.positional.embed(x, self.q_places.values, layer)
+        return returned(self.positional, "embed", found, x.shape, x.dtype)
 
     def site(
         self, layer: int, x: Tensor, k_x: Tensor | None, q: Tensor, k: Tensor, v: Tensor
@@ -78,9 +94,28 @@ class Context(NamedTuple):
         """
         return Site(layer, x, x, q, k, v, self.q_places, self.q_places, self.prepared_at_hand)
 
+    def real_tokens(self) -> Tensor | None:
+        """Which of the tokens at hand are no padding: (B, T) bool; None if all are."""
+        lengths, values = self.q_places.lengths, self.q_places.values
+        if lengths is None:
+            return None
+        return torch.arange(values.shape[1], device=values.device) < lengths.unsqueeze(1)
+
     def seen_in(self, layer: int) -> Visibility:
         """Who may see whom in a layer."""
         return self.visibility[layer % len(self.visibility)]
+
+
+class Growth(NamedTuple):
+    """How the cost of mixing T tokens grows with T, all other sizes being fixed.
+
+    Args:
+        time: Of a forward and a backward pass: "T", "T²", "T log T", …
+        memory: Of what a training step keeps for the backward pass, likewise.
+    """
+
+    time: str
+    memory: str
 
 
 class Mixer(Part):
@@ -96,8 +131,19 @@ class Mixer(Part):
 
     hooks: ClassVar[frozenset[str]] = frozenset()
     """The hooks of an encoding that it calls: of transform, bias, rescore, values and output."""
+    remembers_turned: ClassVar[bool] = False
+    """Whether a cache is given its keys as `transform` leaves them, in layers where `keys_stay`;
+    else it turns all keys at every step."""
     serves: ClassVar[frozenset[str]] = frozenset()
-    """What else it serves: of causal, bidirectional, mask, padding, documents and cache."""
+    """What else it serves: of causal, bidirectional, mask, padding, documents and cache; and
+    memory: the keys are of another sequence, `context.memory`, which a decoder reads."""
+    source: ClassVar[Paper | None] = None
+    """What it transcribes; None for what no paper describes."""
+    growth: ClassVar[Growth | None] = None
+    """What it costs, as its source says; None if nobody says."""
+
+    longest: int | None = None
+    """The most tokens that it serves; None if there is no limit."""
 
     @abstractmethod
     def forward(self, x: Tensor, context: Context) -> Tensor:
@@ -113,6 +159,10 @@ class Mixer(Part):
         Raises:
             ValueError: Naming what it cannot honour.
         """
+        for words, known in ((self.hooks, HOOKS), (self.serves, SERVICES)):
+            if not isinstance(words, Set) or words - known:
+                word = "hooks" if known is HOOKS else "serves"
+                raise wrong(self, word, words, f"be a set, of some of {', '.join(sorted(known))}")
         name = type(self).__name__
         if missing := sorted(positional.hooks(self.layer) - self.hooks):
             can = f"honours {' and '.join(sorted(self.hooks))}" if self.hooks else "honours none"
@@ -134,9 +184,25 @@ class Mixer(Part):
         Raises:
             ValueError: Naming the first that it does not serve, and what to do.
         """
-        for service, remedy in _REMEDIES.items():
-            if service in asked - self.serves:
-                raise ValueError(f"{type(self).__name__}: does not serve {remedy}")
+        if asked <= self.serves:
+            return
+        remedy = next(said for service, said in _REMEDIES.items() if service in asked - self.serves)
+        raise ValueError(f"{type(self).__name__}: does not serve {remedy}")
+
+    def check_length(self, length: int) -> None:
+        """Refuse more tokens than it has parameters for.
+
+        Args:
+            length: S, tokens in all.
+
+        Raises:
+            ValueError: Naming the limit and what to do.
+        """
+        if self.longest is not None and length > self.longest:
+            raise ValueError(
+                f"{type(self).__name__}: serves at most {self.longest} tokens, got {length}: "
+                "give a larger max_length"
+            )
 
 
 MixerFactory: TypeAlias = Callable[[Dims, int], Mixer]

@@ -32,10 +32,10 @@ class QKNorm(nn.Module):
 
     def forward(self, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
         """Normalise (B, H, T, K) and (B, G, S, K); the dtypes stay."""
-        return _normed(self.q, q), _normed(self.k, k)
+        return normed(self.q, q), normed(self.k, k)
 
 
-def _normed(norm: nn.Module, x: Tensor) -> Tensor:
-    # In the dtype of the norm's own weights: under autocast, x has half their precision.
+def normed(norm: nn.Module, x: Tensor) -> Tensor:
+    """Normalise (…, K) in the dtype of the norm's weights: under autocast, x has half of it."""
     weight = next(norm.parameters(), x)
     return norm(x.to(weight.dtype)).to(x.dtype)

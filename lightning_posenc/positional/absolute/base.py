@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from lightning_posenc.checks import number, several, whole
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import PositionalEncoding
+from lightning_posenc.positional.returned import returned
 
 
 class Absolute(PositionalEncoding, ABC):
@@ -45,6 +46,8 @@ class Absolute(PositionalEncoding, ABC):
 
         They are added; a subclass may do otherwise.
         """
+        n_sequences, length, width = x.shape
+        returned(self, "vectors", vectors, ((1, n_sequences), length, width))
         return x + self.dropped(vectors.to(x.dtype).expand_as(x))
 
     def dropped(self, rows: Tensor) -> Tensor:

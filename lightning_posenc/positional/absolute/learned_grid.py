@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from lightning_posenc.checks import number, one_of, whole
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.absolute.base import Absolute
+from lightning_posenc.positional.bilinear import bilinear
 from lightning_posenc.positional.regularisers import roughness
 from lightning_posenc.positional.resampling import Resize, ResizedTable
 from lightning_posenc.positions.paper import Paper
@@ -81,18 +82,7 @@ class LearnedGrid(ResizedTable, Absolute):
 
     def vectors(self, positions: Tensor) -> Tensor:
         inside = (positions > OUTSIDE).all(dim=-1, keepdim=True)
-        return torch.where(inside, self._inside(positions), 0.0)
-
-    def _inside(self, positions: Tensor) -> Tensor:
-        if not positions.is_floating_point():
-            return self._at(positions)
-        low = positions.floor().long()
-        down, right = (positions - low).float().unsqueeze(-1).unbind(-2)  # each (B|1, T, 1)
-        (a, b), (c, d) = (
-            [self._at(low + low.new_tensor((row, column))).float() for column in (0, 1)]
-            for row in (0, 1)
-        )
-        return torch.lerp(torch.lerp(a, b, right), torch.lerp(c, d, right), down)
+        return torch.where(inside, bilinear(self._at, positions), 0.0)
 
     def penalty(self) -> Tensor | None:
         if not self.smoothness:

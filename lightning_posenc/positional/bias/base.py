@@ -12,6 +12,7 @@ from torch import Tensor
 from lightning_posenc.positional.base import PositionalEncoding, Site
 from lightning_posenc.positional.by_distance import ByDistance
 from lightning_posenc.positional.layers import of_layer
+from lightning_posenc.positional.returned import Size, returned
 from lightning_posenc.positions.places import Places, counted, offsets
 from lightning_posenc.positions.recording import is_recorded
 
@@ -105,4 +106,8 @@ class RelativeBias(OfDistance, ABC):
     def _by_layer(self, delta: Tensor) -> Sequence[Tensor]:
         """(H, *delta.shape) of each layer, or of all."""
         values = self.bias_at(delta)
+        shape: tuple[Size, ...] = (self.dims.n_heads, *delta.shape)
+        if isinstance(values, Tensor) and values.dim() != len(shape):
+            shape = ((1, self.dims.n_layers), *shape)
+        values = returned(self, "bias_at", values, shape)
         return [values] if values.dim() == delta.dim() + 1 else values.unbind(0)

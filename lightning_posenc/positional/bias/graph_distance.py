@@ -42,6 +42,8 @@ class GraphDistanceBias(PositionalEncoding):
         "spatial encoding",
     )
 
+    crosses = False
+
     def __init__(
         self, dims: Dims, max_distance: int = 16, shared: bool = True, std: float = 1.0
     ) -> None:
@@ -50,6 +52,10 @@ class GraphDistanceBias(PositionalEncoding):
         layers = 1 if shared else dims.n_layers
         self.table = nn.Parameter(torch.empty(layers, dims.n_heads, max_distance + 2))
         nn.init.normal_(self.table, std=number(self, "std", std, 0))
+
+    @property
+    def reads_all_keys(self) -> bool:
+        return True  # its positions count the nodes
 
     def check(self, places: Places) -> None:
         positions = places.values

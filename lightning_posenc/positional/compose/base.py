@@ -39,6 +39,14 @@ class Composite(PositionalEncoding):
         """Whether a part does."""
         return any(part.reads_inputs for part in self.encodings)
 
+    @property
+    def crosses(self) -> bool:
+        return all(part.crosses for part in self.encodings)
+
+    @property
+    def reads_all_keys(self) -> bool:
+        return any(part.reads_all_keys for part in self.encodings)
+
     def check(self, places: Places) -> None:
         for part in self.encodings:
             part.check(self._as_seen_by(part, places))

@@ -46,6 +46,8 @@ class CoPE(PositionalEncoding):
 
     axes = None
 
+    crosses = False
+
     def __init__(self, dims: Dims, max_position: int = 63, std: float | None = None) -> None:
         super().__init__(dims)
         if not dims.causal:

@@ -46,6 +46,8 @@ class FoX(PositionalEncoding):
 
     reads_inputs = True
 
+    crosses = False
+
     def __init__(self, dims: Dims, gate_bias: float = 0.0, std: float | None = None) -> None:
         super().__init__(dims)
         if not dims.causal:

@@ -50,6 +50,8 @@ class SelectiveRoPE(PositionalEncoding):
 
     reads_inputs = True
 
+    crosses = False
+
     def __init__(
         self,
         dims: Dims,

@@ -15,6 +15,7 @@ from lightning_posenc.checks import one_of
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import PositionalEncoding, Site
 from lightning_posenc.positional.layers import of_layer
+from lightning_posenc.positional.returned import misgiven
 from lightning_posenc.positional.rotary.scaling import Spectrum
 from lightning_posenc.positions.places import Places
 
@@ -113,7 +114,10 @@ class Rotary(PositionalEncoding, ABC):
 
     def prepare(self, q_places: Places, k_places: Places) -> Turn:
         q_pos, k_pos = q_places.values, k_places.values
-        inv_freq, temperature = self.spectrum(k_places.of_tokens())
+        spectrum = self.spectrum(k_places.of_tokens())
+        if not isinstance(spectrum, Spectrum):
+            raise misgiven(self, "spectrum", spectrum, "a Spectrum(inv_freq, temperature)")
+        inv_freq, temperature = spectrum
         of_queries = self._rotation(q_pos, inv_freq)
         of_keys = of_queries if k_pos is q_pos else self._rotation(k_pos, inv_freq)
         return Turn(of_queries, of_keys, temperature)
@@ -125,7 +129,10 @@ class Rotary(PositionalEncoding, ABC):
         return (q if temperature == 1 else q * temperature**2), k
 
     def _rotation(self, positions: Tensor, inv_freq: Tensor) -> Rotation:
-        return rotation(*self.coefficients(self.angles(positions, inv_freq)), self.layout)
+        cos, sin = self.coefficients(self.angles(positions, inv_freq))
+        if cos.shape[-1] != (n_pairs := self.n_turned // 2):
+            raise misgiven(self, "spectrum", inv_freq, f"a frequency for each of {n_pairs} pairs")
+        return rotation(cos, sin, self.layout)
 
 
 def part_of(fraction: float, n: int) -> int:

@@ -46,6 +46,8 @@ class XPos(Rotary):
         "equation 11 and algorithm 1",
     )
 
+    crosses = False
+
     def __init__(
         self,
         dims: Dims,

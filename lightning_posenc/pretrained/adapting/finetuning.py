@@ -5,9 +5,8 @@ Shapes: N windows, B of them at a time, T tokens.
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +21,8 @@ from lightning_posenc.pretrained.adapting.language_model import AdaptedLanguageM
 from lightning_posenc.pretrained.adapting.lora import LoRA, is_adapter, merge_adapters
 from lightning_posenc.pretrained.adapting.trained_parts import Part
 from lightning_posenc.pretrained.calling import takes
+from lightning_posenc.pretrained.evaluating.texts import Text
+from lightning_posenc.pretrained.methods.base import Method
 from lightning_posenc.pretrained.reading import Pretrained
 from lightning_posenc.pretrained.where_positions import what_positions
 from lightning_posenc.tasks import IGNORE
@@ -32,23 +33,6 @@ WARMUP = 0.1  # share of the steps
 
 Tell = Callable[[int, float], object]
 """Is told the number of steps made, and the loss of the last."""
-
-
-class Method(Protocol):
-    """What is needed of a method that extends a context."""
-
-    def check(self, pretrained: Pretrained, to: int) -> None:
-        """Raise ValueError where it refuses."""
-
-    def applied(self, pretrained: Pretrained, to: int) -> AbstractContextManager[None]:
-        """Change the model within."""
-
-
-class Text(Protocol):
-    """What is needed of a text in the model's tokens."""
-
-    def windows(self, length: int, n: int) -> Tensor:
-        """At most n sequences (n, length) of it, or ValueError."""
 
 
 def finetune(
@@ -100,7 +84,7 @@ def finetune(
     whole(finetune, "train_length", length, 2, to)
     each = -(-steps * batch_size // len(texts))
     windows = torch.cat([text.windows(length, each) for text in texts])
-    trained = replace(pretrained, model=_twin(pretrained.model))
+    trained = replace(pretrained, model=twin(pretrained.model))
     devices = [pretrained.device] if pretrained.device.type == "cuda" else []
     applied = nullcontext() if method is None else method.applied(trained, to)
     with torch.random.fork_rng(devices), torch.enable_grad(), applied:
@@ -121,7 +105,7 @@ def finetune(
     return trained
 
 
-def _twin(model: nn.Module) -> nn.Module:
+def twin(model: nn.Module) -> nn.Module:
     """A copy with parameters of its own, which lie in the same memory."""
     shared: dict[int, object] = {
         id(p): nn.Parameter(p.detach(), p.requires_grad) for p in model.parameters()

@@ -6,7 +6,6 @@ Shapes: B sequences, T tokens, V token ids of the model.
 import inspect
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from importlib import import_module
 from typing import Any, cast
 
 import torch
@@ -30,10 +29,11 @@ from lightning_posenc.modules.trained import TrainedModule
 from lightning_posenc.positions import Positions
 from lightning_posenc.pretrained.adapting.base_weights import base_record, check_base, frozen
 from lightning_posenc.pretrained.adapting.inputs import ModelInputs
-from lightning_posenc.pretrained.adapting.lora import LoRA
+from lightning_posenc.pretrained.adapting.lora import LoRA, merge_adapters
 from lightning_posenc.pretrained.adapting.trained_parts import Part, freeze_layers, train_parts
 from lightning_posenc.pretrained.calling import uncached
 from lightning_posenc.pretrained.folder import Refused
+from lightning_posenc.pretrained.methods import METHODS
 from lightning_posenc.pretrained.reading import Attention, Dtype, Pretrained, read
 from lightning_posenc.pretrained.where_positions import Buckets, InTable, what_positions
 
@@ -61,6 +61,7 @@ class AdaptedLanguageModel(TrainedModule):
         optimizer: As in `EncoderModule`.
         schedule: As in `EncoderModule`.
         layer_decay: Learning rate of a block over that of the block above it, in (0, 1].
+        muon_groups: As in `EncoderModule`.
         compile: As in `EncoderModule`.
 
     Raises:
@@ -81,12 +82,14 @@ class AdaptedLanguageModel(TrainedModule):
         optimizer: OptimizerFactory | None = None,
         schedule: ScheduleFactory | None = WarmupCosine,
         layer_decay: float = 1.0,
+        muon_groups: bool = False,
         compile: bool | dict[str, Any] = False,
     ) -> None:
         super().__init__(
             optimizer=rebuilt("optimizer", optimizer),
             schedule=rebuilt("schedule", schedule),
             layer_decay=layer_decay,
+            muon_groups=muon_groups,
             compile=compile,
         )
         name, kind = pretrained.name, pretrained.kind
@@ -120,6 +123,14 @@ class AdaptedLanguageModel(TrainedModule):
         if method is not None and to is not None:
             whole(self, "to", to)
             self._method.enter_context(_method(method).applied(self.pretrained, to))
+
+    def merged(self) -> Pretrained:
+        """Merge the adapters, take back what the method changed, and give the plain model: what
+        `save_pretrained` writes, and methods are applied to.
+        """
+        self._method.close()
+        merge_adapters(self.model)
+        return self.pretrained
 
     @property
     def trunk(self) -> nn.Module:
@@ -290,11 +301,7 @@ def _method(name: str) -> Any:
     Raises:
         ValueError: If there is none.
     """
-    try:
-        methods = import_module("lightning_posenc.pretrained.methods").METHODS
-    except ModuleNotFoundError:
-        raise ValueError(f"model.method={name}: no methods in this release") from None
-    known = {kind.name: kind for kind in methods}
+    known = {kind.name: kind for kind in METHODS}
     if name not in known:
         hint = did_you_mean(name, known, f"choose from {', '.join(known)}")
         raise ValueError(f"model.method={name}: no such method: {hint}")

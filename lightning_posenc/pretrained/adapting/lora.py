@@ -84,6 +84,8 @@ def merge_adapters(model: nn.Module) -> None:
     Raises:
         ValueError: If a sum is not finite.
     """
+    if not any(is_adapter(name) for name, _ in model.named_parameters()):
+        return
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     adapted = [(n, part) for n, part in model.named_modules() if isinstance(part, BaseTunerLayer)]
@@ -92,6 +94,7 @@ def merge_adapters(model: nn.Module) -> None:
     for name, part in adapted:
         path, _, leaf = name.rpartition(".")
         setattr(model.get_submodule(path), leaf, part.get_base_layer())
+    vars(model).pop("peft_config", None)  # where peft has put it
 
 
 def is_adapter(name: str) -> bool:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from lightning_posenc.masks import Causal, Mask, Window
+from lightning_posenc.masks import Both, Causal, Mask, Window
 from lightning_posenc.model import Attention, Encoder, Kernel, Plain, TokenEmbedding
 from lightning_posenc.model.block import Block
 from lightning_posenc.modules import EncoderModule, LanguageModel
@@ -152,9 +152,9 @@ class Wiring:
     def masks(self) -> list[Mask]:
         """Who may see whom in the first layer, besides padding and documents: each of these."""
         first = self.encoder.masks[0]
-        return [
-            each for each in (getattr(first, "left", first), getattr(first, "right", None)) if each
-        ]
+        if isinstance(first, Both):
+            return [first.left, first.right]
+        return [] if first is None else [first]
 
     @cached_property
     def state(self) -> dict[str, Tensor]:
@@ -275,7 +275,8 @@ NOT_PARALLEL = is_value("encoder.residual.parallel", lambda w: w.is_parallel, Fa
 ONE_GROUP = is_value(
     "encoder.mixer.n_kv_heads", lambda w: w.encoder.dims.n_heads // w.n_kv_heads, 1
 )
-IN_ALL = (ATTENTION, ALIKE, PLAIN)
+NO_SINKS = is_value("encoder.mixer.sinks", lambda w: w.attention.sinks is not None, False)
+IN_ALL = (ATTENTION, ALIKE, PLAIN, NO_SINKS)
 
 
 def pre_norm(wanted: bool) -> Check:
@@ -320,8 +321,10 @@ def inputs_are(*kinds: type) -> Check:
 def _named(kind: type) -> str:
     if kind is type(None):
         return "null"
-    ours = kind.__module__.startswith("lightning_posenc")
-    return kind.__name__ if ours else f"torch.nn.{kind.__name__}"
+    package = kind.__module__.partition(".")[0]
+    if package == "lightning_posenc":
+        return kind.__name__
+    return f"{'torch.nn' if package == 'torch' else kind.__module__}.{kind.__name__}"
 
 
 def _said(value: Any) -> str:

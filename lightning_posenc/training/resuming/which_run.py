@@ -14,7 +14,8 @@ from lightning_posenc.runs.run_directory import CONFIG
 from lightning_posenc.training.checkpoint_config import _KEY
 
 _EXPERIMENT = ("model", "data", "seed_everything")
-_FREE = {"num_workers", "eval_batch_size", "compile"}  # on which no result depends
+# On which no result depends.
+_FREE = {"num_workers", "eval_batch_size", "compile", "checkpoint_activations"}
 _STEP = "global_step"
 
 
@@ -68,7 +69,7 @@ def differences(directory: Path, config: Mapping[str, Any]) -> list[str]:
     the same.
     """
     try:
-        before = untrusted.read_yaml(directory / CONFIG)
+        before = of_today(untrusted.read_yaml(directory / CONFIG))
     except (OSError, ValueError):
         return [CONFIG]
     if not isinstance(before, Mapping):

@@ -1,6 +1,5 @@
 """`PretrainedLanguageModel`: what it computes, what of it is trained, what it refuses."""
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +18,6 @@ from tests.pretrained.adapting.worlds import LENGTH, batch, llama_folder, text_d
 from tests.pretrained.tiny import shared
 
 pytest.importorskip("peft")
-
-
-needs_methods = pytest.mark.skipif(
-    find_spec("lightning_posenc.pretrained.methods") is None, reason="methods are not there yet"
-)
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +132,6 @@ def test_layers_have_their_rates(tmp_path: Path, folder: Path) -> None:
             assert group["lr"] == pytest.approx(1e-3 * 0.5**exponent), name
 
 
-@needs_methods
 def test_the_extended_context_is_in_place_and_frequencies_stay_float32(folder: Path) -> None:
     plain = PretrainedLanguageModel(str(folder))
     module = PretrainedLanguageModel(str(folder), method="pi", to=256, dtype="float32")
@@ -187,12 +180,6 @@ MISTAKES: list[Any] = [
     ("llama", CAUSAL, {"trains": []}, "name at least one"),
     ("llama", CAUSAL, {"frozen_layers": 2}, "frozen_layers=2 leaves none of 2 blocks"),
     ("llama", CAUSAL, {"method": "pi"}, "method=pi, to=None: give both, or neither"),
-    pytest.param(
-        "llama", CAUSAL, {"method": "yarm", "to": 128}, "did you mean yarn", marks=needs_methods
-    ),
-    pytest.param(
-        "llama", CAUSAL, {"method": "pi", "to": 8}, "less than the 64", marks=needs_methods
-    ),
     (
         "bloom",
         CAUSAL,
@@ -213,7 +200,6 @@ def test_mistakes_are_one_line(
     assert "\n" not in str(raised.value)
 
 
-@needs_methods
 @pytest.mark.parametrize(
     ("family", "method", "to", "message"),
     [

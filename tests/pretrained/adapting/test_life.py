@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,14 @@ import yaml
 from lightning_posenc.cli import main
 from lightning_posenc.pretrained.adapting import LoRA, PretrainedLanguageModel
 from lightning_posenc.pretrained.adapting.lora import is_adapter
+from lightning_posenc.pretrained.reading import read
 from tests.distributed.runs import Losses, trainer
 from tests.pretrained.adapting.worlds import LENGTH, batch, llama_folder, text_data, text_file
 
 pytest.importorskip("peft")
 
 STEPS = 3  # an epoch
-THERE = find_spec("lightning_posenc.pretrained.methods") is not None
-METHOD: dict[str, Any] = {"method": "yarn", "to": 128} if THERE else {}
+METHOD: dict[str, Any] = {"method": "yarn", "to": 128}
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +85,7 @@ def test_metrics_are_called_as_everywhere_and_watching_callbacks_see_it(run: Pat
     assert json.loads((run / "figures" / "attention_entropy.json").read_text())
 
 
+@pytest.mark.slow
 def test_a_checkpoint_holds_adapters_and_says_where_the_rest_is(run: Path) -> None:
     contents = torch.load(last(run), weights_only=True)
     assert contents["state_dict"]
@@ -110,6 +110,7 @@ def last_row(place: Path) -> dict[str, str]:
     return dict(zip(header.split(","), row.split(","), strict=True))
 
 
+@pytest.mark.slow
 def test_a_changed_base_is_refused_in_one_line(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -121,6 +122,7 @@ def test_a_changed_base_is_refused_in_one_line(
     assert str(other) in said[-1]
 
 
+@pytest.mark.slow
 def test_the_same_weights_elsewhere_are_the_same(run: Path, tmp_path: Path) -> None:
     moved = tmp_path / "moved"
     shutil.copytree(run.parent / "llama0", moved)
@@ -129,6 +131,20 @@ def test_the_same_weights_elsewhere_are_the_same(run: Path, tmp_path: Path) -> N
     assert torch.equal(here.logits(batch()), there.logits(batch()))
     plain = PretrainedLanguageModel(str(moved), **METHOD).eval()
     assert not torch.equal(plain.logits(batch()), here.logits(batch()))
+
+
+@pytest.mark.slow
+def test_a_run_ends_in_a_plain_folder(run: Path, tmp_path: Path) -> None:
+    trained = PretrainedLanguageModel.load_from_checkpoint(last(run)).eval()
+    before = read(run.parent / "llama0").model(batch().tokens).logits
+    plain = trained.merged()
+    plain.model.save_pretrained(tmp_path)
+    again = read(tmp_path).model
+    assert not list(tmp_path.glob("*adapter*"))
+    assert not hasattr(plain.model, "peft_config")
+    logits = again(batch().tokens).logits
+    torch.testing.assert_close(logits, plain.model(batch().tokens).logits)
+    assert (logits - before).abs().max() > 1e-5
 
 
 def fit(

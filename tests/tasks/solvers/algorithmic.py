@@ -16,6 +16,7 @@ from lightning_posenc.tasks import (
     SortDigits,
     SortNumbers,
     SumDigits,
+    WordOrder,
 )
 
 SCAN_FILE = Path(__file__).parents[1] / "scan_commands.txt"
@@ -71,6 +72,17 @@ def solve_replace_repeated(task, tokens, targets):
 def solve_copy_random(task, tokens, targets):
     prompt, answer = read(task, tokens, targets)
     assert split(answer, ";") == [prompt] * (2 if task.twice else 1)
+
+
+def solve_word_order(task, tokens, targets):
+    prompt, answer = read(task, tokens, targets)
+    (at,) = [n for n, word in enumerate(prompt) if word[0] == "v"]
+    *of_subject, subject = prompt[:at]
+    *of_thing, thing = prompt[at + 1 :]
+    assert subject[0] == thing[0] == "n"
+    assert {word[0] for word in of_subject + of_thing} <= {"a"}
+    phrases = [[subject, *of_subject[::-1]], [thing, *of_thing[::-1]], [prompt[at]]]
+    assert answer == [word.upper() for phrase in phrases for word in phrase]
 
 
 def solve_reverse_words(task, tokens, targets):
@@ -179,6 +191,8 @@ SOLVERS = {
     "ReplaceRepeated": (ReplaceRepeated(), solve_replace_repeated),
     "CopyRandom": (CopyRandom(), solve_copy_random),
     "CopyRandom-2x": (CopyRandom(5, twice=True), solve_copy_random),
+    "WordOrder": (WordOrder(), solve_word_order),
+    "WordOrder-few": (WordOrder(2, 3, 1), solve_word_order),
     "ReverseWords": (ReverseWords(), solve_reverse_words),
     "ReverseWords-2x": (ReverseWords(5, then="reverse"), solve_reverse_words),
     "ReverseWords-copy": (ReverseWords(5, then="copy"), solve_reverse_words),

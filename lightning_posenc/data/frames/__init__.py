@@ -1,0 +1,1 @@
+"""Audio and what is said in it: tones that are drawn, or recordings."""

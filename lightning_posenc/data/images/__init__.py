@@ -1,0 +1,1 @@
+"""Data of images with a class each."""

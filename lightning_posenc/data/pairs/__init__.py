@@ -1,0 +1,1 @@
+"""Sources and the answers to them: of a task, or of texts."""

@@ -1,0 +1,83 @@
+"""The hooks of an encoding as a mixer calls them: what they give is compared with what it must be.
+
+Shapes: B sequences, T queries, S keys, H heads, G key-value heads, K channels of a head.
+"""
+
+from torch import Tensor
+
+from lightning_posenc.positional.base import PositionalEncoding, Rescore, Site
+from lightning_posenc.positional.by_distance import ByDistance
+from lightning_posenc.positional.returned import misgiven, returned
+
+
+def transformed(positional: PositionalEncoding, site: Site) -> tuple[Tensor, Tensor]:
+    """Queries (B, H, T, K') and keys (B, G|H, S, K').
+
+    Raises:
+        ValueError: On anything else.
+    """
+    found = positional.transform(site)
+    if not isinstance(found, tuple) or len(found) != 2 or not isinstance(found[0], Tensor):
+        raise misgiven(positional, "transform", found, "a pair: queries and keys")
+    if found[0] is site.q and found[1] is site.k:
+        return found
+    n_heads, width = site.q.shape[1], found[0].shape[-1]
+    n_sequences, n_kv_heads, n_keys, _ = site.k.shape
+    of_keys = (n_sequences, (n_kv_heads, n_heads), n_keys, width)
+    q = returned(positional, "transform", found[0], (*site.q.shape[:3], width), site.q.dtype)
+    return q, returned(positional, "transform", found[1], of_keys, site.k.dtype)
+
+
+def bias(positional: PositionalEncoding, site: Site) -> Tensor | ByDistance | None:
+    """What is added to the logits, which broadcasts against (B, H, T, S).
+
+    Raises:
+        ValueError: On anything else.
+    """
+    found = positional.bias(site)
+    if found is None or isinstance(found, ByDistance):
+        return found
+    n_sequences, n_heads, n_queries, _ = site.q.shape
+    sizes = (n_sequences, n_heads, n_queries, site.k.shape[2])
+    return returned(positional, "bias", found, [(1, size) for size in sizes])
+
+
+def rescore(positional: PositionalEncoding, site: Site) -> Rescore | None:
+    """What maps logits (B, H, T, S) to such, or None.
+
+    Raises:
+        ValueError: On anything else, also where it is called.
+    """
+    found = positional.rescore(site)
+    if found is None:
+        return None
+    if not callable(found):
+        raise misgiven(positional, "rescore", found, "a function of the logits, or None")
+
+    def compared(logits: Tensor) -> Tensor:
+        return returned(positional, "rescore(site)", found(logits), logits.shape)
+
+    return compared
+
+
+def values(positional: PositionalEncoding, site: Site) -> Tensor:
+    """Values (B, G|H, S, K).
+
+    Raises:
+        ValueError: On anything else.
+    """
+    if (found := positional.values(site)) is site.v:
+        return found
+    n_sequences, n_kv_heads, n_keys, width = site.v.shape
+    shape = (n_sequences, (n_kv_heads, site.q.shape[1]), n_keys, width)
+    return returned(positional, "values", found, shape, site.v.dtype)
+
+
+def output(positional: PositionalEncoding, site: Site, mixed: Tensor) -> Tensor:
+    """What becomes of what was mixed, (B, H, T, K).
+
+    Raises:
+        ValueError: On anything else.
+    """
+    found = positional.output(site, mixed)
+    return returned(positional, "output", found, mixed.shape, mixed.dtype)
