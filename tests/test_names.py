@@ -38,6 +38,19 @@ def test_a_class_has_a_name_of_its_own() -> None:
     assert not {name: files for name, files in homes.items() if len(files) > 1}
 
 
+def test_a_class_of_a_test_has_no_name_of_ours() -> None:
+    """A part may go by its short name, which once two classes have it means neither.
+
+    Whether it then fails depends on what else the process of the tests has imported.
+    """
+    parts = [package for package in PACKAGES if package != "lightning_posenc.testing"]
+    ours = {name for package in parts for name in getattr(import_module(package), "__all__", ())}
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ClassDef) and node.bases:
+                assert node.name not in ours, f"{path}:{node.lineno}"
+
+
 def test_lazy_packages_promise_what_they_import() -> None:
     for package in ("lightning_posenc", "lightning_posenc.diagnostics"):
         module = import_module(package)

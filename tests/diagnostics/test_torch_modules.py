@@ -130,11 +130,11 @@ class Theirs(nn.Module):
 
 @pytest.mark.parametrize("sums", [False, True], ids=["matmul", "einsum"])
 def test_attention_written_out_is_followed(sums: bool) -> None:
-    class Attention(Theirs):
+    class TheirAttention(Theirs):
         pass
 
-    last = Attention(sums)
-    stack = nn.Sequential(Attention(sums), last)
+    last = TheirAttention(sums)
+    stack = nn.Sequential(TheirAttention(sums), last)
     x = torch.randn(B, T, D)
     torch.manual_seed(1)
     before = stack(x)

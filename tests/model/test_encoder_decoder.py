@@ -40,7 +40,7 @@ from lightning_posenc.positional import (
 )
 from lightning_posenc.positions import Places, Randomized
 from tests.cases import METHODS, Case
-from tests.model.theirs_in_two import Both, bart, t5
+from tests.model.theirs_in_two import InTwo, bart, t5
 
 B, S, T, D = 3, 7, 5, 32
 LENGTHS = torch.tensor([7, 4, 1])
@@ -58,7 +58,7 @@ def two(across: Any = NoPE, mixer: Any = Attention, **wiring: Any) -> EncoderDec
 
 @pytest.mark.parametrize("make", [t5, bart])
 @torch.no_grad()
-def test_logits_are_those_of_hugging_face(make: Callable[[], Both]) -> None:
+def test_logits_are_those_of_hugging_face(make: Callable[[], InTwo]) -> None:
     torch.manual_seed(0)
     theirs, _, ours = make()
     source, target = torch.randint(3, 23, (B, S)), torch.randint(3, 23, (B, T))

@@ -20,7 +20,7 @@ from lightning_posenc.positional import LearnedAbsolute, T5Bias
 V, D, H, L, F = 23, 32, 4, 2, 48
 
 
-class Both(NamedTuple):
+class InTwo(NamedTuple):
     """Theirs and ours, with logits (B, T, V) of sources (B, S), targets (B, T), lengths (B,)."""
 
     theirs: nn.Module
@@ -28,7 +28,7 @@ class Both(NamedTuple):
     logits: Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
-def t5() -> Both:
+def t5() -> InTwo:
     """Norms before, buckets of distance in both stacks and none across, no scale of logits."""
     config = T5Config(
         vocab_size=V, d_model=D, d_kv=D // H, num_heads=H, num_layers=L, d_ff=F,
@@ -72,10 +72,10 @@ def t5() -> Both:
         scale = D**-0.5 if config.tie_word_embeddings else 1.0
         return states * scale @ weights["lm_head.weight"].t()
 
-    return Both(theirs, ours, logits)
+    return InTwo(theirs, ours, logits)
 
 
-def bart() -> Both:
+def bart() -> InTwo:
     """Norms after, learned positions and a norm behind the embeddings, biases everywhere."""
     config = BartConfig(
         vocab_size=V, d_model=D, encoder_layers=L, decoder_layers=L, encoder_ffn_dim=F,
@@ -120,7 +120,7 @@ def bart() -> Both:
         states = ours(table[source] * D**0.5, table[target] * D**0.5, lengths)
         return states @ table.t() + weights["final_logits_bias"]
 
-    return Both(theirs, ours, logits)
+    return InTwo(theirs, ours, logits)
 
 
 def sides(positional: Any, wiring: dict[str, Any], across: Any) -> EncoderDecoder:

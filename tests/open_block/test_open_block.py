@@ -26,7 +26,7 @@ from lightning_posenc.model.penalties import penalties
 from lightning_posenc.modules import LanguageModel, SequenceClassifier
 from lightning_posenc.modules.decoding import greedy
 from lightning_posenc.positional import ALiBi, Chain, CoPE, NoPE, PerLayer, RoPE
-from tests.open_block.linear_attention import LinearAttention
+from tests.open_block.elu_sum import EluSum
 from tests.open_block.patches import Spots, Tiles
 from tests.open_block.two_experts import TwoExperts
 
@@ -38,14 +38,14 @@ TASK = {
 }  # fmt: skip
 SIZES = {"d_model": 32, "n_heads": 4, "n_layers": 2, "init_std": 0.1}
 MODELS: dict[str, tuple[dict[str, Any], dict[str, Any], Any]] = {
-    "linear_attention": (
-        {"mixer": {"class_path": f"{HERE}.linear_attention.LinearAttention",
+    "elu_sum": (
+        {"mixer": {"class_path": f"{HERE}.elu_sum.EluSum",
                    "init_args": {"bias": False}}},
         {"positional": "RoPE"},
         TASK,
     ),
     "both mixers": (
-        {"mixer": [f"{HERE}.linear_attention.LinearAttention", "Attention"]},
+        {"mixer": [f"{HERE}.elu_sum.EluSum", "Attention"]},
         {"positional": "RoPE"},
         TASK,
     ),
@@ -67,10 +67,7 @@ MODELS: dict[str, tuple[dict[str, Any], dict[str, Any], Any]] = {
 
 @pytest.mark.parametrize(
     "name",
-    [
-        pytest.param(name, marks=[pytest.mark.slow] * (name != "linear_attention"))
-        for name in MODELS
-    ],
+    [pytest.param(name, marks=[pytest.mark.slow] * (name != "elu_sum")) for name in MODELS],
 )
 def test_trains_from_a_config_by_its_dotted_path_is_saved_and_resumed(
     name: str, tmp_path: Path
@@ -106,7 +103,7 @@ def rows(run: Path) -> list[dict[str, str]]:
 
 
 def model(positional: Any = RoPE, causal: bool = True, **wiring: Any) -> Encoder:
-    wiring = {"mixer": LinearAttention, "init_std": 0.4, **wiring}
+    wiring = {"mixer": EluSum, "init_std": 0.4, **wiring}
     return Encoder(Dims(16, 2, 2, causal=causal), positional, **wiring).eval()
 
 
@@ -114,7 +111,7 @@ def model(positional: Any = RoPE, causal: bool = True, **wiring: Any) -> Encoder
 def test_linear_attention_equals_its_sums_and_pads_change_nothing(causal: bool) -> None:
     of, x = model(NoPE, causal), torch.randn(2, 7, 16)
     (mixer, _), given = of.mixers, []
-    assert isinstance(mixer, LinearAttention)
+    assert isinstance(mixer, EluSum)
     mixer.register_forward_hook(lambda _, args, out: given.extend((args[0], out)))
     of(x, lengths=torch.tensor([7, 5]))
     q, k, v = mixer.qkv(given[0]).unflatten(-1, (3, 2, 8)).permute(2, 0, 3, 1, 4)
@@ -135,7 +132,7 @@ def test_observed_layers_without_a_softmax_show_their_stream_alone() -> None:
         linear(x)
     assert not seen.attention
     assert len(seen.hidden) == 3
-    with observe(mixed := model(mixer=[LinearAttention, Attention])) as seen:
+    with observe(mixed := model(mixer=[EluSum, Attention])) as seen:
         mixed(x)
     assert seen.layers == [1]
     assert len(seen.attention) == 1
@@ -145,7 +142,7 @@ def test_observed_layers_without_a_softmax_show_their_stream_alone() -> None:
 
 def classifier(**options: Any) -> SequenceClassifier:
     options = {"positional": RoPE, **options}
-    return SequenceClassifier(EncoderSpec(16, 2, 1, mixer=LinearAttention), 5, 3, **options)
+    return SequenceClassifier(EncoderSpec(16, 2, 1, mixer=EluSum), 5, 3, **options)
 
 
 def batch() -> Batch:
@@ -159,10 +156,10 @@ def batch() -> Batch:
         (lambda: model(Chain.of(RoPE, CoPE)), "does not honour rescore of Chain"),
         (lambda: model(PerLayer.of(RoPE, ALiBi)), "does not honour bias of PerLayer in layer 1"),
         (lambda: model(mask=Window(3)), "does not serve a mask besides causality: leave out"),
-        (lambda: model(mixer=LinearAttention(Dims(16, 2, 2), 0)), "give LinearAttention"),
+        (lambda: model(mixer=EluSum(Dims(16, 2, 2), 0)), "give EluSum"),
         (lambda: model(mixer=TwoExperts), "mixer=TwoExperts must make a Mixer"),
         (lambda: model(feed_forward=Attention), "feed_forward=Attention must make a FeedForward"),
-        (lambda: model(mixer=[LinearAttention] * 3), "mixer: 3 entries do not fit 2 layers"),
+        (lambda: model(mixer=[EluSum] * 3), "mixer: 3 entries do not fit 2 layers"),
         (
             lambda: model()(torch.randn(1, 4, 16), documents=torch.tensor([[0, 0, 1, 1]])),
             "does not serve packed documents: let tokens see across them",
@@ -228,5 +225,5 @@ def test_parts_initialise_themselves() -> None:
     for expert in experts.children():
         assert expert.get_parameter("up.weight").std().item() == pytest.approx(0.1, rel=0.1)
         assert expert.get_parameter("out.weight").std().item() == pytest.approx(0.025, rel=0.1)
-    plain = Encoder(Dims(64, 2, 8), mixer=LinearAttention, init_std=0.1).mixers[2]
+    plain = Encoder(Dims(64, 2, 8), mixer=EluSum, init_std=0.1).mixers[2]
     assert plain.get_parameter("out.weight").std().item() == pytest.approx(0.025, rel=0.1)

@@ -12,7 +12,7 @@ from lightning_posenc.model import Mixer
 from lightning_posenc.model.mixers import Context
 
 
-class LinearAttention(Mixer):
+class EluSum(Mixer):
     """Σ φ(q)·φ(k) v / Σ φ(q)·φ(k), φ = elu + 1; an encoding turns what stands above the line.
 
     Source: Katharopoulos et al. 2020, arXiv:2006.16236; turned as in Su et al. 2021, RoFormer,
