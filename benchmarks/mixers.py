@@ -30,6 +30,7 @@ from lightning_posenc.catalogue import described_mixers as described
 from lightning_posenc.masks import BigBird, Longformer, Mask
 from lightning_posenc.model import Attention, Mixer
 from lightning_posenc.positional import NoPE
+from lightning_posenc.positions import Grid
 from tests.model.mixers.cases import CASES, error
 
 RECORD = Path(described.__file__).parent / "mixer_records.json"
@@ -109,7 +110,8 @@ def contenders(only: list[str] | None) -> Iterator[tuple[str, Callable[[int], En
 def made_for(kind: type[Mixer], dims: Dims, length: int) -> Encoder:
     """A model for sequences of a length: weights of a number of tokens are of that number."""
     takes = "max_length" in inspect.signature(kind).parameters
-    return Encoder(dims, NoPE, mixer=partial(kind, max_length=length) if takes else kind)
+    mixer = partial(kind, max_length=length) if takes else kind
+    return Encoder(dims, NoPE, Grid((-1, 16)) if kind.on_grid else None, mixer=mixer)
 
 
 def masked(mask: Mask, length: int) -> Encoder:

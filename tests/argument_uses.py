@@ -198,7 +198,8 @@ def _makes(task: Task, length: int) -> bool:
 def _mixer(make: Callable[..., Mixer]) -> Any:
     given = make()
     dims = replace(given.dims, causal="causal" in given.serves)
-    return _forward(Encoder(dims, mixer=_in_each_layer(make)))
+    places = on_a_grid(4, T // 4, CPU).values if given.on_grid else None
+    return _forward(Encoder(dims, mixer=_in_each_layer(make)), places)
 
 
 def _module(make: Callable[..., EncoderModule]) -> Any:

@@ -24,9 +24,11 @@ from lightning_posenc.model.mixers import Growth
 from lightning_posenc.positional import NoPE, PositionalEncoding
 from lightning_posenc.positional.base import HOOKS
 from lightning_posenc.positions.paper import Paper
+from lightning_posenc.positions.places import on_a_grid
 
 DIRECTIONS = {False: "bidirectional", True: "causal"}
 LENGTH = 12
+GRID = (2, 6)  # of those that want one
 MOVED = 1e-6  # of an output of size 1, by which an encoding that is honoured moves one at least
 
 
@@ -175,7 +177,9 @@ def _moves(kind: type[Mixer], encoding: type[PositionalEncoding], causal: bool) 
                 for parameter in block.parameters():
                     parameter.copy_(0.2 * torch.randn_like(parameter))
             x = torch.randn(2, LENGTH, dims.d_model)
-            outputs.append(model(x, positions=example_positions(model.positional, LENGTH)))
+            on_grid = on_a_grid(*GRID, x.device) if kind.on_grid else None
+            positions = on_grid or example_positions(model.positional, LENGTH)
+            outputs.append(model(x, positions=positions))
     changed = (outputs[1] - outputs[0]).abs().amax()
     return encoding is NoPE or bool(changed > MOVED)
 

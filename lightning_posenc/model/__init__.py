@@ -21,6 +21,7 @@ from lightning_posenc.model.funnel import Funnel
 from lightning_posenc.model.inputs import Frames, Inputs, Patches, ScaledEmbedding, TokenEmbedding
 from lightning_posenc.model.kernels import SDPA, Eager, Flex, Kernel
 from lightning_posenc.model.memory import CrossReading, Memory
+from lightning_posenc.model.merging import Merging, PatchConvolution, PatchMerging
 from lightning_posenc.model.mixers import (
     Additive,
     Attention,
@@ -40,12 +41,13 @@ from lightning_posenc.model.mixers import (
     Reformer,
     ReformerAcrossBuckets,
     Retention,
+    SpatialReductionAttention,
 )
 from lightning_posenc.model.residual import DeepNorm, LayerScale, Plain, Residual, ReZero
 from lightning_posenc.model.reversible import Reversible
 from lightning_posenc.model.scale_norm import ScaleNorm
 from lightning_posenc.model.stage import Stage
-from lightning_posenc.model.stages import PatchMerging, StagedEncoder
+from lightning_posenc.model.stages import StagedEncoder
 from lightning_posenc.model.windows import ShiftedWindows
 
 __all__ = [
@@ -81,10 +83,12 @@ __all__ = [
     "Linformer",
     "Mamba2",
     "Memory",
+    "Merging",
     "Mixer",
     "MixtureOfExperts",
     "NoisyTopKRouter",
     "Nystromformer",
+    "PatchConvolution",
     "PatchMerging",
     "Patches",
     "Performer",
@@ -100,6 +104,7 @@ __all__ = [
     "ScaleNorm",
     "ScaledEmbedding",
     "ShiftedWindows",
+    "SpatialReductionAttention",
     "Stage",
     "StagedEncoder",
     "SwiGLU",

@@ -82,6 +82,7 @@ class Encoder(nn.Module):
         self.checkpoint_activations = False  # no argument: no number that it computes depends on it
         self.dims = is_a(self, "dims", dims, Dims)
         self.out_dims = self.dims  # of several stages, the last one's
+        self.n_class_tokens = 0  # that stages put before the tokens of a grid
         self.positions: Positions = Consecutive()
         if positions is not None:
             self.positions = is_a(self, "positions", positions, Positions)

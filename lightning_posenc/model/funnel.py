@@ -118,7 +118,9 @@ class Funnel:
         lengths = places.lengths
         if lengths is not None:
             lengths = (lengths + self.stride - 1) // self.stride
-        fewer: Places = places._replace(values=places.values[:, :: self.stride], lengths=lengths)
+        fewer: Places = places._replace(
+            values=places.values[:, :: self.stride], lengths=lengths, grid=None
+        )
         with torch.autocast(x.device.type, enabled=False):
             prepared = context.positional.prepare(fewer, fewer)
         mask = None if lengths is None else Padding(lengths)

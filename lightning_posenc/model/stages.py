@@ -1,73 +1,40 @@
 """Encoders one behind another, each of fewer and wider tokens.
 
-Shapes: B images, R rows and S columns of a grid, T = R·S tokens, D channels of a stage, E of the
-next.
+Shapes: B images, T tokens of a grid and T' of the last stage's, D channels of the first stage, E
+of the last.
 """
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from lightning_posenc.checks import MOST_WIDTH, is_a, number, several, whole
+from lightning_posenc.checks import is_a, made, several
 from lightning_posenc.dims import Dims
 from lightning_posenc.model.cache import Cache
 from lightning_posenc.model.encoder import Encoder
 from lightning_posenc.model.memory import Memory
+from lightning_posenc.model.merging import Merging
 from lightning_posenc.model.stage import Stage
 from lightning_posenc.positional import NoPE
 from lightning_posenc.positional.base import Factory
 from lightning_posenc.positions import Places, Positions
-from lightning_posenc.positions.places import on_a_grid
-
-
-class PatchMerging(nn.Module):
-    """Four neighbours of a grid become one token: side by side, normed, and mapped linearly.
-
-    A grid of an odd side is filled up with zeros. Source: Liu et al. 2021, "Swin Transformer",
-    arXiv:2103.14030, section 3.1; the norm and the order of the four are the authors' code's.
-
-    Args:
-        d_in: D.
-        d_out: E.
-        std: Standard deviation of the map at initialisation, at least 0.
-    """
-
-    def __init__(self, d_in: int, d_out: int, std: float = 0.02) -> None:
-        super().__init__()
-        whole(self, "d_in", d_in, most=MOST_WIDTH)
-        whole(self, "d_out", d_out, most=MOST_WIDTH)
-        self.norm = nn.LayerNorm(4 * d_in)
-        self.reduction = nn.Linear(4 * d_in, d_out, bias=False)
-        nn.init.normal_(self.reduction.weight, std=number(self, "std", std, 0))
-
-    def forward(self, x: Tensor, places: Places) -> tuple[Tensor, Places]:
-        """Map (B, T, D) to (B, ⌈R/2⌉·⌈S/2⌉, E), and say where the tokens then stand."""
-        assert places.grid is not None
-        n_rows, n_columns = places.grid
-        cells = x.unflatten(1, (n_rows, n_columns))
-        cells = F.pad(cells, (0, 0, 0, n_columns % 2, 0, n_rows % 2))
-        four = [cells[:, row::2, column::2] for column in (0, 1) for row in (0, 1)]
-        merged = torch.cat(four, dim=-1)
-        n_rows, n_columns = merged.shape[1:3]
-        x = self.reduction(self.norm(merged.flatten(1, 2)))
-        return x, on_a_grid(n_rows, n_columns, x.device)
 
 
 class StagedEncoder(Encoder):
     """An encoder over the tokens of a grid, and further ones over ever fewer and wider tokens.
 
-    Between stages, four neighbours become one token. Every stage has an encoding of its own, made
-    as the first one's is. The last stage's norm is the only one behind the blocks.
+    Between stages, neighbours become one token. Every stage has an encoding of its own, made as the
+    first one's is unless the stage says otherwise; likewise its mixers and its feed-forward. The
+    last stage's norm is the only one behind the blocks.
 
     Args:
         dims: Sizes of the first stage.
         positional: Makes the encoding of a stage from its sizes.
         positions: Where tokens of the first stage are, if nobody says.
         stages: Those behind the first, one at least.
-        wiring: The other arguments of `Encoder`, the same for all stages.
+        wiring: The other arguments of `Encoder`, those of the first stage, and of all others but
+            for what a `Stage` says itself.
 
     Raises:
         ValueError: If it is causal: a merged token is of what follows its first.
@@ -100,10 +67,13 @@ class StagedEncoder(Encoder):
         std = wiring.get("init_std", 0.02)
         for stage in given:
             sizes = stage.dims(before.dims)
-            self.merging.append(PatchMerging(before.dims.d_model, sizes.d_model, std))
+            widths = before.dims.d_model, sizes.d_model
+            merging: Merging = made(stage, "merging", stage.merging, Merging, *widths, std)
+            self.merging.append(merging)
             before.norm = nn.Identity()
-            before = Encoder(sizes, positional, **wiring)
+            before = Encoder(sizes, stage.positional or positional, **{**wiring, **stage.wiring})
             self.following.append(before)
+            self.n_class_tokens = merging.n_class_tokens
         self.out_dims = before.dims
 
     @property
@@ -134,7 +104,7 @@ class StagedEncoder(Encoder):
         Raises:
             ValueError: If they are no grid's, padded or packed.
         """
-        if not isinstance(positions, Places) or positions.grid is None:
+        if not isinstance(positions, Places) or positions.grid is None or positions.n_outside:
             raise ValueError(
                 "StagedEncoder: wants the tokens of a grid and no others: give Patches with "
                 "n_class_tokens=0"

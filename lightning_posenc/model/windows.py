@@ -97,7 +97,7 @@ class ShiftedWindows:
         places = context.q_places
         if places.lengths is not None or places.documents is not None:
             raise ValueError("ShiftedWindows: serves neither padding nor packed documents")
-        if places.grid is None:
+        if places.grid is None or places.n_outside:
             raise ValueError(
                 "ShiftedWindows: wants the tokens of a grid and no others: give Patches with "
                 "n_class_tokens=0, or the positions Grid"

@@ -50,7 +50,7 @@ class ImageClassifier(Classifier):
                 f"ImageClassifier: inputs make {type(self.embedding).__name__}, and images are "
                 "read as patches: give Patches"
             )
-        self.n_class_tokens = self.embedding.n_class_tokens
+        self.n_class_tokens = self.embedding.n_class_tokens + self.encoder.n_class_tokens
         if pooling == "class" and not self.n_class_tokens:
             raise ValueError(
                 "ImageClassifier: pooling=class reads a class token, and inputs.n_class_tokens=0: "

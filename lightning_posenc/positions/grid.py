@@ -9,6 +9,7 @@ from torch import Tensor
 from lightning_posenc.checks import MOST, several, whole, wrong
 from lightning_posenc.positions.base import Positions
 from lightning_posenc.positions.paper import Paper
+from lightning_posenc.positions.places import Places
 from lightning_posenc.positions.sequences import Sequences
 
 
@@ -51,6 +52,15 @@ class Grid(Positions):
 
     def bounds(self, length: int) -> tuple[float, float]:
         return 0, max(*self.shape, length // self.known if -1 in self.shape else 1) - 1
+
+    def places(self, sequences: Sequences) -> Places:
+        places = super().places(sequences)
+        if len(self.shape) > 2:
+            return places
+        n_rows, n_columns = (
+            sequences.length // self.known if size == -1 else size for size in self.shape
+        )
+        return places._replace(grid=(n_rows, n_columns))
 
     def forward(self, sequences: Sequences) -> Tensor:
         length = sequences.length

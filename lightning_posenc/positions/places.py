@@ -24,8 +24,9 @@ class Places(NamedTuple):
         documents: (B, S) id of the document of each token, where sequences are packed.
         lengths: (B,) tokens of each sequence, where they are padded.
         stretch: (N + 1,) what whole distances 0..N count as; None if as themselves.
-        grid: (R, S) rows and columns of the grid whose tokens they are, row by row, all of them
-            and no others; None if they are no grid's, or nobody says.
+        grid: (R, S) rows and columns of the grid whose tokens they are, row by row, all of them;
+            None if they are no grid's, or nobody says (`raster` then reads it off).
+        n_outside: How many other tokens come before those of the grid, all of them OUTSIDE.
     """
 
     values: Tensor
@@ -35,6 +36,7 @@ class Places(NamedTuple):
     lengths: Tensor | None = None
     stretch: Tensor | None = None
     grid: tuple[int, int] | None = None
+    n_outside: int = 0
 
     @property
     def axes(self) -> int:
@@ -110,6 +112,47 @@ def on_a_grid(n_rows: int, n_columns: int, device: torch.device) -> Places:
     rows, columns = (torch.arange(n, device=device) for n in (n_rows, n_columns))
     values = torch.cartesian_prod(rows, columns).unsqueeze(0)
     return Places(values, 0, max(n_rows, n_columns) - 1, grid=(n_rows, n_columns))
+
+
+def behind_class_tokens(places: Places, n: int) -> Places:
+    """Where the tokens of a grid stand, and n before them that have no place on it."""
+    if not n:
+        return places
+    outside = places.values.new_full((1, n, places.axes), OUTSIDE)
+    values = torch.cat((outside, places.values), dim=1)
+    return places._replace(values=values, low=OUTSIDE, n_outside=n)
+
+
+class Raster(NamedTuple):
+    """A grid whose tokens come row by row, behind others that have no place on it."""
+
+    n_outside: int
+    n_rows: int
+    n_columns: int
+
+
+def raster(places: Places) -> Raster | None:
+    """The grid whose tokens these are, all of them and row by row: as its maker says, or else read
+    off the positions, for which a GPU has to be waited for. None if they are no grid's.
+    """
+    if places.grid is not None:
+        return Raster(places.n_outside, *places.grid)
+    values = places.values
+    if values.dim() != 3 or places.axes != 2 or not places.is_whole or not values.shape[1]:
+        return None
+    return _read_off(values)
+
+
+@torch.compiler.disable
+def _read_off(values: Tensor) -> Raster | None:
+    """The same of (B|1, T, 2) whole numbers."""
+    n_outside = int((values == OUTSIDE).all(dim=-1).all(dim=0).int().cumprod(dim=0).sum())
+    n_rows, n_columns = (1 + int(n) for n in values[0].amax(dim=0))
+    found = Raster(n_outside, n_rows, n_columns)
+    if n_rows < 1 or n_outside + n_rows * n_columns != values.shape[1]:
+        return None
+    cells = on_a_grid(n_rows, n_columns, values.device).values
+    return found if bool((values[:, n_outside:] == cells).all()) else None
 
 
 def offsets(queries: Places, keys: Places) -> Tensor:

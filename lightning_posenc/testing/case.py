@@ -34,6 +34,11 @@ def _stepping(steps: tuple[int, ...], positions: Tensor) -> Tensor:
     return torch.stack([step * positions for step in steps], dim=-1)
 
 
+def in_rows_of_two(positions: Tensor) -> Tensor:
+    """Places of a grid of two columns, row by row: (B|1, T) to (B|1, T, 2)."""
+    return torch.stack([positions // 2, positions % 2], dim=-1)
+
+
 def apart(positions: Tensor) -> Tensor:
     """The distances of nodes on a line, as of a graph: (B|1, T) to (B|1, T, T)."""
     return (positions.unsqueeze(-1) - positions.unsqueeze(-2)).abs()

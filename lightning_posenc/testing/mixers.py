@@ -18,7 +18,7 @@ from lightning_posenc.model.mixers.base import SERVICES
 from lightning_posenc.positional import ALiBi, Factory, NoPE, PositionalEncoding, RoPE, Site
 from lightning_posenc.positional.base import HOOKS, Rescore, overridden
 from lightning_posenc.testing import parts, whole_models
-from lightning_posenc.testing.case import Case
+from lightning_posenc.testing.case import Case, in_rows_of_two, unplaced
 from lightning_posenc.testing.check import Check, Promise, expect, expect_refusal, expect_same, hold
 from lightning_posenc.testing.models import encoder, tokens
 from lightning_posenc.testing.sizes import LENGTH, dims
@@ -77,9 +77,13 @@ def mixer_checks(make: MixerFactory) -> list[Check]:
 
 
 def case_of(make: MixerFactory, positional: Factory = NoPE) -> Case:
-    """A model of the mixer, without positions unless an encoding is given, as `models` makes it."""
-    limit = make(dims(True), 0).longest
-    return Case("mixer", positional, limit=limit, wiring={"mixer": make})
+    """A model of the mixer, without positions unless an encoding is given, as `models` makes it.
+
+    The tokens of one that wants a grid stand in rows of two.
+    """
+    mixer = make(dims(True), 0)
+    place = in_rows_of_two if mixer.on_grid else unplaced
+    return Case("mixer", positional, limit=mixer.longest, place=place, wiring={"mixer": make})
 
 
 def says_what_it_serves(mixer: Mixer) -> None:

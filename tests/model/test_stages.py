@@ -23,6 +23,7 @@ from lightning_posenc.model import (
 from lightning_posenc.model.windows import partition
 from lightning_posenc.modules import ImageClassifier
 from lightning_posenc.positional import AxialRoPE, SwinBias
+from lightning_posenc.positions import Grid
 from lightning_posenc.positions.places import on_a_grid
 
 CPU = torch.device("cpu")
@@ -188,3 +189,9 @@ def swin_weights(state: dict[str, Tensor], ours: ImageClassifier) -> dict[str, T
             if f"{of_theirs}.{kind}" in state:
                 made[f"{of_ours}.{kind}"] = state[f"{of_theirs}.{kind}"]
     return made
+
+
+def test_the_positions_grid_tell_their_grid() -> None:
+    x, windows = torch.randn(2, 16, 16), ShiftedWindows(2)
+    model = Encoder(DIMS, AxialRoPE, Grid((-1, 4)), mask=windows).eval()
+    torch.testing.assert_close(model(x), model(x, positions=on_a_grid(4, 4, CPU)))

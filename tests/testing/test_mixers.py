@@ -26,6 +26,7 @@ from lightning_posenc.model import (
     Reformer,
     ReformerAcrossBuckets,
     Retention,
+    SpatialReductionAttention,
 )
 from lightning_posenc.model.mixers import Context, Mixer, MixerFactory
 from lightning_posenc.testing import Check, check_mixer, mixer_checks
@@ -56,6 +57,7 @@ MORE: dict[str, MixerFactory] = {
     "reformer": Reformer,
     "reformer-in_small_chunks": partial(Reformer, n_buckets=4, chunk=2, n_rounds=3),
     "reformer_across_buckets": ReformerAcrossBuckets,
+    "spatial_reduction": partial(SpatialReductionAttention, ratio=(1, 2)),
 }
 """Whose whole list is slow; what is quick of it is in tests/model/mixers/."""
 SHIFTED = pytest.mark.xfail(

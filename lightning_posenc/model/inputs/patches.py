@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from lightning_posenc.checks import MOST_WIDTH, is_a, several, whole
 from lightning_posenc.dims import Dims
 from lightning_posenc.model.inputs.base import Inputs
-from lightning_posenc.positions.places import OUTSIDE, Places, on_a_grid
+from lightning_posenc.positions.places import Places, behind_class_tokens, on_a_grid
 
 
 class Patches(Inputs):
@@ -72,11 +72,7 @@ class Patches(Inputs):
     def places(self, tokens: Tensor) -> Places:
         """Where tokens of images (B, C, H, W) stand: (1, T, 2)."""
         places = on_a_grid(*self._grid(tokens), tokens.device)
-        if not self.n_class_tokens:
-            return places
-        outside = places.values.new_full((1, self.n_class_tokens, 2), OUTSIDE)
-        values = torch.cat((outside, places.values), dim=1)
-        return places._replace(values=values, low=OUTSIDE, grid=None)
+        return behind_class_tokens(places, self.n_class_tokens)
 
     def _grid(self, images: Tensor) -> tuple[int, int]:
         """R and S."""

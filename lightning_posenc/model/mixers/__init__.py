@@ -13,6 +13,7 @@ from lightning_posenc.model.mixers.nystromformer import Nystromformer
 from lightning_posenc.model.mixers.performer import Performer
 from lightning_posenc.model.mixers.reformer import Reformer, ReformerAcrossBuckets
 from lightning_posenc.model.mixers.retention import Retention
+from lightning_posenc.model.mixers.spatial_reduction import SpatialReductionAttention
 from lightning_posenc.model.mixers.synthesizer import (
     DenseSynthesizer,
     FactorizedDenseSynthesizer,
@@ -43,5 +44,6 @@ __all__ = [
     "Reformer",
     "ReformerAcrossBuckets",
     "Retention",
+    "SpatialReductionAttention",
     "Synthesizer",
 ]

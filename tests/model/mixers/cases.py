@@ -28,9 +28,11 @@ from lightning_posenc.model import (
     Reformer,
     ReformerAcrossBuckets,
     Retention,
+    SpatialReductionAttention,
 )
 from lightning_posenc.model.mixers import MixerFactory
 from lightning_posenc.positional import NoPE, RoPE
+from lightning_posenc.positions import Grid
 from tests.oracles.mixers import synthesizer
 from tests.oracles.mixers.attention import (
     additive,
@@ -48,12 +50,15 @@ from tests.oracles.mixers.nystromformer import nystromformer
 from tests.oracles.mixers.performer import performer
 from tests.oracles.mixers.reformer import across_buckets, reformer
 from tests.oracles.mixers.retention import retention
+from tests.oracles.mixers.spatial_reduction import spatial_reduction
 
 BOTH, CAUSAL, BIDIRECTIONAL = (False, True), (True,), (False,)
 
 
 class MixerCase(NamedTuple):
-    """A mixer as it is made, its oracle, and in which directions they are compared."""
+    """A mixer as it is made, its oracle, in which directions they are compared, and on which grid
+    its tokens stand, if on any.
+    """
 
     name: str
     make: MixerFactory
@@ -61,13 +66,16 @@ class MixerCase(NamedTuple):
     directions: tuple[bool, ...] = BOTH
     rotary: bool = False
     length: int = 11
+    grid: tuple[int, int] | None = None
 
 
 def error(case: MixerCase, causal: bool) -> float:
     """Largest difference of a layer from its oracle, relative to 1 + the value's size."""
     torch.manual_seed(0)
     dims = Dims(16, 2, 1, causal=causal)
-    of = Encoder(dims, RoPE if case.rotary else NoPE, mixer=case.make, init_std=0.4).eval()
+    positions = None if case.grid is None else Grid(case.grid)
+    positional = RoPE if case.rotary else NoPE
+    of = Encoder(dims, positional, positions, mixer=case.make, init_std=0.4).eval()
     (mixer,), seen = of.mixers, []
     mixer.register_forward_hook(lambda _, args, out: seen.extend((args[0], out)))
     with torch.no_grad():
@@ -166,5 +174,16 @@ CASES = [
         BIDIRECTIONAL,
         rotary=True,
         length=19,
+    ),
+    *(
+        MixerCase(
+            f"spatial_reduction-{ratio[0]}x{ratio[1]}",
+            partial(SpatialReductionAttention, ratio=ratio),
+            partial(spatial_reduction, grid=(6, 4), ratio=ratio),
+            BIDIRECTIONAL,
+            length=24,
+            grid=(6, 4),
+        )
+        for ratio in ((2, 2), (3, 1))
     ),
 ]
