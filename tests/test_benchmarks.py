@@ -125,6 +125,7 @@ def test_the_page_of_peers_says_what_is_exceeded(peers: ModuleType) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_memory_grows_with_the_length(load: Any) -> None:
     scaling = load("scaling")
     found = {str(n): scaling.in_a_process("one", "RoPE", n) for n in (1024, 4096)}
@@ -133,6 +134,7 @@ def test_memory_grows_with_the_length(load: Any) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_memory_that_does_not_suffice_is_named(load: Any) -> None:
     scaling = load("scaling")
     assert scaling.in_a_process("one", "FoX", 8192, "--max_gb", 2) is None
@@ -146,6 +148,7 @@ def test_exponent(load: Any) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_train(load: Any) -> None:
     found = load("scaling").in_a_process("train", 2, "--smoke", "--steps", 5)
     assert 0 < found["seconds"] < 60

@@ -59,6 +59,7 @@ def test_stopped_and_started_again(name: str, tmp_path: Path) -> None:
     assert_same(tmp_path / "run", tmp_path / "whole")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", SMALL)
 def test_two_processes_learn_what_one_does(name: str, tmp_path: Path) -> None:
     environment = os.environ | {"OMP_NUM_THREADS": "1"}

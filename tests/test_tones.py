@@ -71,6 +71,7 @@ def test_killed_and_started_again(tmp_path: Path, whole: Path) -> None:
     assert_same(tmp_path / "run", whole)
 
 
+@pytest.mark.long
 def test_two_processes_do_as_one(tmp_path: Path, whole: Path) -> None:
     """Global batches are the same, and the mean loss is of all tokens; both are watched."""
     options = ["--trainer.accelerator=cpu", "--trainer.devices=2", "--trainer.strategy=ddp",

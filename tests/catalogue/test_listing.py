@@ -78,6 +78,7 @@ def test_docstrings_that_python_left_out_are_read_from_the_source(
 
 
 @pytest.mark.slow  # a process of its own: Python drops docstrings as it compiles
+@pytest.mark.long
 def test_optimised_python_lists_the_same() -> None:
     """One process for all: without docstrings every library is compiled anew."""
     lists = [["encodings"], ["tasks"], ["fit", "--help"]]

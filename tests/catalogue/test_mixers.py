@@ -101,9 +101,9 @@ def test_markdown_has_a_row_for_each_and_a_column_in_the_matrix() -> None:
 
 @pytest.mark.slow
 def test_a_strangers_mixers_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["mixers", "tests.open_block.linear_attention", "--d_model=32"]) == 0
+    assert main(["mixers", "tests.open_block.elu_sum", "--d_model=32"]) == 0
     shown = capsys.readouterr().out
-    assert "tests.open_block.linear_attention.LinearAttention" in shown
+    assert "tests.open_block.elu_sum.EluSum" in shown
     assert "encodings" in shown
     assert "RoPE" in shown
 
@@ -133,6 +133,7 @@ def test_the_page_has_the_table_that_the_command_prints() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_no_pair_is_ignored_and_the_page_has_the_matrix() -> None:
     matrix = list(described.pairs(described.makeable()))
     for name, found in matrix:

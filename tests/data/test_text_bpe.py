@@ -86,6 +86,7 @@ print(TextData(sys.argv[2], vocabulary="bpe", vocabulary_size=400).vocabulary.js
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_of_two_processes_one_trains_and_both_agree(tmp_path, text_file):
     def start(cache, threads):
         command = [sys.executable, "-c", SCRIPT, str(tmp_path / cache), text_file]

@@ -49,7 +49,12 @@ def test_a_decoder_that_cannot_see_its_source_ignores_it() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "task", [Addition(), SortNumbers(), WordOrder()], ids=["Addition", "SortNumbers", "WordOrder"]
+    "task",
+    [
+        pytest.param(Addition(), id="Addition"),
+        pytest.param(SortNumbers(), id="SortNumbers", marks=pytest.mark.long),
+        pytest.param(WordOrder(), id="WordOrder", marks=pytest.mark.long),
+    ],
 )
 @pytest.mark.parametrize("positional", [RoPE, Sinusoidal])
 def test_nothing_is_ill_in_an_untrained_one(task: Task, positional: Factory) -> None:

@@ -30,8 +30,8 @@ STATISTICS = ["--trainer.callbacks+=AttentionStatistics", "--trainer.callbacks.e
 @pytest.mark.parametrize(
     ("mixer", "positional", "causal", "seen"),
     [
-        ("FNet", "NoPE", False, False),
-        ("Retention", "RoPE", True, False),
+        pytest.param("FNet", "NoPE", False, False, marks=pytest.mark.long),
+        pytest.param("Retention", "RoPE", True, False, marks=pytest.mark.long),
         ("LinearAttention", "LearnedAbsolute", False, True),
     ],
 )

@@ -281,6 +281,7 @@ def test_a_resumed_run_goes_on_under_its_id(run: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_wandb_is_imported_only_when_used(tmp_path: Path) -> None:
     code = (
         "import sys; from lightning_posenc.cli import main; assert main(sys.argv[1:]) == 0;"
