@@ -16,9 +16,10 @@ class PositionProbe(Observing):
 
     `probe/mae/layer_03` is the mean absolute distance after 3 blocks, in tokens, and `probe/r2/…`
     its R², on sequences that the probe was not fitted to; layer_00 is what enters the first block.
-    Chance is a quarter of the length. With fewer tokens than channels to fit to, the probe sees
-    less than there is. Definition: `diagnostics/measures/probe.py`, after Haviv et al. 2022,
-    arXiv:2203.16634.
+    Chance is a quarter of the length. On a grid `probe/row/…` and `probe/column/…` are distances in
+    rows and columns, whose means the other two are; chance is a quarter of the side. With fewer
+    tokens than channels to fit to, the probe sees less than there is. Definition:
+    `diagnostics/measures/probe.py`, after Haviv et al. 2022, arXiv:2203.16634.
 
     Args:
         every_n_steps: Optimizer steps from one measurement to the next, at least 1.
@@ -30,14 +31,22 @@ class PositionProbe(Observing):
     def __init__(self, every_n_steps: int = 100, n_sequences: int = 32) -> None:
         super().__init__(every_n_steps, n_sequences)
         whole(self, "n_sequences", n_sequences, 2)  # one to fit the probe to, one to try it on
-        self._length = 0
+        self._length = 0.0
 
     def measure_in(self, seen: Observation, lengths: Tensor | None) -> Measured:
-        self._length = seen.hidden[0].shape[1]
+        self._length = _side(seen)
         return super().measure_in(seen, lengths)
 
     def draw(self, trainer: L.Trainer) -> None:
         (of,) = self.measurements
         chance = self._length / 4
-        marks = {"probe/mae": (chance, "chance")} if chance else {}
+        errors = ("probe/mae", "probe/row", "probe/column")
+        marks = dict.fromkeys(errors, (chance, "chance")) if chance else {}
         draw_by_depth(trainer, of.name, of.title, of.quantities, self.history, marks)
+
+
+def _side(seen: Observation) -> float:
+    """Tokens of a sequence; of a grid the mean of its sides."""
+    if seen.cells is None:
+        return seen.hidden[0].shape[1]
+    return float((seen.cells.amax(dim=(0, 1)) + 1).double().mean())

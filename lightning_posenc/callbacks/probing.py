@@ -234,7 +234,7 @@ def _observed(
 
     def take(operands: Operands) -> None:
         if wanted:
-            attention.append(first_sequences(operands, max(wanted)))
+            attention.append(first_sequences(operands, max(wanted) * seen.windows))
 
     with observe(observed(module), take_attention=take) as seen:
         module.score(batch, batch_idx)

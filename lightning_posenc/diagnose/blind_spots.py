@@ -26,6 +26,16 @@ def blind_spots(examination: Examination) -> list[str]:
             "Neither this model nor a small fresh one learned anything: whether labels, rate, "
             "steps or difficulty are the cause cannot be told, nor whether the encoding is."
         )
+    if e.grid is not None:
+        unseen.append(
+            "Of several stages the first one is looked at, by layer; of several class tokens and "
+            "the head's reading of them nothing."
+        )
+    if found is not None and found.transcribed:
+        unseen.append(
+            "Which token of a transcript belongs to which place is not known: targets that are "
+            "off by one, or classes under other numbers, go unseen."
+        )
     unseen.append(
         "Never seen: faults that cost less than a tenth of the accuracy; labels that are wrong by "
         "a rule in training and validation alike; whether another encoding, size or rate would "

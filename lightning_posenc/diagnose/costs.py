@@ -9,7 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
+from lightning_posenc.data import Batch
 from lightning_posenc.diagnose.subject import OwnModel, Subject
 from lightning_posenc.model.kernels import SDPA, Eager, Kernel, Kernels, Operands
 from lightning_posenc.positional.by_distance import ByDistance
@@ -78,7 +80,11 @@ def measure_cost(subject: Subject, taken: Sequence[AttentionCost]) -> StepCost:
     sequences = len((subject.batches[0] if isinstance(subject, OwnModel) else subject.batch).tokens)
     path = max((each.path for each in taken), key=PATHS.index, default=None)
     length = subject.length if isinstance(subject, OwnModel) else min(subject.length, MOST_TIMED)
-    seconds = {n: _time(subject, n) for n in sorted({max(length // 2, 1), length})}
+    # A part of a grid is no grid.
+    gridded = isinstance(subject, OwnModel) and subject.grid is not None
+    seconds = {
+        n: _time(subject, n) for n in sorted({length if gridded else max(length // 2, 1), length})
+    }
     (short, a), *longer = seconds.items()
     grows = longer and length >= LONG_ENOUGH
     exponent = math.log(longer[0][1] / a) / math.log(longer[0][0] / short) if grows else None
@@ -105,12 +111,23 @@ def _time(subject: Subject, length: int) -> float:
             with torch.no_grad():
                 subject.outputs(batch._replace(tokens=tokens))
             return
+        if subject.vocab_size is None:
+            return _step_of_made_tokens(subject, batch, length)
         positions = None if batch.positions is None else batch.positions[:, :length]
         short = batch._replace(tokens=tokens, lengths=None, documents=None, positions=positions)
         states = subject.module.encode(tokens, short)
-        torch.autograd.grad(states.sum(), subject.embedding.weight)
+        torch.autograd.grad(states.sum(), list(subject.embedding.parameters()))
 
     return _fastest(step)
+
+
+def _step_of_made_tokens(subject: OwnModel, batch: Batch, length: int) -> None:
+    """Of patches or frames, whose first tokens are timed."""
+    x, places, _ = subject.module.embedded(batch.tokens, batch)
+    if isinstance(places, Tensor):
+        places = places[:, :length]
+    states = subject.encoder(x[:, :length], positions=places)
+    torch.autograd.grad(states.sum(), x)
 
 
 def _fastest(step: Callable[[], None]) -> float:

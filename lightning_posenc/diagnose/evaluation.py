@@ -55,6 +55,7 @@ class Evaluation(NamedTuple):
         treated: Under each treatment.
         moved: How far training moved the weights; see `movement`.
         trial: A small fresh model on the same data, where this one has learned nothing.
+        transcribed: Whether answers are transcripts, whose accuracy is 1 less their error rate.
     """
 
     score: Score
@@ -67,6 +68,7 @@ class Evaluation(NamedTuple):
     treated: tuple[Treated, ...]
     moved: float | None
     trial: FreshTrial | None
+    transcribed: bool = False
 
 
 def measure_evaluation(subject: OwnModel) -> Evaluation | None:
@@ -91,6 +93,7 @@ def measure_evaluation(subject: OwnModel) -> Evaluation | None:
         before=before,
         treated=treated,
         moved=movement(subject.module),
+        transcribed=subject.transcribes,
         trial=attempt(subject, guess.loss) if learned_nothing and subject.steps else None,
     )
 
@@ -150,7 +153,9 @@ def _few(batches: Sequence[Batch], n: int) -> list[Batch]:
 
 def _relabelled(given: Answers, batches: list[Batch]) -> Iterable[tuple[str, str, Answers]]:
     """The same answers under other labels; not those that a model gives which repeats its input."""
-    logits, targets = given
+    logits, targets = given.logits, given.targets
+    if given.written:  # which of its tokens belongs where is what a transcript has to find out
+        return
     if logits[0].dim() == 3:
         for by in (-1, 1):
             moved = [_along(each, by) for each in targets]

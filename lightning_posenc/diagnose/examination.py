@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from lightning_posenc.catalogue.described import HOOKS
-from lightning_posenc.data import Batch
 from lightning_posenc.diagnose.costs import AttentionCost, StepCost, measure_cost, taken_by
 from lightning_posenc.diagnose.evaluation import Evaluation, measure_evaluation
 from lightning_posenc.diagnose.gradients import Gradients, measure_gradients
@@ -74,6 +73,7 @@ class Examination(NamedTuple):
         whereabouts: Whether such a model gets the positions of its training; None likewise.
         mixers: Classes of the mixers of a model of this package, each once; of another, none.
         source: What a decoder makes of its source; None of a model that has none.
+        grid: Rows and columns of the grid of an image's patches; None where tokens are on none.
     """
 
     name: str
@@ -105,6 +105,7 @@ class Examination(NamedTuple):
     whereabouts: Whereabouts | None = None
     mixers: tuple[type[Mixer], ...] = ()
     source: SourceReading | None = None
+    grid: tuple[int, int] | None = None
 
     @property
     def is_own(self) -> bool:
@@ -169,6 +170,7 @@ def _examine_own(own: OwnModel) -> Examination:
         rate=own.rate,
         mixers=tuple(dict.fromkeys(map(type, own.encoder.mixers))),
         source=measure_source(own) if finite else None,
+        grid=own.grid,
     )
 
 
@@ -217,15 +219,16 @@ def _pass(own: OwnModel) -> Passed:
     with torch.enable_grad(), observe(own.observed) as seen:
         outputs = own.outputs(own.batch)
     finite = all(bool(x.isfinite().all()) for x in (*seen.hidden, outputs))
+    lengths = own.token_lengths(own.batch)
     attend = [any(isinstance(m, Kernels) for m in of.modules()) for of in own.encoder.mixers]
     taken: list[AttentionCost] = [
-        taken_by(operands, len(own.batches[0].tokens), kernels)
+        taken_by(operands, len(own.batches[0].tokens) * seen.windows, kernels)
         for layer, operands in zip(seen.layers, seen.attention, strict=True)
         if attend[layer]  # others tell by what they weigh, and do not compute it so
     ]
     return Passed(
-        _by_layer(seen, own.batch) if finite else {},
-        [_size(x, own.batch.lengths) for x in seen.hidden] if finite else [],
+        _by_layer(seen, lengths, len(own.batch.tokens)) if finite else {},
+        [_size(x, lengths) for x in seen.hidden] if finite else [],
         finite,
         len(own.encoder.blocks),
         taken,
@@ -237,13 +240,13 @@ def _count(parameters: Iterable[Tensor]) -> int:
 
 
 @torch.no_grad()
-def _by_layer(seen: Observation, batch: Batch) -> dict[str, list[Any]]:
+def _by_layer(seen: Observation, lengths: Tensor | None, n_sequences: int) -> dict[str, list[Any]]:
     """Everything in the table that can be measured of one pass over these sequences."""
     found: dict[str, list[Any]] = {}
     for each in MEASUREMENTS:
-        if not getattr(seen, each.sees) or (each.compares_sequences and len(batch.tokens) < FEW):
+        if not getattr(seen, each.sees) or (each.compares_sequences and n_sequences < FEW):
             continue
-        for name, layers in measured(each, seen, batch.lengths).items():
+        for name, layers in measured(each, seen, lengths).items():
             found[name] = [x.tolist() if isinstance(x, Tensor) else x for x in layers.values()]
     return found
 

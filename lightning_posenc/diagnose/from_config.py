@@ -38,7 +38,11 @@ def build(args: list[str]) -> tuple[OwnModel, Path | None]:
 def _recorded(checkpoint: dict[str, Any]) -> Recorded | None:
     """What the last validation before the checkpoint said."""
     metrics = checkpoint.get(METRICS) or {}
-    accuracy, loss = (metrics.get(str(Key(name, "val"))) for name in ("acc", "loss"))
+    accuracy, loss, errors = (
+        metrics.get(str(Key(name, "val"))) for name in ("acc", "loss", "error_rate")
+    )
+    if isinstance(errors, float):  # of transcripts, as `scores.score` counts
+        accuracy = max(1 - errors, 0.0)
     if not isinstance(accuracy, float) or not isinstance(loss, float):
         return None
     return Recorded(accuracy, loss)

@@ -8,14 +8,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lightning_posenc.data import Batch
+from lightning_posenc.data.batch import Batch, are_ids
 from lightning_posenc.diagnose.subject import OtherModel, OwnModel
 from lightning_posenc.diagnostics.measures.order_sensitivity import change_over_spread
+from lightning_posenc.diagnostics.observing.made_tokens import tokens_changed
 from lightning_posenc.positions import Sequences
 from lightning_posenc.tasks import IGNORE
 
 N_READ = 8  # sequences
 N_PADS = 2  # tokens of padding put behind every sequence
+N_FRAMES = 8  # the same in frames, of which several make a token
 
 
 class Leaks(NamedTuple):
@@ -40,6 +42,13 @@ class Leaks(NamedTuple):
 def measure_leaks(subject: OwnModel) -> Leaks:
     """Change tokens out of sight, and look whether anything moves."""
     batch = subject.batch.first(N_READ)
+    if subject.vocab_size is None:
+        return Leaks(
+            subject.encoder.dims.causal,
+            False,
+            _future_of_made_tokens(subject, batch),
+            _padding_of_frames(subject, batch),
+        )
     with torch.random.fork_rng(devices=()):
         batch = batch._replace(positions=placed(subject, batch))
     return Leaks(
@@ -67,8 +76,16 @@ def placed(subject: OwnModel, batch: Batch) -> Tensor:
     if batch.positions is not None:
         return batch.positions
     tokens = batch.tokens
-    n_sequences, length = tokens.shape[:2]
-    told = Sequences(n_sequences, length, tokens.device, batch.documents, batch.lengths, tokens)
+    if subject.module.placed_by_inputs and (there := subject.embedding.places(tokens)) is not None:
+        return there.values
+    told = Sequences(
+        len(tokens),
+        subject.n_tokens(batch),
+        tokens.device,
+        batch.documents,
+        subject.token_lengths(batch),
+        tokens if are_ids(tokens) else None,
+    )
     drawn: Tensor = subject.encoder.positions(told)
     return drawn
 
@@ -88,7 +105,7 @@ def _future(subject: OwnModel, batch: Batch) -> float:
     if cut == 0:
         return 0.0
     other = tokens.clone()
-    other[:, cut:] = _others(tokens[:, cut:], subject.embedding.vocab_size)
+    other[:, cut:] = _others(tokens[:, cut:], subject.vocab_size or 1)
     before, after = (subject.module.encode(x, batch)[:, :cut] for x in (tokens, other))
     return float(change_over_spread(before, after))
 
@@ -113,12 +130,53 @@ def _padding(subject: OwnModel, batch: Batch) -> float | None:
     real = torch.arange(length, device=tokens.device) < ends[:, None]
     found = []
     try:
-        for fill in (pads, _others(pads, subject.embedding.vocab_size)):
+        for fill in (pads, _others(pads, subject.vocab_size or 1)):
             behind = torch.arange(length + N_PADS, device=tokens.device) >= ends[:, None]
             row = torch.cat([tokens, fill], dim=1)
             row = torch.where(behind, fill[:, :1], row)
             out = subject.outputs(padded._replace(tokens=row))
             found.append(out if subject.writes or out.dim() == 2 else out[:, :length][real])
+    except ValueError:  # a sampler or an encoding that serves no padding
+        return None
+    return float(change_over_spread(*found))
+
+
+def _future_of_made_tokens(subject: OwnModel, batch: Batch) -> float:
+    """The second half is that of another sequence."""
+    cut = subject.length // 2
+
+    def swapped(x: Tensor) -> Tensor:
+        return torch.cat([x[:, :cut], x.roll(1, 0)[:, cut:]], dim=1)
+
+    before = subject.module.encode(batch.tokens, batch)
+    if cut == 0 or before.shape[1] != subject.length:  # stages that end with fewer see both sides
+        return 0.0
+    with tokens_changed(subject.embedding, swapped):
+        after = subject.module.encode(batch.tokens, batch)
+    return float(change_over_spread(before[:, :cut], after[:, :cut]))
+
+
+def _padding_of_frames(subject: OwnModel, batch: Batch) -> float | None:
+    """Behind every sequence stand zeros, then frames of others; None where nothing is padded."""
+    frames = batch.tokens
+    if not subject.embedding.reads_lengths or frames.dim() != 3:
+        return None
+    n_sequences, length = frames.shape[:2]
+    ends = batch.lengths
+    if ends is None:
+        ends = torch.full((n_sequences,), length, device=frames.device)
+    behind = torch.arange(length + N_FRAMES, device=frames.device) >= ends[:, None]
+    wide = torch.cat([frames, frames[:, :1].expand(-1, N_FRAMES, -1)], dim=1)
+    found = []
+    try:
+        for fill in (torch.zeros_like(wide), wide.roll(1, 0).flip(1)):
+            row = torch.where(behind.unsqueeze(-1), fill, wide)
+            out = subject.outputs(batch._replace(tokens=row, lengths=ends))
+            real = (
+                torch.arange(out.shape[1], device=out.device)
+                < subject.embedding.lengths(ends)[:, None]
+            )
+            found.append(out[real] if out.dim() == 3 and not subject.writes else out)
     except ValueError:  # a sampler or an encoding that serves no padding
         return None
     return float(change_over_spread(*found))

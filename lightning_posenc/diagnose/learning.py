@@ -6,7 +6,7 @@ Shapes: B sequences, T tokens.
 from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -15,8 +15,11 @@ from lightning_posenc.data import Batch
 from lightning_posenc.diagnose.scores import LEARNED
 from lightning_posenc.diagnose.subject import OwnModel
 from lightning_posenc.model.encoder import EncoderSpec
+from lightning_posenc.model.inputs import Frames, Patches
 from lightning_posenc.modules import (
+    CTCModel,
     EncoderModule,
+    ImageClassifier,
     LanguageModel,
     SequenceClassifier,
     SequenceToSequence,
@@ -24,7 +27,13 @@ from lightning_posenc.modules import (
     WarmupCosine,
     parameter_groups,
 )
-from lightning_posenc.positional import Chain, LearnedAbsolute, LearnedRelativeBias
+from lightning_posenc.positional import (
+    Chain,
+    Factory,
+    LearnedAbsolute,
+    LearnedGrid,
+    LearnedRelativeBias,
+)
 
 RATE = 3e-3
 STEPS = 300
@@ -99,7 +108,9 @@ def _fresh(subject: OwnModel) -> EncoderModule | None:
         partial(LearnedAbsolute, max_length=reach),
         partial(LearnedRelativeBias, max_distance=subject.length),
     )
-    vocab_size = subject.embedding.vocab_size
+    vocab_size = subject.vocab_size
+    if vocab_size is None:
+        return _fresh_of_others(subject, spec, positional)
     if isinstance(module, LanguageModel):
         return LanguageModel(
             spec,
@@ -119,6 +130,35 @@ def _fresh(subject: OwnModel) -> EncoderModule | None:
     if isinstance(module, TokenClassifier):
         return TokenClassifier(
             spec, vocab_size, module.n_classes, causal=causal, positional=positional
+        )
+    return None
+
+
+def _fresh_of_others(subject: OwnModel, spec: EncoderSpec, positional: Factory) -> Any:
+    """Of patches, whose places are a table of the grid, or of frames."""
+    module, inputs = subject.module, subject.embedding
+    if type(inputs) is Patches and isinstance(module, ImageClassifier) and subject.grid is not None:
+        rows, columns = subject.grid
+        return ImageClassifier(
+            spec,
+            None,
+            module.n_classes,
+            inputs=partial(
+                Patches,
+                patch_size=inputs.patch_size,
+                n_channels=inputs.n_channels,
+                n_class_tokens=0,
+            ),
+            pooling="mean",
+            positional=partial(LearnedGrid, height=rows, width=columns),
+        )
+    if type(inputs) is Frames and isinstance(module, CTCModel):
+        return CTCModel(
+            spec,
+            None,
+            module.n_classes,
+            inputs=partial(Frames, n_features=inputs.n_features, subsampling=inputs.subsampling),
+            positional=positional,
         )
     return None
 

@@ -12,7 +12,8 @@ class ScoresByLength(NamedTuple):
 
     Args:
         trained: Longest length of training, or of what was examined.
-        limit: Most tokens that the model serves; None for any number.
+        limit: Most tokens that the model serves, or rows and columns of a grid; None for any
+            number.
         bound: Best accuracy without order at the trained length; None if nobody knows.
         accuracy: Share of scored targets that are right, by length; without those lengths at which
             none is scored.
@@ -53,5 +54,5 @@ def measure_lengths(subject: Subject) -> ScoresByLength:
         accuracy,
         tuple(refused),
         subject.asked,
-        {T: max(each.tokens.shape[1] for each in found) for T, found in batches.items()},
+        {T: max(map(subject.n_tokens, found)) for T, found in batches.items()},
     )

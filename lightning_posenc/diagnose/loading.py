@@ -5,12 +5,15 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+from torch import Tensor
+
 from lightning_posenc.data import Batch, SyntheticData
 from lightning_posenc.diagnose.subject import N_SCORED, OwnModel, Recorded
 from lightning_posenc.modules import EncoderModule
 
 LONGER = (2, 4)  # times the trained length, tried even if no config asks for it
 MOST_TOKENS = 4096  # of a longer sequence
+MOST_NUMBERS = 1 << 25  # of N_SCORED larger images: 128 MB
 
 
 def subject_of(
@@ -38,7 +41,7 @@ def subject_of(
     wanted = [*asked, *(times * trained for times in LONGER)]
     others: dict[int, list[Batch]] = {}
     for length in sorted(set(wanted) - {trained}):
-        if length in asked or length <= MOST_TOKENS:
+        if length in asked or _served(batches[0].tokens, length, trained):
             found = _of_length(data, length)
             if found:
                 others[length] = found
@@ -58,6 +61,20 @@ def subject_of(
         recorded=recorded,
         rate=rate,
     )
+
+
+def _served(tokens: Tensor, length: int, trained: int) -> bool:
+    """Whether sequences of a length that nobody asked for are short enough to be tried.
+
+    Args:
+        tokens: Of the trained length: ids, frames, or images of that many pixels on a side.
+        length: In the data's unit.
+        trained: Likewise.
+    """
+    if tokens.dim() != 4:
+        return length <= MOST_TOKENS
+    numbers = N_SCORED * tokens[0].numel() * (length / trained) ** 2
+    return numbers <= MOST_NUMBERS
 
 
 def _taken(loader: Any) -> list[Batch]:

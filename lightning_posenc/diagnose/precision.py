@@ -61,13 +61,17 @@ def measure_precision(subject: OwnModel) -> Precision:
 
 def _positions(subject: OwnModel, length: int) -> Tensor | None:
     """What the encoding is handed for a sequence of this length; None if it refuses it."""
-    tokens = subject.batch.tokens[:1]
-    tokens = tokens.repeat(1, -(-length // tokens.shape[1]))[:, :length]
+    if subject.places is not None:
+        return subject.places.values[:1, subject.n_outside :]
     given = subject.batch.positions
     if given is not None:
         return given[:1] if length <= given.shape[1] else None
+    tokens = subject.batch.tokens[:1]
+    ids = None
+    if subject.vocab_size is not None:
+        ids = tokens.repeat(1, -(-length // tokens.shape[1]))[:, :length]
     try:
-        told = Sequences(1, length, tokens.device, tokens=tokens)
+        told = Sequences(1, length, tokens.device, tokens=ids)
         places = subject.encoder.positions.places(told)
         subject.module.positional.check(places)
     except ValueError:

@@ -3,6 +3,7 @@
 Shapes: B sequences, T tokens, C classes, N scored targets.
 """
 
+import math
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -10,7 +11,8 @@ import torch
 from torch import Tensor
 
 from lightning_posenc.data import Batch
-from lightning_posenc.modules import EncoderModule
+from lightning_posenc.modules import CTCModel, EncoderModule
+from lightning_posenc.modules.transcripts import TokenErrorRate
 from lightning_posenc.tasks import IGNORE
 
 LEARNED = 0.9  # of the loss of the best single answer, below which a model has learned something
@@ -43,10 +45,19 @@ class Guess(NamedTuple):
 
 
 class Answers(NamedTuple):
-    """Scores (B, C) or (B, T, C) and targets (B,) or (B, T) of each of several batches."""
+    """What a model says of each of several batches.
+
+    Args:
+        logits: Scores (B, C) or (B, T, C).
+        targets: (B,) or (B, T); of transcripts (B, U), whose tokens belong to no place.
+        written: Of transcripts, what was written, (B, U').
+        losses: Of transcripts, the loss of each batch in nats a token.
+    """
 
     logits: list[Tensor]
     targets: list[Tensor]
+    written: tuple[Tensor, ...] = ()
+    losses: tuple[float, ...] = ()
 
 
 @torch.no_grad()
@@ -62,18 +73,27 @@ def answers(
         batches: Its sequences.
         change: What is done to each batch before.
     """
-    logits, targets = [], []
+    logits, targets, written, losses = [], [], [], []
     for index, batch in enumerate(batches):
-        _, scores, asked = module.score(batch if change is None else change(batch), index)
+        changed = batch if change is None else change(batch)
+        loss, scores, asked = module.score(changed, index)
         logits.append(scores.float())
         targets.append(asked)
-    return Answers(logits, targets)
+        if isinstance(module, CTCModel):
+            written.append(module.predicted(scores, changed))
+            losses.append(float(loss))
+    return Answers(logits, targets, tuple(written), tuple(losses))
 
 
 def score(given: Answers) -> Score | None:
-    """Score answers; None if no target is scored, or one of the numbers is not finite."""
+    """Score answers; None if no target is scored, or one of the numbers is not finite.
+
+    The accuracy of transcripts is 1 less their error rate, at least 0.
+    """
+    if given.written:
+        return _of_transcripts(given)
     right, scored, surprise = [], [], 0.0
-    for logits, targets in zip(*given, strict=True):
+    for logits, targets in zip(given.logits, given.targets, strict=True):
         real = targets != IGNORE
         asked = targets.masked_fill(~real, 0)
         chosen = logits.log_softmax(dim=-1).gather(-1, asked.unsqueeze(-1)).squeeze(-1)
@@ -81,9 +101,30 @@ def score(given: Answers) -> Score | None:
         hits = (logits.argmax(dim=-1) == targets) & real
         right.append(hits.view(len(hits), -1).sum(dim=1))
         scored.append(real.view(len(real), -1).sum(dim=1))
-    found, counts = torch.cat(right).double(), torch.cat(scored).double()
+    return _scored(torch.cat(right), torch.cat(scored), surprise)
+
+
+def _of_transcripts(given: Answers) -> Score | None:
+    errors, scored, surprise = [], [], 0.0
+    metric = TokenErrorRate()
+    for written, targets, loss in zip(given.written, given.targets, given.losses, strict=True):
+        counts = (targets != IGNORE).sum(dim=1)
+        surprise += loss * int(counts.sum())
+        scored.append(counts)
+        for said, asked in zip(written.split(1), targets.split(1), strict=True):
+            metric.reset()
+            metric.update(said, asked)
+            errors.append(float(metric.errors))
+    right = torch.cat(scored).cpu() - torch.tensor(errors)
+    found = _scored(right, torch.cat(scored).cpu(), surprise)
+    return None if found is None else found._replace(accuracy=max(found.accuracy, 0.0))
+
+
+def _scored(right: Tensor, scored: Tensor, surprise: float) -> Score | None:
+    """Of (B,) right and scored targets of each sequence, and the loss of all of them."""
+    found, counts = right.double(), scored.double()
     n = float(counts.sum())
-    if n == 0 or not torch.isfinite(torch.tensor(surprise)):
+    if n == 0 or not math.isfinite(surprise):
         return None
     accuracy = float(found.sum()) / n
     spread = (found - accuracy * counts).square().sum().sqrt()

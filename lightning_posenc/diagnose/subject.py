@@ -6,14 +6,19 @@ Shapes: B sequences, T tokens, D = d_model.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, cast
+from functools import cached_property
+from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from lightning_posenc.callbacks.module_fits import observed
 from lightning_posenc.data import Batch
-from lightning_posenc.model import Encoder, TokenEmbedding
-from lightning_posenc.modules import EncoderModule, SequenceToSequence
+from lightning_posenc.model import Encoder
+from lightning_posenc.model.inputs import Inputs
+from lightning_posenc.modules import CTCModel, EncoderModule, SequenceToSequence
+from lightning_posenc.positions import Places
+from lightning_posenc.positions.places import OUTSIDE
 from lightning_posenc.pretrained.calling import uncached
 from lightning_posenc.pretrained.evaluating.texts import Text
 from lightning_posenc.pretrained.reading import Pretrained
@@ -60,7 +65,7 @@ class Subject(ABC):
         """As much of the batch as is run several times over."""
         return self.batch
 
-    @property
+    @cached_property
     def length(self) -> int:
         """Tokens of the examined sequences."""
         return self.batch.tokens.shape[1]
@@ -106,11 +111,6 @@ class OwnModel(Subject):
     rate: float | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.module.embedding, TokenEmbedding):
-            raise ValueError(
-                f"diagnose: models of token ids are examined, and this one's inputs are "
-                f"{type(self.module.embedding).__name__}"
-            )
         self.observed = observed(self.module)
         self.batch = self.batches[0].first(N_SEQUENCES)
 
@@ -124,9 +124,58 @@ class OwnModel(Subject):
         return self.module.encoder
 
     @property
-    def embedding(self) -> TokenEmbedding:
-        """The vectors of its token ids."""
-        return cast(TokenEmbedding, self.module.embedding)
+    def embedding(self) -> Inputs:
+        """What makes tokens of ids, patches or frames."""
+        return self.module.embedding
+
+    @property
+    def vocab_size(self) -> int | None:
+        """Number of token ids; None where its tokens are none, such as patches and frames."""
+        return getattr(self.embedding, "vocab_size", None)
+
+    @property
+    def transcribes(self) -> bool:
+        """Whether it writes a transcript, whose tokens stand at no places of the input's."""
+        return isinstance(self.module, CTCModel)
+
+    @cached_property
+    def length(self) -> int:
+        """Tokens that the encoder reads of each of the examined sequences."""
+        return self.n_tokens(self.batch)
+
+    @cached_property
+    def places(self) -> Places | None:
+        """Where its inputs put the tokens of the examined batch; None if they only follow each
+        other.
+        """
+        return self.embedding.places(self.batch.tokens) if self.module.placed_by_inputs else None
+
+    @cached_property
+    def n_outside(self) -> int:
+        """Tokens before the others that stand outside the grid: class tokens."""
+        if self.places is None:
+            return 0
+        return int((self.places.values[0] == OUTSIDE).all(dim=-1).sum())
+
+    @cached_property
+    def grid(self) -> tuple[int, int] | None:
+        """Rows and columns of the grid on which the tokens stand; None if they stand on none."""
+        if self.places is None or self.places.axes != 2:
+            return None
+        rows, columns = (self.places.values[0].amax(dim=0) + 1).tolist()
+        return rows, columns
+
+    @torch.no_grad()
+    def n_tokens(self, batch: Batch) -> int:
+        """Tokens that the encoder reads of each of some sequences."""
+        if self.vocab_size is not None:
+            return batch.tokens.shape[1]
+        one = batch.first(1)
+        return self.module.embedded(one.tokens, one)[0].shape[1]
+
+    def token_lengths(self, batch: Batch) -> Tensor | None:
+        """(B,) tokens that the encoder reads of each sequence; None if all are full."""
+        return self.module.token_lengths(batch)
 
     def outputs(self, batch: Batch) -> Tensor:
         return self.module.logits(batch)

@@ -57,8 +57,11 @@ def treatments(subject: OwnModel, limit: int | None) -> Iterator[Treatment]:
 
     def at(name: str, fault: str, move: Callable[[Tensor], Tensor]) -> Treatment:
         def change(batch: Batch) -> Batch:
-            positions = move(placed(subject, batch))
-            return batch._replace(positions=positions if limit is None else positions % limit)
+            now = placed(subject, batch)
+            outside = now[:, : subject.n_outside]
+            positions = move(now[:, subject.n_outside :])
+            positions = positions if limit is None else positions % limit
+            return batch._replace(positions=torch.cat([outside, positions], dim=1))
 
         return Treatment(name, fault, change)
 
@@ -71,18 +74,12 @@ def treatments(subject: OwnModel, limit: int | None) -> Iterator[Treatment]:
             partial(_times, times),
         )
     yield at("positions in the opposite order", "positions run backwards", lambda p: p.flip(1))
-    yield at("positions 0, 1, 2, …", "positions are not those of training", _counted)
-    yield Treatment(
-        "padding moved from the left to the right",
-        "padding stands on the left, and positions count it",
-        without_left_padding,
-    )
-    for by in (-1, 1):
-        yield Treatment(
-            f"token ids moved by {by:+d}",
-            "tokens are numbered otherwise",
-            partial(_renumbered, subject, by),
-        )
+    if subject.grid is None:
+        yield at("positions 0, 1, 2, …", "positions are not those of training", _counted)
+    else:
+        yield at("rows and columns exchanged", "rows and columns are exchanged", _transposed)
+    if subject.vocab_size is not None:
+        yield from _of_ids(subject, subject.vocab_size)
     for factor in FACTORS:
         yield Treatment(
             f"attention's logits times {factor:g}",
@@ -112,6 +109,20 @@ def treatments(subject: OwnModel, limit: int | None) -> Iterator[Treatment]:
         )
 
 
+def _of_ids(subject: OwnModel, vocab_size: int) -> Iterator[Treatment]:
+    yield Treatment(
+        "padding moved from the left to the right",
+        "padding stands on the left, and positions count it",
+        without_left_padding,
+    )
+    for by in (-1, 1):
+        yield Treatment(
+            f"token ids moved by {by:+d}",
+            "tokens are numbered otherwise",
+            partial(_renumbered, vocab_size, by),
+        )
+
+
 LOGITS = "attention's logits have another scale"
 
 
@@ -126,6 +137,10 @@ def _times(factor: float, positions: Tensor) -> Tensor:
 def _counted(positions: Tensor) -> Tensor:
     places = torch.arange(positions.shape[1], device=positions.device)
     return places.view(1, -1, *[1] * (positions.dim() - 2)).expand_as(positions)
+
+
+def _transposed(positions: Tensor) -> Tensor:
+    return positions.flip(-1)
 
 
 def _same(batch: Batch) -> Batch:
@@ -150,8 +165,8 @@ def without_left_padding(batch: Batch) -> Batch:
     )
 
 
-def _renumbered(subject: OwnModel, by: int, batch: Batch) -> Batch:
-    return batch._replace(tokens=(batch.tokens + by) % subject.embedding.vocab_size)
+def _renumbered(vocab_size: int, by: int, batch: Batch) -> Batch:
+    return batch._replace(tokens=(batch.tokens + by) % vocab_size)
 
 
 @contextmanager

@@ -133,9 +133,17 @@ SHARE_OF_POSITION = (
 
 PROBE = (
     Quantity("probe/mae/{layer}", "error of a probe of position",
-             "0: every token knows its place", "tokens", POSITIVE, higher=False, depth=BLOCKS),
+             "0: every token knows its place; on a grid, mean over rows and columns", "tokens",
+             POSITIVE, higher=False, depth=BLOCKS),
     Quantity("probe/r2/{layer}", "R² of a probe of position", "1: every token knows its place",
              range=(-INF, 1.0), higher=True, depth=BLOCKS),
+)  # fmt: skip
+
+PROBE_OF_CELLS = tuple(
+    Quantity(f"probe/{axis}/{{layer}}", f"error of a probe of the {axis}",
+             f"of a grid; 0: every token knows its {axis}", "cells", POSITIVE, higher=False,
+             depth=BLOCKS)
+    for axis in ("row", "column")
 )  # fmt: skip
 
 RANK = (
@@ -246,7 +254,7 @@ MEASUREMENTS = (
         "position_probe",
         "position probe: can a linear map read the position, layer by layer?",
         f"{_MEASURES}.probe.probe_by_depth",
-        PROBE,
+        PROBE + PROBE_OF_CELLS,
         compares_sequences=True,
     ),
     Measurement(

@@ -13,7 +13,7 @@ from torch import Tensor
 from lightning_posenc.checks import whole
 from lightning_posenc.dims import Dims
 from lightning_posenc.masks import Documents, Visibility
-from lightning_posenc.model.mixers.base import Context
+from lightning_posenc.model.mixers.base import Context, Regrouped
 from lightning_posenc.positions.paper import Paper
 from lightning_posenc.positions.places import Places, on_a_grid
 
@@ -110,7 +110,10 @@ class ShiftedWindows:
             )
         shift = 0 if size == min(places.grid) else size // 2
         cuts = [partition(*places.grid, size, by, x.device) for by in (0, shift)]
-        contexts = [self._within(context, cut, len(x), size) for cut in cuts]
+        contexts = [
+            self._within(context, cut, len(x), size)._replace(regrouped=Regrouped(places, cut.back))
+            for cut in cuts
+        ]
         for layer in range(n_layers):
             cut, inner = cuts[layer % 2], contexts[layer % 2]
             windows = x[:, cut.tokens].flatten(0, 1)  # (B·W, w², D)

@@ -18,7 +18,7 @@ from lightning_posenc.diagnose.lengths import longest
 from lightning_posenc.diagnose.loading import subject_of
 from lightning_posenc.diagnose.scores import Score
 from lightning_posenc.diagnose.subject import OwnModel
-from lightning_posenc.diagnostics.quantities import BLOCKS, MEASUREMENTS
+from lightning_posenc.diagnostics.quantities import BLOCKS, MEASUREMENTS, PROBE_OF_CELLS
 from lightning_posenc.dims import Dims
 from lightning_posenc.model import Plain
 from lightning_posenc.model.encoder import EncoderSpec
@@ -98,7 +98,8 @@ def test_nothing_is_ill_in_a_fresh_or_a_solved_model(
 
 
 def test_every_list_has_its_layers(fresh: Examination) -> None:
-    seen = [row for each in MEASUREMENTS if not each.sees_routing for row in each.quantities]
+    rows = [row for each in MEASUREMENTS if not each.sees_routing for row in each.quantities]
+    seen = [row for row in rows if row not in PROBE_OF_CELLS]  # its tokens are on no grid
     assert fresh.by_layer.keys() == {quantity.name for quantity in seen}  # it has no experts
     for quantity in seen:
         n = 3 if quantity.depth == BLOCKS else 1 if quantity.name == "attn/similarity" else 2

@@ -28,7 +28,8 @@ def diagnose(examination: Examination) -> list[tuple[Ailment, Finding]]:
     """What the doctor finds, by ailment; of another package's model, without arguments of `fit`."""
     found = [(ailment, ailment.judge(examination)) for ailment in AILMENTS]
     if examination.is_own:
-        return [(ailment, fitting(each, examination.mixers)) for ailment, each in found]
+        of = examination.mixers, examination.grid
+        return [(ailment, fitting(each, *of)) for ailment, each in found]
     return [(ailment, _advice(each)) for ailment, each in found]
 
 

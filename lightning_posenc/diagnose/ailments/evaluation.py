@@ -22,6 +22,7 @@ from lightning_posenc.diagnose.ailments.base import (
     not_judged,
     watch,
 )
+from lightning_posenc.diagnose.evaluation import Evaluation
 from lightning_posenc.diagnose.examination import Examination
 from lightning_posenc.diagnose.language import Language
 
@@ -44,7 +45,7 @@ def _evaluation(e: Examination) -> Finding:
         nobody = "nobody told how it was trained and scored: see 17"
         return not_judged("there is nothing to score" if e.is_own else nobody)
     now = found.score
-    said = f"accuracy {now.accuracy:.3f}, loss {now.loss:.3g} nats at the trained length"
+    said = f"{_called(found)} {now.accuracy:.3f}, loss {now.loss:.3g} nats at the trained length"
     if e.lengths.bound is not None:
         said += f" (without order at most {e.lengths.bound:.3f})"
     if found.recorded is not None:
@@ -81,6 +82,11 @@ def _evaluation(e: Examination) -> Finding:
             _COMPARE,
         )
     return not_judged(f"{said}: it has not learned the task, see 16")
+
+
+def _called(found: Evaluation) -> str:
+    """What the accuracy is: of transcripts, what is left of 1 by errors."""
+    return "1 less the error rate" if found.transcribed else "accuracy"
 
 
 def _leaks(e: Examination) -> Finding:
@@ -127,7 +133,7 @@ def _not_learned(e: Examination) -> Finding:
         return not_applicable("untrained")
     now, guess = found.score, found.guess
     said = (
-        f"accuracy {now.accuracy:.3f}, loss {now.loss:.3g} nats after {e.steps:,} steps"
+        f"{_called(found)} {now.accuracy:.3f}, loss {now.loss:.3g} nats after {e.steps:,} steps"
         + ("" if e.rate is None else f" at a rate of {e.rate:.2g}")
         + f"; one answer given always: {guess.accuracy:.3f}, {guess.loss:.3g} nats"
     )

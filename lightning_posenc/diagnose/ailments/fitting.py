@@ -1,4 +1,6 @@
-"""Do a model's mixers take what would help? What they do not comes with softmax attention."""
+"""Do a model's mixers and its grid take what would help? What mixers do not comes with softmax
+attention; of an encoding of sequences a grid takes one of rows and columns.
+"""
 
 import inspect
 import re
@@ -14,22 +16,70 @@ _ENCODINGS = re.compile(r"--model\.positional(?:\.pattern)?=\[?([\w,]+)")
 _OPTIONS = re.compile(r"--model\.encoder\.mixer\.(\w+)=")
 
 
-def fitting(found: Finding, mixers: Sequence[type[Mixer]]) -> Finding:
-    """The same with remedies that `fit` does not refuse for the sake of the mixers.
+# What an encoding of sequences has for a counterpart on a grid, and what that is.
+_ON_A_GRID = {
+    "LearnedAbsolute": (
+        "LearnedGrid --model.positional.height={} --model.positional.width={}",
+        "a vector for each row and column, learned",
+    ),
+    "RoPE": ("MixedRoPE", "rows and columns in every layer's queries and keys"),
+    "ALiBi": ("LogCPB", "a bias in every layer's logits, and a function that goes on with offsets"),
+    "T5Bias": ("LogCPB", "a bias that is a learned function of rows and columns apart"),
+}
+
+
+def fitting(
+    found: Finding, mixers: Sequence[type[Mixer]], grid: tuple[int, int] | None = None
+) -> Finding:
+    """The same with remedies that `fit` does not refuse for the sake of the mixers or the grid.
 
     Args:
         found: What the doctor says.
         mixers: Classes of the model's mixers.
+        grid: Rows and columns of a model's tokens, if they stand on a grid.
     """
+    given = found.remedies
+    if grid is not None:
+        placed = (_on_a_grid(each, grid) for each in given)
+        given = tuple({each.line: each for each in placed if each is not None}.values())
     remedies = tuple(
         each if _is_taken(each, mixers) else each._replace(line=f"{SOFTMAX} {each.line}")
-        for each in found.remedies
+        for each in given
     )
     return found._replace(remedies=remedies)
 
 
+def _on_a_grid(remedy: Remedy, grid: tuple[int, int]) -> Remedy | None:
+    """The same for a grid; None if there is no such remedy."""
+    if not _ENCODINGS.search(remedy.line):
+        return None if "--model.positions=" in remedy.line else remedy
+    words, why = [], remedy.why
+    for word in remedy.line.split():
+        if word.startswith("--model.positional.shared"):  # an option of T5's alone
+            continue
+        for name in _names(word):
+            if name not in _ON_A_GRID and not _serves_grids(name):
+                return None
+            if name in _ON_A_GRID:
+                counterpart, why = _ON_A_GRID[name]
+                word = word.replace(name, counterpart.format(*grid))
+        words.append(word)
+    return Remedy(" ".join(words), why)
+
+
+def _names(line: str) -> list[str]:
+    return [name for found in _ENCODINGS.findall(line) for name in found.split(",")]
+
+
+def _serves_grids(name: str) -> bool:
+    """Whether an encoding has places of rows and columns, or reads none, or is made of others."""
+    kind = getattr(positional, name, None)
+    axes = getattr(kind, "axes", None)
+    return name == "NoPE" or issubclass(kind or object, positional.PerLayer) or axes == 2
+
+
 def _is_taken(remedy: Remedy, mixers: Sequence[type[Mixer]]) -> bool:
-    names = [name for found in _ENCODINGS.findall(remedy.line) for name in found.split(",")]
+    names = _names(remedy.line)
     kinds = [kind for name in names if (kind := getattr(positional, name, None)) is not None]
     hooks = {hook for kind in kinds for hook in overridden(kind, HOOKS)}
     options = _OPTIONS.findall(remedy.line)

@@ -86,14 +86,22 @@ def _hard_maximum(e: Examination) -> Finding:
         if not e.tables.entries:
             return healthy(f"its config names {limit} tokens, but no table of positions ends there")
         return watch(f"its table of positions ends at {limit} tokens", *_extend())
-    said = (
-        f"sequences of up to {limit} tokens are served, {limit / max(e.length, 1):.3g} times as "
-        f"long as those of training ({e.length})"
-    )
+    if e.grid is None:
+        now = e.length
+        said = (
+            f"sequences of up to {limit} tokens are served, {limit / max(now, 1):.3g} times as "
+            f"long as those of training ({now})"
+        )
+    else:
+        now = max(e.grid)
+        said = (
+            f"grids of up to {limit} rows and columns are served, {limit / now:.3g} times as many "
+            f"as those of training ({now})"
+        )
     if any(length in lengths.asked for length in lengths.refused):
         refused = ", ".join(map(str, lengths.refused))
         return ill(f"{said}; length {refused} was refused", *_any_length(e))
-    if limit < ROOM * e.length:
+    if limit < ROOM * now:
         return watch(said, *_any_length(e))
     return healthy(said)
 
@@ -109,6 +117,8 @@ def _fails_longer(e: Examination) -> Finding:
     if not learned(e) and e.evaluation is not None:
         return not_judged(f"there is no score to hold at the trained length, {reached:.2f}: see 16")
     longer = {n: score for n, score in lengths.accuracy.items() if n > lengths.trained}
+    if not longer and (refused := [n for n in lengths.refused if n > lengths.trained]):
+        return not_judged(f"longer ones are refused, {', '.join(map(str, refused))}: see 5")
     if not longer:
         return not_judged("the data gave no longer sequences")
     floor = lengths.bound or 0.0

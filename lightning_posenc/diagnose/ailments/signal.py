@@ -53,7 +53,14 @@ def too_weak(examination: Examination) -> bool:
 
 
 def probe_error(examination: Examination) -> list[float]:
-    """Error of a probe of position over T, by blocks passed: 0 exact, 0.25 chance."""
+    """Error of a probe of position over T, by blocks passed: 0 exact, 0.25 chance.
+
+    On a grid the mean of that of rows over their number, and that of columns likewise.
+    """
+    if examination.grid is not None and "probe/row" in examination.by_layer:
+        errors = (examination.by_layer[f"probe/{axis}"] for axis in ("row", "column"))
+        rows, columns = examination.grid
+        return [(a / rows + b / columns) / 2 for a, b in zip(*errors, strict=True)]
     return [error / examination.length for error in examination.by_layer.get("probe/mae", [])]
 
 

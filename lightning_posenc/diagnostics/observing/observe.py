@@ -27,6 +27,8 @@ from lightning_posenc.diagnostics.observing.functions import AttentionWatch, ref
 from lightning_posenc.model.feed_forward import MixtureOfExperts, Routing
 from lightning_posenc.model.kernels import Kernels, Operands, TellsWeights
 from lightning_posenc.model.mixers import Mixer
+from lightning_posenc.model.mixers.base import Context
+from lightning_posenc.positions import Places
 
 
 class Routed(NamedTuple):
@@ -56,7 +58,13 @@ class Observation:
             by no weights, or tell none.
         layers: The number of the layer of each attention, from 0.
         hidden: The residual stream (B, T, D): before block 0, then after each block, L + 1 in all.
-            Empty for a model without repeated blocks.
+            Empty for a model without repeated blocks. Of blocks that see windows of a grid, as the
+            tokens of the whole grid stand.
+        cells: (1|B, T, 2) rows and columns of the tokens; None where they stand on no grid, or
+            nobody says.
+        windows: Rows of attention that are of one sequence: 1, but for windows of a grid.
+        cells_of_rows: (1|B, w, 2) rows and columns of the tokens of a row of attention: `cells`,
+            or those within a window.
         routed: What each `MixtureOfExperts` decided, by the number of its layer.
     """
 
@@ -70,6 +78,9 @@ class Observation:
         self.layers: list[int] = []
         self.hidden: list[Tensor] = []
         self.routed: dict[int, Routed] = {}
+        self.cells: Tensor | None = None
+        self.cells_of_rows: Tensor | None = None
+        self.windows = 1
         self._take_attention = take_attention or self.attention.append
         self._take_hidden = take_hidden or self.hidden.append
         self._take_across = take_across
@@ -82,7 +93,10 @@ class Observation:
     def first(self, n: int) -> "Observation":
         """What is seen of the first n sequences."""
         part = Observation()
-        part.attention = [first_sequences(each, n) for each in self.attention]
+        part.attention = [first_sequences(each, n * self.windows) for each in self.attention]
+        part.windows = self.windows
+        part.cells = _first(self.cells, n)
+        part.cells_of_rows = _first(self.cells_of_rows, n)
         part.layers = list(self.layers)
         part.hidden = [x[:n] for x in self.hidden]
         part.routed = {
@@ -97,6 +111,8 @@ class Observation:
         self.layers.clear()
         self.hidden.clear()
         self.routed.clear()
+        self.cells = self.cells_of_rows = None
+        self.windows = 1
         self._entered = 0
         self._begun = False
 
@@ -124,12 +140,42 @@ class Observation:
             self._begun = True
             named = [kwargs.get(name) for name in ("hidden_states", "src", "x")]
             x = first_tensor((*args, *named, *kwargs.values()))
-            self._take_hidden(as_batch_first(block, x))
+            self._placed(args, x)
+            self._take_hidden(_whole(args, as_batch_first(block, x)))
 
     def _leaves(self, block: nn.Module, args: Any, output: Any) -> None:
         if not in_backward():
             self._open = self._in_block = False
-            self._take_hidden(as_batch_first(block, first_tensor(output)))
+            self._take_hidden(_whole(args, as_batch_first(block, first_tensor(output))))
+
+    def _placed(self, args: tuple[Any, ...], x: Tensor) -> None:
+        """Note where the tokens stand, if the blocks are this package's and told."""
+        if (context := _context(args)) is None:
+            return
+        parts = context.regrouped
+        self.cells = _cells(context.q_places if parts is None else parts.places)
+        self.cells_of_rows = _cells(context.q_places)
+        self.windows = 1 if parts is None else len(parts.back) // x.shape[1]
+
+
+def _cells(places: Places) -> Tensor | None:
+    """Rows and columns; a graph's places have as many axes as there are tokens, and mean others."""
+    whole = places.axes == 2 < places.values.shape[1] and places.is_whole
+    return places.values if whole else None
+
+
+def _first(cells: Tensor | None, n: int) -> Tensor | None:
+    return cells if cells is None or len(cells) == 1 else cells[:n]
+
+
+def _context(args: tuple[Any, ...]) -> Context | None:
+    return next((each for each in args if isinstance(each, Context)), None)
+
+
+def _whole(args: tuple[Any, ...], x: Tensor) -> Tensor:
+    """The stream of whole sequences, whatever part of them the rows of a block are."""
+    context = _context(args)
+    return x if context is None or context.regrouped is None else context.regrouped.whole(x)
 
 
 @kinds_checked

@@ -35,6 +35,22 @@ _REMEDIES = {
 SERVICES = frozenset(_REMEDIES)
 
 
+class Regrouped(NamedTuple):
+    """Of what the rows of a stream are parts: windows of a grid, W to an image.
+
+    Args:
+        places: Where the T tokens of the whole are.
+        back: (T,) where in the W rows, one behind another, each of them stands.
+    """
+
+    places: Places
+    back: Tensor
+
+    def whole(self, x: Tensor) -> Tensor:
+        """The streams of the windows (B·W, w, D) as that of the whole, (B, T, D)."""
+        return x.flatten(0, 1).unflatten(0, (-1, len(self.back)))[:, self.back]
+
+
 class Context(NamedTuple):
     """What all layers of one forward pass share.
 
@@ -50,6 +66,7 @@ class Context(NamedTuple):
         memory: (B, S, D) states of another sequence, whose tokens are then the keys; None if the
             tokens at hand, and those in the cache, read each other.
         cross: What the layers of a decoder share where they read another sequence.
+        regrouped: Of what the rows at hand are parts; None if each is a whole sequence.
     """
 
     positional: PositionalEncoding
@@ -61,6 +78,7 @@ class Context(NamedTuple):
     prepared_at_hand: Any = None
     memory: Tensor | None = None
     cross: "Context | None" = None
+    regrouped: Regrouped | None = None
 
     def embedded(self, x: Tensor, layer: int) -> Tensor:
         """The residual stream (B, T, D) as the encoding wants it before a block."""
