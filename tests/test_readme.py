@@ -1,4 +1,4 @@
-"""The README's commands run, and its code is what it says."""
+"""The commands of the README and of docs/images.md run, and its code is what it says."""
 
 import importlib
 import re
@@ -10,15 +10,18 @@ import pytest
 from lightning_posenc.cli import main
 from lightning_posenc.testing import check_sampler
 
-README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)
-COMMANDS = [
-    found
-    for language, block in BLOCKS
-    if language == "sh"
-    for line in block.replace("\\\n", " ").splitlines()
-    for found in re.findall(r"python -m lightning_posenc ([^&#]+)", line)
-]
+ROOT = Path(__file__).parents[1]
+README, IMAGES = ((ROOT / page).read_text("utf-8") for page in ("README.md", "docs/images.md"))
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README + IMAGES, flags=re.DOTALL)
+COMMANDS = list(
+    dict.fromkeys(
+        found.strip()
+        for language, block in BLOCKS
+        if language == "sh"
+        for line in block.replace("\\\n", " ").splitlines()
+        for found in re.findall(r"python -m lightning_posenc ([^&#]+)", line)
+    )
+)
 MY_MODULE = next(block for language, block in BLOCKS if "class MyBias" in block)
 
 
@@ -26,11 +29,10 @@ MY_MODULE = next(block for language, block in BLOCKS if "class MyBias" in block)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each command of the README, on one batch where it trains."""
-    root = Path(__file__).parents[1]
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     for folder in ("configs", "sweeps"):
-        (tmp_path / folder).symlink_to(root / folder)
+        (tmp_path / folder).symlink_to(ROOT / folder)
     (tmp_path / "my_module.py").write_text(MY_MODULE)
     (tmp_path / "tinyshakespeare.txt").write_text("to be, or not to be: the question\n" * 200)
     arguments = shlex.split(command)

@@ -47,6 +47,9 @@ def test_resolutions() -> None:
     best, worst = max(found, key=found.__getitem__), min(found, key=found.__getitem__)
     assert (best, worst) == ("learned table, resampled", "learned table, cut off")
     assert found["MixedRoPE"] > found["AxialRoPE"]
+    rows = (ROOT / "benchmarks" / "results" / "resolution.md").read_text("utf-8").splitlines()
+    shown = (ROOT / "docs" / "images.md").read_text("utf-8").splitlines()
+    assert {row for row in rows if row.startswith("|")} <= set(shown)
     said = page("docs/log.md")
     assert f"resampled table keeps {found[best]:.3f}".replace("0.", ".") in said
     for name in ("AxialRoPE", "MixedRoPE"):

@@ -13,8 +13,9 @@ from lightning_posenc.checks import made, whole, wrong
 from lightning_posenc.dims import Dims
 from lightning_posenc.model.linear import Stacked
 from lightning_posenc.model.mixers.base import Context
-from lightning_posenc.model.mixers.neighbours import on_both_sides, with_the_past
+from lightning_posenc.model.mixers.neighbours import with_the_past
 from lightning_posenc.model.part import Part
+from lightning_posenc.positional.content.convolution import on_both_sides
 
 WIDEST = 4096
 

@@ -43,6 +43,7 @@ from lightning_posenc.positional.content.cope import CoPE
 from lightning_posenc.positional.content.dape import DAPE
 from lightning_posenc.positional.content.fox import FoX
 from lightning_posenc.positional.content.path import PaTH
+from lightning_posenc.positional.content.peg import PEG
 from lightning_posenc.positional.content.selective_rope import SelectiveRoPE
 from lightning_posenc.positional.nope import NoPE
 from lightning_posenc.positional.rotary.axial_rope import AxialRoPE
@@ -61,6 +62,7 @@ from lightning_posenc.positional.rotary.xpos import XPos
 __all__ = [
     "DAPE",
     "FIRE",
+    "PEG",
     "TUPE",
     "ALiBi",
     "Absolute",

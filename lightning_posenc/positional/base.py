@@ -105,6 +105,9 @@ class PositionalEncoding(nn.Module):
     reads_inputs: bool = False
     """Whether it reads `site.k_x`: a cache then keeps the inputs of all layers."""
 
+    reads_places: bool = False
+    """Whether `embed` is told `Places` (documents, lengths, the grid) in place of positions."""
+
     source: ClassVar[Paper | None] = None
     """What it transcribes; None for what no paper describes."""
 
@@ -201,8 +204,18 @@ class PositionalEncoding(nn.Module):
         return None
 
     def embed(self, x: Tensor, positions: Tensor, layer: int) -> Tensor:
-        """Change the residual stream (B, T, D) before block `layer`."""
+        """Change the residual stream (B, T, D) before block `layer`.
+
+        Args:
+            x: The stream.
+            positions: (B|1, T) or (B|1, T, A); or their `Places`, if the encoding `reads_places`.
+            layer: Index of the layer, from 0.
+        """
         return x
+
+    def told(self, places: Tensor | Places) -> Any:
+        """What `embed` is given of places: all of it if it `reads_places`, else their values."""
+        return places.values if isinstance(places, Places) and not self.reads_places else places
 
     def transform(self, site: Site) -> tuple[Tensor, Tensor]:
         """Change queries and keys; the dtypes stay.

@@ -132,6 +132,8 @@ class ResizedTable(nn.Module):
 
     table: nn.Parameter  # (N, D) or (H, W, D), unless a subclass lays it out otherwise
     resize: Resize
+    antialias: bool = False
+    """Whether a grid that is resampled to a smaller one is blurred before."""
 
     def resized(self, table: Tensor) -> Tensor:
         """A table of another size, resampled, or extended by the rows that are here now."""
@@ -151,7 +153,10 @@ class ResizedTable(nn.Module):
 
     def _resampled(self, table: Tensor) -> Tensor:
         size = self.table.shape[:-1]
-        return resampled(table, *size) if len(size) == 1 else resampled_grid(table, *size)
+        if len(size) == 1:
+            return resampled(table, *size)
+        height, width = size
+        return resampled_grid(table, height, width, antialias=self.antialias)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -45,7 +45,7 @@ def hooks(encoding: PositionalEncoding, site: Site, logits: Tensor) -> dict[str,
     bias = encoding.bias(site)
     T, mixed = site.q.shape[2], values_of(site.q)
     return {
-        "x": encoding.embed(site.x, site.q_pos, site.layer),
+        "x": encoding.embed(site.x, encoding.told(site.q_places), site.layer),
         "q": q,
         "k": k,
         "bias": None if bias is None else written_out(bias),

@@ -4,7 +4,7 @@
 
 from functools import partial
 
-from lightning_posenc.positional import DAPE, ALiBi, CoPE, FoX, PaTH, SelectiveRoPE, T5Bias
+from lightning_posenc.positional import DAPE, PEG, ALiBi, CoPE, FoX, PaTH, SelectiveRoPE, T5Bias
 from tests.cases.base import Case
 from tests.oracles import bias, content, distance
 
@@ -17,6 +17,8 @@ CASES: tuple[Case, ...] = (
     Case("fox", FoX, content.fox, content_dependent=True, differentiable=False, refused="FoX: forgets what lies between"),
     Case("fox-remembering", partial(FoX, gate_bias=3.0), content.fox, content_dependent=True, differentiable=False, refused="FoX: forgets what lies between"),
     Case("path", partial(PaTH, rank=4), content.path, content_dependent=True, differentiable=False, refused="PaTH: multiplies along the path"),
+    Case("peg", PEG, content.peg, differentiable=False),
+    Case("peg-wide", partial(PEG, kernel_size=5, layers=(1, 0), init=0.5), partial(content.peg, layers=(0, 1)), differentiable=False),
     Case("selective-rope", partial(SelectiveRoPE, base=10.0, rank=4), partial(content.selective_rope, base=10.0), differentiable=False),
     Case("selective-rope-gated", partial(SelectiveRoPE, base=10.0, rank=4, layout="interleaved", bias=True, gate=True), partial(content.selective_rope, base=10.0, layout="interleaved"), differentiable=False),
 )

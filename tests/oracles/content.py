@@ -101,6 +101,25 @@ def path(given: Given) -> Result:
     return Result(bias=bias)
 
 
+def peg(given: Given, layers: tuple[int, ...] = (1,)) -> Result:
+    """Chu et al. 2021, section 3.2, in one dimension: each channel of near tokens is mixed."""
+    if given.layer not in layers:
+        return Result()
+    number = layers.index(given.layer)
+    weight, offset = (given.parameters[name][number] for name in ("weight", "offset"))
+    n_channels, size = weight.shape
+    x, n_tokens = given.x.copy(), given.x.shape[1]
+    for b, t, c in np.ndindex(x.shape):
+        x[b, t, c] += offset[c]
+        for w in range(size):
+            near = t + w - size // 2
+            hidden = near > t if given.causal else near >= n_tokens
+            if near >= 0 and not hidden:
+                x[b, t, c] += weight[c, w] * given.x[b, near, c]
+    assert n_channels == x.shape[2]
+    return Result(x=x)
+
+
 def selective_rope(given: Given, base: float = 500000.0, layout: str = "half") -> Result:
     """Movahedi et al. 2025: RoPE whose angle at a token is the sum of the steps up to it."""
     parameters = {name: table[given.layer] for name, table in given.parameters.items()}

@@ -111,6 +111,19 @@ def test_antialias_averages_what_is_left_out() -> None:
     assert resampled_grid(grid, 9, 9, antialias=True).abs().max() < 0.1
 
 
+@pytest.mark.parametrize("antialias", [False, True])
+@pytest.mark.parametrize("size", [(4, 3), (9, 12)])
+def test_a_loaded_grid_is_torchs_image(size: tuple[int, int], antialias: bool) -> None:
+    """Of 8 x 6 places, by torch's `interpolate`, blurred before or not."""
+    dims = Dims(8, 2, 1)
+    trained = LearnedGrid(dims, 8, 6)
+    of_size = LearnedGrid(dims, *size, antialias=antialias)
+    of_size.load_state_dict(trained.state_dict())
+    image = trained.table.detach().permute(2, 0, 1)[None]
+    expected = F.interpolate(image, size, mode="bicubic", antialias=antialias)
+    torch.testing.assert_close(of_size.table.detach().permute(2, 0, 1)[None], expected)
+
+
 @given(sizes, sizes, sizes, sizes)
 def test_tiles_return_after_the_table(n_rows: int, n_columns: int, height: int, width: int) -> None:
     grid = torch.randn(n_rows, n_columns, 2)

@@ -11,25 +11,6 @@ from lightning_posenc.model.mixers.base import Context
 from lightning_posenc.positional.content.convolution import short_convolution
 
 
-def on_both_sides(x: Tensor, weight: Tensor, documents: Tensor | None = None) -> Tensor:
-    """Mix each channel of a token with those of as many tokens of its document on either side.
-
-    Args:
-        x: (B, T, C).
-        weight: (C, W), W odd, the token's own weight in the middle.
-        documents: (B, T) id of the document of each token; None if each sequence is one.
-
-    Returns:
-        (B, T, C).
-    """
-    half = weight.shape[1] // 2
-    if documents is None:
-        return F.conv1d(x.mT, weight.unsqueeze(1), padding=half, groups=len(weight)).mT
-    before = short_convolution(x, weight[:, : half + 1], documents)
-    after = F.pad(weight[:, half + 1 :].flip(1), (0, 1))  # the token's own was counted before
-    return before + short_convolution(x.flip(1), after, documents.flip(1)).flip(1)
-
-
 def with_the_past(x: Tensor, weight: Tensor, context: Context, layer: int, name: str) -> Tensor:
     """Mix each channel of (B, T, C) with those of the tokens before, in the cache too.
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_posenc.checks import number, one_of, whole
+from lightning_posenc.checks import is_a, number, one_of, whole
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.absolute.base import Absolute
 from lightning_posenc.positional.bilinear import bilinear
@@ -39,6 +39,8 @@ class LearnedGrid(ResizedTable, Absolute):
             columns plus that along the rows; not negative.
         resize: What to do with a checkpoint's table of another size: "resample" stretches it
             (bicubically), "extend" keeps its entries in place, with untrained ones beyond.
+        antialias: Whether resampling blurs before it leaves rows out, as torch does and DINOv2 with
+            registers; a grid that grows only becomes softer (a = -0.5).
 
     Raises:
         ValueError: On positions that are not (row, column), or beyond the table.
@@ -64,12 +66,14 @@ class LearnedGrid(ResizedTable, Absolute):
         dropout: float = 0.0,
         smoothness: float = 0.0,
         resize: Resize = "resample",
+        antialias: bool = False,
     ) -> None:
         super().__init__(dims, layers, dropout)
         self.height = whole(self, "height", height, most=4096)
         self.width = whole(self, "width", width, most=4096)
         self.smoothness = number(self, "smoothness", smoothness, 0)
         self.resize = one_of(self, "resize", resize, ("resample", "extend"))
+        self.antialias = is_a(self, "antialias", antialias, bool)
         self.table = nn.Parameter(torch.empty(height, width, dims.d_model))
         nn.init.normal_(
             self.table, std=number(self, "std", dims.embed_std if std is None else std, 0)

@@ -40,6 +40,11 @@ class Composite(PositionalEncoding):
         return any(part.reads_inputs for part in self.encodings)
 
     @property
+    def reads_places(self) -> bool:  # type: ignore[override]
+        """Whether a part does."""
+        return any(part.reads_places for part in self.encodings)
+
+    @property
     def crosses(self) -> bool:
         return all(part.crosses for part in self.encodings)
 
@@ -85,7 +90,8 @@ class Switch(Composite, ABC):
     def embed(self, x: Tensor, positions: Tensor, layer: int) -> Tensor:
         if (served := self.serving(layer)) is None:
             return x
-        return self.encodings[served[0]].embed(x, positions, served[1])
+        part, own_layer = self.encodings[served[0]], served[1]
+        return part.embed(x, part.told(positions), own_layer)
 
     def hooks(self, layer: int) -> frozenset[str]:
         if (served := self.serving(layer)) is None:

@@ -46,7 +46,7 @@ class Chain(Composite):
 
     def embed(self, x: Tensor, positions: Tensor, layer: int) -> Tensor:
         for part in self.encodings:
-            x = part.embed(x, positions, layer)
+            x = part.embed(x, part.told(positions), layer)
         return x
 
     def hooks(self, layer: int) -> frozenset[str]:

@@ -59,7 +59,8 @@ class DAPE(Composite):
         nn.init.uniform_(self.to_heads, -(width**-0.5), width**-0.5)
 
     def embed(self, x: Tensor, positions: Tensor, layer: int) -> Tensor:
-        return self.encodings[0].embed(x, positions, layer)
+        (part,) = self.encodings
+        return part.embed(x, part.told(positions), layer)
 
     def hooks(self, layer: int) -> frozenset[str]:
         return self.encodings[0].hooks(layer) - {"bias"} | {"rescore"}
