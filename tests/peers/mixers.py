@@ -20,10 +20,12 @@ from lightning_posenc.model import (
     Nystromformer,
     Plain,
     ReformerAcrossBuckets,
+    SpatialReductionAttention,
 )
 from lightning_posenc.model.mixers import Context
 from lightning_posenc.positional import NoPE
 from lightning_posenc.positions import Places
+from lightning_posenc.positions.places import on_a_grid
 from tests.peers.base import POSITIONS, B, Compare, D, H, K, Peer, T, dims
 
 MIXER_PEERS: list[Peer] = []
@@ -39,10 +41,10 @@ def mixer_peer(mixer: str, library: str) -> Callable[[Compare], Compare]:
     return register
 
 
-def mixed(mixer: Mixer, x: Tensor) -> Tensor:
+def mixed(mixer: Mixer, x: Tensor, places: Places | None = None) -> Tensor:
     """What a mixer makes of tokens without any encoding: (B, T, D)."""
-    places = Places(POSITIONS)
-    seen = [Visibility(None, T, T, x.device)]
+    places = Places(POSITIONS) if places is None else places
+    seen = [Visibility(None, x.shape[1], x.shape[1], x.device)]
     return mixer.eval()(x, Context(NoPE(mixer.dims), places, places, None, seen))
 
 
@@ -74,6 +76,20 @@ def nystromformers(n_landmarks: int) -> tuple[Tensor, Tensor]:
     with_weights(ours, [layer.query, layer.key, layer.value]).conv.weight = layer.conv.weight
     x = torch.randn(B, T, D)
     return mixed(ours, x), layer(x)[0]
+
+
+@mixer_peer("SpatialReductionAttention", "transformers PvtEfficientSelfAttention")
+def spatial_reduction() -> Iterator[tuple[Tensor, Tensor]]:
+    from transformers import PvtConfig
+    from transformers.models.pvt.modeling_pvt import PvtEfficientSelfAttention
+
+    for ratio, rows, columns in ((2, 4, 6), (3, 3, 9)):
+        layer = PvtEfficientSelfAttention(PvtConfig(layer_norm_eps=1e-5), D, H, ratio).eval()
+        ours = SpatialReductionAttention(dims(), 0, ratio=ratio)
+        with_weights(ours, [layer.query, layer.key, layer.value])
+        ours.reduction, ours.norm = layer.sequence_reduction, layer.layer_norm
+        x = torch.randn(B, rows * columns, D)
+        yield mixed(ours, x, on_a_grid(rows, columns, x.device)), layer(x, rows, columns)[0]
 
 
 @mixer_peer("Nystromformer", "transformers NystromformerSelfAttention")
