@@ -4,7 +4,8 @@
 
 Pairs of tones in loud noise are to be written down in their order (`ToneData`), by models of equal
 width, depth and steps: a Conformer, and the same without convolutions (a Macaron net), both with
-relative positions (Transformer-XL's, as in the paper). By seed: the error rate on 2 and 4 symbols,
+relative positions (Transformer-XL's, as in the paper), and a Conformer with absolute ones
+(sinusoids added to the tokens). By seed: the error rate on 2 and 4 symbols,
 which were trained on, and on 8, which last twice as long. With --write it writes
 results/tones.{md,json,png}, seed by seed. What is done is kept in --found, and not done again.
 """
@@ -26,7 +27,7 @@ from torch import nn
 from lightning_posenc.data import ToneData
 from lightning_posenc.model import MLP, Conformer, Convolution, EncoderSpec, Frames
 from lightning_posenc.modules import CTCModel
-from lightning_posenc.positional import TransformerXL
+from lightning_posenc.positional import Sinusoidal, TransformerXL
 from lightning_posenc.runs.figures import new_figure
 
 RESULTS = Path(__file__).parent / "results"
@@ -39,6 +40,7 @@ CONVOLVING = partial(Conformer, convolution=partial(Convolution, kernel_size=KER
 MACARON = partial(Conformer, convolution=None)
 VARIANTS: dict[str, tuple[Any, Any]] = {
     "Conformer, relative": (TransformerXL, CONVOLVING),
+    "Conformer, absolute": (Sinusoidal, CONVOLVING),
     "no convolutions, relative": (TransformerXL, MACARON),
 }
 

@@ -15,7 +15,7 @@ import torch
 import yaml
 
 from lightning_posenc import Dims, Encoder
-from lightning_posenc.callbacks import AttentionStatistics, OrderSensitivity
+from lightning_posenc.callbacks import AttentionStatistics
 from lightning_posenc.cli import main
 from lightning_posenc.data import Batch
 from lightning_posenc.diagnostics import observe
@@ -27,7 +27,7 @@ from lightning_posenc.modules import LanguageModel, SequenceClassifier
 from lightning_posenc.modules.decoding import greedy
 from lightning_posenc.positional import ALiBi, Chain, CoPE, NoPE, PerLayer, RoPE
 from tests.open_block.elu_sum import EluSum
-from tests.open_block.patches import Spots, Tiles
+from tests.open_block.patches import Tiles
 from tests.open_block.two_experts import TwoExperts
 
 HERE = "tests.open_block"
@@ -181,10 +181,6 @@ def batch() -> Batch:
             "greedy decoding says token ids, which the model's Tiles does not take",
         ),
         (lambda: SequenceClassifier(EncoderSpec(16, 2, 1), None, 3), "the data has no token ids"),
-        (
-            lambda: OrderSensitivity().measure(classifier(inputs=Tiles), next(images()), 0),
-            "OrderSensitivity moves token ids, and the data has other inputs",
-        ),
         (lambda: classifier(inputs=RoPE), "inputs=RoPE must make a Inputs"),
     ],
 )  # fmt: skip
@@ -192,10 +188,6 @@ def test_what_cannot_be_served_is_refused_in_one_line(make: Any, said: str) -> N
     with pytest.raises(ValueError, match=re.escape(said)) as refused:
         make()
     assert "\n" not in str(refused.value)
-
-
-def images() -> Any:
-    return iter(Spots().loader())
 
 
 def test_penalties_are_summed_over_all_modules_and_composites_answer_for_their_parts() -> None:

@@ -7,9 +7,10 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from lightning_posenc.callbacks.module_fits import fits, observed
+from lightning_posenc.callbacks.module_fits import fits, observed, token_lengths
 from lightning_posenc.callbacks.probing import isolated
 from lightning_posenc.checks import MOST, several, whole
+from lightning_posenc.data.batch import are_ids
 from lightning_posenc.diagnostics.metric_keys import word_of
 from lightning_posenc.diagnostics.observing.observe import observe
 from lightning_posenc.model.kernels import Kernels, TellsWeights, attention_weights
@@ -66,7 +67,8 @@ class AttentionMaps(L.Callback):
     ) -> None:
         if dataloader_idx or batch_idx or not fits(self, pl_module, batch, "encoder"):
             return
-        if batch.tokens.shape[1] <= MAX_TOKENS:
+        # Of patches and frames nobody knows yet how many tokens they make.
+        if not are_ids(batch.tokens) or batch.tokens.shape[1] <= MAX_TOKENS:
             self._batch = batch.first(1)
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -85,7 +87,10 @@ class AttentionMaps(L.Callback):
         n_layers = len(seen.attention)
         layers = self._layers(n_layers)
         _, n_heads, n_tokens, _ = seen.attention[0].shape
-        length = n_tokens if one.lengths is None else int(one.lengths[0])
+        lengths = token_lengths(pl_module, one)
+        length = n_tokens if lengths is None else int(lengths[0])
+        if length > MAX_TOKENS:
+            return
         heads = self._heads(n_heads)
         with torch.no_grad():
             weights = [attention_weights(seen.attention[layer]) for layer in layers]

@@ -42,6 +42,7 @@ def order_sensitivity(
     *,
     takes_positions: bool = True,
     seed: int = 0,
+    places: Tensor | None = None,
 ) -> OrderChanges:
     """Measure how outputs change with order.
 
@@ -52,6 +53,8 @@ def order_sensitivity(
         tokens: (B, T) ids of full sequences, or (B, T, D) embedded; T at least 4.
         takes_positions: Whether `forward` heeds the positions.
         seed: Of the shuffle.
+        places: (1, T, A) where the tokens are if they stand on A axes, of which `forward` is then
+            told others; they are shifted by a quarter of their extent on each axis.
     """
     n_tokens = tokens.shape[1]
     if n_tokens < 4:
@@ -74,16 +77,19 @@ def order_sensitivity(
         if not takes_positions:
             return shuffled.new_tensor(math.nan)
         try:
-            after = forward(tokens, positions.unsqueeze(0))
+            after = forward(tokens, positions)
         except ValueError:  # a table that ends there
             return shuffled.new_tensor(math.nan)
         return _change(before, after, 0, n_tokens).mean()
 
+    own, shift = ids.unsqueeze(0), early
+    if places is not None:
+        own, shift = places, max(1, int(places.amax() + 1) // 4)
     return OrderChanges(
         torch.where(differ, swapped, 0).sum() / differ.sum().clamp(min=1),
         shuffled.mean(),
-        moved(ids + early),
-        moved(torch.zeros_like(ids)),
+        moved(own + shift),
+        moved(torch.zeros_like(own)),
     )
 
 
