@@ -28,8 +28,8 @@ class OrderSensitivity(Probing):
     `order/swapped`, `order/shuffled`, `order/shifted`, `order/zeroed`: size of the change over size
     of the outputs. 0 where the model does not notice; NaN where it refuses such positions.
     Sequences are cut to the shortest of them. Of images and frames it is the tokens made of patches
-    and frames that are moved; on a grid rows and columns are shifted. Definition:
-    `diagnostics/measures/order_sensitivity.py`.
+    and frames that are moved; on a grid rows and columns are shifted, and class tokens stay behind.
+    Definition: `diagnostics/measures/order_sensitivity.py`.
     """
 
     needs = ("score", "logits", "trunk")

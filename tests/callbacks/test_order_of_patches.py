@@ -17,17 +17,21 @@ SPEC = EncoderSpec(16, 2, 2, init_std=0.3)
 
 
 @pytest.mark.parametrize(
-    ("positional", "noticed", "shifted"),
+    ("positional", "n_class_tokens", "noticed", "shifted"),
     [
-        (NoPE, False, False),
-        (MixedRoPE, True, False),
-        (partial(LearnedGrid, height=4, width=4), True, None),
+        (NoPE, 1, False, False),
+        (MixedRoPE, 0, True, False),
+        (MixedRoPE, 1, True, True),
+        (partial(LearnedGrid, height=4, width=4), 1, True, None),
     ],
 )
-def test_patches(positional: Any, noticed: bool, shifted: bool | None) -> None:
-    """Of a class token's answer: a table ends, and what is relative does not feel a shift."""
-    inputs = partial(Patches, patch_size=2, n_channels=1)
-    module = ImageClassifier(SPEC, None, 3, inputs=inputs, positional=positional).eval()
+def test_patches(positional: Any, n_class_tokens: int, noticed: bool, shifted: bool | None) -> None:
+    """What is relative does not feel a shift, unless a class token stays behind; a table ends."""
+    inputs = partial(Patches, patch_size=2, n_channels=1, n_class_tokens=n_class_tokens)
+    pooling = "class" if n_class_tokens else "mean"
+    module = ImageClassifier(
+        SPEC, None, 3, inputs=inputs, positional=positional, pooling=pooling
+    ).eval()
     batch = Batch(torch.randn(4, 1, 8, 8), torch.zeros(4, dtype=torch.int64))
     with torch.no_grad():
         found = {name: float(x) for name, x in OrderSensitivity().measure(module, batch, 0).items()}
@@ -36,7 +40,7 @@ def test_patches(positional: Any, noticed: bool, shifted: bool | None) -> None:
     if shifted is None:
         assert math.isnan(found["order/shifted"])
     else:
-        assert found["order/shifted"] < 1e-4
+        assert (found["order/shifted"] > 1e-4) is shifted
     assert (found["order/zeroed"] > 1e-3) is noticed
 
 
