@@ -50,9 +50,9 @@ class Task(NamedTuple):
 
 
 TASKS = {
-    "Reverse": Task((), 2, 10, 1500),
-    "SortNumbers": Task(("--data.task.max_digits=2",), 1, 4, 2000),
-    "Addition": Task((), 1, 3, 3000),
+    "Reverse": Task((), 2, 8, 1500),
+    "SortNumbers": Task(("--data.task.max_digits=2",), 1, 4, 1500),
+    "Addition": Task((), 1, 3, 4000),
 }
 
 # By task, where the encodings are, and encoding: of each seed, exact answers by length.
@@ -64,7 +64,7 @@ def fit(folder: Path, name: str, where: str, encoding: str, seed: int) -> dict[s
     task = TASKS[name]
     run = folder / f"{name}-{where}-{encoding}-{seed}"
     sides, across = (encoding, "NoPE") if where == "sides" else (FIXED, encoding)
-    trained = {"low": task.low, "high": task.high, "bucket": 64}
+    trained = {"low": task.low, "high": task.high, "bucket": 1}
     lengths = {"class_path": "UniformLengths", "init_args": trained}
     command = [
         "fit",

@@ -58,6 +58,10 @@ from lightning_posenc.positional.rotary.partial import PartialRoPE
 from lightning_posenc.positional.rotary.pope import PoPE
 from lightning_posenc.positional.rotary.rope import RoPE
 from lightning_posenc.positional.rotary.xpos import XPos
+from lightning_posenc.positional.temperature.base import QueryTemperature
+from lightning_posenc.positional.temperature.llama4 import Llama4Temperature
+from lightning_posenc.positional.temperature.log_n import LogN
+from lightning_posenc.positional.temperature.ssmax import SSMax
 
 __all__ = [
     "DAPE",
@@ -90,7 +94,9 @@ __all__ = [
     "LearnedRelativeBias",
     "LearnedRoPE",
     "LieRE",
+    "Llama4Temperature",
     "LogCPB",
+    "LogN",
     "MRoPE",
     "MixedRoPE",
     "NoPE",
@@ -101,10 +107,12 @@ __all__ = [
     "PlaneBias",
     "PoPE",
     "PositionalEncoding",
+    "QueryTemperature",
     "RelativeBias",
     "RelativeVectors",
     "RoPE",
     "Rotary",
+    "SSMax",
     "Sandwich",
     "SelectiveRoPE",
     "ShawRelative",

@@ -15,6 +15,7 @@ from tests.cases import (
     plane,
     positions,
     rotary,
+    temperature,
 )
 from tests.cases.base import Case
 
@@ -25,6 +26,7 @@ CASES = (
     *distance.CASES,
     *plane.CASES,
     *rotary.CASES,
+    *temperature.CASES,
     *disentangled.CASES,
     *content.CASES,
     *positions.CASES,

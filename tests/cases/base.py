@@ -12,10 +12,11 @@ class Case(Judged):
     """As it is judged, with what is true of most of ours."""
 
     oracle: Oracle = field()
-    shift_invariant: bool = True
+    shift_invariant: bool | None = True
     order_aware_bidirectional: bool = True
     content_dependent: bool = False
-    differentiable: bool = True
+    sees_no_order: bool = False  # where no causal mask tells it
+    differentiable: bool | None = True
 
 
 __all__ = ["Case", "on_axes", "unplaced"]

@@ -20,7 +20,7 @@ from tests.oracles import absolute, base, bias, compose, rotary
 
 # fmt: off
 CASES: tuple[Case, ...] = (
-    Case("nope", NoPE, base.nothing, order_aware_bidirectional=False, differentiable=False),
+    Case("nope", NoPE, base.nothing, sees_no_order=True, order_aware_bidirectional=False, differentiable=False),
     Case("chain-rope-alibi", Chain.of(RoPE, ALiBi), compose.chain(rotary.rope, bias.alibi)),
     Case("chain-shaw-rope-alibi", Chain.of(partial(ShawRelative, max_distance=4), RoPE, ALiBi), compose.chain(partial(bias.shaw, max_distance=4), rotary.rope, bias.alibi), content_dependent=True),
     Case("chain-rope-shaw-values", Chain.of(RoPE, partial(ShawRelative, max_distance=4, values=True)), compose.chain(rotary.rope, partial(bias.shaw, max_distance=4)), content_dependent=True),

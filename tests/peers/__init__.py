@@ -3,7 +3,7 @@
 Importing the package registers every comparison in `base.PEERS`.
 """
 
-from tests.peers import absolute, bias, content, disentangled, distance, plane, rotary
+from tests.peers import absolute, bias, content, disentangled, distance, plane, rotary, temperature
 from tests.peers.base import PEERS, Peer
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     "distance",
     "plane",
     "rotary",
+    "temperature",
 ]
