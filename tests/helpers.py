@@ -88,6 +88,5 @@ def both_ways(cases: Iterable[Case]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(("case", "causal"), params)
 
 
-each_case_both_ways = both_ways(CASES)
 each_method_both_ways = both_ways(METHODS)
 both_directions = pytest.mark.parametrize("causal", [False, True], ids=["bidirectional", "causal"])

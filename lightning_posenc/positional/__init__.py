@@ -57,6 +57,7 @@ from lightning_posenc.positional.rotary.p_rope import PRoPE
 from lightning_posenc.positional.rotary.partial import PartialRoPE
 from lightning_posenc.positional.rotary.pope import PoPE
 from lightning_posenc.positional.rotary.rope import RoPE
+from lightning_posenc.positional.rotary.roper import RoPER
 from lightning_posenc.positional.rotary.xpos import XPos
 from lightning_posenc.positional.temperature.base import QueryTemperature
 from lightning_posenc.positional.temperature.llama4 import Llama4Temperature
@@ -111,6 +112,7 @@ __all__ = [
     "RelativeBias",
     "RelativeVectors",
     "RoPE",
+    "RoPER",
     "Rotary",
     "SSMax",
     "Sandwich",

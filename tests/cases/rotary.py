@@ -18,6 +18,7 @@ from lightning_posenc.positional import (
     PoPE,
     PRoPE,
     RoPE,
+    RoPER,
     XPos,
 )
 from lightning_posenc.positional.rotary.scaling import (
@@ -67,6 +68,9 @@ CASES: tuple[Case, ...] = (
     Case("liere-small-blocks", partial(LieRE, block=4, per_head=True, per_layer=True), partial(rotary.liere, block=4)),
     Case("liere-axes", partial(LieRE, axes=2, block=4), partial(rotary.liere, block=4), place=on_a_parabola, shift_invariant=False),
     Case("liere-axes-one-direction", partial(LieRE, axes=2), partial(rotary.liere, block=8), place=on_axes(1, 3)),
+    Case("learned-rope-logarithmic", partial(LearnedRoPE, logarithmic=True), rotary.lerope),
+    Case("roper", RoPER, rotary.roper),
+    Case("roper-interleaved", partial(RoPER, layout="interleaved", base=100.0), partial(rotary.roper, layout="interleaved", base=100.0)),
     Case("mixed-rope", MixedRoPE, rotary.mixed_rope, place=on_axes(1, 3)),
     Case("mixed-rope-shared", partial(MixedRoPE, base=100.0, per_head=False, shared=True, layout="interleaved"), partial(rotary.mixed_rope, layout="interleaved"), place=on_axes(3, 1)),
     Case("xpos", XPos, rotary.xpos, limited_afar=True, refused="grows towards the future"),
@@ -75,6 +79,7 @@ CASES: tuple[Case, ...] = (
     Case("axial-rope-3", partial(AxialRoPE, axes=3, layout="interleaved", scaling=LinearScaling(2.0)), partial(rotary.axial_rope, axes=3, layout="interleaved", factor=2.0), place=on_axes(1, 3, 2)),
     Case("m-rope", MRoPE, partial(rotary.m_rope, sections=(2, 1, 1)), place=on_axes(1, 3, 2)),
     Case("m-rope-sections", partial(MRoPE, sections=(1, 0, 3), layout="interleaved"), partial(rotary.m_rope, sections=(1, 0, 3), layout="interleaved"), place=on_axes(1, 3, 2)),
+    Case("m-rope-interleaved", partial(MRoPE, interleaved=True), rotary.m_rope_interleaved, place=on_axes(1, 3, 2)),
     Case("m-rope-text", MRoPE, rotary.rope),
     Case("pope", PoPE, rotary.pope),
     Case("pope-zeros", partial(PoPE, phases="zeros"), rotary.pope, order_aware_bidirectional=False),

@@ -179,6 +179,38 @@ def learned_rope(given: Given, layout: str = "half") -> Result:
     return by_heads(given, factor, table.shape[-1], len(table) > 1, layout)
 
 
+def roper(given: Given, base: float = 10000.0, layout: str = "half") -> Result:
+    """RoPER: values turn as keys, and what they are mixed to turns back by the query's angle."""
+    theta = geometric(base, given.q.shape[-1])
+    turns = []
+    for x, positions, sign in (
+        (given.q, given.q_pos, 1),
+        (given.k, given.k_pos, 1),
+        (given.v, given.k_pos, 1),
+        (given.mixed, given.q_pos, -1),
+    ):
+        result = x.copy()
+        for b in range(len(x)):
+            factors = [[cmath.exp(sign * 1j * p * each) for each in theta] for p in positions[b]]
+            result[b] = turned(x[b], factors, layout)
+        turns.append(result)
+    q, k, v, mixed = turns
+    return Result(q=q, k=k, v=v, mixed=mixed)
+
+
+def lerope(given: Given, base: float = 10000.0, layout: str = "half") -> Result:
+    """arXiv:2607.10134: RoPE's frequencies, each times e to the power of a learned number."""
+    alpha = given.parameters["alpha"]
+    alpha = alpha[given.layer if len(alpha) > 1 else 0]
+    theta = geometric(base, given.q.shape[-1])
+
+    def factor(h: int, position: float, pair: int) -> complex:
+        power = math.exp(alpha[h % len(alpha), pair])
+        return cmath.exp(1j * position * theta[pair] * power)
+
+    return by_heads(given, factor, alpha.shape[-1], len(alpha) > 1, layout)
+
+
 def mixed_rope(given: Given, layout: str = "half") -> Result:
     """Heo et al. 2024, equation 7: exp(i·(row·theta + column·phi))."""
     table = given.parameters["frequencies"]
@@ -290,6 +322,17 @@ def m_rope(
     axes = [axis for axis, size in enumerate(sections) for _ in range(size)]
     pairs = list(zip(axes, geometric(base, given.q.shape[-1]), strict=True))
     return on_axes(given, pairs, layout)
+
+
+def m_rope_interleaved(given: Given, base: float = 10000.0) -> Result:
+    """Qwen3-VL with a third of the pairs each for height and width: time, height, width in turn."""
+    width = given.q.shape[-1]
+    third = width // 2 // 3
+    axes = [0] * (width // 2)
+    for axis in (1, 2):
+        for turn in range(third):
+            axes[axis + 3 * turn] = axis
+    return on_axes(given, list(zip(axes, geometric(base, width), strict=True)), "half")
 
 
 def on_axes(given: Given, pairs: Sequence[tuple[int, float]], layout: str) -> Result:

@@ -10,8 +10,12 @@ from torch import Tensor
 from transformers import GPTNeoXConfig, LlamaConfig
 from transformers.models.gpt_neox import modeling_gpt_neox
 from transformers.models.llama import modeling_llama
+from transformers.models.mistral_large4 import modeling_mistral_large4
+from transformers.models.mistral_large4.configuration_mistral_large4 import MistralLarge4TextConfig
 from transformers.models.qwen2_vl import modeling_qwen2_vl
 from transformers.models.qwen2_vl.configuration_qwen2_vl import Qwen2VLTextConfig
+from transformers.models.qwen3_vl import modeling_qwen3_vl
+from transformers.models.qwen3_vl.configuration_qwen3_vl import Qwen3VLTextConfig
 
 from lightning_posenc.positional import (
     AxialRoPE,
@@ -154,6 +158,42 @@ def m_rope() -> Iterator[tuple[Tensor, Tensor]]:
         cos, sin = modeling_qwen2_vl.Qwen2VLRotaryEmbedding(config)(q, on_axes)
         theirs = modeling_qwen2_vl.apply_rotary_pos_emb(q, k, cos, sin)
         yield from zip(turned(encoding, q, k, places), theirs, strict=True)
+
+
+@peer("MRoPE", "transformers Qwen3VLTextRotaryEmbedding")
+def m_rope_interleaved() -> Iterator[tuple[Tensor, Tensor]]:
+    q, k = heads()
+    positions = torch.randint(0, 50, (B, T, 3))
+    for sections in ([2, 1, 1], [3, 1, 0], [4, 0, 0]):
+        parameters = {"rope_type": "default", "rope_theta": 500.0, "mrope_section": sections}
+        config = Qwen3VLTextConfig(
+            hidden_size=D, num_attention_heads=H, head_dim=K, rope_parameters=parameters
+        )
+        theirs = modeling_qwen3_vl.Qwen3VLTextRotaryEmbedding(config)
+        cos, sin = theirs(q, positions.movedim(-1, 0))
+        encoding = MRoPE(dims(), sections, base=500.0, interleaved=True)
+        both = modeling_llama.apply_rotary_pos_emb(q, k, cos, sin)
+        yield from zip(turned(encoding, q, k, positions), both, strict=True)
+
+
+@peer("LearnedRoPE", "transformers MistralLarge4TextRotaryEmbedding (alpha)")
+def lerope() -> Iterator[tuple[Tensor, Tensor]]:
+    q, k = heads()
+    config = MistralLarge4TextConfig(
+        hidden_size=D,
+        num_attention_heads=H,
+        head_dim=K,
+        qk_rope_head_dim=K,
+        rope_parameters={"rope_type": "default", "rope_theta": 500.0},
+    )
+    theirs = modeling_mistral_large4.MistralLarge4TextRotaryEmbedding(config)
+    encoding = LearnedRoPE(dims(), base=500.0, logarithmic=True)
+    with torch.no_grad():
+        torch.nn.init.normal_(encoding.alpha)
+        theirs.alpha.copy_(encoding.alpha[0, 0])
+    cos, sin = theirs(q, POSITIONS)
+    both = modeling_llama.apply_rotary_pos_emb(q, k, cos, sin)
+    yield from zip(turned(encoding, q, k), both, strict=True)
 
 
 @peer("PoPE", "PoPE-pytorch PoPE")

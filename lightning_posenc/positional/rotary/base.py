@@ -48,6 +48,13 @@ class Rotation(NamedTuple):
         across = None if across is None else of_layer(across, layer)
         return Rotation(of_layer(along, layer), across, layout)
 
+    def back(self) -> "Rotation":
+        """By the same angles, clockwise."""
+        along, across, layout = self
+        if across is None:
+            return Rotation(along.conj(), None, layout)
+        return Rotation(along, -across, layout)
+
 
 class Turn(NamedTuple):
     """What one forward pass turns by."""
