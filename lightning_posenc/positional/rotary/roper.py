@@ -4,11 +4,11 @@ from torch import Tensor
 
 from lightning_posenc.positional.base import Site
 from lightning_posenc.positional.rotary.base import rotate
-from lightning_posenc.positional.rotary.rope import RoPE
+from lightning_posenc.positional.rotary.scaled import ScaledRotary
 from lightning_posenc.positions.paper import Paper
 
 
-class RoPER(RoPE):
+class RoPER(ScaledRotary):
     """RoPE that turns values too, and what attention mixes of them back by the query's angle.
 
     The output at position i is Σ_j a_ij R(p_j - p_i) v_j: what a token gives depends on how far
@@ -38,6 +38,10 @@ class RoPER(RoPE):
         "2104.09864",
         "equation 34, of values too, as in RoPER",
     )
+
+    @property
+    def width(self) -> int:
+        return self.dims.d_head
 
     def keys_stay(self, layer: int) -> bool:
         """True: what is done to values reads no key."""

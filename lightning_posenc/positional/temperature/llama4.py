@@ -9,11 +9,11 @@ from lightning_posenc.positions.paper import Paper
 
 
 class Llama4Temperature(QueryTemperature):
-    """Queries times 1 + β·ln(1 + ⌊n/L⌋), which grows by a step at each multiple of L.
+    """Queries times 1 + β·ln(1 + floor(n/L)), which grows by a step at each multiple of L.
 
     Llama 4 has it in its layers without RoPE:
     `PerLayer.of(RoPE, RoPE, RoPE, Llama4Temperature)`. Ministral 3 and Mistral 4 have it in all,
-    with ⌊(n - 1)/L⌋. Source: Meta 2025, "The Llama 4 herd" (its released code); the idea is that
+    with floor((n - 1)/L). Source: Meta 2025, "The Llama 4 herd" (its released code); the idea is that
     of Nakanishi 2025, arXiv:2501.19399.
 
     Args:
