@@ -5,8 +5,8 @@
 Runs `configs/translate_offline.yaml` on three tasks as pairs with five encodings on both sides
 (NoPE in cross-attention), and on Reverse with six encodings in cross-attention (Sinusoidal on both
 sides), seeds 0, 1 and 2. Prints a table a task: share of answers that are right to the last token,
-means over seeds with their intervals of 95 %. A run that is finished is not made again; one that was
-stopped goes on. With --write it writes results/pairs.{md,json,png}.
+means over seeds with their intervals of 95 %. A run that is finished is not made again; one that
+was stopped goes on. With --write it writes results/pairs.{md,json,png}.
 """
 
 import argparse

@@ -13,8 +13,8 @@ class Llama4Temperature(QueryTemperature):
 
     Llama 4 has it in its layers without RoPE:
     `PerLayer.of(RoPE, RoPE, RoPE, Llama4Temperature)`. Ministral 3 and Mistral 4 have it in all,
-    with floor((n - 1)/L). Source: Meta 2025, "The Llama 4 herd" (its released code); the idea is that
-    of Nakanishi 2025, arXiv:2501.19399.
+    with floor((n - 1)/L). Source: Meta 2025, "The Llama 4 herd" (its released code); the idea is
+    that of Nakanishi 2025, arXiv:2501.19399.
 
     Args:
         dims: Sizes of the model.
