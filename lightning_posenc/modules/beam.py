@@ -54,7 +54,9 @@ def penalty(length: int, alpha: float) -> float:
     return ((5 + length) / 6) ** alpha
 
 
-def greedily(step: Next, first: Tensor, end: int, most: int) -> Written:
+def greedily(
+    step: Next, first: Tensor, end: int, most: int, limits: Tensor | None = None
+) -> Written:
     """Write the likeliest next token, again and again, until all sequences have ended.
 
     Args:
@@ -62,22 +64,31 @@ def greedily(step: Next, first: Tensor, end: int, most: int) -> Written:
         first: (B,) tokens to begin from, no part of the answer.
         end: Token that ends a sequence.
         most: T, at least 1.
+        limits: (B,) tokens of each sequence at most; None for T. An end stands behind them.
     """
     said, total = first.unsqueeze(1), first.new_zeros(len(first), dtype=torch.float32)
     ended = torch.zeros_like(first, dtype=torch.bool)
-    for _ in range(most):
+    for length in range(1, most + 1):
         best, following = _logarithms(step(said)).max(dim=-1)
         following = following.masked_fill(ended, end)
         total = total + best.masked_fill(ended, 0.0)
         said = torch.cat([said, following.unsqueeze(1)], dim=1)
         ended = ended | (following == end)
+        if limits is not None:
+            ended = ended | (limits <= length)
         if bool(ended.all()):
             break
     return Written(said[:, None, 1:], total.unsqueeze(1), end)
 
 
 def beam_search(
-    step: Next, first: Tensor, end: int, most: int, width: int, alpha: float = 0.0
+    step: Next,
+    first: Tensor,
+    end: int,
+    most: int,
+    width: int,
+    alpha: float = 0.0,
+    limits: Tensor | None = None,
 ) -> Written:
     """Write what is likeliest of all that a beam looks at.
 
@@ -94,6 +105,7 @@ def beam_search(
         most: T, at least 1.
         width: W, at least 1; with 1 and no penalty it is greedy decoding.
         alpha: Of the `penalty` of length, at least 0.
+        limits: (B,) tokens of each sequence at most; None for T.
     """
     n_sequences, device = len(first), first.device
     said = first.repeat_interleave(width).unsqueeze(1)
@@ -101,6 +113,9 @@ def beam_search(
     scores = alive.clone()
     alive[:, 0] = 0.0  # at first all hypotheses are the same
     done = torch.full((n_sequences, width, most), end, device=device)
+    unended, unended_scores = done.clone(), scores.clone()
+    limits = first.new_full((n_sequences,), most) if limits is None else limits
+    hardest = ((5 + limits.float()) / 6) ** alpha  # penalty of the longest answer of each
     base = torch.arange(n_sequences, device=device).unsqueeze(1) * width
     for length in range(1, most + 1):
         following = _logarithms(step(said)).unflatten(0, (n_sequences, width))  # (B, W, V)
@@ -119,15 +134,21 @@ def beam_search(
         alive, going = found.masked_fill(ends, -torch.inf).topk(width, dim=-1)
         said, rows = _taken(longer, going), rows.gather(1, going)
         said, rows = said.flatten(0, 1), rows.flatten()
+        full = limits.unsqueeze(1) <= length
+        scored = (alive / hardest.unsqueeze(1)).masked_fill(~full, -torch.inf)
+        unended_scores = torch.maximum(unended_scores, scored)
+        so_far = F.pad(
+            said[:, 1:].unflatten(0, (n_sequences, width)), (0, most - length), value=end
+        )
+        unended = torch.where((limits == length)[:, None, None], so_far, unended)
+        alive = alive.masked_fill(full, -torch.inf)
         # A sum only falls, and is divided by no more than the penalty of the longest answer.
-        within_reach = alive[:, 0] / penalty(most, alpha) > scores[:, -1]
+        within_reach = alive[:, 0] / hardest > scores[:, -1]
         if length == most or not bool(within_reach.any()):
             break
         step.select(rows)
-    unended = said[:, 1:].unflatten(0, (n_sequences, width))
-    unended = F.pad(unended, (0, most - unended.shape[-1]), value=end)
     none = (scores[:, :1] == -torch.inf).expand_as(scores)
-    scores = torch.where(none, alive / penalty(most, alpha), scores)
+    scores = torch.where(none, unended_scores, scores)
     done = torch.where(none.unsqueeze(-1), unended, done)
     longest = int((done != end).sum(dim=-1).max()) + 1
     return Written(done[..., : min(longest, most)], scores, end)

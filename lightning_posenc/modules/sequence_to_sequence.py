@@ -184,13 +184,15 @@ class SequenceToSequence(EncoderModule):
         most = self.answer_length if length is None else whole(self, "length", length)
         memory = self.memory(batch)
         n_sequences, n_read, _ = memory.states.shape
+        own = memory.places.lengths if most is None else None
+        limits = None if own is None else 2 * own + 16  # not those of a longer source beside it
         most = 2 * n_read + 16 if most is None else most
         of = self.decoder, self.answers_embedding, self.scores
         step = Stepwise(*of, n_sequences, most, use_cache, memory, beams)
         first = torch.full((n_sequences,), self.end, device=memory.states.device)
         if beams == 1:
-            return greedily(step, first, self.end, most)
-        return beam_search(step, first, self.end, most, beams, self.length_penalty)
+            return greedily(step, first, self.end, most, limits)
+        return beam_search(step, first, self.end, most, beams, self.length_penalty, limits)
 
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Any:
         """What is written: `Written`."""

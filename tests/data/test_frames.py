@@ -46,6 +46,7 @@ def test_features_of_a_recording_are_its_own() -> None:
         ({"rate": 10, "window": 0.01}, "window=0.01 must hold a sample"),
         ({"rate": 8000, "hop": 1e-5}, "hop=1e-05 must hold a sample"),
         ({"rate": 8000, "n_mels": 129}, "n_mels=129 must be at most 128"),
+        ({"rate": 16000, "n_mels": 128}, "n_mels=128 must be less: band 0 .* hear nothing"),
     ],
 )
 def test_windows_that_hold_nothing(options: dict, said: str) -> None:

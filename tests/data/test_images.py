@@ -1,5 +1,8 @@
 """Images from folders, arrays and scikit-learn's digits; their faults, in one line each."""
 
+import zipfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from lightning_posenc.data import ImageData, RandomShift
+from lightning_posenc.data.images.images import FilesOfImages
 from lightning_posenc.data.images.pixels import squares
 
 pytestmark = pytest.mark.usefixtures("private_cache")
@@ -108,6 +112,50 @@ def test_a_file_that_is_no_picture(tmp_path):
         ready(broken)
 
 
+RAMP = np.linspace(0, 1, 64).reshape(8, 8)
+DEEP = {
+    "16 bits": Picture.fromarray((RAMP * 65535).astype(np.uint16)),
+    "big-endian": Picture.frombytes("I;16B", (8, 8), (RAMP * 65535).astype(">u2").tobytes()),
+    "32 bits": Picture.fromarray((RAMP * 65535).astype(np.int32)),
+    "floats": Picture.fromarray(RAMP.astype(np.float32)),
+}
+
+
+@pytest.mark.parametrize("kind", DEEP)
+@pytest.mark.parametrize("channels", [None, 3])
+def test_more_than_eight_bits_are_neither_cut_nor_darkened(tmp_path, kind, channels):
+    DEEP[kind].save(tmp_path / "x.tiff")
+    found = FilesOfImages(tmp_path, [Path("x.tiff")], "here").pixels(0, channels)
+    expected = RAMP[..., None].repeat(channels or 1, axis=-1)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("picture", "said"),
+    [
+        (Picture.fromarray(RAMP.astype(np.float32) * 9), "holds floats from 0 to 9: scale them"),
+        (Picture.fromarray((RAMP * 1e6).astype(np.int32)), "holds whole numbers from 0 to 1e.06: "),
+        (Picture.fromarray(np.full((8, 8), np.nan, np.float32)), "holds floats from nan to nan"),
+        (Picture.new("LAB", (8, 8)), "has LAB colours, which cannot be converted: save it as RGB"),
+    ],
+)
+def test_values_that_no_pixel_has(tmp_path, picture, said):
+    picture.save(tmp_path / "x.tiff")
+    with pytest.raises(ValueError, match=f"^data.path=here: x.tiff {said}"):
+        FilesOfImages(tmp_path, [Path("x.tiff")], "here").pixels(0, 1)
+
+
+def test_a_picture_is_turned_upright(tmp_path):
+    """As `datasets` turns it: a camera on its side says so in EXIF."""
+    lying = np.zeros((4, 8), np.uint8)
+    lying[:, :4] = 200
+    exif = Picture.Exif()
+    exif[0x0112] = 6  # its right side is to be below
+    Picture.fromarray(lying).save(tmp_path / "x.png", exif=exif)
+    found = FilesOfImages(tmp_path, [Path("x.png")], "here").pixels(0, None)
+    np.testing.assert_array_equal(found[..., 0], np.rot90(lying, -1))
+
+
 def test_columns_of_a_table(tmp_path):
     features = Features(picture=Image(), text=Value("string"), kind=Value("string"))
     pictures = [Picture.new("RGB", (8, 8), (n, 0, 0)) for n in range(4)]
@@ -143,6 +191,17 @@ PIXELS, LABELS = np.zeros((6, 4, 4), np.uint8), np.array([0, 1, 2] * 2)
 def test_arrays_that_are_no_images(tmp_path, arrays, said):
     with pytest.raises(ValueError, match=said):
         ready(npz(tmp_path / "x.npz", **arrays))
+
+
+def test_archives_that_hold_no_arrays(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        archive.writestr("images", "some text")
+    with pytest.raises(ValueError, match=r"could not be loaded \(images is no array\): give a"):
+        ready(tmp_path / "x.npz")
+    with (tmp_path / "y.npz").open("wb") as file:
+        np.save(file, PIXELS)
+    with pytest.raises(ValueError, match=r"could not be loaded \(it is a single array, as numpy.s"):
+        ready(tmp_path / "y.npz")
 
 
 def test_arrays_of_two_splits(tmp_path):

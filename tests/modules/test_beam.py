@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lightning_posenc.modules.beam import beam_search, greedily, penalty
+from lightning_posenc.modules.beam import Written, beam_search, greedily, penalty
 
 V, MOST, END = 4, 4, 3
 
@@ -104,3 +104,27 @@ def test_a_wider_beam_is_no_worse_and_tells_true_scores(width: int) -> None:
     again = beam_search(alone, first[:1], END, MOST, width)
     assert again.answers()[0] == found.answers()[0]
     torch.testing.assert_close(again.scores[0], found.scores[0])
+
+
+@pytest.mark.parametrize("width", [1, 3])
+@pytest.mark.parametrize("ends", [-40.0, 0.0])
+def test_a_limit_is_of_its_own_sequence(width: int, ends: float) -> None:
+    """Whatever may become longer in the batch."""
+    limits = torch.tensor([2, 4, 1, 4, 3])
+
+    def written(of: Table, most: int, limits: Tensor | None = None) -> Written:
+        first = torch.full((len(of.sequences) // width,), END)
+        if width == 1:
+            return greedily(of, first, END, most, limits)
+        return beam_search(of, first, END, most, width, 0.7, limits)
+
+    together = written(Table(5, width, ends=ends), MOST, limits)
+    found = together.scores.isfinite()  # a beam may find fewer
+    assert ((together.tokens != END).sum(dim=-1) <= limits[:, None])[found].all()
+    for row, most in enumerate(limits.tolist()):
+        table = Table(1, width, ends=ends)
+        table.sequences += row
+        alone = written(table, most)
+        n = alone.tokens.shape[-1]
+        assert torch.equal(together.tokens[row, found[row], :n], alone.tokens[0, found[row]])
+        torch.testing.assert_close(together.scores[row], alone.scores[0])

@@ -79,6 +79,19 @@ def test_what_is_written_has_the_probability_that_training_sees(beams: int, opti
 
 
 @torch.no_grad()
+def test_how_much_is_written_is_a_matter_of_the_own_source() -> None:
+    """Of one token 18 are, though a longer one stands beside it."""
+    of, together = module(tie_weights=False), batch()
+    assert of.head is not None
+    of.head.weight[of.end] = 0.0
+    of.head.weight[:2] = torch.stack([of.head.weight[0], -of.head.weight[0]]) * 100  # one is likely
+    alone = Batch(together.tokens[2:, :1], together.targets[2:])
+    found = of.write(together).answers()
+    assert found[2] == of.write(alone).answers()[0]
+    assert [len(each) for each in found] == [30, 24, 18]
+
+
+@torch.no_grad()
 def test_right_by_teacher_forcing_is_right_when_written() -> None:
     """So that `exact` needs nothing to be written: answers are given that the model would say."""
     of, given = module(), batch()

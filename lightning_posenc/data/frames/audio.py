@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+LOUDEST = 1e6  # a sample, in absolute value: an energy of more is not finite
+
 
 class Header(NamedTuple):
     """What the head of a file says.
@@ -48,13 +50,19 @@ class Recording(NamedTuple):
         return Header(found.frames, found.samplerate)
 
     def audio(self) -> Tensor:
-        """(S,) float32 samples, the mean of all channels, in [-1, 1].
+        """(S,) float32 samples, the mean of all channels, as a rule in [-1, 1].
 
         Raises:
-            ValueError: If they cannot be read.
+            ValueError: If they cannot be read, or are no sound: NaN, or beyond 10^6.
         """
         samples, _ = self._read("read", dtype="float32", always_2d=True)
-        return torch.from_numpy(samples).mean(dim=1)
+        audio = torch.from_numpy(samples).mean(dim=1)
+        if not bool((audio.abs() <= LOUDEST).all()):  # NaN is not either
+            raise self.wrong(
+                f"{self.name} holds samples that are NaN or beyond {LOUDEST:g}: convert it anew, "
+                "to samples from -1 to 1, or leave it out"
+            )
+        return audio
 
     def wrong(self, what: str) -> ValueError:
         """Make what is to be raised: which recording of which source, and what is wrong with it."""

@@ -55,6 +55,11 @@ class LogMel:
                 self, "n_mels", n_mels, f"be at most {self.n_fft // 2}, half a spectrum's bins, or "
                 "take a longer window",
             )  # fmt: skip
+        if len(deaf := (self.filters().sum(dim=0) == 0).nonzero().flatten()):
+            raise wrong(
+                self, "n_mels", n_mels, f"be less: band {int(deaf[0])} (counted from 0) lies "
+                "between two bins of the spectrum and would hear nothing; or take a longer window",
+            )  # fmt: skip
 
     def n_frames(self, n_samples: Tensor) -> Tensor:
         """How many frames recordings of so many samples have, (B,): one at least."""

@@ -34,10 +34,12 @@ Augment: TypeAlias = Callable[..., Any]  # of a tensor such; a return type would
 class ImageData(FixedData):
     """A class for every image, resized to a square.
 
-    An image is resized bicubically so that its shorter side has `image_size` pixels, and cut around
-    its centre; values lie between 0 and 1, less `mean`, over `std`. The test reads the images once
-    for each of `eval_sizes`: how far a model serves another resolution than it was trained at. In
-    metrics the size stands where the length of a sequence does (`test/acc/len_16`).
+    A picture is turned upright as its EXIF says, and its transparency left out; grey ones may have
+    16 bits, or floats from 0 to 1. An image is resized bicubically so that its shorter side has
+    `image_size` pixels, and cut around its centre; values lie between 0 and 1, less `mean`, over
+    `std`. The test reads the images once for each of `eval_sizes`: how far a model serves another
+    resolution than it was trained at. In metrics the size stands where the length of a sequence
+    does (`test/acc/len_16`).
 
     Training goes through all images, pass after pass. Splits are those of `TextClassificationData`:
     without its own, validation has `val_fraction` of the training images, drawn once and for any

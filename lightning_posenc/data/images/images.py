@@ -103,14 +103,13 @@ class PicturesOnDemand(Images):
         """One picture as `datasets` keeps it: its `bytes`, or the `path` of its file."""
 
     def pixels(self, number: int, channels: int | None) -> NDArray[Any]:
-        image = opened(self.entry(number), self.path, self.name(number))
+        name = self.name(number)
+        image = opened(self.entry(number), self.path, name)
+        deep = image.mode == "F" or image.mode.startswith("I")  # a conversion would cut at 255
         if channels is None:
-            channels = GREY if image.mode in ("1", "L", "LA", "I", "I;16", "F") else COLOUR
-        if image.mode in ("I", "I;16"):  # 16 bits, which a conversion would cut at 255
-            wide = (np.asarray(image, np.float32) / 65535).clip(0, 1)[..., None]
-            return wide.repeat(channels, axis=-1)
-        found = np.asarray(image.convert("L" if channels == GREY else "RGB"))
-        return found if found.ndim == 3 else found[..., None]
+            channels = GREY if deep or image.mode in ("1", "L", "LA") else COLOUR
+        found = _deep(image, self.path, name) if deep else _bytes(image, channels, self.path, name)
+        return found if found.ndim == 3 else found[..., None].repeat(channels, axis=-1)
 
 
 class FilesOfImages(PicturesOnDemand):
@@ -172,7 +171,7 @@ class RowsOfImages(PicturesOnDemand):
 
 
 def opened(entry: Any, path: str, name: str) -> Any:
-    """A picture as `datasets` keeps it, its pixels read.
+    """A picture as `datasets` keeps it, its pixels read and turned upright as its EXIF says.
 
     Args:
         entry: `bytes`, and the `path` of a file.
@@ -182,7 +181,7 @@ def opened(entry: Any, path: str, name: str) -> Any:
     Raises:
         ValueError: If there is none, or it cannot be read.
     """
-    from PIL import Image
+    from PIL import Image, ImageOps
 
     held, file = ((entry or {}).get(key) for key in ("bytes", "path"))
     if held is None and file is None:
@@ -190,9 +189,43 @@ def opened(entry: Any, path: str, name: str) -> Any:
     try:
         image = Image.open(str(file) if held is None else io.BytesIO(held))
         image.load()
+        ImageOps.exif_transpose(image, in_place=True)
     except Exception as error:  # the reader of each format has errors of its own
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ValueError(
             f"data.path={path}: {name} cannot be read ({reason}): replace it, or take it out"
         ) from error
     return image
+
+
+def _deep(image: Any, path: str, name: str) -> NDArray[Any]:
+    """(H, W) of a grey picture of more than 8 bits: floats from 0 to 1, or whole numbers up to
+    65535 over that.
+
+    Raises:
+        ValueError: If it holds other numbers.
+    """
+    values = np.asarray(image, np.float32)
+    low, high = float(values.min()), float(values.max())
+    most, kind = (1, "floats") if image.mode == "F" else (65535, "whole numbers")
+    if not (low >= 0 and high <= most):  # NaN is neither
+        raise ValueError(
+            f"data.path={path}: {name} holds {kind} from {low:g} to {high:g}: scale them to 0 to "
+            f"{most}, or save it with 8 bits"
+        )
+    return values / most
+
+
+def _bytes(image: Any, channels: int, path: str, name: str) -> NDArray[Any]:
+    """(H, W) or (H, W, 3) of any other picture; what is transparent has the colour below.
+
+    Raises:
+        ValueError: If its colours cannot be converted.
+    """
+    try:
+        return np.asarray(image.convert("L" if channels == GREY else "RGB"))
+    except ValueError as error:
+        raise ValueError(
+            f"data.path={path}: {name} has {image.mode} colours, which cannot be converted: save "
+            "it as RGB"
+        ) from error

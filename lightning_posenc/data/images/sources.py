@@ -1,6 +1,7 @@
 """Where images come from: what a path means, and its images for training, validation and test."""
 
 import zipfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,9 +118,15 @@ def digits() -> dict[str, Images]:
 def _of_arrays(path: str, file: Path) -> dict[str, HeldImages]:
     """The arrays of a .npz file, by split."""
     try:
-        with np.load(file, allow_pickle=False) as archive:
+        archive = np.load(file, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise ValueError("it is a single array, as numpy.save writes it")
+        with archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        for name, array in arrays.items():
+            if not isinstance(array, np.ndarray):
+                raise ValueError(f"{name} is no array")
+    except (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ValueError(
             f"data.path={path} could not be loaded ({reason}): give a .npz file of arrays of "
