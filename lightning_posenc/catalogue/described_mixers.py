@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from importlib import resources
 from typing import Any, NamedTuple
 
@@ -166,7 +167,7 @@ def _moves(kind: type[Mixer], encoding: type[PositionalEncoding], causal: bool) 
     outputs: list[Tensor] = []
     with torch.random.fork_rng(devices=()):
         dims = Dims(32, 4, 1, causal)
-        for each in (NoPE, encoding):
+        for each in (NoPE, partial(encoding, **encoding.shows_with)):
             torch.manual_seed(0)
             model = Encoder(dims, each, mixer=kind, init_std=0.2).eval()
             torch.manual_seed(1)

@@ -3,7 +3,7 @@
 Shapes: B sequences, T queries, S keys, H heads, K channels of a head, D = H·K, L layers.
 """
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 from torch import Tensor, nn
@@ -113,6 +113,9 @@ class PositionalEncoding(nn.Module):
 
     axes: int | tuple[int, ...] | None = 1
     """A, how many numbers it reads for each position, or those that it may; None: any, or none."""
+
+    shows_with: ClassVar[Mapping[str, Any]] = {}
+    """Options with which it does something to a dozen tokens; none where it always does."""
 
     _overridden: ClassVar[frozenset[str]] = frozenset()
 

@@ -1,5 +1,8 @@
 """Llama 4's temperature of attention."""
 
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
 from torch import Tensor
 
 from lightning_posenc.checks import number, whole
@@ -27,6 +30,8 @@ class Llama4Temperature(QueryTemperature):
     """
 
     source = Paper("Nakanishi", 2025, "Scalable-Softmax Is Superior for Attention", "2501.19399")
+
+    shows_with: ClassVar[Mapping[str, Any]] = {"floor": 2}
 
     def __init__(
         self, dims: Dims, beta: float = 0.1, floor: int = 8192, counts_itself: bool = True

@@ -1,6 +1,8 @@
 """Logits that grow with ln n beyond the trained length."""
 
 import math
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -33,6 +35,8 @@ class LogN(QueryTemperature):
     """
 
     source = Paper("Bai et al.", 2023, "Qwen Technical Report", "2309.16609", "section 2.3")
+
+    shows_with: ClassVar[Mapping[str, Any]] = {"trained_length": 2}
 
     def __init__(self, dims: Dims, trained_length: int = 512) -> None:
         super().__init__(dims)
