@@ -203,6 +203,7 @@ _TRAINER = _fits(
     "--trainer.callbacks+=AttentionMaps\n--trainer.callbacks.n_heads=0",
     "--trainer.callbacks+=AttentionMaps\n--trainer.callbacks.layers=[5]",
     "--trainer.callbacks+=AttentionMaps\n--trainer.callbacks.heads=[]",
+    "--trainer.callbacks+=OcclusionMap",
     "--trainer.callbacks+=PositionProbe\n--trainer.callbacks.every_n_steps=0",
 )  # fmt: skip
 _PAIRS = _fits(

@@ -17,6 +17,7 @@ from lightning_posenc.callbacks.redraw_features import RedrawFeatures
 from lightning_posenc.callbacks.results.accuracy_by_position import AccuracyByPosition
 from lightning_posenc.callbacks.results.attention_maps import AttentionMaps
 from lightning_posenc.callbacks.results.length_generalization import LengthGeneralization
+from lightning_posenc.callbacks.results.occlusion_map import OcclusionMap
 from lightning_posenc.callbacks.results.predictions import Predictions
 from lightning_posenc.callbacks.results.results_table import ResultsTable
 from lightning_posenc.callbacks.watch import Watch
@@ -32,6 +33,7 @@ __all__ = [
     "ExpertLoad",
     "GradualUnfreezing",
     "LengthGeneralization",
+    "OcclusionMap",
     "OrderSensitivity",
     "PositionProbe",
     "PositionalGradients",
