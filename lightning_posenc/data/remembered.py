@@ -26,6 +26,7 @@ class RememberedData(L.LightningDataModule):
     loaded, uses the checkpoint's meaning in place of its own.
     """
 
+    length_axis: ClassVar[str] = "length"  # what `eval_lengths` are, to be read by a person
     learns: ClassVar[bool] = False  # whether the numbers' meaning depends on what the data holds
 
     def __init__(self) -> None:

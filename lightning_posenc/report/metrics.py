@@ -123,9 +123,11 @@ def trained_lengths(run: Run) -> tuple[int, int] | None:
 
 
 def trained(keys: Mapping[str, Any]) -> tuple[int, int] | None:
-    """The same, of a flat config: one length, two in a list, or an object that chooses them."""
+    """The same, of a flat config: one length, two in a list, an object that chooses them, or the
+    size of images.
+    """
     key = "data.train_length"
-    value = keys.get(key)
+    value = keys.get(key, keys.get("data.image_size"))
     if isinstance(value, str):
         low, high = keys.get(f"{key}.low"), keys.get(f"{key}.high")
         below = (name.removeprefix(f"{key}.weights.") for name in _weighty(keys, key))

@@ -131,24 +131,25 @@ def lengths_section(
     pictures: Sequence[Picture],
 ) -> Section:
     """Curves by length, and effective lengths."""
+    axis = study.length_axis
     caption = (
-        f"test/{name} by length: mean over seeds, bands from the lowest to the highest seed. "
-        "Shaded: trained lengths."
+        f"test/{name} by {axis}: mean over seeds, bands from the lowest to the highest seed. "
+        "Shaded: what was trained."
     )
     if not found:
-        return Section(f"{name} by length", caption, pictures=pictures)
+        return Section(f"{name} by {axis}", caption, pictures=pictures)
     rows = [
         [Cell(row), *(Cell(str(found.get((row, column), "–"))) for column in study.columns)]
         for row in study.rows
     ]
     caption += (
-        f" The table: effective length, the largest tested one with at least {SHARE} of the score "
-        "on trained lengths; median over seeds (lowest to highest seed). ≥: the longest that was "
-        "tested. Nothing learned: at trained lengths no better than without order or than the most "
+        f" The table: effective {axis}, the largest tested one with at least {SHARE} of the score "
+        "on trained ones; median over seeds (lowest to highest seed). ≥: the largest that was "
+        "tested. Nothing learned: on trained ones no better than without order or than the most "
         "frequent class."
     )
     return Section(
-        f"{name} by length, effective length", caption, Table(["", *study.columns], rows), pictures
+        f"{name} by {axis}, effective {axis}", caption, Table(["", *study.columns], rows), pictures
     )
 
 

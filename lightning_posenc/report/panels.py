@@ -62,7 +62,7 @@ def by_test_length(study: Study, name: str) -> list[Panel]:
                 Panel(
                     f"lengths_{slug(column, study.columns)}",
                     column,
-                    "test length",
+                    f"test {study.length_axis}",
                     f"test {name}",
                     bands,
                     lengths,

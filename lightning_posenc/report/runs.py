@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FINISHED = "finished"
+_WORDS = re.compile(r"[\w -]{1,40}")
 NUMBERS = ("seconds_per_step", "peak_memory_mb", "parameters", "positional_parameters")
 
 
@@ -73,6 +75,12 @@ class Run:
         """Whether more is better, by name, of metrics of which torchmetrics says it."""
         found = self.summary.get("higher_is_better") or {}
         return {name: higher for name, higher in found.items() if isinstance(higher, bool)}
+
+    @property
+    def length_axis(self) -> str:
+        """What its lengths are: "length", or as its data says, "size in pixels"."""
+        said = self.summary.get("length_axis")
+        return said if isinstance(said, str) and _WORDS.fullmatch(said) else "length"
 
     @cached_property
     def history(self) -> "pd.DataFrame":

@@ -54,6 +54,12 @@ class Study:
             return None
         return found if found.name is not None else None
 
+    @property
+    def length_axis(self) -> str:
+        """What lengths are to all runs, "length" where that differs."""
+        said = {run.length_axis for run in self.runs}
+        return said.pop() if len(said) == 1 else "length"
+
     def tidy(self, value: Callable[[Run], float | None]) -> "pd.DataFrame":
         """A number of each run that has one, with its row, column and seed."""
         import pandas as pd

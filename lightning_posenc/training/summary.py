@@ -15,6 +15,7 @@ import torch
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torchmetrics import Metric
 
+from lightning_posenc.callbacks.results.length_axis import length_axis
 from lightning_posenc.checks import is_a
 from lightning_posenc.compat.lightning import seed_of_run
 from lightning_posenc.diagnostics.metric_keys import is_higher_better
@@ -42,7 +43,8 @@ class RunSummary(L.Callback):
     last steps without validation, and "peak_memory_mb", whose "peak_memory_of" is "cuda" (the most
     that tensors took on this rank's GPU) or "process" (the largest resident set of the process
     since it started, Python and its libraries included). Where only torchmetrics knows whether more
-    of a metric is better, "higher_is_better" says it by the metric's name.
+    of a metric is better, "higher_is_better" says it by the metric's name. Where the data's lengths
+    are not called so, "length_axis" says what they are.
 
     Args:
         command: Arguments that the program was started with; a run that is resumed in its own
@@ -64,9 +66,11 @@ class RunSummary(L.Callback):
         self._times = StepTime()
         self._made_by: dict[str, Any] = {}
         self._directions: dict[str, bool] = {}
+        self._length_axis = "length"
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         self._fits = stage == "fit"
+        self._length_axis = length_axis(trainer)
         if self._fits:
             self._earlier = _earlier(trainer)
             self._take_commands()
@@ -185,6 +189,7 @@ class RunSummary(L.Callback):
             **({"resumed": self._resumed} if self._resumed else {}),
             "metrics": self._metrics,
             **({"higher_is_better": self._directions} if self._directions else {}),
+            **({} if self._length_axis == "length" else {"length_axis": self._length_axis}),
             "seconds": round(time.monotonic() - self._start, 3),
             "steps": trainer.global_step,
             "seed": None if seed is None else int(seed),

@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 from scipy import stats
 
-from lightning_posenc.report import findings, grouping, lengths, metrics, panels, recipes, runs
+from lightning_posenc.report import (
+    findings,
+    grouping,
+    lengths,
+    metrics,
+    page,
+    panels,
+    recipes,
+    runs,
+)
 from lightning_posenc.report.arranging import arrange
 from lightning_posenc.report.costs import COLUMNS, costs
 from lightning_posenc.report.results import compare
@@ -295,6 +304,25 @@ def test_effective_lengths(study_directory: Path) -> None:
     assert str(found["ALiBi", "Copy"]) == "≥ 40"
     assert str(lengths.LengthsReached([0, 20, 40], 40)) == "20 (none to ≥ 40)"
     assert lengths.reaches(study, study.metric._replace(higher=False)) == {}
+
+
+def test_sizes_of_images(tmp_path: Path) -> None:
+    """The trained size is the config's image_size, and the run says what its lengths are."""
+    for seed, (at_12, axis) in enumerate([(0.84, "size in pixels"), (0.6, "size in pixels")]):
+        made = config(class_of("positional", "MixedRoPE"), REVERSE, seed)
+        made["data"] = class_of("data", "ImageData", path="digits", image_size=8)
+        acc = {8: 0.9, 12: at_12, 16: 0.3}
+        write(tmp_path / "images" / str(seed), made, acc, length_axis=axis)
+    study = study_of(tmp_path / "images")
+    found = lengths.reaches(study, study.metric)
+    assert [str(each) for each in found.values()] == ["8 (8 to 12)"]
+    (panel,) = panels.by_test_length(study, "acc")
+    assert (panel.x, panel.trained) == ("test size in pixels", (8, 8))
+    section = page.lengths_section(study, "acc", found, [])
+    assert section.title == "acc by size in pixels, effective size in pixels"
+    made = config(class_of("positional", "MixedRoPE"), REVERSE, 2)
+    write(tmp_path / "images" / "2", made, {8: 0.9, 16: 0.3}, length_axis="<b>\n")
+    assert study_of(tmp_path / "images").length_axis == "length"  # not all are of one kind
 
 
 def test_curves_by_length(study_directory: Path) -> None:

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from lightning_posenc.callbacks.module_fits import fits
 from lightning_posenc.callbacks.results.baselines import bag_of_tokens_bounds
+from lightning_posenc.callbacks.results.length_axis import length_axis
 from lightning_posenc.data.batch import Batch
 from lightning_posenc.runs.figures import log_figure, new_figure
 from lightning_posenc.tasks import IGNORE
@@ -96,11 +97,13 @@ def _draw(
     if bounds:
         left.plot([], [], "k--", label="best without order")
         left.legend(loc="lower right")
-    left.set(xlabel="sequence length", ylabel="test accuracy", ylim=(0, 1.12), title="by length")
+    axis = length_axis(trainer)
+    along = "sequence length" if axis == "length" else axis
+    left.set(xlabel=along, ylabel="test accuracy", ylim=(0, 1.12), title=f"by {axis}")
     for length, accuracy in by_position.items():
         seen = ~accuracy.isnan()
         index = torch.arange(len(accuracy))
-        right.plot(index[seen], accuracy[seen], marker=".", label=f"length {length}")
+        right.plot(index[seen], accuracy[seen], marker=".", label=f"{axis} {length}")
     right.set(xlabel="position", ylim=(-0.03, 1.12), title="by position of the token asked about")
     right.legend(loc="lower right")
     numbers = {

@@ -8,6 +8,7 @@ import torch
 
 from lightning_posenc.callbacks.results.accuracy_by_position import AccuracyByPosition
 from lightning_posenc.callbacks.results.baselines import bag_of_tokens_bounds
+from lightning_posenc.callbacks.results.length_axis import length_axis
 from lightning_posenc.checks import is_a
 from lightning_posenc.diagnostics.measures.effective_length import SHARE, effective_length, learned
 from lightning_posenc.diagnostics.metric_keys import Key, parse
@@ -94,10 +95,11 @@ class LengthGeneralization(AccuracyByPosition):
         if bounds:
             ax.plot(list(bounds), list(bounds.values()), "k:", label="best without order")
         ax.plot(list(self._scores), list(self._scores.values()), "o-", color="C0")
-        ax.set(xlabel="test length", ylabel=f"test {self.metric}", ylim=(-0.03, 1.03))
+        axis = length_axis(trainer)
+        ax.set(xlabel=f"test {axis}", ylabel=f"test {self.metric}", ylim=(-0.03, 1.03))
         ax.set_xlim(0, 1.05 * max(self._scores))
         said = "none" if effective is None else str(effective)
-        ax.set_title("effective length: " + (said if self._learned else "nothing was learned"))
+        ax.set_title(f"effective {axis}: " + (said if self._learned else "nothing was learned"))
         ax.legend(fontsize=8, loc="lower left")
         if by_position:
             widest = max(map(len, by_position.values()))
@@ -116,9 +118,10 @@ class LengthGeneralization(AccuracyByPosition):
             axes[1].set_yticks(
                 range(0, len(by_position), step), [str(T) for T in list(by_position)[::step]]
             )
-            axes[1].set(xlabel="position", ylabel="test length", title="by position")
+            axes[1].set(xlabel="position", ylabel=f"test {axis}", title="by position")
         numbers = {
             "metric": self.metric,
+            "length_axis": axis,
             "score": self._scores,
             "trained_lengths": trained,
             "wanted_score": wanted,

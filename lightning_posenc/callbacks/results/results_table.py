@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lightning_posenc.callbacks.results.baselines import bag_of_tokens_bounds
+from lightning_posenc.callbacks.results.length_axis import length_axis
 from lightning_posenc.diagnostics.metric_keys import Key, by_length, parse
 from lightning_posenc.diagnostics.quantities import MAJORITY, QUANTITIES, WITHOUT_ORDER
 from lightning_posenc.runs.tables import log_table
@@ -46,7 +47,7 @@ class ResultsTable(L.Callback):
         if (encoding := getattr(pl_module, "positional", None)) is not None:
             title += f" with {type(encoding).__name__}"
         table = Table(title=title, title_justify="left")
-        columns = ["length", *(TITLES.get(metric, metric) for metric in metrics)]
+        columns = [length_axis(trainer), *(TITLES.get(metric, metric) for metric in metrics)]
         rows: list[list[Any]] = [
             [length, *(values.get((length, metric)) for metric in metrics)]
             for length in sorted({length for length, _ in values})

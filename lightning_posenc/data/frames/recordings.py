@@ -71,6 +71,8 @@ class FrameData(CorpusData):
         FileNotFoundError: if the table does not exist.
     """
 
+    length_axis = "length in frames"
+
     def __init__(
         self,
         path: str | None = None,

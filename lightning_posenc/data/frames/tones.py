@@ -49,6 +49,8 @@ class ToneData(DrawnData):
         ValueError: if a number is out of range.
     """
 
+    length_axis = "length in symbols"
+
     def __init__(
         self,
         n_pitches: int = 4,

@@ -74,6 +74,7 @@ class ImageData(FixedData):
         FileNotFoundError: if a file does not exist.
     """
 
+    length_axis = "size in pixels"
     vocab_size: int | None = None  # pixels have no ids
 
     def __init__(
