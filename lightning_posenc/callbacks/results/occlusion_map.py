@@ -151,17 +151,19 @@ def _write(trainer: L.Trainer, maps: dict[str, dict[str, Any]]) -> None:
     write_whole(Path(trainer.default_root_dir, FIGURES, "occlusion.csv"), "".join(lines))
     figure = new_figure(figsize=(max(6.4, 4.2 * len(maps)), 7.6))
     axes = figure.subplots(2, len(maps), squeeze=False)
-    for column, (size, of) in enumerate(maps.items()):
-        for row, (key, name, digits) in enumerate(
-            (("accuracy_fall", "accuracy", 3), ("loss_rise", "loss", 2))
-        ):
-            ax = axes[row, column]
+    kinds = (("accuracy_fall", "accuracy", 3), ("loss_rise", "loss", 2))
+    for line, (key, name, digits) in zip(axes, kinds, strict=True):
+        # One scale for all sizes, so that what is faint beside the others looks so.
+        most = max(10.0**-digits, *(float(of[key].abs().max()) for of in maps.values()))
+        for ax, (size, of) in zip(line, maps.items(), strict=True):
+            image = _draw(ax, of[key], most, digits)
             verb = key.rpartition("_")[2] + "s"
             title = f"{size} pixels: {name} {of[name]:.{digits}f} {verb} by"
-            _draw(figure, ax, of[key], title, digits)
-        axes[-1, column].set_xlabel("column of the hidden patch")
-    for ax in axes[:, 0]:
-        ax.set_ylabel("row of the hidden patch")
+            ax.set_title(title, fontsize=10)
+        figure.colorbar(image, ax=line, label=key.replace("_", ": "), shrink=0.8)
+        line[0].set_ylabel("row of the hidden patch")
+    for ax in axes[-1]:
+        ax.set_xlabel("column of the hidden patch")
     n_images = max(of["n_images"] for of in maps.values())
     figure.suptitle(
         f"Which patches does the model need? One of them hidden, {n_images} test images\n"
@@ -175,21 +177,17 @@ def _write(trainer: L.Trainer, maps: dict[str, dict[str, Any]]) -> None:
     log_figure(trainer, "occlusion", figure, numbers)
 
 
-def _draw(figure: Any, ax: Any, grid: Tensor, title: str, digits: int) -> None:
+def _draw(ax: Any, grid: Tensor, most: float, digits: int) -> Any:
     """A heat map of (R, S), with its numbers where they have room."""
-    most = max(float(grid.abs().max()), 10.0**-digits)
     image = ax.imshow(grid.numpy(), cmap="RdBu_r", vmin=-most, vmax=most)
-    figure.colorbar(image, ax=ax, shrink=0.8)
-    ax.set_title(title, fontsize=10)
     ax.locator_params(integer=True)
-    if max(grid.shape) > MOST_WRITTEN:
-        return
-    for row, line in enumerate(grid.tolist()):
+    for row, line in enumerate(grid.tolist() if max(grid.shape) <= MOST_WRITTEN else ()):
         for column, value in enumerate(line):
             colour = "white" if abs(value) > 0.6 * most else "black"
             size = 9 if max(grid.shape) <= 6 else 6
-            text = f"{value + 0.0:.{digits}f}"
+            text = f"{round(value, digits) + 0.0:.{digits}f}"  # no -0.00
             ax.text(column, row, text, ha="center", va="center", color=colour, fontsize=size)
+    return image
 
 
 def _rounded(grid: Tensor) -> list[list[float]]:
