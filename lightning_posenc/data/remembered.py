@@ -181,6 +181,13 @@ class RememberedData(L.LightningDataModule):
     def _fits(self) -> bool:
         return self.trainer is not None and self.trainer.state.fn == "fit"
 
+    @property
+    def _predicts(self) -> bool:
+        """Whether a checkpoint's model is to tell what nobody needs to know yet."""
+        if self._adopted is None or self.trainer is None:
+            return False
+        return self.trainer.state.fn == "predict"
+
     def _go_on(self, state: Mapping[str, Any]) -> None:
         """Compare with the run that is resumed."""
         self._compare(self.stream(), state["stream"])

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from lightning_posenc.data import ImageData, RandomShift
 from lightning_posenc.data.images.images import FilesOfImages
 from lightning_posenc.data.images.pixels import squares
+from lightning_posenc.tasks import IGNORE
 
 pytestmark = pytest.mark.usefixtures("private_cache")
 
@@ -79,8 +80,29 @@ def test_a_folder_has_a_folder_for_each_class(tmp_path):
     elsewhere = ready(folder(tmp_path / "moved", sizes=((8, 8), (16, 12))))
     assert elsewhere.stream() == data.stream()
     assert data.predicted(0, 1, [0.2, 0.8]) == {
-        "prediction": "dog", "probabilities": {"cat": 0.2, "dog": 0.8}
+        "file": "cat/0.png", "prediction": "dog", "probabilities": {"cat": 0.2, "dog": 0.8}
     }  # fmt: skip
+
+
+def test_files_that_are_predicted_need_no_class(tmp_path, trainer):
+    """They are all read, and named; trained on they are refused."""
+    known = ready(folder(tmp_path / "known"))
+    loose = folder(tmp_path / "loose")
+    for n in (0, 2):
+        (loose / "cat" / f"{n}.png").rename(loose / f"{n}.png")
+    other = ImageData(str(loose), image_size=8, batch_size=4)
+    other.adopt(known.state_dict() | {"stream": {}})
+    other.trainer = runs = trainer()
+    runs.state.fn = "predict"
+    other.setup("predict")
+    targets = [n for batch in other.predict_dataloader() for n in batch.targets.tolist()]
+    files = [other.predicted(row, 0, None)["file"] for row in range(len(targets))]
+    assert dict(zip(files, targets, strict=True)) == {
+        file: {"cat": 0, "dog": 1, ".": IGNORE}[str(Path(file).parent)] for file in files
+    }
+    assert {"0.png", "2.png"} < set(files)
+    with pytest.raises(ValueError, match=r"0\.png is in no folder of a class"):
+        ready(loose)
 
 
 def test_grey_and_colour_are_not_mixed_unasked(tmp_path):

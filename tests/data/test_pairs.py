@@ -128,6 +128,31 @@ def test_texts_are_those_of_the_file(kind: str, inner: str, tmp_path: Path) -> N
     assert data.predicted(0, [104, 105], None) == {"prediction": "hi"}
 
 
+def test_what_is_to_be_translated_has_no_answers(tmp_path: Path, trainer: Any) -> None:
+    """Neither a column of them, nor some; a test wants both."""
+    known = made(write(tmp_path))
+    sources = [{"de": row["de"]} for row in ROWS[:3]]
+    for name, rows in (("none", sources), ("some", [*sources, {"de": "x", "en": None}])):
+        (tmp_path / name).mkdir()
+        path = write(tmp_path / name, rows=rows)
+        columns = {"text_column": "de", "target_column": "en", "train_length": 12}
+        other = TextPairData(path, batch_size=4, **columns)
+        other.adopt(known.state_dict() | {"stream": {}})
+        for fn in ("predict", "test"):
+            other.trainer = runs = trainer()
+            runs.state.fn = fn
+            if fn == "test":
+                with pytest.raises(ValueError, match="'en'"):
+                    other.setup(fn)
+                continue
+            other.setup(fn)
+            (batch,) = other.predict_dataloader()
+            read = zip(batch.tokens, batch.lengths, strict=True)
+            assert [other.decode(row[:n].tolist()) for row, n in read] == [
+                row["de"][:12] for row in rows
+            ]
+
+
 def test_characters_are_those_of_both_sides(tmp_path: Path) -> None:
     data = made(write(tmp_path), vocabulary="chars")
     assert set(data.vocabulary.characters) == set("wort 0123456789x")  # type: ignore[attr-defined]

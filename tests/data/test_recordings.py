@@ -93,6 +93,25 @@ def data_of_other(folder: Path, **options: Any) -> FrameData:
     return other
 
 
+def test_what_is_to_be_written_down_has_no_transcripts(folder: Path, trainer: Any) -> None:
+    """All recordings are predicted, however long, and named; a test wants transcripts."""
+    state = data(folder).state_dict() | {"stream": {}}
+    table = (folder / "metadata.csv").read_text().splitlines()
+    (folder / "new.csv").write_text("\n".join(line.split(",")[0] for line in table) + "\n")
+    other = data(folder / "new.csv", eval_lengths=[150, 1000])
+    other.adopt(state)
+    other.trainer = runs = trainer()
+    runs.state.fn = "predict"
+    other.setup("predict")
+    batches = list(other.predict_dataloader())
+    assert sum(len(batch.tokens) for batch in batches) == N
+    assert max(int(batch.lengths.max()) for batch in batches) > 150
+    assert other.predicted(3, [0], None) == {"file": "3.flac", "prediction": other.decode([0])}
+    runs.state.fn = "test"
+    with pytest.raises(ValueError, match="has no column 'said'"):
+        other.setup("test")
+
+
 def broken(folder: Path, what: str) -> None:
     """One thing in the folder is not as it should be."""
     table = folder / "metadata.csv"

@@ -35,7 +35,7 @@ def test_a_token_is_a_linear_map_of_its_patch() -> None:
     ("shape", "said"),
     [
         ((2, 8, 8), r"images must be \(B, C, H, W\) of n_channels=3, got \(2, 8, 8\)"),
-        ((2, 1, 8, 8), "of n_channels=3"),
+        ((2, 1, 8, 8), r"of n_channels=3, got \(2, 1, 8, 8\): set n_channels=1, or data.channels"),
         ((2, 3, 8, 10), r"images of 8 x 10 pixels are not made of whole patches of patch_size"),
         ((2, 3, 0, 8), "images of 0 x 8 pixels"),
     ],

@@ -32,7 +32,8 @@ class Predictions(BasePredictionWriter):
     tokens as far as they were read, if they are ids; the class and the probability of each, by name
     where classes have names. Where each token has a class, there are lists of the classes and of
     their probabilities; tagged sentences have one for each of their "words", null beyond the
-    length. Of answers that were written, their tokens or their text.
+    length. Of answers that were written, their tokens or their text. Images and recordings in files
+    have their "file".
 
     Several ranks write a file each, which rank 0 puts together in the end. Loggers that take tables
     get the first lines as `tables/predictions`.

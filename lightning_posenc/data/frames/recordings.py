@@ -5,44 +5,25 @@ Shapes: B recordings, N frames, F bands, U tokens of a transcript.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from lightning_posenc.checks import is_a
-from lightning_posenc.data.batch import Batch
-from lightning_posenc.data.fixed import FixedDataset
-from lightning_posenc.data.frames.audio import Recording, recording_of
+from lightning_posenc.data.frames.audio import Recording
 from lightning_posenc.data.frames.features import LogMel
-from lightning_posenc.data.meaning import described, differences, digest
+from lightning_posenc.data.frames.heard import Recordings, Split, recordings
+from lightning_posenc.data.meaning import described, differences
 from lightning_posenc.data.saying import percent, say
 from lightning_posenc.data.text.base import CorpusData
 from lightning_posenc.data.text.sources import load_rows
-from lightning_posenc.data.text.tokenised import Tokens, laid_out, rectangle
-from lightning_posenc.tasks import IGNORE
+from lightning_posenc.data.text.tokenised import Tokens, laid_out, nothing
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 TABLES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
-
-
-class Split(NamedTuple):
-    """The recordings of one split.
-
-    Args:
-        rows: their table, decoded by nobody yet.
-        n_samples: (n,) int64, samples of each.
-        transcripts: ids of each.
-    """
-
-    rows: "Dataset"
-    n_samples: Tensor
-    transcripts: Tokens
 
 
 class FrameData(CorpusData):
@@ -51,8 +32,8 @@ class FrameData(CorpusData):
     Recordings are read when they are needed, by soundfile (extra `speech`), and never resampled or
     cut. Training and validation leave out those of more than `train_length` frames. The test of a
     length has those of at most so many frames, and of more than the next shorter one of
-    `eval_lengths`: it tells what a model does of a duration that it was not trained on. Splits are
-    those of `TextPairData`.
+    `eval_lengths`: it tells what a model does of a duration that it was not trained on. All
+    recordings are predicted, and need no transcripts. Splits are those of `TextPairData`.
 
     Args:
         path: a table with a column of files, whose paths begin at its folder; a folder with one
@@ -93,7 +74,7 @@ class FrameData(CorpusData):
         )
         self.audio_column = is_a(self, "audio_column", audio_column, str)
         self.features = LogMel() if features is None else is_a(self, "features", features, LogMel)
-        self._found: dict[str, Split] = {}
+        self._found: dict[bool, dict[str, Split]] = {}  # with or without what is to be predicted
 
     @property
     def n_classes(self) -> int:
@@ -124,7 +105,9 @@ class FrameData(CorpusData):
         from datasets import Audio
 
         columns = {"text_column": self.text_column, "audio_column": self.audio_column}
-        found = load_rows(str(self._table), self.subset, columns, (), not self._evaluates_other)
+        optional = ("text_column",) if self._predicts else ()
+        trains = not self._evaluates_other
+        found = load_rows(str(self._table), self.subset, columns, optional, trains)
         return {
             name: rows.cast_column(self.audio_column, Audio(decode=False))
             if isinstance(rows.features[self.audio_column], Audio)
@@ -166,18 +149,28 @@ class FrameData(CorpusData):
         return self.decode(ids)
 
     def predicted(self, row: int, classes: Any, probabilities: Any) -> dict[str, Any]:
-        return {"prediction": self.printed_answer(classes)}
+        rows = self._found_in(self._items("predict")[0]).rows
+        value = rows[row][self.audio_column]
+        file = value.get("path") if isinstance(value, dict) else value
+        named = {"file": file} if file else {}
+        return {**named, "prediction": self.printed_answer(classes)}
 
     def _all(self) -> dict[str, Split]:
-        """Each split, read once."""
-        if not self._found:
+        """Each split, read once; no transcripts where they are predicted."""
+        found = self._found.setdefault(self._predicts, {})
+        if not found:
             splits = self.rows()
+            transcripts = self._transcripts(splits)
             for name, rows in splits.items():
-                self._check_transcripts(name, rows)
-            for name, ids in self._encoded(splits).items():
-                sizes = self._n_samples(splits[name])
-                self._found[name] = Split(splits[name], sizes, laid_out(ids))
-        return self._found
+                found[name] = Split(rows, self._n_samples(rows), transcripts[name])
+        return found
+
+    def _transcripts(self, splits: "dict[str, Dataset]") -> dict[str, Tokens]:
+        if self._predicts:
+            return {name: nothing(len(rows)) for name, rows in splits.items()}
+        for name, rows in splits.items():
+            self._check_transcripts(name, rows)
+        return {name: laid_out(ids) for name, ids in self._encoded(splits).items()}
 
     def _check_transcripts(self, name: str, rows: "Dataset") -> None:
         texts = rows[self.text_column]
@@ -212,6 +205,9 @@ class FrameData(CorpusData):
 
     def _dataset(self, split: str, length: int) -> "Recordings":
         name, items = self._items(split)
+        heard = self.audio_column, self.path, self._root, self.features
+        if split == "predict":
+            return Recordings(self._found_in(name), items, *heard)
         shorter = [n for n in self.eval_lengths if n < length] if split == "test" else []
         of_split = self._found_in(name)
         n_frames = self.features.n_frames(of_split.n_samples[items])
@@ -222,7 +218,6 @@ class FrameData(CorpusData):
                 f"{max(shorter, default=0)} and at most {length} frames: they have "
                 f"{int(n_frames.min())} to {int(n_frames.max())}"
             )
-        heard = self.audio_column, self.path, self._root, self.features
         return Recordings(of_split, items[fits], *heard)
 
     def _found_in(self, name: str) -> Split:
@@ -234,7 +229,9 @@ class FrameData(CorpusData):
 
     def _extent(self, split: str) -> str:
         name, items = self._items(split)
-        return f"{len(items):,} recordings of {self.path}, {name}"
+        n = f"{len(items):,} recordings of {self.path}"
+        held_out = name == "train" and split != "predict" and not self._evaluates_other
+        return f"the {n} that training left out" if held_out else f"all {n}"
 
     def _say_what_is_read(self, stage: str | None) -> None:
         super()._say_what_is_read(stage)
@@ -245,53 +242,3 @@ class FrameData(CorpusData):
                     f"fit: {percent(n - n_read, n)} of the recordings have more than "
                     f"data.train_length={self.train_length} frames and are left out"
                 )
-
-
-class Recordings(FixedDataset):
-    """Some recordings of a split, heard as they are asked for; a batch is as wide as its longest.
-
-    Args:
-        split: what they are of.
-        items: (n,) int64, which of its recordings, in the order of this dataset.
-        column: which one holds them.
-        path: `data.path`, for errors to name.
-        root: folder that paths begin at.
-        features: what is heard of them.
-    """
-
-    def __init__(
-        self, split: Split, items: Tensor, column: str, path: str, root: Path, features: LogMel
-    ) -> None:
-        self.split = split
-        self.starts: NDArray[np.int64] = split.transcripts.starts
-        self.items = items
-        self.column = column
-        self.path = path
-        self.root = root
-        self.features = features
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def content(self) -> str:
-        ids, sizes = self.split.transcripts
-        return digest(ids, sizes, self.split.n_samples.numpy(), self.items.numpy())
-
-    def __getitems__(self, indices: list[int]) -> Batch:
-        items = self.items[indices]
-        heard = recordings(self.split.rows, self.column, items.tolist(), self.path, self.root)
-        audio = [each.audio() for each in heard]
-        n_samples = torch.tensor([len(each) for each in audio])
-        frames, lengths = self.features(pad_sequence(audio, batch_first=True), n_samples)
-        n_longest = int(self.split.transcripts.sizes[items.numpy()].max())
-        targets, _ = rectangle(
-            self.split.transcripts, self.starts, items.numpy(), n_longest, fill=IGNORE
-        )
-        return Batch(frames, torch.from_numpy(targets), lengths=lengths)
-
-
-def recordings(
-    rows: "Dataset", column: str, numbers: Any, path: str, root: Path
-) -> list[Recording]:
-    """The recordings in some rows of a table."""
-    return [recording_of(rows[int(n)][column], int(n), path, root) for n in numbers]

@@ -12,7 +12,7 @@ from torch import Tensor
 from lightning_posenc.checks import is_a, number, one_of, several, whole, wrong
 from lightning_posenc.data.batch import Batch
 from lightning_posenc.data.fixed import FixedData
-from lightning_posenc.data.images.images import Images
+from lightning_posenc.data.images.images import FilesOfImages, Images
 from lightning_posenc.data.images.labelled import AugmentedImages, LabelledImages, Reader
 from lightning_posenc.data.images.sources import GIVE, load_images
 from lightning_posenc.data.order import as_they_come
@@ -44,7 +44,8 @@ class ImageData(FixedData):
     Training goes through all images, pass after pass. Splits are those of `TextClassificationData`:
     without its own, validation has `val_fraction` of the training images, drawn once and for any
     seed, and the test what validation has. Classes are the folders, those that a dataset names, or
-    the different labels in ascending order; with a checkpoint, the checkpoint's, by name.
+    the different labels in ascending order; with a checkpoint, the checkpoint's, by name. Images
+    that are predicted need no class: a folder of files alone will do.
 
     Args:
         path: a folder with a folder of images for each class (within `train`, `validation`, `test`
@@ -181,7 +182,9 @@ class ImageData(FixedData):
         self._say_what_is_read(stage)
 
     def predicted(self, row: int, classes: Any, probabilities: Any) -> dict[str, Any]:
-        return in_names(self.class_names, classes, probabilities)
+        images = self._images()[self._items("predict")[0]]
+        named = {"file": images.name(row)} if isinstance(images, FilesOfImages) else {}
+        return {**named, **in_names(self.class_names, classes, probabilities)}
 
     def train_dataloader(self) -> Iterable[Batch]:
         """The share of this rank in the stream of shuffled images."""

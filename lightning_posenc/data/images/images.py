@@ -5,7 +5,7 @@ Shapes: N images, H and W pixels, C channels.
 
 import io
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -113,19 +113,22 @@ class PicturesOnDemand(Images):
 
 
 class FilesOfImages(PicturesOnDemand):
-    """Files, each in the folder of its class.
+    """Files, each in the folder of its class, or in that of a split, which says no class.
 
     Args:
         root: The folder that they are told from.
         files: Paths below it.
         path: What the user calls the source.
+        roots: Folders below it, the empty path among them, that are no class.
     """
 
-    def __init__(self, root: Path, files: Sequence[Path], path: str) -> None:
+    def __init__(
+        self, root: Path, files: Sequence[Path], path: str, roots: Collection[Path] = (Path(),)
+    ) -> None:
         self.root = root
         self.files = files
         self.path = path
-        self.labels = [file.parent.name for file in files]
+        self.labels = [None if file.parent in roots else file.parent.name for file in files]
 
     def entry(self, number: int) -> Any:
         return {"path": str(self.root / self.files[number])}

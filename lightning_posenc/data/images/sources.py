@@ -55,7 +55,7 @@ def load_images(
     if file.suffix == ".npz" and file.is_file():
         found.update(_of_arrays(path, file))
     elif file.is_dir():
-        found.update(_of_folders(path, file))
+        found.update(_of_folders(path, file, trains))
     if not found:
         splits = _rows(path, file, subset)
         for name, rows in splits.items():
@@ -66,11 +66,11 @@ def load_images(
     return found
 
 
-def _of_folders(path: str, root: Path) -> dict[str, FilesOfImages]:
+def _of_folders(path: str, root: Path, trains: bool) -> dict[str, FilesOfImages]:
     """The pictures of a folder, by split; none if it holds no picture.
 
     Raises:
-        ValueError: If one is in no folder of a class.
+        ValueError: If one is to be trained on and in no folder of a class.
     """
     files: dict[str, list[Path]] = {}
     splits = {name: ours for ours, theirs in SPLITS_OF_LIBRARIES.items() for name in theirs}
@@ -79,12 +79,13 @@ def _of_folders(path: str, root: Path) -> dict[str, FilesOfImages]:
         if file.suffix.lower() not in PICTURES or any(part[0] == "." for part in place.parts):
             continue
         split = splits.get(place.parts[0]) if len(place.parts) > 1 else None
-        if len(place.parts) < (2 if split is None else 3):
+        if trains and len(place.parts) < (2 if split is None else 3):
             raise ValueError(
                 f"data.path={path}: {place} is in no folder of a class: put each image into one"
             )
         files.setdefault(split or "train", []).append(place)
-    return {split: FilesOfImages(root, found, path) for split, found in files.items()}
+    roots = Path(), *map(Path, splits)
+    return {split: FilesOfImages(root, found, path, roots) for split, found in files.items()}
 
 
 def digits() -> dict[str, Images]:

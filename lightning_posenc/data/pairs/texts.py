@@ -18,7 +18,7 @@ from lightning_posenc.data.pairs.buckets import BucketedPasses
 from lightning_posenc.data.text.base import CorpusData
 from lightning_posenc.data.text.reading import decodable
 from lightning_posenc.data.text.sources import load_rows
-from lightning_posenc.data.text.tokenised import Tokens, laid_out, rectangle, tokenised
+from lightning_posenc.data.text.tokenised import Tokens, laid_out, nothing, rectangle, tokenised
 from lightning_posenc.tasks import IGNORE
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class TextPairData(CorpusData):
     Training goes through all pairs, pass after pass. Splits are those of `TextClassificationData`:
     without its own, validation has `val_fraction` of the training pairs, drawn once and for any
     seed, and the test what validation has. An answer ends with token V - 1, one more than the
-    vocabulary has, unless it was cut.
+    vocabulary has, unless it was cut. A prediction needs no answers.
 
     Args:
         path: a .csv, .tsv, .json, .jsonl or .parquet file, a folder of them, or a dataset on the
@@ -70,7 +70,7 @@ class TextPairData(CorpusData):
         if answer_length is not None:
             whole(self, "answer_length", answer_length)
         self.bucket = whole(self, "bucket", bucket, most=MOST_STEPS)
-        self._found: dict[str, Pair] = {}
+        self._found: dict[bool, dict[str, Pair]] = {}  # with or without what is to be predicted
 
     @property
     def n_classes(self) -> int:
@@ -97,7 +97,8 @@ class TextPairData(CorpusData):
     def rows(self) -> "dict[str, Dataset]":
         """The pairs of each split."""
         columns = {"text_column": self.text_column, "target_column": self.target_column}
-        return load_rows(self.path, self.subset, columns, (), not self._evaluates_other)
+        optional = ("target_column",) if self._predicts else ()
+        return load_rows(self.path, self.subset, columns, optional, not self._evaluates_other)
 
     def prepare_data(self) -> None:
         """Load and tokenise once a machine; the `datasets` library caches the result."""
@@ -133,20 +134,28 @@ class TextPairData(CorpusData):
         return self._train_loader(items, n_batches, order)
 
     def _all_pairs(self) -> dict[str, Pair]:
-        """The tokens of both sides of each split, read once."""
-        if not self._found:
+        """The tokens of both sides of each split, read once; of answers that are predicted none."""
+        found = self._found.setdefault(self._predicts, {})
+        if not found:
             splits = self.rows()
+            if self._predicts:
+                splits = {
+                    name: rows.select_columns(self.text_column) for name, rows in splits.items()
+                }
             for name, rows in splits.items():
                 self._check_sides(name, rows)
-            sources, vocabulary = self._encoded(splits), self.vocabulary
-            with decodable(self.path):
-                for name, rows in splits.items():
-                    answers = tokenised(rows, self.target_column, vocabulary)
-                    self._found[name] = laid_out(sources[name]), laid_out(answers)
-        return self._found
+            for name, sources in self._encoded(splits).items():
+                found[name] = laid_out(sources), self._answers(splits[name])
+        return found
+
+    def _answers(self, rows: "Dataset") -> Tokens:
+        if self._predicts:
+            return nothing(len(rows))
+        with decodable(self.path):
+            return laid_out(tokenised(rows, self.target_column, self.vocabulary))
 
     def _check_sides(self, name: str, rows: "Dataset") -> None:
-        for column in (self.text_column, self.target_column):
+        for column in rows.column_names:
             texts = rows[column]
             empty = [n for n, text in enumerate(texts) if not text]
             if empty:
@@ -157,7 +166,8 @@ class TextPairData(CorpusData):
                 )
 
     def _characters(self, rows: "Dataset") -> set[str]:
-        return super()._characters(rows) | self._characters_of(rows, self.target_column)
+        columns = rows.column_names
+        return set().union(*(self._characters_of(rows, column) for column in columns))
 
     def _corpus(self) -> tuple[object, Iterable[dict]]:
         mark, train = super()._corpus()

@@ -47,11 +47,16 @@ def laid_out(rows: "Dataset") -> Tokens:
     """
     lists = [c for c in rows.data.column("ids").chunks if len(c)]
     if not lists:
-        return Tokens(np.zeros(0, np.int32), np.zeros(0, np.int64))
+        return nothing(0)
     # `flatten` respects a slice's offset; `values` would not.
     parts = [chunk.flatten().to_numpy() for chunk in lists]
     sizes = np.concatenate([np.diff(chunk.offsets.to_numpy()) for chunk in lists])
     return Tokens(parts[0] if len(parts) == 1 else np.concatenate(parts), sizes.astype(np.int64))
+
+
+def nothing(n_texts: int) -> Tokens:
+    """Texts without a token, as those that are not known yet."""
+    return Tokens(np.zeros(0, np.int32), np.zeros(n_texts, np.int64))
 
 
 def rectangle(

@@ -78,9 +78,10 @@ class Patches(Inputs):
         """R and S."""
         down, across = self.patch_size
         if images.dim() != 4 or images.shape[1] != self.n_channels:
+            remedy = f": set n_channels={images.shape[1]}, or data.channels" * (images.dim() == 4)
             raise ValueError(
                 f"Patches: images must be (B, C, H, W) of n_channels={self.n_channels}, got "
-                f"{tuple(images.shape)}"
+                f"{tuple(images.shape)}{remedy}"
             )
         height, width = images.shape[2:]
         if height < down or width < across or height % down or width % across:
