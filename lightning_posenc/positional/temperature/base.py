@@ -70,4 +70,4 @@ def _tokens(places: Places) -> Tensor:
         return together.sum(dim=-1).clamp(min=1).float()
     if places.lengths is not None:
         return places.lengths.unsqueeze(-1).expand(-1, size).clamp(min=1).float()
-    return torch.full((1, size), float(size), device=places.values.device)
+    return torch.full((1, size), float(size), dtype=torch.float32, device=places.values.device)
