@@ -3,7 +3,7 @@
     python benchmarks/pairs.py [--runs runs/pairs] [--only sides] [--write]
 
 Runs `configs/translate_offline.yaml` on three tasks as pairs with five encodings on both sides
-(NoPE in cross-attention), and on Reverse with five in cross-attention, between sides that tell
+(NoPE in cross-attention), and on Reverse with four in cross-attention, between sides that tell
 enough of places (Sinusoidal) and sides that do not (ALiBi); seeds 0, 1 and 2. Prints a table a
 task: share of answers that are right to the last token, means over seeds with their intervals of
 95 %. A run that is finished is not made again; one that was stopped goes on. With --write it writes
@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[1]
 OUT = timing.RESULTS / "pairs.json"
 SEEDS = (0, 1, 2)
 SIDES = ("Sinusoidal", "RoPE", "ALiBi", "T5Bias", "NoPE")
-ACROSS = ("NoPE", "RoPE", "ALiBi", "T5Bias", "FIRE")
+ACROSS = ("NoPE", "RoPE", "ALiBi", "T5Bias")
 # What is compared; across, with what stands on both sides.
 WANTED = {"sides": SIDES, "across Sinusoidal": ACROSS, "across ALiBi": ACROSS}
 
