@@ -74,7 +74,7 @@ class CTCModel(EncoderModule):
                 "CTCModel writes transcripts, and the data has one class for a sequence: choose "
                 "--data=ToneData, or --model=SequenceClassifier"
             )
-        if batch.targets.device.type == "cpu":  # elsewhere a trainer has looked, before it moved it
+        if batch.targets.device.type == "cpu":  # where reading them makes nobody wait
             self._check_alignable(batch)
         logits = self.logits(batch)
         wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
@@ -88,12 +88,6 @@ class CTCModel(EncoderModule):
             reduction="none",
         )
         return of_each.sum() / sizes.sum().clamp(min=1), logits, batch.targets
-
-    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """What a trainer's batches must be, looked at while that makes no GPU wait."""
-        if isinstance(batch, Batch) and batch.targets.dim() == 2:
-            self._check_alignable(batch)
-        return batch
 
     def _check_alignable(self, batch: Batch) -> None:
         """Refuse transcripts that no alignment has, whose loss would be infinite.

@@ -115,8 +115,6 @@ def test_a_transcript_that_no_alignment_has_is_refused() -> None:
     line = r"^CTCModel: a transcript of 3 tokens wants 4 places, and 3 come of its frames: lower"
     with pytest.raises(ValueError, match=line):
         ctc.score(given, 0)
-    with pytest.raises(ValueError, match=line):  # by a trainer, before a GPU has it
-        ctc.on_before_batch_transfer(given, 0)
     fits = given._replace(lengths=torch.tensor([12, 16]))
     assert ctc.score(fits, 0)[0].isfinite()
 
