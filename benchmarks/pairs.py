@@ -148,6 +148,7 @@ def draw(found: Found) -> None:
             axis.errorbar(task.lengths, means, yerr=halves, marker="o", capsize=2, label=encoding)
         axis.axvline(task.high, color="0.6", linestyle=":")
         axis.set_title(f"{name}, {'both sides' if where == 'sides' else where}", fontsize=10)
+        axis.set_xticks(task.lengths)
         axis.set_xlabel("length (trained up to the line)")
         axis.set_ylim(-0.03, 1.03)
         axis.legend(fontsize=7)
