@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from lightning_posenc.cli import main
 from lightning_posenc.testing import check_sampler
@@ -35,6 +36,7 @@ def test_command(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         (tmp_path / folder).symlink_to(ROOT / folder)
     (tmp_path / "my_module.py").write_text(MY_MODULE)
     (tmp_path / "tinyshakespeare.txt").write_text("to be, or not to be: the question\n" * 200)
+    pictures(tmp_path)
     arguments = shlex.split(command)
     if arguments[0] == "sweep":
         arguments += ["--run_cap", "1"]
@@ -44,9 +46,22 @@ def test_command(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         made = ["fit", "--config", "configs/quickstart.yaml", *quick]
         run = "runs/quick/0" if arguments[0] == "report" else "runs/quickstart/ID"
         assert main([*made, "--run_dir", run]) == 0
+    elif "RUN/" in command:
+        made = next(each for each in COMMANDS if "--run_dir=RUN" in each)
+        quick = ["--data.steps_per_epoch=2", "--trainer.max_epochs=1"]
+        assert main([*shlex.split(made), *quick, "--trainer.log_every_n_steps=1"]) == 0
     elif arguments[0] == "fit":
         arguments.append("--trainer.fast_dev_run=1")
     assert main(arguments) == 0
+
+
+def pictures(folder: Path) -> None:
+    """FOLDER has a folder for each of two classes, OTHERS has none."""
+    for kind in ("FOLDER/dark", "FOLDER/light", "OTHERS"):
+        (folder / kind).mkdir(parents=True)
+        for number in range(20):
+            shade = 10 * number if kind == "OTHERS" else 20 + 180 * (kind == "FOLDER/light")
+            Image.new("RGB", (40, 36), (shade, shade, number)).save(folder / kind / f"{number}.png")
 
 
 def test_the_sampler_of_ones_own_keeps_every_promise(
