@@ -4,11 +4,13 @@ Shapes: B sequences, W hypotheses of each, N = B·W rows, t tokens of a hypothes
 V token ids.
 """
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+Length = TypeVar("Length", float, Tensor)
 
 
 class Next(Protocol):
@@ -41,14 +43,14 @@ class Written(NamedTuple):
         return [row[: row.index(self.end)] if self.end in row else row for row in best]
 
 
-def penalty(length: int, alpha: float) -> float:
+def penalty(length: Length, alpha: float) -> Length:
     """What a sum of logarithms over so many tokens, the end among them, is divided by.
 
     Source: Wu et al. 2016, "Google's Neural Machine Translation System", arXiv:1609.08144,
     equation 14.
 
     Args:
-        length: At least 1.
+        length: At least 1; or many such.
         alpha: 0 for none; the larger, the more a long answer is favoured.
     """
     return ((5 + length) / 6) ** alpha
@@ -115,7 +117,7 @@ def beam_search(
     done = torch.full((n_sequences, width, most), end, device=device)
     unended, unended_scores = done.clone(), scores.clone()
     limits = first.new_full((n_sequences,), most) if limits is None else limits
-    hardest = ((5 + limits.float()) / 6) ** alpha  # penalty of the longest answer of each
+    hardest = penalty(limits, alpha)  # that of the longest answer of each
     base = torch.arange(n_sequences, device=device).unsqueeze(1) * width
     for length in range(1, most + 1):
         following = _logarithms(step(said)).unflatten(0, (n_sequences, width))  # (B, W, V)
