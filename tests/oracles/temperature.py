@@ -18,7 +18,7 @@ def seen(given: Given, b: int, i: int) -> float:
 
 
 def ssmax(given: Given) -> Result:
-    """Nakanishi 2025, equations 2 and 3."""
+    """Nakanishi 2025: s·ln n, with or without b."""
     q = given.q.copy()
     scale = of_layer(given.parameters["scale"], given.layer)
     offset = given.parameters.get("offset")

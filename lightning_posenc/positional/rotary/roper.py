@@ -13,7 +13,7 @@ class RoPER(ScaledRotary):
 
     The output at position i is Σ_j a_ij R(p_j - p_i) v_j: what a token gives depends on how far
     away it stands, where RoPE's says only how much of it is taken. Source: RoPER, "Rotary
-    Positional Embeddings with Relative distance" (labml.ai 2022, code); DeepSeek-V4 (released
+    Positional Embeddings with Relative distance" (labml.ai, code); DeepSeek-V4 (released
     code), whose keys are its values. The rotation is that of Su et al. 2021, arXiv:2104.09864.
 
     Args:

@@ -17,7 +17,7 @@ class LogN(QueryTemperature):
 
     It has no parameters, so that it can be given to a trained model. Source: Su 2021, "Attention's
     scaling from the invariance of entropy" (kexue.fm/archives/8823), as ReRoPE and Qwen have it
-    (`use_logn_attn`; Bai et al. 2023, "Qwen Technical Report", arXiv:2309.16609, section 2.3).
+    (`use_logn_attn`; Bai et al. 2023, "Qwen Technical Report", arXiv:2309.16609).
 
     Args:
         dims: Sizes of the model.
@@ -34,7 +34,7 @@ class LogN(QueryTemperature):
         >>> encoder = Encoder(Dims(64, 4, 2, causal=True), longer)
     """
 
-    source = Paper("Bai et al.", 2023, "Qwen Technical Report", "2309.16609", "section 2.3")
+    source = Paper("Bai et al.", 2023, "Qwen Technical Report", "2309.16609")
 
     shows_with: ClassVar[Mapping[str, Any]] = {"trained_length": 2}
 

@@ -12,15 +12,13 @@ from lightning_posenc.positions.paper import Paper
 class SSMax(QueryTemperature):
     """Queries times s·ln n + b, with s and b learned for each head of each layer.
 
-    The largest weight over n keys then stays what it is as n grows, where it falls as 1/n
-    without. Source: Nakanishi 2025, "Scalable-Softmax Is Superior for Attention",
-    arXiv:2501.19399, equations 2 and 3; Mistral-Large-4 has it with b.
+    The largest weight then need not vanish as the number n of keys grows. Source: Nakanishi 2025,
+    "Scalable-Softmax Is Superior for Attention", arXiv:2501.19399; Mistral-Large-4 has it with b.
 
     Args:
         dims: Sizes of the model.
-        scale: What s starts from, in (0, 100]; .43 is the paper's mean over a trained model.
-        learned_bias: Whether there is b, which starts from 0. The paper found that it helps
-            training and hurts at greater lengths.
+        scale: What s starts from, in (0, 100]; as in the package scalable-softmax.
+        learned_bias: Whether there is b, which starts from 0.
 
     Raises:
         ValueError: If scale is out of range.
@@ -31,13 +29,7 @@ class SSMax(QueryTemperature):
         >>> encoder = Encoder(Dims(64, 4, 2, causal=True), Chain.of(RoPE, SSMax))
     """
 
-    source = Paper(
-        "Nakanishi",
-        2025,
-        "Scalable-Softmax Is Superior for Attention",
-        "2501.19399",
-        "equations 2 and 3",
-    )
+    source = Paper("Nakanishi", 2025, "Scalable-Softmax Is Superior for Attention", "2501.19399")
 
     def __init__(self, dims: Dims, scale: float = 0.43, learned_bias: bool = False) -> None:
         super().__init__(dims)
