@@ -87,8 +87,10 @@ def described(setting: Mapping[str, str]) -> str:
 
 
 def command() -> str:
-    """What was typed, as Markdown code, but for the choice of rows: others were kept before."""
-    typed = re.sub(r" --only( [^-]\S*)*", "", " ".join(["", *sys.argv[1:]]))
+    """What was typed, as Markdown code, but for the choice of rows, for others were kept before,
+    and for where runs lie, which is of one machine.
+    """
+    typed = re.sub(r" --(only|runs)( [^-]\S*)*", "", " ".join(["", *sys.argv[1:]]))
     return f"`python benchmarks/{Path(sys.argv[0]).name}{typed}`"
 
 
