@@ -133,7 +133,6 @@ def test_the_page_has_the_table_that_the_command_prints() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.long
 def test_no_pair_is_ignored_and_the_page_has_the_matrix() -> None:
     matrix = list(described.pairs(described.makeable()))
     for name, found in matrix:

@@ -83,7 +83,7 @@ def test_images_and_their_faults(digits: ImageData) -> None:
 
 @pytest.mark.slow
 def test_windows_are_looked_at_as_the_whole_grid(digits: ImageData) -> None:
-    """A table that numbers all places is read off the stream, though blocks see windows."""
+    """Rows and columns are those of the grid, though blocks see windows, and none is blamed."""
     wiring = {"mask": ShiftedWindows(4), "stages": [Stage(1)]}
     someone = vision(
         digits,
