@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from lightning_posenc.diagnostics.metric_keys import Key
 from lightning_posenc.diagnostics.quantities import (
     ACROSS,
+    BY_LENGTH,
     COSTS,
     GRADIENTS,
     MEASUREMENTS,
@@ -32,6 +33,7 @@ def markdown() -> str:
     parts = [HEAD, *_table("Scores", SCORES)]
     for each in MEASUREMENTS:
         parts += _table(f"`{each.name}`: {each.title}", each.quantities)
+    parts += _table("Attention by length, of the doctor", BY_LENGTH)
     parts += _table("Cross-attention, of a decoder", ACROSS)
     parts += _table("Gradients", GRADIENTS)
     parts += _table("Order", ORDER)

@@ -18,7 +18,7 @@ HELP = """usage: python -m lightning_posenc diagnose --ckpt_path FILE [--out DIR
                                   [--sequences N] [--skip NAME ...] [--device NAME] [--dtype NAME]
                                   [--gguf_file NAME]
 
-Examine a trained or untrained model, and judge it on eighteen ailments of deep stacks: what was
+Examine a trained or untrained model, and judge it on the ailments of deep stacks: what was
 measured by layer, a verdict (healthy, watch, ill, not applicable, not judged), and what helps, as
 an argument of fit. Thresholds and their origin: docs/diagnose.md.
 

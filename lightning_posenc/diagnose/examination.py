@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lightning_posenc.catalogue.described import HOOKS
 from lightning_posenc.diagnose.costs import AttentionCost, StepCost, measure_cost, taken_by
+from lightning_posenc.diagnose.dilution import Dilution, measure_dilution
 from lightning_posenc.diagnose.evaluation import Evaluation, measure_evaluation
 from lightning_posenc.diagnose.gradients import Gradients, measure_gradients
 from lightning_posenc.diagnose.language import Language, measure_language
@@ -74,6 +75,7 @@ class Examination(NamedTuple):
         mixers: Classes of the mixers of a model of this package, each once; of another, none.
         source: What a decoder makes of its source; None of a model that has none.
         grid: Rows and columns of the grid of an image's patches; None where tokens are on none.
+        dilution: How attention changes with length; None where it was not seen at two lengths.
     """
 
     name: str
@@ -106,6 +108,7 @@ class Examination(NamedTuple):
     mixers: tuple[type[Mixer], ...] = ()
     source: SourceReading | None = None
     grid: tuple[int, int] | None = None
+    dilution: Dilution | None = None
 
     @property
     def is_own(self) -> bool:
@@ -171,6 +174,7 @@ def _examine_own(own: OwnModel) -> Examination:
         mixers=tuple(dict.fromkeys(map(type, own.encoder.mixers))),
         source=measure_source(own) if finite else None,
         grid=own.grid,
+        dilution=measure_dilution(own) if finite else None,
     )
 
 
@@ -208,6 +212,7 @@ def _examine_other(other: OtherModel) -> Examination:
         positions=positions,
         language=language,
         whereabouts=measure_whereabouts(other),
+        dilution=measure_dilution(other) if passed.finite else None,
     )
 
 

@@ -122,6 +122,22 @@ def _sinks(e: Examination) -> "Figure | None":
     return figure
 
 
+def _dilution(e: Examination) -> "Figure | None":
+    if e.dilution is None or not e.dilution.slopes:
+        return None
+    figure, axes = _axes()
+    for layer, slopes in enumerate(e.dilution.slopes):
+        axes.scatter(
+            [layer] * len(slopes), slopes, s=[20 + 80 * best for best in e.dilution.best[layer]]
+        )
+    axes.axhline(1, color="grey", linestyle=":")
+    axes.text(-0.25, 1.01, "uniform attention", color="grey", fontsize=8)
+    axes.axhline(0, color="grey", linewidth=0.5)
+    axes.set_ylabel(f"{QUANTITIES['attn/dilution'].title}\n(size: weight of the best key)")
+    _depth(axes, len(e.dilution.slopes), "layer")
+    return figure
+
+
 def _loss(e: Examination) -> "Figure | None":
     found = e.language
     if found is None or not found.by_place:
@@ -175,6 +191,7 @@ _PICTURES: dict[str, Callable[[Examination], "Figure | None"]] = {
     "Position read by a probe, by depth": _probe,
     "Gradient by depth": _gradient,
     "Sinks: weight on the first token, by layer and head": _sinks,
+    "Dilution: entropy's growth with length, by layer and head": _dilution,
     "Loss by position, and by context": _loss,
     "Passkey by depth and length": _passkey,
 }

@@ -85,7 +85,7 @@ def treatments(subject: OwnModel, limit: int | None) -> Iterator[Treatment]:
             f"attention's logits times {factor:g}",
             LOGITS,
             _same,
-            partial(_logits_times, subject, factor),
+            partial(logits_times, subject, factor),
             gradual=True,
         )
         yield Treatment(
@@ -170,7 +170,9 @@ def _renumbered(vocab_size: int, by: int, batch: Batch) -> Batch:
 
 
 @contextmanager
-def _logits_times(subject: OwnModel, factor: float) -> Iterator[None]:
+def logits_times(subject: OwnModel, factor: float) -> Iterator[None]:
+    """Within, q·k of every layer is multiplied; what is added to the logits is not."""
+
     def scaled(_: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
         return (args[0]._replace(q=args[0].q * factor), *args[1:])
 

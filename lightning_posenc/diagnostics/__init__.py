@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lightning_posenc.diagnostics.measures.attention_summary import AttentionSummary, summarise
+    from lightning_posenc.diagnostics.measures.dilution import Spread, dilution, spread
     from lightning_posenc.diagnostics.measures.entropy import attention_entropy
     from lightning_posenc.diagnostics.measures.fused_entropy import entropy_of
     from lightning_posenc.diagnostics.measures.gradients import (
@@ -43,7 +44,9 @@ _HOMES = {
     "Observation": f"{_OBSERVING}.observe",
     "OrderChanges": f"{_MEASURES}.order_sensitivity",
     "ProbeResult": f"{_MEASURES}.probe",
+    "Spread": f"{_MEASURES}.dilution",
     "attention_entropy": f"{_MEASURES}.entropy",
+    "dilution": f"{_MEASURES}.dilution",
     "effective_rank": f"{_MEASURES}.rank",
     "entropy_of": f"{_MEASURES}.fused_entropy",
     "expert_counts": f"{_MEASURES}.routing",
@@ -58,6 +61,7 @@ _HOMES = {
     "probe_positions": f"{_MEASURES}.probe",
     "residual_ratio": f"{_MEASURES}.rank",
     "shuffle_change": f"{_MEASURES}.order_sensitivity",
+    "spread": f"{_MEASURES}.dilution",
     "summarise": f"{_MEASURES}.attention_summary",
     "token_cosine": f"{_MEASURES}.rank",
     "weights_by_block": f"{_OBSERVING}.row_blocks",
@@ -69,7 +73,9 @@ __all__ = [
     "Observation",
     "OrderChanges",
     "ProbeResult",
+    "Spread",
     "attention_entropy",
+    "dilution",
     "effective_rank",
     "entropy_of",
     "expert_counts",
@@ -84,6 +90,7 @@ __all__ = [
     "probe_positions",
     "residual_ratio",
     "shuffle_change",
+    "spread",
     "summarise",
     "token_cosine",
     "weights_by_block",

@@ -117,6 +117,13 @@ ATTENTION = (
     Quantity("attn/max_logit/{layer}", "largest logit of attention", largest=True),
 )  # fmt: skip
 
+BY_LENGTH = (
+    Quantity("attn/dilution/{layer}/head_{part}", "growth of attention's entropy over uniform's",
+             "with length; 1: dilutes as if it looked everywhere; 0: not at all"),
+    Quantity("attn/best/{layer}/head_{part}", "weight of the best key", "1: looks at one token",
+             range=SHARE),
+)  # fmt: skip
+
 ACROSS = (
     Quantity("cross/entropy/{layer}", "entropy of cross-attention", "0: looks at one token",
              "nats", POSITIVE),
@@ -273,4 +280,6 @@ MEASUREMENTS = (
 )
 
 OBSERVED = tuple(row for measurement in MEASUREMENTS for row in measurement.quantities)
-QUANTITIES = {row.name: row for row in (*SCORES, *COSTS, *OBSERVED, *ACROSS, *GRADIENTS, *ORDER)}
+QUANTITIES = {
+    row.name: row for row in (*SCORES, *COSTS, *OBSERVED, *BY_LENGTH, *ACROSS, *GRADIENTS, *ORDER)
+}

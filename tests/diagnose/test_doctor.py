@@ -86,8 +86,9 @@ def solved(fresh: Examination) -> Examination:
 
 
 def test_what_puts_all_else_into_doubt_is_judged_first(fresh: Examination) -> None:
-    assert [ailment.number for ailment in AILMENTS] == [14, 15, 17, 16, *range(1, 14), 18]
-    assert len(findings(fresh)) == 18
+    numbers = [ailment.number for ailment in AILMENTS]
+    assert numbers[:18] == [14, 15, 17, 16, *range(1, 14), 18]
+    assert len(findings(fresh)) == len(numbers)
 
 
 def test_nothing_is_ill_in_a_fresh_or_a_solved_model(

@@ -8,7 +8,7 @@ import torch
 
 from lightning_posenc.data import ImageData, ToneData
 from lightning_posenc.diagnose import page
-from lightning_posenc.diagnose.ailments import Finding, Verdict, diagnose
+from lightning_posenc.diagnose.ailments import AILMENTS, Finding, Verdict, diagnose
 from lightning_posenc.diagnose.ailments.base import Remedy, ill
 from lightning_posenc.diagnose.ailments.fitting import fitting
 from lightning_posenc.diagnose.examination import Examination, examine
@@ -61,12 +61,12 @@ def findings(examination: Examination) -> dict[int, Finding]:
 
 @pytest.mark.slow
 def test_images_and_their_faults(digits: ImageData) -> None:
-    """All eighteen are judged; a table of zeros is found, and so is one that cannot grow."""
+    """All are judged; a table of zeros is found, and so is one that cannot grow."""
     someone = vision(digits)
     assert (someone.length, someone.grid, someone.n_outside) == (17, (4, 4), 1)
     examination = examine(someone)
     found = findings(examination)
-    assert len(found) == 18
+    assert len(found) == len(AILMENTS)
     assert {n for n, each in found.items() if each.verdict == Verdict.ILL} == {5}
     assert "length 16, 32 was refused" in found[5].said  # 16 was asked, and a table ends
     assert set(examination.by_layer) >= CELLS
@@ -105,7 +105,7 @@ def test_frames_and_their_faults() -> None:
     examination = examine(someone)
     assert examination.length == someone.n_tokens(someone.batch) < someone.batch.tokens.shape[1]
     found = findings(examination)
-    assert len(found) == 18
+    assert len(found) == len(AILMENTS)
     assert not {n for n, each in found.items() if each.verdict == Verdict.ILL}
     assert found[15].verdict == Verdict.HEALTHY
     assert "other padding changes the answers by 0" in found[15].said

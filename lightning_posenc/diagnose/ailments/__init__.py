@@ -1,8 +1,9 @@
-"""The eighteen ailments, and what the doctor says about each."""
+"""The ailments, and what the doctor says about each."""
 
 from lightning_posenc.diagnose.ailments.attention import ALIKE, ENTROPY
 from lightning_posenc.diagnose.ailments.base import Ailment, Finding, Remedy, Verdict
 from lightning_posenc.diagnose.ailments.depth import RANK, UNSTABLE
+from lightning_posenc.diagnose.ailments.dilution import DILUTES_WITH_LENGTH
 from lightning_posenc.diagnose.ailments.engineering import COST, PRECISION
 from lightning_posenc.diagnose.ailments.evaluation import EVALUATION, LEAKS, NOT_LEARNED
 from lightning_posenc.diagnose.ailments.fitting import fitting
@@ -21,6 +22,7 @@ AILMENTS = (
     EVALUATION, LEAKS, WHEREABOUTS, NOT_LEARNED,  # first: what they find puts all else into doubt
     FADES, CANNOT_ADAPT, ALIKE, UNTRAINED_ROWS_USED, HARD_MAXIMUM, GRADIENT, ENTROPY, RANK,
     UNSTABLE, IGNORES_ORDER, FAILS_LONGER, PRECISION, COST, IGNORES_SOURCE,
+    DILUTES_WITH_LENGTH,
 )  # fmt: skip
 
 
