@@ -15,12 +15,14 @@ from lightning_posenc.positional.absolute.learned_grid import LearnedGrid
 from lightning_posenc.positional.absolute.sinusoidal import Sinusoidal
 from lightning_posenc.positional.base import Factory, PositionalEncoding, Site
 from lightning_posenc.positional.bias.alibi import ALiBi
+from lightning_posenc.positional.bias.bam import BAM
 from lightning_posenc.positional.bias.base import RelativeBias
 from lightning_posenc.positional.bias.deberta import DeBERTa
 from lightning_posenc.positional.bias.decomposed import DecomposedRelative
 from lightning_posenc.positional.bias.dynamic_bias import DynamicBias
 from lightning_posenc.positional.bias.fire import FIRE
 from lightning_posenc.positional.bias.graph_distance import GraphDistanceBias
+from lightning_posenc.positional.bias.inkling import InklingBias
 from lightning_posenc.positional.bias.kerple import KERPLELog, KERPLEPower
 from lightning_posenc.positional.bias.learned_relative_bias import LearnedRelativeBias
 from lightning_posenc.positional.bias.log_cpb import LogCPB
@@ -42,6 +44,7 @@ from lightning_posenc.positional.compose import (
 from lightning_posenc.positional.content.cope import CoPE
 from lightning_posenc.positional.content.dape import DAPE
 from lightning_posenc.positional.content.fox import FoX
+from lightning_posenc.positional.content.grape import GRAPEAP
 from lightning_posenc.positional.content.path import PaTH
 from lightning_posenc.positional.content.peg import PEG
 from lightning_posenc.positional.content.selective_rope import SelectiveRoPE
@@ -65,8 +68,10 @@ from lightning_posenc.positional.temperature.log_n import LogN
 from lightning_posenc.positional.temperature.ssmax import SSMax
 
 __all__ = [
+    "BAM",
     "DAPE",
     "FIRE",
+    "GRAPEAP",
     "PEG",
     "TUPE",
     "ALiBi",
@@ -86,6 +91,7 @@ __all__ = [
     "FoPE",
     "FoX",
     "GraphDistanceBias",
+    "InklingBias",
     "KERPLELog",
     "KERPLEPower",
     "LearnableFourier",

@@ -4,7 +4,18 @@
 
 from functools import partial
 
-from lightning_posenc.positional import DAPE, PEG, ALiBi, CoPE, FoX, PaTH, SelectiveRoPE, T5Bias
+from lightning_posenc.positional import (
+    DAPE,
+    GRAPEAP,
+    PEG,
+    ALiBi,
+    CoPE,
+    FoX,
+    InklingBias,
+    PaTH,
+    SelectiveRoPE,
+    T5Bias,
+)
 from tests.cases.base import Case
 from tests.oracles import bias, content, distance
 
@@ -16,6 +27,9 @@ CASES: tuple[Case, ...] = (
     Case("dape-t5", partial(DAPE, encoding=partial(T5Bias, n_buckets=8, max_distance=16), width=6), partial(content.dape, inner=partial(bias.t5, n_buckets=8, max_distance=16)), content_dependent=True, differentiable=False),
     Case("fox", FoX, content.fox, content_dependent=True, differentiable=False, refused="FoX: forgets what lies between"),
     Case("fox-remembering", partial(FoX, gate_bias=3.0), content.fox, content_dependent=True, differentiable=False, refused="FoX: forgets what lies between"),
+    Case("grape-ap", partial(GRAPEAP, width=4), content.grape_ap, shift_invariant=None, content_dependent=True, refused="GRAPEAP: fades what lies between"),
+    Case("inkling", partial(InklingBias, rank=3, extent=5), partial(content.inkling, extent=5), content_dependent=True, differentiable=False),
+    Case("inkling-temperature", partial(InklingBias, rank=3, extent=16, strength=0.3, floor=3), partial(content.inkling, extent=16, strength=0.3, floor=3), shift_invariant=None, content_dependent=True, differentiable=False),
     Case("path", partial(PaTH, rank=4), content.path, content_dependent=True, differentiable=False, refused="PaTH: multiplies along the path"),
     Case("peg", PEG, content.peg, differentiable=False),
     Case("peg-wide", partial(PEG, kernel_size=5, layers=(1, 0), init=0.5), partial(content.peg, layers=(0, 1)), differentiable=False),

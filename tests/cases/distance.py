@@ -8,17 +8,20 @@ import torch
 from torch import Tensor
 
 from lightning_posenc.positional import (
+    BAM,
     FIRE,
     TUPE,
+    Chain,
     DynamicBias,
     GraphDistanceBias,
     KERPLELog,
     KERPLEPower,
     Sandwich,
+    SSMax,
     WaveletBias,
 )
 from tests.cases.base import Case
-from tests.oracles import distance
+from tests.oracles import compose, distance, temperature
 
 
 def on_a_path(positions: Tensor) -> Tensor:
@@ -34,6 +37,10 @@ def on_two_paths(positions: Tensor) -> Tensor:
 
 # fmt: off
 CASES: tuple[Case, ...] = (
+    Case("bam", partial(BAM, mu=0.5), partial(distance.bam, mu=0.5)),
+    Case("bam-symmetric", partial(BAM, mu=0.0, shared=False), distance.bam, order_aware_bidirectional=False),
+    Case("bam-learned-mu", partial(BAM, mu=-0.5, learned_mu=True), distance.bam),
+    Case("chain-bam-ssmax", Chain.of(partial(BAM, mu=0.5), SSMax), compose.chain(partial(distance.bam, mu=0.5), temperature.ssmax), shift_invariant=None),
     Case("kerple-log", KERPLELog, distance.kerple_log),
     Case("kerple-log-symmetric", partial(KERPLELog, form="symmetric", shared=False), distance.kerple_log, order_aware_bidirectional=False),
     Case("kerple-log-two-sided", partial(KERPLELog, form="two_sided", shared=False), distance.kerple_log),

@@ -6,6 +6,7 @@ import math
 import numpy as np
 
 from tests.oracles.base import Array, Given, Oracle, Result
+from tests.oracles.bias import alibi_slopes
 from tests.oracles.compose import of_part
 
 
@@ -152,3 +153,44 @@ def turn(vector: Array, one: int, other: int, angle: float) -> None:
     """Turn a pair of channels in place."""
     z = complex(vector[one], vector[other]) * cmath.exp(1j * angle)
     vector[one], vector[other] = z.real, z.imag
+
+
+def inkling(given: Given, extent: int, strength: float = 0.0, floor: int = 1) -> Result:
+    """The code of Inkling in transformers: a bank of profiles, mixed by each query."""
+    mixture, profiles = (given.parameters[name][given.layer] for name in ("mixture", "profiles"))
+    bias, q = np.zeros((*given.q.shape[:3], given.k_pos.shape[1])), given.q.copy()
+    for b, h, i in np.ndindex(bias.shape[:3]):
+        n_keys = max(given.q_pos[b, i] + 1, 1) if given.causal else bias.shape[3]
+        tau = 1 + strength * math.log(max(1, n_keys / floor))
+        q[b, h, i] *= tau
+        states = mixture[h] @ given.x[b, i]
+        for j in range(bias.shape[3]):
+            distance = round(given.q_pos[b, i] - given.k_pos[b, j])
+            if 0 <= distance < extent:
+                shares = [
+                    s * profile[distance] for s, profile in zip(states, profiles, strict=True)
+                ]
+                bias[b, h, i, j] = tau * sum(shares)
+    return Result(bias=bias, q=q if strength else None)
+
+
+def grape_ap(given: Given) -> Result:
+    """Zhang et al. 2025, the authors' code: a query beside the state of each token since a key,
+    divided by its size and turned clockwise.
+
+    The other way round, where no causal model looks, nothing lies between."""
+    state = given.parameters["state"][given.layer]
+    n_keys, n_queries = given.k_x.shape[1], given.q.shape[2]
+    n_heads, width = state.shape[:2]
+    slopes = alibi_slopes(n_heads)
+    bias = np.zeros((*given.q.shape[:3], n_keys))
+    for b, h, i, j in np.ndindex(bias.shape):
+        query = n_keys - n_queries + i
+        p = state[h] @ given.k_x[b, query]
+        for between in range(j + 1, query + 1):
+            other = state[h] @ given.k_x[b, between]
+            other = other / math.sqrt(other @ other / width)
+            for one in range(width // 2):
+                turn(other, one, one + width // 2, -given.k_pos[b, between])
+            bias[b, h, i, j] += slopes[h] * math.log(sigmoid(p @ other / width))
+    return Result(bias=bias)

@@ -175,3 +175,22 @@ def graph_distance(given: Given, max_distance: int) -> Result:
         edges = round(float(given.q_pos[b, i, j]))
         bias[b, h, i, j] = table[h, -1] if edges < 0 else table[h, min(edges, max_distance)]
     return Result(bias=bias)
+
+
+def bam(given: Given, mu: float = 0.0) -> Result:
+    """Bianchessi et al. 2025: a generalised Gaussian's logarithm; bidirectional heads look both
+    ways."""
+    scale, power = (
+        of_layer(given.parameters[name], given.layer) for name in ("log_scale", "power")
+    )
+    learned = given.parameters.get("mu")
+
+    def entry(h: int, delta: float) -> float:
+        if learned is None:
+            own = -mu if h % 2 and not given.causal else mu
+        else:
+            own = of_layer(learned, given.layer)[h]
+        away = abs(-delta - (math.exp(own) - math.exp(-own)))
+        return -math.exp(scale[h]) * (away + 1e-5) ** power[h]
+
+    return Result(bias=pairs(given, entry))

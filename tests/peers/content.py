@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
+from transformers.models.inkling.modeling_inkling import InklingRelativeLogits
 
-from lightning_posenc.positional import CoPE, FoX
+from lightning_posenc.positional import CoPE, FoX, InklingBias
 from tests.helpers import site_of
 from tests.peers.base import POSITIONS, B, D, H, K, T, dims, heads, peer
 
@@ -43,3 +44,20 @@ def fox() -> Iterator[tuple[Tensor, Tensor]]:
         q, k = heads()
         ours = encoding.bias(site_of(encoding, 0, x, q, k, POSITIONS, POSITIONS))
         yield ours.tril(), theirs(x).tril()
+
+
+@peer("InklingBias", "transformers InklingRelativeLogits")
+def inkling() -> Iterator[tuple[Tensor, Tensor]]:
+    """With the temperature of InklingAttention, whose lines are these."""
+    at = POSITIONS[0]
+    for extent, strength in ((5, 0.0), (T + 3, 0.0), (T, 0.1)):
+        encoding = InklingBias(dims(causal=True), 16, extent, strength=strength, floor=8)
+        theirs = InklingRelativeLogits(16, extent)
+        theirs.proj.data = encoding.profiles.data[0]
+        x = torch.randn(B, T, D)
+        states = torch.einsum("btd,hrd->bthr", x, encoding.mixture[0])
+        tau = 1 + strength * torch.log(((at + 1.0) / 8).clamp(min=1))
+        q, k = heads()
+        site = site_of(encoding, 0, x, q, k, POSITIONS, POSITIONS)
+        yield encoding.bias(site), theirs(states, at, at) * tau.view(1, 1, -1, 1)
+        yield encoding.transform(site)[0], q * tau.view(1, 1, -1, 1)

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
+from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import PositionalEncoding, Site
 from lightning_posenc.positions.places import Places
 
@@ -48,15 +49,20 @@ class QueryTemperature(PositionalEncoding, ABC):
 
     def prepare(self, q_places: Places, k_places: Places) -> Tensor:
         """(B|1, T) how many keys each query may choose from, in float32."""
-        if self.dims.causal:
-            return (q_places.values.float() + 1).clamp(min=1)
-        return _tokens(k_places)[:, -q_places.values.shape[1] :]
+        return keys_to_choose_from(self.dims, q_places, k_places)
 
     def transform(self, site: Site) -> tuple[Tensor, Tensor]:
         factor = self.temperature(site.prepared, site.layer)
         if factor.dim() == 2:
             factor = factor.unsqueeze(1)
         return (site.q * factor.unsqueeze(-1)).to(site.q.dtype), site.k
+
+
+def keys_to_choose_from(dims: Dims, q_places: Places, k_places: Places) -> Tensor:
+    """(B|1, T) n of `QueryTemperature` for each query, in float32."""
+    if dims.causal:
+        return (q_places.values.float() + 1).clamp(min=1)
+    return _tokens(k_places)[:, -q_places.values.shape[1] :]
 
 
 def _tokens(places: Places) -> Tensor:
