@@ -29,6 +29,7 @@ Measured = Mapping[str, float | Tensor]
 _LACKING = {
     "attention": "attention weights, and no layer of the model makes any (its mixers work without "
     "a softmax over keys)",
+    "planes": "planes of a rotation, and the model's encoding turns none by fixed frequencies",
     "routed": "what routers decide, and no layer of the model is a MixtureOfExperts",
 }
 

@@ -6,8 +6,9 @@ Each function is one reach; tests/compat holds a canary for each, which says wha
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 _NAME = "inv_freq"
@@ -94,6 +95,26 @@ def rotary_places(model: nn.Module) -> Iterator[RotaryPlace]:
         for name in module._buffers:
             if name.endswith(_NAME) and not name.endswith(_COPIES):
                 yield RotaryPlace(module, path, name.removesuffix(_NAME).rstrip("_") or None)
+
+
+def rotary_layout(model: nn.Module) -> Literal["half", "interleaved"] | None:
+    """Which channels of a model turn together, the first 2n of a head; None if nothing says.
+
+    As its family's `rotate_half` does to four channels. Where a part of a head that is joined to
+    the rest turns (DeepSeek's latent attention), those are not the first.
+    """
+    place = next(rotary_places(model), None)
+    if place is None or getattr(place.module.config, "qk_rope_head_dim", None):
+        return None
+    rotate = getattr(sys.modules.get(type(place.module).__module__), "rotate_half", None)
+    if rotate is None:
+        return None
+    turned = rotate(torch.arange(1.0, 5.0)).tolist()
+    known: dict[tuple[float, ...], Literal["half", "interleaved"]] = {
+        (-3.0, -4.0, 1.0, 2.0): "half",
+        (-2.0, 1.0, -4.0, 3.0): "interleaved",
+    }
+    return known.get(tuple(turned))
 
 
 def configured_frequencies(place: RotaryPlace) -> Tensor | None:

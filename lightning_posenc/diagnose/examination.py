@@ -5,12 +5,14 @@ Shapes: B sequences, T tokens, D = d_model, H heads, L blocks.
 
 import inspect
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from lightning_posenc.catalogue.described import HOOKS
+from lightning_posenc.diagnose.bands import LayerBands, measure_bands, planes_of_other
 from lightning_posenc.diagnose.costs import AttentionCost, StepCost, measure_cost, taken_by
 from lightning_posenc.diagnose.dilution import Dilution, measure_dilution
 from lightning_posenc.diagnose.evaluation import Evaluation, measure_evaluation
@@ -76,6 +78,7 @@ class Examination(NamedTuple):
         source: What a decoder makes of its source; None of a model that has none.
         grid: Rows and columns of the grid of an image's patches; None where tokens are on none.
         dilution: How attention changes with length; None where it was not seen at two lengths.
+        bands: What the planes of a rotation do, by the layers that turn by fixed frequencies.
     """
 
     name: str
@@ -109,6 +112,7 @@ class Examination(NamedTuple):
     source: SourceReading | None = None
     grid: tuple[int, int] | None = None
     dilution: Dilution | None = None
+    bands: Mapping[int, LayerBands] = MappingProxyType({})
 
     @property
     def is_own(self) -> bool:
@@ -175,6 +179,7 @@ def _examine_own(own: OwnModel) -> Examination:
         source=measure_source(own) if finite else None,
         grid=own.grid,
         dilution=measure_dilution(own) if finite else None,
+        bands=passed.bands,
     )
 
 
@@ -184,7 +189,7 @@ def _examine_other(other: OtherModel) -> Examination:
     positions = what_positions(model)
     parameters = positional_parameters(model, positions)
     language = measure_language(other)
-    passed = long_pass(other)
+    passed = long_pass(other, planes_of_other(other, positions))
     ours = None if parameters is None else list(parameters.values())
     return Examination(
         name=other.name,
@@ -213,6 +218,7 @@ def _examine_other(other: OtherModel) -> Examination:
         language=language,
         whereabouts=measure_whereabouts(other),
         dilution=measure_dilution(other) if passed.finite else None,
+        bands=passed.bands,
     )
 
 
@@ -237,6 +243,7 @@ def _pass(own: OwnModel) -> Passed:
         finite,
         len(own.encoder.blocks),
         taken,
+        measure_bands(seen, lengths) if finite else {},
     )
 
 

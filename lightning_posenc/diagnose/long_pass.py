@@ -3,13 +3,15 @@
 Shapes: B sequences, T tokens, P places of them, D = d_model, H heads, L blocks.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from lightning_posenc.data import Batch
+from lightning_posenc.diagnose.bands import Bands, LayerBands, layer_bands
 from lightning_posenc.diagnose.costs import AttentionCost, taken_by
 from lightning_posenc.diagnose.subject import OtherModel
 from lightning_posenc.diagnostics.measures.as_it_passes import (
@@ -18,6 +20,7 @@ from lightning_posenc.diagnostics.measures.as_it_passes import (
     measured_as_it_passes,
 )
 from lightning_posenc.diagnostics.metric_keys import of_name
+from lightning_posenc.diagnostics.observing.rotary_planes import RotaryPlanes
 from lightning_posenc.model.kernels import Operands
 
 FEW = 8  # sequences, below which nothing is said that compares some with others
@@ -35,6 +38,7 @@ class Passed(NamedTuple):
         finite: Whether all states are finite numbers.
         n_layers: L.
         taken: How each layer's attention is computed.
+        bands: What the planes of a rotation do, by layer.
     """
 
     by_layer: dict[str, list[Any]]
@@ -42,16 +46,24 @@ class Passed(NamedTuple):
     finite: bool
     n_layers: int
     taken: list[AttentionCost]
+    bands: Mapping[int, LayerBands] = MappingProxyType({})
 
 
 @torch.no_grad()
-def long_pass(subject: OtherModel) -> Passed:
+def long_pass(
+    subject: OtherModel, planes: Mapping[int, RotaryPlanes] = MappingProxyType({})
+) -> Passed:
     """Run all examined sequences, a few at a time, and keep numbers alone.
 
     Attention, whose time grows with T², is measured on as many of the first sequences as have PAIRS
     pairs of tokens together, on one at least. What compares sequences looks at evenly spaced places
     of theirs.
+
+    Args:
+        subject: The model.
+        planes: In which its layers turn, by number.
     """
+    bands: Bands = {}
     taken: list[AttentionCost] = []
     passes: list[tuple[int, Passing]] = []
     pairs = 0
@@ -61,6 +73,9 @@ def long_pass(subject: OtherModel) -> Passed:
         def look(operands: Operands, first: bool = first) -> None:
             if first:
                 taken.append(taken_by(operands, len(subject.batch.tokens)))
+                layer = passing.seen.layers[-1]
+                if layer in planes:
+                    bands[layer] = layer_bands(operands, planes[layer])
 
         with measured_as_it_passes(
             subject.observed, _places(subject), look, attention=pairs < PAIRS
@@ -77,7 +92,7 @@ def long_pass(subject: OtherModel) -> Passed:
         stride = (subject.length - 1) / max(len(_places(subject)) - 1, 1)
         for name, layers in compared(states, stride).items():
             found[name] = [_plain(value) for value in layers.values()]
-    return Passed(found, sizes if finite else [], finite, n_layers, taken)
+    return Passed(found, sizes if finite else [], finite, n_layers, taken, bands)
 
 
 def _portions(subject: OtherModel) -> Iterator[Batch]:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.nn.functional import pad
 
 from lightning_posenc.diagnose.ailments.signal import probe_error
 from lightning_posenc.diagnose.examination import Examination
@@ -138,6 +139,34 @@ def _dilution(e: Examination) -> "Figure | None":
     return figure
 
 
+def _bands(e: Examination) -> "Figure | None":
+    """Planes from the fastest on; those that finish no turn within the trained length are ruled."""
+    if not e.bands:
+        return None
+    figure, axes = _axes()
+    n = max(each.shares.shape[-1] for each in e.bands.values())
+    rows = [
+        pad(each.shares.mean(dim=0), (0, n - each.shares.shape[-1])) for each in e.bands.values()
+    ]
+    image = axes.imshow(torch.stack(rows).numpy(), vmin=0, cmap="viridis", aspect="auto")
+    last = [*e.bands.values()][-1]
+    waves = pad(last.wavelengths.median(dim=0).values, (0, n - last.shares.shape[-1]))
+    places = range(0, n, max(1, n // 6))
+    words = ["still" if waves[i].isinf() else f"{waves[i]:.3g}" for i in places]
+    axes.set_xticks(places, words)
+    axes.set_xlabel("steps of a whole turn of the plane")
+    axes.set_ylabel("layer")
+    every = list(e.bands)
+    rows_shown = range(0, len(every), max(1, len(every) // 8))
+    axes.set_yticks(rows_shown, [str(every[i]) for i in rows_shown])
+    done = int((waves <= last.extent).sum())
+    if 0 < done < n:
+        axes.axvline(done - 0.5, color="white", linestyle=":")
+        axes.set_title(f"right of the line: no whole turn in {last.extent:,} steps", fontsize=8)
+    figure.colorbar(image, label="share of the logits' variance")
+    return figure
+
+
 def _loss(e: Examination) -> "Figure | None":
     found = e.language
     if found is None or not found.by_place:
@@ -192,6 +221,7 @@ _PICTURES: dict[str, Callable[[Examination], "Figure | None"]] = {
     "Gradient by depth": _gradient,
     "Sinks: weight on the first token, by layer and head": _sinks,
     "Dilution: entropy's growth with length, by layer and head": _dilution,
+    "Planes of the rotation by layer": _bands,
     "Loss by position, and by context": _loss,
     "Passkey by depth and length": _passkey,
 }

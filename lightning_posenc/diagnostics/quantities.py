@@ -124,6 +124,11 @@ BY_LENGTH = (
              range=SHARE),
 )  # fmt: skip
 
+TURNS = (
+    Quantity("turns/unfinished/{layer}", "share of logits in planes that finish no turn",
+             "of their variance; 0: all angles of longer sequences are known", range=SHARE),
+)  # fmt: skip
+
 ACROSS = (
     Quantity("cross/entropy/{layer}", "entropy of cross-attention", "0: looks at one token",
              "nats", POSITIVE),
@@ -221,6 +226,7 @@ class Measurement(NamedTuple):
             lengths, is told of one layer after the other (`add(layer, operands)`), and has `found`,
             what the function gives; "" where all layers are needed at once.
         sees_routing: Whether it looks at what routers decided, and not at the residual stream.
+        sees_planes: Whether it looks at attention in the planes of a rotation.
     """
 
     name: str
@@ -231,10 +237,13 @@ class Measurement(NamedTuple):
     compares_sequences: bool = False
     as_it_passes: str = ""
     sees_routing: bool = False
+    sees_planes: bool = False
 
     @property
     def sees(self) -> str:
         """What it looks at of an `Observation`."""
+        if self.sees_planes:
+            return "planes"
         return "attention" if self.sees_attention else "routed" if self.sees_routing else "hidden"
 
 
@@ -276,6 +285,14 @@ MEASUREMENTS = (
         f"{_MEASURES}.routing.expert_load",
         EXPERTS,
         sees_routing=True,
+    ),
+    Measurement(
+        "unfinished_turns",
+        "unfinished turns: how much of attention meets new angles past this length?",
+        f"{_MEASURES}.unfinished_turns.turns_by_layer",
+        TURNS,
+        sees_attention=True,
+        sees_planes=True,
     ),
 )
 

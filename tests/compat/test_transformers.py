@@ -60,6 +60,12 @@ def test_a_map_is_made_anew_from_the_config(family: str) -> None:
         assert torch.equal(configured, inv_freq)
 
 
+def test_partners_are_told_by_what_a_family_does() -> None:
+    assert compat.rotary_layout(shared("llama")) == "half"
+    assert compat.rotary_layout(tiny("glm")) == "interleaved"
+    assert compat.rotary_layout(shared("esm")) is None
+
+
 def test_what_no_config_decides_is_seen() -> None:
     assert compat.hard_coded_rotation(shared("esm")) == "EsmRotaryEmbedding"
     assert compat.hard_coded_rotation(shared("llama")) is None

@@ -24,7 +24,7 @@ from lightning_posenc.diagnose.whereabouts import Whereabouts
 from lightning_posenc.pretrained.doubts import NOT_APPLIED, Doubt
 from lightning_posenc.pretrained.reading import read
 from lightning_posenc.pretrained.telling import told
-from lightning_posenc.pretrained.where_positions import what_positions
+from lightning_posenc.pretrained.where_positions import InRotation, what_positions
 from tests.pretrained.tiny import saved, tiny, word_tokenizer
 
 HEADS = {"bert": "AutoModelForMaskedLM", "t5": "AutoModelForSeq2SeqLM"}
@@ -98,6 +98,22 @@ def test_every_family_is_measured_as_a_whole(family: str, examined: Examined) ->
     )
     assert len(e.sizes) == len(e.order.states) == 3
     assert not e.is_own
+
+
+def test_planes_of_a_rotation_are_seen(examined: Examined) -> None:
+    """As many as its map has, held against its trained length; where nothing turns, none."""
+    e = examined["llama"]
+    positions = e.positions
+    assert isinstance(positions, InRotation)
+    (of,) = positions.maps.values()
+    assert list(e.bands) == [0, 1]
+    for each in e.bands.values():
+        assert each.shares.shape == (2, len(of.inv_freq))
+        assert each.extent == positions.trained_length
+        assert 0 < each.shares.sum(dim=-1).max() <= 1.0001
+    assert finding(e, 19).verdict in (Verdict.HEALTHY, Verdict.WATCH)
+    assert not examined["gpt2"].bands
+    assert finding(examined["gpt2"], 19).verdict == Verdict.NOT_APPLICABLE
 
 
 @pytest.mark.parametrize("family", [*SOME[:2], SOME[3]])

@@ -15,6 +15,7 @@ from lightning_posenc.diagnose.ailments.length import (
 )
 from lightning_posenc.diagnose.ailments.signal import CANNOT_ADAPT, FADES, IGNORES_ORDER
 from lightning_posenc.diagnose.ailments.source import IGNORES_SOURCE
+from lightning_posenc.diagnose.ailments.turns import TURNS
 from lightning_posenc.diagnose.ailments.whereabouts import WHEREABOUTS
 from lightning_posenc.diagnose.examination import Examination
 
@@ -22,7 +23,7 @@ AILMENTS = (
     EVALUATION, LEAKS, WHEREABOUTS, NOT_LEARNED,  # first: what they find puts all else into doubt
     FADES, CANNOT_ADAPT, ALIKE, UNTRAINED_ROWS_USED, HARD_MAXIMUM, GRADIENT, ENTROPY, RANK,
     UNSTABLE, IGNORES_ORDER, FAILS_LONGER, PRECISION, COST, IGNORES_SOURCE,
-    DILUTES_WITH_LENGTH,
+    TURNS, DILUTES_WITH_LENGTH,
 )  # fmt: skip
 
 

@@ -63,6 +63,15 @@ class Passing:
         if self.finite:
             for each in self._attention:
                 each.add(layer, operands)
+            self._turned(layer, operands)
+
+    def _turned(self, layer: int, operands: Operands) -> None:
+        one = Observation()
+        one.attention, one.layers, one.contexts = [operands], [layer], self.seen.contexts
+        for row in MEASUREMENTS:
+            if row.sees == "planes" and self._attention:
+                for name, layers in measured(row, one, None).items():
+                    self._by_depth.setdefault(name, {}).update(layers)
 
     @torch.no_grad()
     def hidden(self, x: Tensor) -> None:

@@ -24,6 +24,7 @@ from lightning_posenc.diagnostics.observing.blocks import (
 )
 from lightning_posenc.diagnostics.observing.first_sequences import first_sequences
 from lightning_posenc.diagnostics.observing.functions import AttentionWatch, refuse_fast_path
+from lightning_posenc.diagnostics.observing.rotary_planes import RotaryPlanes, planes_of
 from lightning_posenc.model.feed_forward import MixtureOfExperts, Routing
 from lightning_posenc.model.kernels import Kernels, Operands, TellsWeights
 from lightning_posenc.model.mixers import Mixer
@@ -66,6 +67,7 @@ class Observation:
         cells_of_rows: (1|B, w, 2) rows and columns of the tokens of a row of attention: `cells`,
             or those within a window.
         routed: What each `MixtureOfExperts` decided, by the number of its layer.
+        contexts: What each of this package's blocks was told, by the number of its layer.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Observation:
         self.layers: list[int] = []
         self.hidden: list[Tensor] = []
         self.routed: dict[int, Routed] = {}
+        self.contexts: dict[int, Context] = {}
         self.cells: Tensor | None = None
         self.cells_of_rows: Tensor | None = None
         self.windows = 1
@@ -90,6 +93,15 @@ class Observation:
         self._open = False  # whether the next attention is a layer's own
         self._lone = False  # whether there are no blocks, so that every attention counts
 
+    @property
+    def planes(self) -> dict[int, RotaryPlanes]:
+        """By layer, in which planes queries and keys are turned; of this package's models alone."""
+        found = {
+            layer: planes_of(context.positional, layer, context.q_places)
+            for layer, context in self.contexts.items()
+        }
+        return {layer: planes for layer, planes in found.items() if planes is not None}
+
     def first(self, n: int) -> "Observation":
         """What is seen of the first n sequences."""
         part = Observation()
@@ -98,6 +110,7 @@ class Observation:
         part.cells = _first(self.cells, n)
         part.cells_of_rows = _first(self.cells_of_rows, n)
         part.layers = list(self.layers)
+        part.contexts = dict(self.contexts)
         part.hidden = [x[:n] for x in self.hidden]
         part.routed = {
             layer: each._replace(routing=each.routing.first(n))
@@ -111,6 +124,7 @@ class Observation:
         self.layers.clear()
         self.hidden.clear()
         self.routed.clear()
+        self.contexts.clear()
         self.cells = self.cells_of_rows = None
         self.windows = 1
         self._entered = 0
@@ -136,6 +150,8 @@ class Observation:
             return
         self._open = self._in_block = True
         self._entered += 1
+        if (context := _context(args)) is not None:
+            self.contexts[self._entered - 1] = context
         if not self._begun:
             self._begun = True
             named = [kwargs.get(name) for name in ("hidden_states", "src", "x")]
