@@ -71,6 +71,7 @@ GIVEN: dict[str, Any] = {
     "high": 8,
     "samples": 10,
     "weights": {4: 1.0, 8: 1.0},
+    "stages": {0: 4, 8: 8},
     "size": 4,
     "stride": 4,
     "mask": Causal(),

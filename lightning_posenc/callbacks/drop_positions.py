@@ -15,7 +15,8 @@ class DropPositions(L.Callback):
     """Drops every `Droppable` encoding of the model when a step is reached.
 
     The steps that remain are DroPE's recalibration: the model goes on as NoPE. The checkpoint
-    remembers the drop, so a resumed or tested model has no positions either.
+    remembers the drop, so a resumed or tested model has no positions either. `StagedLengths` lets
+    these steps be of another length: once dropped, no table's end binds.
 
     Source: Gelberg et al. 2025, "Extending the Context of Pretrained LLMs by Dropping Their
     Positional Embeddings", arXiv:2512.12167, section 4.

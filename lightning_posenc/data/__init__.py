@@ -6,7 +6,13 @@ from lightning_posenc.data.frames.recordings import FrameData
 from lightning_posenc.data.frames.tones import ToneData
 from lightning_posenc.data.images.augment import RandomShift
 from lightning_posenc.data.images.data import ImageData
-from lightning_posenc.data.lengths import GrowingLengths, Lengths, UniformLengths, WeightedLengths
+from lightning_posenc.data.lengths import (
+    GrowingLengths,
+    Lengths,
+    StagedLengths,
+    UniformLengths,
+    WeightedLengths,
+)
 from lightning_posenc.data.order import EvalBatches, GlobalBatches, ShuffledPasses
 from lightning_posenc.data.pairs.tasks import PairData
 from lightning_posenc.data.pairs.texts import TextPairData
@@ -27,6 +33,7 @@ __all__ = [
     "PairData",
     "RandomShift",
     "ShuffledPasses",
+    "StagedLengths",
     "SyntheticData",
     "TaggingData",
     "TextClassificationData",

@@ -21,7 +21,7 @@ class DrawnData(GlobalBatchData, ABC):
     Args:
         train_length: length of the samples in training and validation, in the data's unit;
             [low, high] for lengths drawn uniformly between the two, both included; or what chooses
-            them: `UniformLengths`, `WeightedLengths`, `GrowingLengths`.
+            them: `UniformLengths`, `WeightedLengths`, `GrowingLengths`, `StagedLengths`.
         eval_lengths: lengths to test; None for the longest of training.
         batch_size: sequences in a training batch over all ranks; a multiple of their number.
         steps_per_epoch: training batches in an epoch, at least 1.
@@ -30,6 +30,7 @@ class DrawnData(GlobalBatchData, ABC):
         eval_batch_size: sequences in an evaluation batch over all ranks; None for `batch_size`.
         seed: seed of the data; None for the run's own.
         num_workers: worker processes a loader.
+        val_length: length of the samples in validation; None for the lengths of training.
 
     Raises:
         ValueError: if a number is out of range.
@@ -45,17 +46,19 @@ class DrawnData(GlobalBatchData, ABC):
         eval_batch_size: int | None = None,
         seed: int | None = None,
         num_workers: int = 0,
+        val_length: int | None = None,
     ) -> None:
         super().__init__(batch_size, eval_batch_size, seed, num_workers)
         self.train_lengths = _lengths(train_length)
         self.eval_lengths = lengths_to_test(eval_lengths, self._own_lengths()[1])
         self.steps_per_epoch = whole(self, "steps_per_epoch", steps_per_epoch, most=MOST_STEPS)
         self.eval_samples = whole(self, "eval_samples", eval_samples)
+        self.val_length = None if val_length is None else whole("data", "val_length", val_length)
 
     @property
     def named_lengths(self) -> list[int]:
-        """The shortest and the longest length of training, and each that is tested."""
-        return sorted({*self._own_lengths(), *self.eval_lengths})
+        """The shortest and the longest length of training, and each that is evaluated."""
+        return sorted({*self._own_lengths(), *self.eval_lengths, *filter(None, [self.val_length])})
 
     def options(self) -> dict[str, Any]:
         return {
@@ -63,6 +66,7 @@ class DrawnData(GlobalBatchData, ABC):
             "eval_lengths": self.eval_lengths,
             "steps_per_epoch": self.steps_per_epoch,
             "eval_samples": self.eval_samples,
+            "val_length": self.val_length,
             **super().options(),
         }
 
@@ -85,8 +89,8 @@ class DrawnData(GlobalBatchData, ABC):
         return self._train_loader(dataset, self.steps_per_epoch, as_they_come)
 
     def val_dataloader(self) -> DataLoader:
-        """Fixed samples with the lengths of training."""
-        lengths = self.train_lengths
+        """Fixed samples with the lengths of training, or `val_length`."""
+        lengths = self.train_lengths if self.val_length is None else self.val_length
         if isinstance(lengths, Lengths):  # a curriculum's last lengths, in buckets or not
             lengths = UniformLengths(lengths.low, lengths.high)
         return self._eval_loader(self._dataset("val", lengths), self._n_eval())

@@ -97,6 +97,7 @@ class FixedData(GlobalBatchData, ABC):
         self.path = is_a(self, "path", path, str)
         self._trained_path = path
         self.train_length = whole(self, "train_length", train_length)
+        self.val_length = self.train_length  # of all but text in blocks
         tested = lengths_to_test(eval_lengths, train_length)
         self.eval_lengths = tested
         self.val_fraction = number(self, "val_fraction", val_fraction, above=0, below=1)
@@ -250,8 +251,8 @@ class FixedData(GlobalBatchData, ABC):
         return self._train_loader(items, n_batches, ShuffledPasses(len(items), self.seed))
 
     def val_dataloader(self) -> DataLoader:
-        """All validation items, cut to `train_length`."""
-        items = self._dataset("val", self.train_length)
+        """All validation items, cut to the length of validation."""
+        items = self._dataset("val", self.val_length)
         return self._eval_loader(items, len(items))
 
     def test_dataloader(self) -> list[DataLoader]:

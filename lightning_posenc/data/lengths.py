@@ -36,6 +36,12 @@ class Lengths(ABC):
         # A stream of its own, so that the length does not shift the sample's other numbers.
         return self.choose(index, Draws(seed, f"{split}/length", index // self.bucket))
 
+    def padded_to(self, chosen: Tensor) -> int:
+        """To what length the rows of a batch of lengths (B,) are padded: one for all batches, so
+        that a compiled model sees one shape, or that which a bucket shares.
+        """
+        return self.high if self.bucket == 1 else int(chosen.amax())
+
     @abstractmethod
     def choose(self, index: Tensor, draws: Draws) -> Tensor:
         """Lengths (B,) of samples `index`; those of a bucket draw the same numbers."""
@@ -105,6 +111,56 @@ class GrowingLengths(Lengths):
         seen = (index // self.bucket * self.bucket).clamp(max=self.samples)
         longest = self.low + (self.high - self.low) * seen // self.samples
         return draws.integers(torch.full_like(longest, self.low), longest + 1)
+
+
+class StagedLengths(Lengths):
+    """One length after another, each from some sample of the stream on.
+
+    {0: 128, 16000: 512} has samples of length 128, and of 512 from sample 16,000 on: where a batch
+    holds 16 samples, from step 1,000 on. With the callback `DropPositions` at the same step that is
+    the whole of DroPE (Gelberg et al. 2025, arXiv:2512.12167): trained short with positions, then
+    for a while at greater length without.
+
+    Args:
+        stages: Length by the number of the first sample that has it, one of them 0; a multiple of
+            the batch size for whole steps.
+        bucket: How many consecutive samples share a length.
+
+    Raises:
+        ValueError: If nothing is said of the first sample.
+    """
+
+    def __init__(self, stages: dict[int, int], bucket: int = 1) -> None:
+        for start, length in is_a(self, "stages", stages, dict).items():
+            whole(self, "stages", start, 0, MOST_STEPS)
+            whole(self, "stages", length)
+        if 0 not in stages:
+            raise wrong(self, "stages", stages, "name the length of sample 0")
+        super().__init__(min(stages.values()), max(stages.values()), bucket)
+        self.stages = dict(sorted(stages.items()))
+
+    def padded_to(self, chosen: Tensor) -> int:
+        return int(chosen.amax())
+
+    def choose(self, index: Tensor, draws: Draws) -> Tensor:
+        first = index // self.bucket * self.bucket
+        stage = torch.bucketize(first, torch.tensor([*self.stages][1:]), right=True)
+        return torch.tensor([*self.stages.values()])[stage]
+
+
+def within_blocks(growth: Lengths | None, size: int) -> Lengths | None:
+    """`growth`, compared with the size of the blocks that it cuts.
+
+    Raises:
+        ValueError: if it is none, or has lengths beyond a block.
+    """
+    is_a("data", "growth", growth, Lengths | None)
+    if growth is not None and growth.high > size:
+        raise ValueError(
+            f"data.growth: its longest, {growth.high}, is more than a block of "
+            f"data.train_length={size} has: set data.train_length={growth.high}"
+        )
+    return growth
 
 
 def lengths_to_test(eval_lengths: list[int] | None, train_length: int) -> list[int]:

@@ -25,7 +25,7 @@ class TaskDataset(Dataset[Batch]):
         split: name of the stream, for example `"train"`.
         lengths: one length, or what chooses each sample's. All rows are padded to the width of the
             longest (token 0, not scored), so that a compiled model sees one shape; but not where
-            buckets give all of them one length.
+            buckets or stages give all of them one length.
     """
 
     def __init__(self, task: Task, seed: int, split: str, lengths: int | Lengths) -> None:
@@ -45,8 +45,8 @@ class TaskDataset(Dataset[Batch]):
             sample = generate(self.task, self.seed, self.split, index, self.lengths)
         else:
             chosen = self.lengths(self.seed, self.split, index)
-            longest = self.lengths.high if self.lengths.bucket == 1 else int(chosen.amax())
-            sample = self._of_lengths(index, chosen, self.task.width(longest))
+            width = self.task.width(self.lengths.padded_to(chosen))
+            sample = self._of_lengths(index, chosen, width)
         return Batch(
             tokens=sample.tokens,
             targets=sample.targets,

@@ -131,7 +131,9 @@ def trained(keys: Mapping[str, Any]) -> tuple[int, int] | None:
     if isinstance(value, str):
         low, high = keys.get(f"{key}.low"), keys.get(f"{key}.high")
         below = (name.removeprefix(f"{key}.weights.") for name in _weighty(keys, key))
-        value = [low, high] if low and high else [int(name) for name in below if name.isdecimal()]
+        chosen = [int(name) for name in below if name.isdecimal()]
+        staged = [each for name, each in keys.items() if name.startswith(f"{key}.stages.")]
+        value = [low, high] if low and high else chosen or staged
     lengths = value if isinstance(value, list) else [value]
     if not lengths or not all(isinstance(length, int) for length in lengths):
         return None

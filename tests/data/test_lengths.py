@@ -6,6 +6,7 @@ import torch
 from lightning_posenc.data import (
     GrowingLengths,
     Lengths,
+    StagedLengths,
     SyntheticData,
     UniformLengths,
     WeightedLengths,
@@ -20,6 +21,7 @@ EACH: list[Lengths] = [
     UniformLengths(3, 9, bucket=16),
     GrowingLengths(2, 12, samples=3000, bucket=16),
 ]
+STAGED = StagedLengths({0: 4, 96: 12, 160: 6})
 
 
 @pytest.mark.parametrize("lengths", EACH, ids=lambda lengths: type(lengths).__name__)
@@ -60,6 +62,22 @@ def test_the_curriculum_grows_and_stays() -> None:
     assert abs(float(chosen[3000:].float().mean()) - 7) < 0.3
 
 
+def test_stages_begin_where_they_are_said_to() -> None:
+    chosen = STAGED(0, "train", torch.arange(200)).tolist()
+    assert chosen == [4] * 96 + [12] * 64 + [6] * 40
+    assert (STAGED.low, STAGED.high) == (4, 12)
+    assert STAGED(3, "train", torch.tensor([159, 0])).tolist() == [12, 4]
+    in_buckets = StagedLengths({0: 4, 3: 12}, bucket=4)(0, "train", torch.arange(8))
+    assert in_buckets.tolist() == [4] * 4 + [12] * 4
+
+
+def test_validation_has_a_length_of_its_own() -> None:
+    data = SyntheticData(Reverse(), STAGED, eval_samples=8, val_length=5)
+    (batch, *_) = data.val_dataloader()
+    assert batch.tokens.shape[1] == 5
+    assert data.eval_lengths == [12]
+
+
 @pytest.mark.parametrize("bucket", [1, 8])
 def test_data_of_several_lengths(bucket: int) -> None:
     data = SyntheticData(
@@ -92,6 +110,9 @@ def test_validation_has_the_last_lengths_of_a_curriculum() -> None:
         (lambda: WeightedLengths({}), "must name some length"),
         (lambda: WeightedLengths({3: -1.0, 4: 2.0}), "weights=-1.0 must be a number"),
         (lambda: GrowingLengths(1, 4, 0), "samples=0"),
+        (lambda: StagedLengths({}), "name the length of sample 0"),
+        (lambda: StagedLengths({0: 4, 8: 0}), "stages=0 must be at least 1"),
+        (lambda: SyntheticData(Copy(), 4, val_length=2), "at least 3"),
         (lambda: SyntheticData(Copy(), UniformLengths(2, 4)), "at least 3"),
     ],
 )

@@ -128,6 +128,7 @@ def test_text_is_short() -> None:
         ([8, 40], (8, 40)),
         (class_of("data", "UniformLengths", low=1, high=20), (1, 20)),
         (class_of("data", "WeightedLengths", weights={5: 1.0, 30: 2, 60: 0.0}), (5, 30)),
+        (class_of("data", "StagedLengths", stages={0: 8, 64: 32}), (8, 32)),
         (None, None),
     ],
 )

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from lightning_posenc.checks import MOST_STEPS, is_a, whole
+from lightning_posenc.checks import MOST_STEPS, whole
 from lightning_posenc.data.batch import Batch
-from lightning_posenc.data.lengths import Lengths
+from lightning_posenc.data.lengths import Lengths, within_blocks
 from lightning_posenc.data.meaning import digest
 from lightning_posenc.data.order import share
 from lightning_posenc.data.text.base import CorpusData
@@ -60,8 +60,10 @@ class TextData(CorpusData):
         shuffle_buffer: blocks in the buffer that shuffles a stream; 0 for the order of the text.
         val_documents: documents of a stream that are validated on.
         growth: how many tokens of a block are trained on, its first ones: GrowingLengths for a
-            curriculum (Li, Zhang and He 2021, arXiv:2108.06084, section 4); None for all. One
-            length for a global batch, that of the number of its first block in the stream.
+            curriculum (Li, Zhang and He 2021, arXiv:2108.06084, section 4), StagedLengths for one
+            length after another; None for all. One length for a global batch, that of
+            the number of its first block in the stream.
+        val_length: length of the blocks of validation; None for `train_length`.
         options: those of `CorpusData`; T, `train_length`, is the length of a block. Of a stream
             `steps_per_epoch` must be given, and `val_fraction` is not read.
 
@@ -80,6 +82,7 @@ class TextData(CorpusData):
         shuffle_buffer: int = 1000,
         val_documents: int = 1000,
         growth: Lengths | None = None,
+        val_length: int | None = None,
         **options: Any,
     ) -> None:
         super().__init__(path, **options)
@@ -98,12 +101,9 @@ class TextData(CorpusData):
         self.streaming = streaming
         self.shuffle_buffer = whole(self, "shuffle_buffer", shuffle_buffer, 0)
         self.val_documents = whole(self, "val_documents", val_documents, most=MOST_STEPS)
-        self.growth: Lengths | None = is_a(self, "growth", growth, Lengths | None)
-        if growth is not None and growth.high > self.train_length:
-            raise ValueError(
-                f"data.growth: its longest, {growth.high}, is more than a block of "
-                f"data.train_length={self.train_length} has: set high={self.train_length}"
-            )
+        self.growth = within_blocks(growth, self.train_length)
+        if val_length is not None:
+            self.val_length = whole("data", "val_length", val_length)
         self._packed: dict[str, Packed] = {}
         self._readers: dict[str, Any] | None = None
 
@@ -116,6 +116,7 @@ class TextData(CorpusData):
             "separate_documents": self.separate_documents,
             "reset_positions": self.reset_positions,
             "streaming": self.streaming,
+            "val_length": self.val_length,
             **(streamed if self.streaming else {}),
             **super().options(),
         }
@@ -195,7 +196,7 @@ class TextData(CorpusData):
         """Splits and lengths of which there must be a block."""
         if stage == "predict":
             return ()
-        evaluated = [("val", length) for length in (self.train_length, *self.eval_lengths)]
+        evaluated = [("val", length) for length in (self.val_length, *self.eval_lengths)]
         if self.streaming or self._evaluates_other:
             return evaluated
         return [("train", self.train_length), *evaluated]
