@@ -4,7 +4,7 @@ Shapes: B sequences, T tokens, D = d_model, H heads, L blocks.
 """
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -21,6 +21,7 @@ from lightning_posenc.diagnose.language import Language, measure_language
 from lightning_posenc.diagnose.leaks import Leaks, measure_leaks, measure_other_leaks
 from lightning_posenc.diagnose.lengths import ScoresByLength, measure_lengths
 from lightning_posenc.diagnose.long_pass import FEW, Passed, long_pass
+from lightning_posenc.diagnose.massive import Largest, largest
 from lightning_posenc.diagnose.order import ShuffleChanges, measure_order
 from lightning_posenc.diagnose.other_gradients import measure_other_gradients
 from lightning_posenc.diagnose.other_positions import positional_parameters, precision_of
@@ -29,6 +30,7 @@ from lightning_posenc.diagnose.source import SourceReading, measure_source
 from lightning_posenc.diagnose.subject import OtherModel, OwnModel, Subject
 from lightning_posenc.diagnose.tables import Tables, measure_tables
 from lightning_posenc.diagnose.whereabouts import Whereabouts, measure_whereabouts
+from lightning_posenc.diagnostics.measures.massive import massive_activation
 from lightning_posenc.diagnostics.measures.measure import measured
 from lightning_posenc.diagnostics.observing.observe import Observation, observe
 from lightning_posenc.diagnostics.quantities import MEASUREMENTS
@@ -79,6 +81,7 @@ class Examination(NamedTuple):
         grid: Rows and columns of the grid of an image's patches; None where tokens are on none.
         dilution: How attention changes with length; None where it was not seen at two lengths.
         bands: What the planes of a rotation do, by the layers that turn by fixed frequencies.
+        largest: L + 1 largest activations of the residual stream; none if it was not seen.
     """
 
     name: str
@@ -113,6 +116,7 @@ class Examination(NamedTuple):
     grid: tuple[int, int] | None = None
     dilution: Dilution | None = None
     bands: Mapping[int, LayerBands] = MappingProxyType({})
+    largest: Sequence[Largest] = ()
 
     @property
     def is_own(self) -> bool:
@@ -180,6 +184,7 @@ def _examine_own(own: OwnModel) -> Examination:
         grid=own.grid,
         dilution=measure_dilution(own) if finite else None,
         bands=passed.bands,
+        largest=passed.largest,
     )
 
 
@@ -219,6 +224,7 @@ def _examine_other(other: OtherModel) -> Examination:
         whereabouts=measure_whereabouts(other),
         dilution=measure_dilution(other) if passed.finite else None,
         bands=passed.bands,
+        largest=passed.largest,
     )
 
 
@@ -231,6 +237,7 @@ def _pass(own: OwnModel) -> Passed:
         outputs = own.outputs(own.batch)
     finite = all(bool(x.isfinite().all()) for x in (*seen.hidden, outputs))
     lengths = own.token_lengths(own.batch)
+    read = None if own.vocab_size is None else own.batch.tokens
     attend = [any(isinstance(m, Kernels) for m in of.modules()) for of in own.encoder.mixers]
     taken: list[AttentionCost] = [
         taken_by(operands, len(own.batches[0].tokens) * seen.windows, kernels)
@@ -244,6 +251,7 @@ def _pass(own: OwnModel) -> Passed:
         len(own.encoder.blocks),
         taken,
         measure_bands(seen, lengths) if finite else {},
+        largest([massive_activation(x, lengths) for x in seen.hidden], read) if finite else (),
     )
 
 

@@ -3,7 +3,7 @@
 Shapes: B sequences, T tokens, P places of them, D = d_model, H heads, L blocks.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from torch import Tensor
 from lightning_posenc.data import Batch
 from lightning_posenc.diagnose.bands import Bands, LayerBands, layer_bands
 from lightning_posenc.diagnose.costs import AttentionCost, taken_by
+from lightning_posenc.diagnose.massive import Largest, largest, largest_of_all
 from lightning_posenc.diagnose.subject import OtherModel
 from lightning_posenc.diagnostics.measures.as_it_passes import (
     Passing,
@@ -39,6 +40,7 @@ class Passed(NamedTuple):
         n_layers: L.
         taken: How each layer's attention is computed.
         bands: What the planes of a rotation do, by layer.
+        largest: L + 1 largest activations; none if states are not finite.
     """
 
     by_layer: dict[str, list[Any]]
@@ -47,6 +49,7 @@ class Passed(NamedTuple):
     n_layers: int
     taken: list[AttentionCost]
     bands: Mapping[int, LayerBands] = MappingProxyType({})
+    largest: Sequence[Largest] = ()
 
 
 @torch.no_grad()
@@ -66,6 +69,7 @@ def long_pass(
     bands: Bands = {}
     taken: list[AttentionCost] = []
     passes: list[tuple[int, Passing]] = []
+    massive: list[list[Largest]] = []
     pairs = 0
     for part in _portions(subject):
         first = not passes
@@ -83,6 +87,7 @@ def long_pass(
             subject.outputs(part)
         pairs += len(part.tokens) * subject.length**2
         passes.append((len(part.tokens), passing))
+        massive.append(largest(passing.massive, part.tokens))
     n_layers = len(taken) or max(len(passes[0][1].states) - 1, 0)
     finite = all(passing.finite for _, passing in passes)
     sizes = _mean([(n, torch.tensor(passing.sizes)) for n, passing in passes]).tolist()
@@ -92,7 +97,15 @@ def long_pass(
         stride = (subject.length - 1) / max(len(_places(subject)) - 1, 1)
         for name, layers in compared(states, stride).items():
             found[name] = [_plain(value) for value in layers.values()]
-    return Passed(found, sizes if finite else [], finite, n_layers, taken, bands)
+    return Passed(
+        found,
+        sizes if finite else [],
+        finite,
+        n_layers,
+        taken,
+        bands,
+        largest_of_all(massive) if finite else (),
+    )
 
 
 def _portions(subject: OtherModel) -> Iterator[Batch]:

@@ -124,6 +124,19 @@ BY_LENGTH = (
              range=SHARE),
 )  # fmt: skip
 
+FIRST_KEY = (
+    Quantity("attn/sink_value/{layer}", "first token's value over the median, in size",
+             "near 0 with much weight on it: a sink", range=POSITIVE),
+    Quantity("attn/sink_logit/{layer}", "logit of the first token above the mean of all"),
+)  # fmt: skip
+
+MASSIVE = (
+    Quantity("massive/ratio/{layer}", "largest activation over the median",
+             "above 1,000: massive", range=POSITIVE, log=True, depth=BLOCKS, largest=True),
+    Quantity("massive/largest/{layer}", "size of the largest activation", range=POSITIVE, log=True,
+             depth=BLOCKS, largest=True),
+)  # fmt: skip
+
 TURNS = (
     Quantity("turns/unfinished/{layer}", "share of logits in planes that finish no turn",
              "of their variance; 0: all angles of longer sequences are known", range=SHARE),
@@ -285,6 +298,20 @@ MEASUREMENTS = (
         f"{_MEASURES}.routing.expert_load",
         EXPERTS,
         sees_routing=True,
+    ),
+    Measurement(
+        "sinks",
+        "sinks: is the first token attended to and not read?",
+        f"{_MEASURES}.sinks.first_key_by_layer",
+        FIRST_KEY,
+        sees_attention=True,
+        as_it_passes=f"{_MEASURES}.sinks.RunningFirstKey",
+    ),
+    Measurement(
+        "massive_activations",
+        "massive activations: do a few numbers dwarf all others?",
+        f"{_MEASURES}.massive.massive_by_depth",
+        MASSIVE,
     ),
     Measurement(
         "unfinished_turns",

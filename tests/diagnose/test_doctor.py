@@ -226,6 +226,43 @@ def test_unfinished_turns_are_to_watch_where_a_trained_model_uses_them() -> None
     assert "Planes of the rotation by layer" in pictures(slow)
 
 
+def test_a_planted_massive_activation_is_found_with_its_token() -> None:
+    """One number of one token's embedding: to watch, and ill where float16 overflows."""
+    for size, verdict in ((1.0, "healthy"), (3e3, "watch"), (4e4, "ill")):
+        someone = subject(RoPE)
+        with torch.no_grad():
+            embedding: Any = someone.module.embedding
+            embedding.weight[5, 7] = size
+        e = examine(someone)
+        found = findings(e)[20]
+        assert found.verdict == verdict
+        if verdict != "healthy":
+            assert "token id 5, channel 7" in found.said
+            worst = e.largest[0]
+            assert (someone.batch.tokens[:, worst.position] == 5).any()
+            assert worst.size == pytest.approx(size)
+
+
+def test_a_first_token_is_rested_on_where_it_is_weighed_and_not_read(
+    fresh: Examination, solved: Examination
+) -> None:
+    sinks = {"attn/sink": [[0.9, 0.8], [0.95, 0.1]], "attn/sink_value": [[0.1, 0.2], [0.1, 1.0]]}
+    resting = {**solved.by_layer, **sinks}
+    found = findings(solved._replace(by_layer=resting))[21]
+    assert found.verdict == Verdict.WATCH
+    assert "3 of 4 heads" in found.said
+    assert found.by_layer["heads that rest on it"] == [2, 1]
+    assert "sinks=true" in found.remedies[0].line
+    assert findings(fresh._replace(by_layer=resting))[21].verdict == Verdict.HEALTHY  # untrained
+    read = {**resting, "attn/sink_value": [[1.0, 1.0]] * 2}
+    assert findings(solved._replace(by_layer=read))[21].verdict == Verdict.HEALTHY
+    alone = {**resting, "attn/sink": [[0.99, 0.99]] * 2, "attn/sink_value": [[0.1, 0.1]] * 2}
+    blind = with_score(fresh._replace(by_layer=alone), 0.25, 1.3)
+    lengths = blind.lengths._replace(bound=0.25)
+    assert findings(blind._replace(lengths=lengths))[21].verdict == Verdict.ILL
+    assert findings(solved._replace(grid=(4, 4)))[21].verdict == Verdict.NOT_APPLICABLE
+
+
 def test_scaled_logits_collapse_entropy() -> None:
     someone = subject(RoPE)
     with torch.no_grad():
@@ -329,6 +366,8 @@ def _sick(e: Examination) -> Examination:
         "rank/residual": [0.0] * (n + 1),
         "attn/similarity": [1.0] * 3,
         "attn/max_logit": [[1e4]] * n,
+        "attn/sink": [[1.0, 1.0]] * n,
+        "attn/sink_value": [[0.0, 0.0]] * n,
         "attn/normalised_entropy": [[0.0]] * n,
     }
     bands = {n: each._replace(unfinished=torch.ones(2)) for n, each in e.bands.items()}
@@ -339,6 +378,7 @@ def _sick(e: Examination) -> Examination:
         precision=None if e.precision is None else e.precision._replace(error=1.0),
         cost=e.cost._replace(matrices=2**40),
         bands=bands,
+        largest=[each._replace(ratio=1e6, size=1e6) for each in e.largest],
     )
 
 

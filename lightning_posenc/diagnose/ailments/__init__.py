@@ -13,6 +13,7 @@ from lightning_posenc.diagnose.ailments.length import (
     HARD_MAXIMUM,
     UNTRAINED_ROWS_USED,
 )
+from lightning_posenc.diagnose.ailments.outliers import MASSIVE_ACTIVATIONS, RESTS_ON_FIRST
 from lightning_posenc.diagnose.ailments.signal import CANNOT_ADAPT, FADES, IGNORES_ORDER
 from lightning_posenc.diagnose.ailments.source import IGNORES_SOURCE
 from lightning_posenc.diagnose.ailments.turns import TURNS
@@ -23,7 +24,7 @@ AILMENTS = (
     EVALUATION, LEAKS, WHEREABOUTS, NOT_LEARNED,  # first: what they find puts all else into doubt
     FADES, CANNOT_ADAPT, ALIKE, UNTRAINED_ROWS_USED, HARD_MAXIMUM, GRADIENT, ENTROPY, RANK,
     UNSTABLE, IGNORES_ORDER, FAILS_LONGER, PRECISION, COST, IGNORES_SOURCE,
-    TURNS, DILUTES_WITH_LENGTH,
+    TURNS, MASSIVE_ACTIVATIONS, RESTS_ON_FIRST, DILUTES_WITH_LENGTH,
 )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lightning_posenc.diagnostics.measures.massive import Massive, massive_activation
 from lightning_posenc.diagnostics.measures.measure import measured, named
 from lightning_posenc.diagnostics.observing.observe import Observation, observe
 from lightning_posenc.diagnostics.quantities import MEASUREMENTS
@@ -29,6 +30,7 @@ class Passing:
             Without what compares many sequences: `compared` gives that.
         states: L + 1 residual streams (B, P, D), float32 on the CPU.
         sizes: L + 1 medians over tokens of the stream's root mean square over channels.
+        massive: L + 1 largest activations.
         finite: Whether all states are finite numbers.
         n_attended: Layers whose attention was seen.
     """
@@ -36,6 +38,7 @@ class Passing:
     def __init__(self, places: Tensor, look: Any = None, attention: bool = True) -> None:
         self.states: list[Tensor] = []
         self.sizes: list[float] = []
+        self.massive: list[Massive] = []
         self.finite = True
         self.n_attended = 0
         self.seen = Observation()
@@ -81,6 +84,7 @@ class Passing:
         self.sizes.append(float(x.float().square().mean(dim=-1).sqrt().median()))
         if not self.finite:
             return
+        self.massive.append(massive_activation(x))
         state = Observation()
         state.hidden = [x]
         for each in MEASUREMENTS:

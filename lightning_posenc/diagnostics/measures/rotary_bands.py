@@ -1,7 +1,7 @@
 """Which frequencies of a rotation does a head use?
 
 Barbero et al. 2024, "Round and Round We Go! What makes Rotary Positional Encodings useful?"
-(arXiv:2410.06205), section 4: a plane's part of a logit is at most ‖q_i‖‖k_i‖, whatever the angle,
+(arXiv:2410.06205): a plane's part of a logit is at most ‖q_i‖‖k_i‖, whatever the angle,
 so the norms tell which planes a head can use at all. Heads of position use fast planes, heads of
 content slow ones.
 
