@@ -1,14 +1,18 @@
 """Distances in a graph, as positions."""
 
 import networkx as nx
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lightning_posenc import Dims, Encoder
-from lightning_posenc.positional import GraphDistanceBias
+from lightning_posenc.draws import Draws
+from lightning_posenc.positional import GraphDistanceBias, NoPE, RandomWalkPE
+from lightning_posenc.positional.absolute.random_walk import adjacency, chances_of_return
 from lightning_posenc.positions import Graph, Places, Sequences, shortest_paths
+from lightning_posenc.tasks import TreeDistance
 
 CPU = torch.device("cpu")
 N = 6
@@ -53,3 +57,43 @@ def test_errors_say_what_to_do() -> None:
         Graph([[0, 1]])(Sequences(1, 3, CPU))
     with pytest.raises(ValueError, match=r"positions\.Graph"):
         GraphDistanceBias(Dims(8, 2, 2)).check(Places(torch.arange(4).unsqueeze(0)))
+
+
+@given(edge_lists)
+def test_chances_of_return_are_those_of_the_walk_matrix(edges: list[tuple[int, int]]) -> None:
+    graph = nx.Graph()
+    graph.add_nodes_from(range(N))
+    graph.add_edges_from((a, b) for a, b in edges if a != b)
+    edges_of = nx.to_numpy_array(graph)
+    walk = edges_of / np.maximum(edges_of.sum(axis=0), 1)
+    expected = [np.diag(np.linalg.matrix_power(walk, k)) for k in range(1, 8)]
+    distances = Graph([*graph.edges, (0, 0)], n_nodes=N)(Sequences(1, N, CPU))
+    found = chances_of_return(adjacency(Places(distances)), 7)
+    np.testing.assert_allclose(found[0].T, np.stack(expected), atol=1e-6)
+
+
+@pytest.mark.slow
+def test_leaves_of_trees_are_told_from_other_nodes_by_walks_and_not_without() -> None:
+    torch.manual_seed(0)
+    for positional, least, most in ((RandomWalkPE, 0.97, 1.0), (NoPE, 0.0, 0.8)):
+        model = Encoder(Dims(16, 2, 1), positional, init_std=0.2)
+        head = torch.nn.Linear(16, 1)
+        parameters = [*model.parameters(), *head.parameters()]
+        optimizer = torch.optim.Adam(parameters, lr=1e-2)
+        for step in range(100):
+            positions = trees(step)
+            leaf = ((positions == 1).sum(dim=-1) == 1).float()
+            logits = head(model(torch.ones(*leaf.shape, 16), positions=positions)).squeeze(-1)
+            loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, leaf)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        right = ((logits > 0) == (leaf > 0)).float().mean()
+        assert least <= right <= most
+
+
+def trees(step: int) -> torch.Tensor:
+    """Distances in 32 random trees of ten nodes each."""
+    samples = TreeDistance().sample(Draws(0, "train", torch.arange(32 * step, 32 * step + 32)), 10)
+    assert samples.positions is not None
+    return samples.positions

@@ -12,6 +12,7 @@ from lightning_posenc.positional.absolute.learnable_fourier import LearnableFour
 from lightning_posenc.positional.absolute.learnable_frequencies import LearnableFrequencies
 from lightning_posenc.positional.absolute.learned_absolute import LearnedAbsolute
 from lightning_posenc.positional.absolute.learned_grid import LearnedGrid
+from lightning_posenc.positional.absolute.random_walk import RandomWalkPE
 from lightning_posenc.positional.absolute.sinusoidal import Sinusoidal
 from lightning_posenc.positional.base import Factory, PositionalEncoding, Site
 from lightning_posenc.positional.bias.alibi import ALiBi
@@ -41,6 +42,7 @@ from lightning_posenc.positional.compose import (
     FirstLayers,
     PerLayer,
 )
+from lightning_posenc.positional.content.canon import CanonB
 from lightning_posenc.positional.content.cope import CoPE
 from lightning_posenc.positional.content.dape import DAPE
 from lightning_posenc.positional.content.fox import FoX
@@ -77,6 +79,7 @@ __all__ = [
     "ALiBi",
     "Absolute",
     "AxialRoPE",
+    "CanonB",
     "Chain",
     "CoPE",
     "ComplexEmbedding",
@@ -115,6 +118,7 @@ __all__ = [
     "PoPE",
     "PositionalEncoding",
     "QueryTemperature",
+    "RandomWalkPE",
     "RelativeBias",
     "RelativeVectors",
     "RoPE",

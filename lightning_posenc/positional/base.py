@@ -111,6 +111,9 @@ class PositionalEncoding(nn.Module):
     source: ClassVar[Paper | None] = None
     """What it transcribes; None for what no paper describes."""
 
+    mixes_keys: ClassVar[bool] = False
+    """Whether `transform` mixes what several tokens hold: before others turn it, in a `Chain`."""
+
     axes: int | tuple[int, ...] | None = 1
     """A, how many numbers it reads for each position, or those that it may; None: any, or none."""
 

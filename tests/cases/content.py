@@ -9,18 +9,24 @@ from lightning_posenc.positional import (
     GRAPEAP,
     PEG,
     ALiBi,
+    CanonB,
+    Chain,
     CoPE,
     FoX,
     InklingBias,
     PaTH,
+    RoPE,
     SelectiveRoPE,
     T5Bias,
 )
 from tests.cases.base import Case
-from tests.oracles import bias, content, distance
+from tests.oracles import bias, compose, content, distance, rotary
 
 # fmt: off
 CASES: tuple[Case, ...] = (
+    Case("canon-b", CanonB, content.canon, differentiable=False),
+    Case("canon-b-kv", partial(CanonB, of="kv", kernel_size=3), partial(content.canon, of="kv"), differentiable=False),
+    Case("chain-canon-b-rope", Chain.of(partial(CanonB, of="kv"), RoPE), compose.chain(partial(content.canon, of="kv"), rotary.rope)),
     Case("cope", partial(CoPE, max_position=3), partial(content.cope, max_position=3), content_dependent=True, differentiable=False, refused="CoPE: counts from a query back"),
     Case("dape", partial(DAPE, width=6), partial(content.dape, inner=distance.kerple_log), content_dependent=True),
     Case("dape-alibi", partial(DAPE, encoding=ALiBi, width=6), partial(content.dape, inner=bias.alibi), content_dependent=True),

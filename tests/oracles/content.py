@@ -194,3 +194,20 @@ def grape_ap(given: Given) -> Result:
                 turn(other, one, one + width // 2, -given.k_pos[b, between])
             bias[b, h, i, j] += slopes[h] * math.log(sigmoid(p @ other / width))
     return Result(bias=bias)
+
+
+def canon(given: Given, of: str = "qkv") -> Result:
+    """Allen-Zhu 2025, Canon-B: what a token holds, and a convolution of what those before hold."""
+    n_heads = given.q.shape[1]
+
+    def added(kind: str, x: Array) -> Array | None:
+        if kind not in of:
+            return None
+        weight = given.parameters[f"weights.{kind}"][given.layer]
+        heads = np.repeat(x, n_heads // x.shape[1], axis=1)
+        result = heads.copy()
+        for b, h in np.ndindex(heads.shape[:2]):
+            result[b, h] += mixed(heads[b, h], weight[h], given, b)
+        return result
+
+    return Result(q=added("q", given.q), k=added("k", given.k), v=added("v", given.v))

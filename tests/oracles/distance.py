@@ -194,3 +194,26 @@ def bam(given: Given, mu: float = 0.0) -> Result:
         return -math.exp(scale[h]) * (away + 1e-5) ** power[h]
 
     return Result(bias=pairs(given, entry))
+
+
+def random_walk(given: Given, n_steps: int) -> Result:
+    """Dwivedi et al. 2022, RWPE: walkers start at a node, and go to each neighbour alike."""
+    if given.layer != 0:
+        return Result()
+    weight, x, n = given.parameters["weight"], given.x.copy(), given.q_pos.shape[1]
+    for b, node in np.ndindex(x.shape[:2]):
+        near = [[round(given.q_pos[b, i, j]) == 1 for j in range(n)] for i in range(n)]
+        if given.documents is not None:
+            texts = given.documents[b]
+            near = [[near[i][j] and texts[i] == texts[j] for j in range(n)] for i in range(n)]
+        walkers = np.zeros(n)
+        walkers[node] = 1
+        for step in range(n_steps):
+            arrived = np.zeros(n)
+            for j in range(n):
+                ways = [i for i in range(n) if near[i][j]]
+                for i in ways:
+                    arrived[i] += walkers[j] / len(ways)
+            walkers = arrived
+            x[b, node] += weight[:, step] * walkers[node]
+    return Result(x=x)

@@ -5,9 +5,12 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
-from transformers.models.inkling.modeling_inkling import InklingRelativeLogits
+from transformers.models.inkling.modeling_inkling import (
+    InklingRelativeLogits,
+    InklingShortConvolution,
+)
 
-from lightning_posenc.positional import CoPE, FoX, InklingBias
+from lightning_posenc.positional import CanonB, CoPE, FoX, InklingBias
 from tests.helpers import site_of
 from tests.peers.base import POSITIONS, B, D, H, K, T, dims, heads, peer
 
@@ -61,3 +64,15 @@ def inkling() -> Iterator[tuple[Tensor, Tensor]]:
         site = site_of(encoding, 0, x, q, k, POSITIONS, POSITIONS)
         yield encoding.bias(site), theirs(states, at, at) * tau.view(1, 1, -1, 1)
         yield encoding.transform(site)[0], q * tau.view(1, 1, -1, 1)
+
+
+@peer("CanonB", "transformers InklingShortConvolution")
+def canon() -> Iterator[tuple[Tensor, Tensor]]:
+    encoding = CanonB(dims(causal=True), of="kv")
+    q, k = heads()
+    site = site_of(encoding, 0, torch.empty(B, T, D), q, k, POSITIONS, POSITIONS)
+    turned = encoding.transform(site)[1]
+    for kind, x, ours in (("k", k, turned), ("v", site.v, encoding.values(site))):
+        theirs = InklingShortConvolution(D, 4, 0, 0)
+        theirs.conv1d.weight.data = encoding.weights[kind].data[0].reshape(D, 1, 4)
+        yield ours, theirs(x.transpose(1, 2).flatten(2)).view(B, T, H, K).transpose(1, 2)

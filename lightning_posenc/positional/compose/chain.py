@@ -100,6 +100,12 @@ class Chain(Composite):
         return [part for part in self.encodings if part.planes(layer) is not None]
 
     def _check_planes(self, layer: int) -> None:
+        for one, other in pairwise(self.encodings):
+            if other.mixes_keys and one.planes(layer) is not None:
+                raise ValueError(
+                    f"Chain: {type(other).__name__} mixes what {type(one).__name__} turned, so "
+                    "that the result would depend on where the sequence stands: put it first"
+                )
         for one, other in pairwise(self._turning(layer)):
             if one.planes(layer) != other.planes(layer):
                 raise ValueError(

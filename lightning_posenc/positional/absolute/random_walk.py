@@ -1,0 +1,125 @@
+"""Where a node is in a graph, by how often a walk comes back to it.
+
+Shapes: B sequences, T tokens, K steps, D = d_model.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lightning_posenc.checks import whole
+from lightning_posenc.dims import Dims
+from lightning_posenc.positional.absolute.base import Absolute
+from lightning_posenc.positions.paper import Paper
+from lightning_posenc.positions.places import Places
+
+
+class RandomWalkPE(Absolute):
+    """A linear map of the chances that a random walk is back at its node after 1 to K steps.
+
+    x_i = x_i + W [RW_ii, (RW^2)_ii, …, (RW^K)_ii], RW = A D^-1; tokens are nodes.
+
+    A is the adjacency of the graph, D its degrees. So a node is known by the shape of the graph
+    around it, alike for all nodes that no such shape tells apart; which nodes are near each other
+    it does not say: `Chain.of(RandomWalkPE, GraphDistanceBias)` does. Nodes are neighbours at
+    distance 1, of positions as `GraphDistanceBias` takes them: those of `positions.Graph`, of
+    `positions.shortest_paths`, of the task `TreeDistance`. Padding and other documents are no
+    neighbours.
+
+    Source: Dwivedi et al. 2022, "Graph Neural Networks with Learnable Structural and Positional
+    Representations", arXiv:2110.07875, its RWPE. Deviation: they are added to a Transformer's
+    stream, as Laplacian eigenvectors are in arXiv:2012.09699, and not learned on through layers.
+
+    Args:
+        dims: Sizes of the model.
+        n_steps: K, 1 to 256.
+        layers: Before which blocks, counted from 0.
+        dropout: Probability, in training, of a token getting no position, in [0, 1).
+
+    Raises:
+        ValueError: If positions are not rows of distances.
+
+    Example:
+        >>> from lightning_posenc import Dims, Encoder
+        >>> from lightning_posenc.positional import RandomWalkPE
+        >>> from lightning_posenc.positions import Graph
+        >>> encoder = Encoder(Dims(64, 4, 2), RandomWalkPE, Graph([[0, 1], [1, 2], [2, 0], [2, 3]]))
+    """
+
+    source = Paper(
+        "Dwivedi et al.",
+        2022,
+        "Graph Neural Networks with Learnable Structural and Positional Representations",
+        "2110.07875",
+    )
+
+    axes = None
+
+    reads_places = True
+
+    def __init__(
+        self,
+        dims: Dims,
+        n_steps: int = 16,
+        layers: Sequence[int] = (0,),
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__(dims, layers, dropout)
+        n_steps = whole(self, "n_steps", n_steps, most=256)
+        self.weight = nn.Parameter(torch.empty(dims.d_model, n_steps))
+        nn.init.normal_(self.weight, std=dims.embed_std)
+
+    def check(self, places: Places) -> None:
+        positions = places.values
+        if positions.dim() != 3 or positions.shape[-1] < positions.shape[1]:
+            raise ValueError(
+                f"RandomWalkPE: wants each node's distances to all nodes, (B|1, T, T), got "
+                f"{tuple(positions.shape)}: use positions.Graph, or hand over what "
+                "positions.shortest_paths gives"
+            )
+
+    def depends_on_length(self, places: Places) -> str | None:
+        return "RandomWalkPE: a new node changes the walks from earlier ones"
+
+    def embed(self, x: Tensor, positions: Tensor | Places, layer: int) -> Tensor:
+        if layer not in self.layers:
+            return x
+        places = Places(positions) if isinstance(positions, Tensor) else positions
+        return self.join(x, self._vectors(places), layer)
+
+    def vectors(self, positions: Tensor) -> Tensor:
+        return self._vectors(Places(positions))
+
+    def _vectors(self, places: Places) -> Tensor:
+        with torch.autocast(places.values.device.type, enabled=False):
+            returns = chances_of_return(adjacency(places), self.weight.shape[1])
+            return F.linear(returns, self.weight.float())
+
+
+def adjacency(places: Places) -> Tensor:
+    """Which tokens are neighbours, at distance 1 and of the same text: (B|1, T, T), float32."""
+    length = places.values.shape[1]
+    near = places.values[..., :length].round() == 1
+    if places.documents is not None:
+        near = near & (places.documents.unsqueeze(-1) == places.documents.unsqueeze(-2))
+    if places.lengths is not None:
+        real = torch.arange(length, device=near.device) < places.lengths.unsqueeze(-1)
+        near = near & real.unsqueeze(-1) & real.unsqueeze(-2)
+    return near.float()
+
+
+def chances_of_return(edges: Tensor, n_steps: int) -> Tensor:
+    """How likely a random walk is back after 1 to K steps: (B|1, T, K).
+
+    Args:
+        edges: (B|1, T, T) adjacency.
+        n_steps: K.
+    """
+    step = edges / edges.sum(dim=-2, keepdim=True).clamp(min=1)
+    walk, found = step, [step.diagonal(dim1=-2, dim2=-1)]
+    for _ in range(n_steps - 1):
+        walk = walk @ step
+        found.append(walk.diagonal(dim1=-2, dim2=-1))
+    return torch.stack(found, dim=-1)
