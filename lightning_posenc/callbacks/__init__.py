@@ -12,6 +12,7 @@ from lightning_posenc.callbacks.order_sensitivity import OrderSensitivity
 from lightning_posenc.callbacks.position_probe import PositionProbe
 from lightning_posenc.callbacks.positional_gradients import PositionalGradients
 from lightning_posenc.callbacks.positional_share import PositionalShare
+from lightning_posenc.callbacks.qk_clip import QKClip
 from lightning_posenc.callbacks.rank_collapse import RankCollapse
 from lightning_posenc.callbacks.redraw_features import RedrawFeatures
 from lightning_posenc.callbacks.results.accuracy_by_position import AccuracyByPosition
@@ -39,6 +40,7 @@ __all__ = [
     "PositionalGradients",
     "PositionalShare",
     "Predictions",
+    "QKClip",
     "RankCollapse",
     "RedrawFeatures",
     "ResultsTable",

@@ -32,6 +32,10 @@ ENTROPY_OF = "attn/normalised_entropy"
 MANY = 0.25  # of the heads of a layer: one of four
 
 _QK_NORM = Remedy("--model.encoder.mixer.qk_norm=torch.nn.LayerNorm", "logits stay bounded")
+_QK_CLIP = Remedy(
+    "--trainer.callbacks+=QKClip",
+    "heads whose logits exceed 100 get smaller projections after each step, the others stay",
+)
 _SIGMA = Remedy("--model.encoder.sigma_reparam=true", "weights of a learned spectral norm")
 
 
@@ -104,7 +108,7 @@ def _entropy(e: Examination) -> Finding:
     n = sum(map(sum, collapsed))
     if n and max(sum(heads) / len(heads) for heads in collapsed) >= MANY:
         said = f"{n} of {len(entropy)} heads are collapsed: {said}"
-        return ill(said, _QK_NORM, _SIGMA, **shown)
+        return ill(said, _QK_NORM, _QK_CLIP, _SIGMA, **shown)
     best = healing(e)
     if best is not None and best.fault == LOGITS:
         return ill(
@@ -114,7 +118,7 @@ def _entropy(e: Examination) -> Finding:
             **shown,
         )
     if largest > LOGIT_WATCH:
-        return watch(said, _QK_NORM, _SIGMA, **shown)
+        return watch(said, _QK_NORM, _QK_CLIP, _SIGMA, **shown)
     if min(entropy) >= UNIFORM and is_trained(e):
         found = ill if at_bound(e) and may_blame(e) else watch
         return found(f"uniform: {said}", _QK_NORM, **shown)
