@@ -14,7 +14,6 @@ from torch import Tensor
 from lightning_posenc.data import Batch
 from lightning_posenc.diagnose.subject import OwnModel, Subject
 from lightning_posenc.model.kernels import SDPA, Eager, Kernel, Kernels, Operands
-from lightning_posenc.positional.by_distance import ByDistance
 
 REPEATS = 3
 N_TIMED = 8  # sequences
@@ -97,7 +96,7 @@ def _path(kernel: Kernel, operands: Operands) -> str:
         return MATERIALISED if isinstance(kernel, Eager) else LEARNED_BIAS
     if operands.bias is None:
         return FUSED
-    tabled = isinstance(operands.bias, ByDistance) and isinstance(kernel, SDPA)
+    tabled = not isinstance(operands.bias, Tensor) and isinstance(kernel, SDPA)
     return BY_ROWS if tabled else FUSED_BIAS
 
 

@@ -53,6 +53,7 @@ from lightning_posenc.positional.content.selective_rope import SelectiveRoPE
 from lightning_posenc.positional.nope import NoPE
 from lightning_posenc.positional.rotary.axial_rope import AxialRoPE
 from lightning_posenc.positional.rotary.base import Rotary
+from lightning_posenc.positional.rotary.dual_chunk import DualChunk
 from lightning_posenc.positional.rotary.fope import FoPE
 from lightning_posenc.positional.rotary.learned_rope import LearnedRoPE
 from lightning_posenc.positional.rotary.liere import LieRE
@@ -61,8 +62,10 @@ from lightning_posenc.positional.rotary.mixed_rope import MixedRoPE
 from lightning_posenc.positional.rotary.p_rope import PRoPE
 from lightning_posenc.positional.rotary.partial import PartialRoPE
 from lightning_posenc.positional.rotary.pope import PoPE
+from lightning_posenc.positional.rotary.rerope import ReRoPE
 from lightning_posenc.positional.rotary.rope import RoPE
 from lightning_posenc.positional.rotary.roper import RoPER
+from lightning_posenc.positional.rotary.self_extend import SelfExtend
 from lightning_posenc.positional.rotary.xpos import XPos
 from lightning_posenc.positional.temperature.base import QueryTemperature
 from lightning_posenc.positional.temperature.llama4 import Llama4Temperature
@@ -88,6 +91,7 @@ __all__ = [
     "DecomposedRelative",
     "Dims",
     "Droppable",
+    "DualChunk",
     "DynamicBias",
     "Factory",
     "FirstLayers",
@@ -119,6 +123,7 @@ __all__ = [
     "PositionalEncoding",
     "QueryTemperature",
     "RandomWalkPE",
+    "ReRoPE",
     "RelativeBias",
     "RelativeVectors",
     "RoPE",
@@ -127,6 +132,7 @@ __all__ = [
     "SSMax",
     "Sandwich",
     "SelectiveRoPE",
+    "SelfExtend",
     "ShawRelative",
     "Sinusoidal",
     "Site",

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lightning_posenc.checks import is_a, wrong
 from lightning_posenc.dims import Dims
-from lightning_posenc.positional.by_distance import ByDistance
+from lightning_posenc.positional.by_distance import Unwritten
 from lightning_posenc.positions.paper import Paper
 from lightning_posenc.positions.places import Places, offsets
 
@@ -101,6 +101,10 @@ class PositionalEncoding(nn.Module):
 
     reads_distances: bool = False
     """Whether it reads positions by their differences alone, as `counted` has them."""
+
+    completes_products: bool = False
+    """Whether its bias takes the place of a part of q·k: beside what scales queries it then sees
+    them scaled."""
 
     reads_inputs: bool = False
     """Whether it reads `site.k_x`: a cache then keeps the inputs of all layers."""
@@ -253,10 +257,11 @@ class PositionalEncoding(nn.Module):
         """
         return False
 
-    def bias(self, site: Site) -> Tensor | ByDistance | None:
+    def bias(self, site: Site) -> Tensor | Unwritten | None:
         """Add (B|1, H|1, T, S) to the scaled logits. None if the encoding adds nothing.
 
-        For very many pairs a bias of distance may stay a table, which kernels take too.
+        For very many pairs it may stay what it is made of, a table of distances (`ByDistance`) or
+        queries and keys (`Branched`), which kernels write out for some queries at a time.
         """
         return None
 

@@ -6,13 +6,43 @@ Shapes: B sequences, H heads, T queries, S keys, N distances.
 from collections.abc import Sequence
 from functools import reduce
 from operator import add
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeAlias
 
 from torch import Tensor
 from torch.nn import functional as F
 
 LARGE = 2**20
 """Pairs of a query and a key beyond which a bias is better not written out."""
+
+
+Some: TypeAlias = slice | list[int] | Tensor
+"""Which of the queries or keys."""
+
+
+class Unwritten(Protocol):
+    """A bias (B|1, H, T, S) that is written out for some queries at a time."""
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether anything that it is made of learns."""
+        ...
+
+    @property
+    def is_large(self) -> bool:
+        """Whether there are too many pairs to write them out at once."""
+        ...
+
+    def of(self, queries: Some, keys: Some = slice(None)) -> "Unwritten":
+        """The bias of some of the queries, on some of the keys."""
+        ...
+
+    def first(self, n: int) -> "Unwritten":
+        """That of the first n sequences; what all share stays as it is."""
+        ...
+
+    def written_out(self) -> Tensor:
+        """(B|1, H, T, S)."""
+        ...
 
 
 class ByDistance(NamedTuple):
@@ -45,24 +75,30 @@ class ByDistance(NamedTuple):
         pairs = self.q_pos is other.q_pos and self.k_pos is other.k_pos
         return pairs and self.low == other.low and self.values.shape == other.values.shape
 
-    def __add__(self, other: "Tensor | ByDistance") -> Tensor:  # type: ignore[override]
+    def __add__(self, other: "Tensor | Unwritten") -> Tensor:  # type: ignore[override]
         """The sum with another bias, written out: what an encoding built on another expects."""
         return self.written_out() + written_out(other)
 
     def __radd__(self, other: Tensor) -> Tensor:
         return self + other
 
-    def rows(self, queries: slice, n_keys: int | None = None) -> "ByDistance":
-        """The bias of some of the queries, on the first `n_keys` keys or on all."""
-        return self._replace(q_pos=self.q_pos[:, queries], k_pos=self.k_pos[:, :n_keys])
+    def of(self, queries: Some, keys: Some = slice(None)) -> "ByDistance":
+        """The bias of some of the queries, on some of the keys."""
+        return self._replace(q_pos=self.q_pos[:, queries], k_pos=self.k_pos[:, keys])
+
+    def first(self, n: int) -> "ByDistance":
+        """That of the first n sequences; what all share stays as it is."""
+        return self._replace(q_pos=self.q_pos[:n], k_pos=self.k_pos[:n])
 
     def written_out(self) -> Tensor:
         """(B|1, H, T, S)."""
         return gather(self.values, self.q_pos.unsqueeze(2) - (self.k_pos + self.low).unsqueeze(1))
 
 
-def added(biases: Sequence[Tensor | ByDistance]) -> Tensor | ByDistance | None:
+def added(biases: Sequence[Tensor | Unwritten]) -> Tensor | Unwritten | None:
     """The sum of biases; it stays a table where all are tables of the same distances."""
+    if len(biases) == 1:
+        return biases[0]
     tables = [bias for bias in biases if isinstance(bias, ByDistance)]
     if tables and len(tables) == len(biases) and all(map(tables[0].is_beside, tables)):
         return tables[0]._replace(values=reduce(add, (table.values for table in tables)))
@@ -77,6 +113,6 @@ def gather(values: Tensor, index: Tensor) -> Tensor:
     return F.embedding(index, values.t()).permute(0, 3, 1, 2).contiguous()
 
 
-def written_out(bias: Tensor | ByDistance) -> Tensor:
+def written_out(bias: Tensor | Unwritten) -> Tensor:
     """A bias as a tensor (B|1, H|1, T, S), in whichever form it came."""
-    return bias.written_out() if isinstance(bias, ByDistance) else bias
+    return bias if isinstance(bias, Tensor) else bias.written_out()

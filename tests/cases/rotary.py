@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lightning_posenc.positional import (
     AxialRoPE,
+    DualChunk,
     FoPE,
     LearnedRoPE,
     LieRE,
@@ -17,8 +18,10 @@ from lightning_posenc.positional import (
     PartialRoPE,
     PoPE,
     PRoPE,
+    ReRoPE,
     RoPE,
     RoPER,
+    SelfExtend,
     XPos,
 )
 from lightning_posenc.positional.rotary.scaling import (
@@ -32,7 +35,7 @@ from lightning_posenc.positional.rotary.scaling import (
     YaRN,
 )
 from tests.cases.base import Case, on_axes
-from tests.oracles import rotary
+from tests.oracles import by_law, rotary
 
 SHORT, LONG = [1.0, 1.1, 1.2, 1.5], [1.0, 1.5, 3.0, 4.0]
 
@@ -71,6 +74,10 @@ CASES: tuple[Case, ...] = (
     Case("learned-rope-logarithmic", partial(LearnedRoPE, logarithmic=True), rotary.lerope),
     Case("roper", RoPER, rotary.roper),
     Case("roper-interleaved", partial(RoPER, layout="interleaved", base=100.0), partial(rotary.roper, layout="interleaved", base=100.0)),
+    Case("rerope", partial(ReRoPE, window=3), partial(by_law.rerope, window=3), content_dependent=True, differentiable=True, refused="ReRoPE: says how far"),
+    Case("rerope-leaky", partial(ReRoPE, window=3, stretch=2.5, layout="interleaved"), partial(by_law.rerope, window=3, stretch=2.5, layout="interleaved"), content_dependent=True, differentiable=True, refused="ReRoPE: says how far"),
+    Case("self-extend", partial(SelfExtend, window=4, group=3), partial(by_law.self_extend, window=4, group=3), content_dependent=True, shift_invariant=None, differentiable=True, refused="SelfExtend: says how far"),
+    Case("dual-chunk", partial(DualChunk, chunk=5, local=1), partial(by_law.dual_chunk, chunk=5, local=1), content_dependent=True, shift_invariant=None, differentiable=True, refused="DualChunk: says how far"),
     Case("mixed-rope", MixedRoPE, rotary.mixed_rope, place=on_axes(1, 3)),
     Case("mixed-rope-shared", partial(MixedRoPE, base=100.0, per_head=False, shared=True, layout="interleaved"), partial(rotary.mixed_rope, layout="interleaved"), place=on_axes(3, 1)),
     Case("xpos", XPos, rotary.xpos, limited_afar=True, refused="grows towards the future"),

@@ -142,7 +142,7 @@ def test_what_a_table_writes_out() -> None:
     for i, j in itertools.product(range(T), repeat=2):
         distance = int(table.q_pos[0, i] - table.k_pos[0, j])
         assert torch.equal(bias[0, :, i, j], table.values[:, distance + 12])
-    assert torch.equal(table.rows(slice(2, 5), 6).written_out(), bias[:, :, 2:5, :6])
+    assert torch.equal(table.of(slice(2, 5), slice(6)).written_out(), bias[:, :, 2:5, :6])
 
 
 def test_dropout_beside_a_table_is_the_same_in_the_backward_pass(

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from lightning_posenc.masks import Mask, Span, Visibility
 from lightning_posenc.model.kernels import Operands
-from lightning_posenc.positional.by_distance import ByDistance
+from lightning_posenc.positional.by_distance import Unwritten
 
 
 def first_sequences(operands: Operands, n: int) -> Operands:
@@ -31,11 +31,11 @@ def first_sequences(operands: Operands, n: int) -> Operands:
     )
 
 
-def _first(bias: Tensor | ByDistance | None, n: int) -> Tensor | ByDistance | None:
+def _first(bias: Tensor | Unwritten | None, n: int) -> Tensor | Unwritten | None:
     """Of B sequences, n; what all sequences share stays as it is."""
-    if isinstance(bias, ByDistance):
-        return bias._replace(q_pos=bias.q_pos[:n], k_pos=bias.k_pos[:n])
-    return None if bias is None else bias[:n]
+    if bias is None or isinstance(bias, Tensor):
+        return None if bias is None else bias[:n]
+    return bias.first(n)
 
 
 def _seen(visibility: Visibility, n: int) -> Visibility:

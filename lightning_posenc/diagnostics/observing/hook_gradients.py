@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lightning_posenc.model.encoder import Encoder
 from lightning_posenc.positional.base import Rescore, Site
-from lightning_posenc.positional.by_distance import ByDistance, written_out
+from lightning_posenc.positional.by_distance import Unwritten, written_out
 from lightning_posenc.positional.rotary.base import Layout, Rotary
 from lightning_posenc.positions import Places
 
@@ -77,7 +77,7 @@ class Taps:
         return rotate
 
     def bias(
-        self, original: Callable[[Site], Tensor | ByDistance | None]
+        self, original: Callable[[Site], Tensor | Unwritten | None]
     ) -> Callable[[Site], Tensor | None]:
         def bias(site: Site) -> Tensor | None:
             out = original(site)

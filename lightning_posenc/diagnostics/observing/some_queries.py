@@ -4,10 +4,10 @@ Shapes: B sequences, H heads, T queries, t of them, S keys.
 """
 
 import torch
+from torch import Tensor
 
 from lightning_posenc.masks import Visibility
 from lightning_posenc.model.kernels import Operands
-from lightning_posenc.positional.by_distance import ByDistance
 
 MOST = 64
 
@@ -33,8 +33,8 @@ def some_queries(operands: Operands, most: int = MOST) -> tuple[list[int], Opera
     else:
         rows = [visibility.seen_by(slice(i, i + 1)) for i in index]
         seen = None if rows[0] is None else torch.cat([r for r in rows if r is not None], dim=2)
-    if isinstance(bias, ByDistance):
-        bias = bias._replace(q_pos=bias.q_pos[:, index]).written_out()
+    if bias is not None and not isinstance(bias, Tensor):
+        bias = bias.of(index).written_out()
     elif bias is not None:
         bias = bias.expand(*bias.shape[:2], n_queries, n_keys)[:, :, index]
     return index, operands._replace(

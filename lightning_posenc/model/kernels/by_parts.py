@@ -13,7 +13,6 @@ from lightning_posenc.masks.visibility import ROWS, QueryRun
 from lightning_posenc.model.kernels.copied_runs import copied_runs
 from lightning_posenc.model.kernels.operands import Operands
 from lightning_posenc.model.kernels.taken_again import taken_again
-from lightning_posenc.positional.by_distance import ByDistance
 from lightning_posenc.positions.recording import is_recorded
 
 
@@ -54,9 +53,8 @@ def by_parts(attend: Callable[[Operands], Tensor], operands: Operands) -> Tensor
 def _of_part(operands: Operands, part: QueryRun, q: Tensor, k: Tensor, v: Tensor) -> Operands:
     start = part.visibility.first - operands.visibility.first
     rows, bias = slice(start, start + q.shape[2]), operands.bias
-    if isinstance(bias, ByDistance):
-        bias = bias._replace(q_pos=bias.q_pos[:, rows], k_pos=bias.k_pos[:, part.near])
-        bias = bias.written_out()
-    elif bias is not None:
+    if isinstance(bias, Tensor):
         bias = bias[:, :, rows].index_select(3, part.near)
+    elif bias is not None:
+        bias = bias.of(rows, part.near).written_out()
     return operands._replace(q=q, k=k, v=v, bias=bias, visibility=part.visibility)

@@ -11,6 +11,7 @@ from torch.nn.attention.flex_attention import flex_attention
 from lightning_posenc.model.kernels.base import Kernel, has_tangent
 from lightning_posenc.model.kernels.operands import Operands
 from lightning_posenc.model.kernels.sdpa import SDPA
+from lightning_posenc.positional.branched import Branched
 from lightning_posenc.positional.by_distance import ByDistance
 
 
@@ -30,7 +31,10 @@ class Flex(Kernel):
 
     def expresses(self, operands: Operands) -> bool:
         """Whether it would serve them on CUDA, wherever they are."""
-        learned = operands.bias is not None and operands.bias.requires_grad
+        bias = operands.bias
+        if isinstance(bias, Branched):  # products, which are no function of a score and two places
+            return False
+        learned = bias is not None and bias.requires_grad
         return operands.is_plain and not learned and not has_tangent(operands)
 
     def forward(self, operands: Operands) -> Tensor:
@@ -42,11 +46,13 @@ class Flex(Kernel):
 
 def attend_by(attend: Callable[..., Tensor], operands: Operands) -> Tensor:
     """Attend by `flex_attention` or its compiled form; `rescore` is left out."""
+    bias = operands.bias
+    assert bias is None or isinstance(bias, Tensor | ByDistance)
     return attend(
         operands.q,
         operands.k,
         operands.v,
-        score_mod=None if operands.bias is None else _adding(operands.bias),
+        score_mod=None if bias is None else _adding(bias),
         block_mask=operands.visibility.block,
         scale=operands.scale,
         enable_gqa=operands.is_grouped,

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lightning_posenc.masks import Visibility
-from lightning_posenc.positional.by_distance import ByDistance, written_out
+from lightning_posenc.positional.by_distance import Unwritten, written_out
 
 ALL = slice(None)
 
@@ -28,7 +28,7 @@ class Operands(NamedTuple):
         q: (B, H, T, K), after every positional transform.
         k: (B, G, S, K), likewise.
         v: (B, G, S, V).
-        bias: (B|1, H|1, T, S), added to the scaled logits, or its table, or None.
+        bias: (B|1, H|1, T, S), added to the scaled logits, or what it is made of, or None.
         visibility: Who may see whom.
         rescore: Maps masked logits (B, H, T, S) to logits, or None.
         scale: Factor on q·k. An encoding may have widened q and k, while the scale stays that of
@@ -42,7 +42,7 @@ class Operands(NamedTuple):
     q: Tensor
     k: Tensor
     v: Tensor
-    bias: Tensor | ByDistance | None
+    bias: Tensor | Unwritten | None
     visibility: Visibility
     rescore: Callable[[Tensor], Tensor] | None
     scale: float
@@ -74,10 +74,10 @@ class Operands(NamedTuple):
         """
         visibility = self.visibility.rows(queries)
         seen, bias = slice(visibility.n_keys), self.bias
-        if isinstance(bias, ByDistance):
-            bias = bias.rows(queries, visibility.n_keys).written_out()
-        elif bias is not None:
+        if isinstance(bias, Tensor):
             bias = bias[:, :, queries, seen]
+        elif bias is not None:
+            bias = bias.of(queries, seen).written_out()
         return self._replace(
             q=self.q[:, :, queries],
             k=self.k[:, :, seen],

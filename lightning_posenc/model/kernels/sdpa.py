@@ -9,7 +9,6 @@ from lightning_posenc.model.kernels.by_rows import by_rows
 from lightning_posenc.model.kernels.eager import Eager
 from lightning_posenc.model.kernels.operands import Operands
 from lightning_posenc.model.kernels.sinks import beside_sinks
-from lightning_posenc.positional.by_distance import ByDistance
 
 
 class SDPA(Kernel):
@@ -35,7 +34,7 @@ class SDPA(Kernel):
         return self._all(operands)
 
     def _all(self, operands: Operands) -> Tensor:
-        if isinstance(operands.bias, ByDistance):
+        if operands.bias is not None and not isinstance(operands.bias, Tensor):
             n_queries = operands.q.shape[2]
             return by_rows(lambda rows: self._at_once(operands.rows(rows)), n_queries, self.drops)
         return self._at_once(operands)
@@ -44,7 +43,7 @@ class SDPA(Kernel):
         if operands.sinks is not None:
             operands = beside_sinks(operands)
         q, v, bias, visibility = operands.q, operands.v, operands.bias, operands.visibility
-        assert not isinstance(bias, ByDistance)
+        assert bias is None or isinstance(bias, Tensor)
         is_causal = bias is None and visibility.is_causal
         mask = None
         if bias is not None:

@@ -9,7 +9,6 @@ from torch.nn import functional as F
 
 from lightning_posenc.masks import Visibility
 from lightning_posenc.model.kernels.operands import Operands
-from lightning_posenc.positional.by_distance import ByDistance
 
 _WIDER = 8  # channels: fused kernels want a width that is a multiple of 8
 
@@ -26,7 +25,7 @@ def beside_sinks(operands: Operands) -> Operands:
     """
     q, k, v, bias, seen = operands[:5]
     assert operands.sinks is not None
-    assert not isinstance(bias, ByDistance)
+    assert bias is None or isinstance(bias, Tensor)
     channel = (operands.sinks / operands.scale).to(q.dtype)[:, None, None].expand(*q.shape[:3], 1)
     wide = torch.cat([q, channel, q.new_zeros(*q.shape[:3], _WIDER - 1)], dim=-1)
     last = F.one_hot(torch.tensor(q.shape[-1], device=q.device), wide.shape[-1]).to(k.dtype)

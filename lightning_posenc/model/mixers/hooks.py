@@ -6,7 +6,8 @@ Shapes: B sequences, T queries, S keys, H heads, G key-value heads, K channels o
 from torch import Tensor
 
 from lightning_posenc.positional.base import PositionalEncoding, Rescore, Site
-from lightning_posenc.positional.by_distance import ByDistance
+from lightning_posenc.positional.branched import Branched
+from lightning_posenc.positional.by_distance import ByDistance, Unwritten
 from lightning_posenc.positional.returned import misgiven, returned
 
 
@@ -28,14 +29,14 @@ def transformed(positional: PositionalEncoding, site: Site) -> tuple[Tensor, Ten
     return q, returned(positional, "transform", found[1], of_keys, site.k.dtype)
 
 
-def bias(positional: PositionalEncoding, site: Site) -> Tensor | ByDistance | None:
+def bias(positional: PositionalEncoding, site: Site) -> Tensor | Unwritten | None:
     """What is added to the logits, which broadcasts against (B, H, T, S).
 
     Raises:
         ValueError: On anything else.
     """
     found = positional.bias(site)
-    if found is None or isinstance(found, ByDistance):
+    if isinstance(found, ByDistance | Branched) or found is None:
         return found
     n_sequences, n_heads, n_queries, _ = site.q.shape
     sizes = (n_sequences, n_heads, n_queries, site.k.shape[2])

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import PositionalEncoding, Rescore, Site
-from lightning_posenc.positional.by_distance import ByDistance
+from lightning_posenc.positional.by_distance import Unwritten
 from lightning_posenc.positions.places import Places
 
 
@@ -33,6 +33,11 @@ class Composite(PositionalEncoding):
     def reads_distances(self) -> bool:  # type: ignore[override]
         """Whether a part does; the others then see positions that nobody stretched."""
         return any(part.reads_distances for part in self.encodings)
+
+    @property
+    def completes_products(self) -> bool:  # type: ignore[override]
+        """Whether a part does."""
+        return any(part.completes_products for part in self.encodings)
 
     @property
     def reads_inputs(self) -> bool:  # type: ignore[override]
@@ -112,7 +117,7 @@ class Switch(Composite, ABC):
         part, local = served
         return part.transform(local)
 
-    def bias(self, site: Site) -> Tensor | ByDistance | None:
+    def bias(self, site: Site) -> Tensor | Unwritten | None:
         if (served := self._localised(site)) is None:
             return None
         part, local = served

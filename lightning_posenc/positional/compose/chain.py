@@ -10,7 +10,7 @@ from lightning_posenc.checks import made, several
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import Factory, PositionalEncoding, Rescore, Site
 from lightning_posenc.positional.bias.base import RelativeBias
-from lightning_posenc.positional.by_distance import ByDistance, added
+from lightning_posenc.positional.by_distance import Unwritten, added
 from lightning_posenc.positional.compose.base import Composite
 
 
@@ -68,11 +68,23 @@ class Chain(Composite):
             q, k = part.transform(local._replace(q=q, k=k))
         return q, k
 
-    def bias(self, site: Site) -> Tensor | ByDistance | None:
+    def bias(self, site: Site) -> Tensor | Unwritten | None:
         biases = [
-            bias for part, local in self._sites(site) if (bias := part.bias(local)) is not None
+            bias
+            for part, local in self._sites(site)
+            if (bias := part.bias(self._as_scaled(part, local, site))) is not None
         ]
         return added(biases)
+
+    def _as_scaled(self, part: PositionalEncoding, local: Site, site: Site) -> Site:
+        """What a part's bias sees: queries as others scale them, where it completes products."""
+        if not part.completes_products:
+            return local
+        q, k = local.q, local.k
+        for other, seen in self._sites(site):
+            if other is not part and other.planes(site.layer) is None:
+                q, k = other.transform(seen._replace(q=q, k=k))
+        return local._replace(q=q, k=k)
 
     def rescore(self, site: Site) -> Rescore | None:
         steps = [

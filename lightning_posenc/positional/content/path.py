@@ -51,6 +51,8 @@ class PaTH(PositionalEncoding):
 
     reads_inputs = True
 
+    completes_products = True
+
     crosses = False
 
     def __init__(self, dims: Dims, rank: int = 32, kernel_size: int = 3) -> None:

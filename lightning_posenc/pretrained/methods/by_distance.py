@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from lightning_posenc.compat.transformers import own_attention
+from lightning_posenc.positional.rotary.laws import Law, TrueDistance
 from lightning_posenc.pretrained.frequencies import FrequencyMap, turned
 from lightning_posenc.pretrained.methods.base import Method, not_rotary, rotary, trained_length
-from lightning_posenc.pretrained.methods.distances import LOGITS, Law, Layout, TrueDistance, attend
+from lightning_posenc.pretrained.methods.distances import LOGITS, Layout, attend
 from lightning_posenc.pretrained.methods.positions_seen import positions_seen
 from lightning_posenc.pretrained.reading import Pretrained
 

@@ -1,68 +1,20 @@
-"""Laws of how far a key seems to be from a query, and attention by one of them.
+"""Attention by a law of distances.
 
 Shapes: B sequences, T queries, S keys, H heads, G heads of keys and values, K channels of a head,
 n pairs of channels that turn.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
+
+from lightning_posenc.positional.rotary.laws import Law
 
 Layout: TypeAlias = Literal["half", "interleaved"]
 
 HIDDEN = -1  # in place of a branch: the key is not looked at
 LOGITS = 2**24  # that are held at once, by default: 64 MiB in float32
-
-
-class Branch(NamedTuple):
-    """Where queries and keys are put for it: their distance is the difference of the two.
-
-    Args:
-        query: Of positions (B, T), its own (B, T).
-        key: Of positions (B, S), its own (B, S).
-    """
-
-    query: Callable[[Tensor], Tensor]
-    key: Callable[[Tensor], Tensor]
-
-
-class Law(ABC):
-    """Puts every key at a distance, by one of several rotations of queries and keys."""
-
-    @property
-    @abstractmethod
-    def branches(self) -> tuple[Branch, ...]:
-        """The rotations."""
-
-    @abstractmethod
-    def chosen(self, query: Tensor, key: Tensor) -> Tensor:
-        """Which branch is taken, by its number, or HIDDEN.
-
-        Args:
-            query: Positions (B, T, 1).
-            key: Positions (B, 1, S), of which those beyond the query's are hidden anyway.
-
-        Returns:
-            Whole numbers, (B, T, S).
-        """
-
-    def sharpened(self, query: Tensor) -> Tensor | None:
-        """Factors (B, T) on the logits of queries at positions (B, T); None for 1."""
-        return None
-
-
-class TrueDistance(Law):
-    """Every key at its own distance, as the model was trained."""
-
-    @property
-    def branches(self) -> tuple[Branch, ...]:
-        return (Branch(_same, _same),)
-
-    def chosen(self, query: Tensor, key: Tensor) -> Tensor:
-        return torch.zeros_like(query - key)
 
 
 def attend(
@@ -152,7 +104,3 @@ def _turned(x: Tensor, positions: Tensor, inv_freq: Tensor, layout: Layout) -> T
     one, other = x[..., 0 : 2 * n : 2], x[..., 1 : 2 * n : 2]
     pair = one * cos - other * sin, other * cos + one * sin
     return torch.cat((torch.stack(pair, -1).flatten(-2), rest), -1)
-
-
-def _same(positions: Tensor) -> Tensor:
-    return positions

@@ -1,40 +1,10 @@
 """Distances within chunks, between neighbouring ones, and to older ones."""
 
-import torch
-from torch import Tensor
-
 from lightning_posenc.checks import whole, wrong
+from lightning_posenc.positional.rotary.laws import Chunked, Law
 from lightning_posenc.positions.paper import Paper
 from lightning_posenc.pretrained.methods.by_distance import TurnedByDistance
-from lightning_posenc.pretrained.methods.distances import LOGITS, Branch, Law
-
-
-class Chunked(Law):
-    """Keys stand at j mod s, with chunks of s = chunk - local tokens.
-
-    A query at i stands at i mod s for keys of its own chunk, at min(i mod s + s, chunk) for those
-    of the chunk before it, and at `chunk` for older ones.
-
-    Args:
-        chunk: c, above `local`.
-        local: How many distances into the chunk before are its own, at least 0.
-    """
-
-    def __init__(self, chunk: int, local: int) -> None:
-        self.chunk = chunk
-        self.length = chunk - local
-
-    @property
-    def branches(self) -> tuple[Branch, ...]:
-        c, s = self.chunk, self.length
-        return (
-            Branch(lambda i: i % s, lambda j: j % s),
-            Branch(lambda i: (i % s + s).clamp(max=c), lambda j: j % s),
-            Branch(lambda i: torch.full_like(i, c), lambda j: j % s),
-        )
-
-    def chosen(self, query: Tensor, key: Tensor) -> Tensor:
-        return (query // self.length - key // self.length).clamp(0, 2)
+from lightning_posenc.pretrained.methods.distances import LOGITS
 
 
 class DualChunk(TurnedByDistance):

@@ -3,42 +3,11 @@
 import math
 from typing import ClassVar
 
-import torch
-from torch import Tensor
-
 from lightning_posenc.checks import number, whole, wrong
+from lightning_posenc.positional.rotary.laws import Law, Rectified
 from lightning_posenc.positions.paper import Paper
 from lightning_posenc.pretrained.methods.by_distance import TurnedByDistance
-from lightning_posenc.pretrained.methods.distances import LOGITS, Branch, Law
-
-
-class Rectified(Law):
-    """The distance Δ up to a window w, and beyond it w + (Δ - w) / stretch.
-
-    Args:
-        window: w, at least 1.
-        stretch: At least 1, or infinity for ReRoPE.
-        log_from: L, from which on logits are sharpened by ln(position + 1) / ln L; None for not.
-    """
-
-    def __init__(self, window: int, stretch: float, log_from: int | None) -> None:
-        self.window = window
-        self.stretch = stretch
-        self.log_from = log_from
-
-    @property
-    def branches(self) -> tuple[Branch, ...]:
-        w, k = self.window, self.stretch
-        far = Branch(lambda i: i / k + (w - w / k), lambda j: j / k)
-        return Branch(lambda i: i, lambda j: j), far
-
-    def chosen(self, query: Tensor, key: Tensor) -> Tensor:
-        return (query - key >= self.window).long()
-
-    def sharpened(self, query: Tensor) -> Tensor | None:
-        if self.log_from is None:
-            return None
-        return (torch.log(query.float() + 1) / math.log(self.log_from)).clamp(min=1)
+from lightning_posenc.pretrained.methods.distances import LOGITS
 
 
 class ReRoPE(TurnedByDistance):

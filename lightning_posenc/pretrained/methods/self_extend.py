@@ -2,34 +2,11 @@
 
 import math
 
-from torch import Tensor
-
 from lightning_posenc.checks import whole, wrong
+from lightning_posenc.positional.rotary.laws import Grouped, Law
 from lightning_posenc.positions.paper import Paper
 from lightning_posenc.pretrained.methods.by_distance import TurnedByDistance
-from lightning_posenc.pretrained.methods.distances import LOGITS, Branch, Law
-
-
-class Grouped(Law):
-    """The distance Δ = i - j up to a window w, and beyond it ⌊i/G⌋ - ⌊j/G⌋ + w - ⌊w/G⌋.
-
-    Args:
-        window: w, at least 1.
-        group: G, at least 1.
-    """
-
-    def __init__(self, window: int, group: int) -> None:
-        self.window = window
-        self.group = group
-
-    @property
-    def branches(self) -> tuple[Branch, ...]:
-        w, g = self.window, self.group
-        far = Branch(lambda i: i // g + (w - w // g), lambda j: j // g)
-        return Branch(lambda i: i, lambda j: j), far
-
-    def chosen(self, query: Tensor, key: Tensor) -> Tensor:
-        return (query - key >= self.window).long()
+from lightning_posenc.pretrained.methods.distances import LOGITS
 
 
 class SelfExtend(TurnedByDistance):

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 
 from lightning_posenc.checks import whole, wrong
+from lightning_posenc.positional.rotary.laws import Branch, Law
 from lightning_posenc.positions.paper import Paper
 from lightning_posenc.pretrained.methods.base import trained_length
 from lightning_posenc.pretrained.methods.by_distance import TurnedByDistance
-from lightning_posenc.pretrained.methods.distances import HIDDEN, LOGITS, Branch, Law
+from lightning_posenc.pretrained.methods.distances import HIDDEN, LOGITS
 from lightning_posenc.pretrained.reading import Pretrained
 
 _FAMILIES = ("mistral", "starcoder2")  # whose `sliding_window` is of all layers
