@@ -108,6 +108,7 @@ def test_encodings_give_the_same_numbers_everywhere(case: Case) -> None:
 
 
 SCALINGS: tuple[Scaling, ...] = (
+    scaling.ABF(3.3, 512),
     scaling.Clipped(3.3, 512),
     scaling.LinearScaling(3.3),
     scaling.NTKAware(3.3),

@@ -4,6 +4,7 @@ import inspect
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from importlib import resources
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ from lightning_posenc.diagnostics import shuffle_change
 from lightning_posenc.dims import Dims
 from lightning_posenc.model import Encoder
 from lightning_posenc.model.kernels import SDPA, Flex, Kernels, Operands
-from lightning_posenc.positional import PositionalEncoding
+from lightning_posenc.positional import Factory, PositionalEncoding
 from lightning_posenc.positional.base import overridden
 from lightning_posenc.positional.rotary.scaling import Scaling
 from lightning_posenc.positions import Places, Positions
@@ -157,7 +158,7 @@ def longest(encoding: PositionalEncoding) -> int | None:
     return low
 
 
-def _tiny(kind: type[PositionalEncoding], causal: bool) -> Encoder:
+def _tiny(kind: Factory, causal: bool) -> Encoder:
     with torch.random.fork_rng(devices=()):
         torch.default_generator.manual_seed(0)
         return Encoder(Dims(32, 4, 2, causal), kind, init_std=0.2).eval()
@@ -181,7 +182,7 @@ def _order(kind: type[PositionalEncoding]) -> str:
 
 def _kernel(kind: type[PositionalEncoding]) -> str:
     """What serves the operands that reach a causal model's kernels."""
-    model = _tiny(kind, causal=True)
+    model = _tiny(partial(kind, **kind.shows_with), causal=True)
     seen: list[Operands] = []
     for module in model.modules():
         if isinstance(module, Kernels):

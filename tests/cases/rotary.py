@@ -25,6 +25,7 @@ from lightning_posenc.positional import (
     XPos,
 )
 from lightning_posenc.positional.rotary.scaling import (
+    ABF,
     Clipped,
     DynamicNTK,
     LinearScaling,
@@ -59,6 +60,8 @@ CASES: tuple[Case, ...] = (
     Case("rope-llama3", partial(RoPE, scaling=Llama3(4.0, 128)), partial(rotary.rope, scaling=partial(rotary.llama3, factor=4.0, trained_length=128))),
     Case("rope-longrope", partial(RoPE, scaling=LongRoPE(4.0, 1024, SHORT, LONG)), partial(rotary.rope, scaling=partial(rotary.longrope, factor=4.0, trained_length=1024, short_factors=SHORT, long_factors=LONG))),
     Case("rope-clipped", partial(RoPE, scaling=Clipped(2.0, 64)), partial(rotary.rope, scaling=partial(rotary.clipped, trained_length=64))),
+    Case("rope-abf", partial(RoPE, scaling=ABF(4.0, 64)), partial(rotary.rope, scaling=partial(rotary.abf, factor=4.0, trained=64))),
+    Case("rope-abf-chosen", partial(RoPE, scaling=ABF(4.0, base=500000.0)), partial(rotary.rope, scaling=partial(rotary.abf, factor=4.0, trained=2048, to=500000.0))),
     Case("partial-rope", partial(PartialRoPE, fraction=0.5), partial(rotary.rope, width=4)),
     Case("partial-rope-interleaved", partial(PartialRoPE, layout="interleaved", scaling=YaRN(4.0, 512)), partial(rotary.rope, layout="interleaved", width=2, scaling=partial(rotary.yarn, factor=4.0, trained_length=512))),
     Case("p-rope", partial(PRoPE, fraction=0.5), partial(rotary.p_rope, n_turning=2)),

@@ -67,6 +67,17 @@ def linear(base: float, width: int, length: float, *, factor: float) -> Spectrum
     return [theta / factor for theta in geometric(base, width)], 1.0
 
 
+def abf(
+    base: float, width: int, length: float, *, factor: float, trained: int, to: float | None = None
+) -> Spectrum:
+    """Xiong et al. 2023, section 2.1: another base; or that by which as many pairs turn."""
+    if to is None:
+        # The pair that turns once within the trained length turns once within the longer one.
+        share = math.log(trained / (2 * math.pi), base)
+        to = math.exp(math.log(factor * trained / (2 * math.pi)) / share)
+    return geometric(to, width), 1.0
+
+
 def clipped(
     base: float, width: int, length: float, *, trained_length: int, pairs: int | None = None
 ) -> Spectrum:

@@ -1,11 +1,9 @@
 """Another base of RoPE."""
 
-import math
-
 import torch
 
 from lightning_posenc.checks import number
-from lightning_posenc.positional.rotary.scaling import geometric
+from lightning_posenc.positional.rotary.scaling import adjusted_base, geometric
 from lightning_posenc.positions.paper import Paper
 from lightning_posenc.pretrained.frequencies import FrequencyMap
 from lightning_posenc.pretrained.methods.static_map import StaticMap, kept_parameters
@@ -42,8 +40,7 @@ class ABF(StaticMap):
         assert now.base is not None
         base = self.base
         if base is None:
-            turns = (math.log(length / (2 * math.pi)) for length in (to, trained_length))
-            base = float(now.base) ** (next(turns) / next(turns))
+            base = adjusted_base(now.base, trained_length, to)
         inv_freq = geometric(base, 2 * len(now.inv_freq), torch.device("cpu"))
         said = kept_parameters(now) | {"rope_type": "default", "rope_theta": base}
         return FrequencyMap(inv_freq, now.temperature, base, said)

@@ -1,5 +1,6 @@
 """Extending a trained RoPE past its length: new frequencies, and a temperature of the softmax."""
 
+from lightning_posenc.positional.rotary.scaling.abf import ABF, adjusted_base
 from lightning_posenc.positional.rotary.scaling.base import (
     Scaling,
     Spectrum,
@@ -14,6 +15,7 @@ from lightning_posenc.positional.rotary.scaling.longrope import LongRoPE
 from lightning_posenc.positional.rotary.scaling.ntk import DynamicNTK, NTKAware
 
 __all__ = [
+    "ABF",
     "Clipped",
     "DynamicNTK",
     "LinearScaling",
@@ -24,6 +26,7 @@ __all__ = [
     "Scaling",
     "Spectrum",
     "YaRN",
+    "adjusted_base",
     "checked_base",
     "current_length",
     "geometric",
