@@ -12,16 +12,16 @@ from torch import Tensor
 from lightning_posenc.pretrained import saving
 from lightning_posenc.pretrained.frequencies import frequency_maps
 from lightning_posenc.pretrained.methods import (
-    ABF,
     NTK,
     PI,
+    AdjustedBase,
     ByPartsNTK,
     ClippedRope,
     DroPE,
     Dynamic,
     Llama3Scaling,
     Method,
-    ReRoPE,
+    ReRope,
     Resample,
     ResampleBicubic,
     SearchedLongRoPE,
@@ -41,7 +41,7 @@ CASES: list[tuple[str, Method, int]] = [
     *[
         ("llama", method, TO)
         for method in (
-            Unchanged(), PI(), ABF(), NTK(), Dynamic(), Dynamic(1.0), ByPartsNTK(), Yarn(),
+            Unchanged(), PI(), AdjustedBase(), NTK(), Dynamic(), Dynamic(1.0), ByPartsNTK(), Yarn(),
             Llama3Scaling(), SearchedLongRoPE(FACTORS), ClippedRope(), DroPE(),
         )
     ],
@@ -157,7 +157,7 @@ def test_the_tokenizer_knows_the_new_length(tmp_path: Path) -> None:
 
 def test_what_cannot_be_saved_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"^rerope cannot be saved: it changes how attention"):
-        saving.save(tiny("llama"), ReRoPE(), TO, tmp_path / "out")
+        saving.save(tiny("llama"), ReRope(), TO, tmp_path / "out")
     with pytest.raises(ValueError, match=r"^yarn: it knows order by a learned table"):
         saving.save(tiny("bert"), Yarn(), TO, tmp_path / "out")
     assert not list(tmp_path.iterdir())

@@ -3,7 +3,7 @@
 Shapes: B sequences, T queries, S keys, H heads, G key-value heads, K channels of a head.
 """
 
-from abc import ABC
+from abc import ABC, abstractmethod
 from collections.abc import Hashable
 from typing import NamedTuple
 
@@ -36,7 +36,7 @@ class Turns(NamedTuple):
 
 
 class ByLaw(ScaledRotary, ABC):
-    """RoPE whose distances a `Law` changes; a subclass makes the law.
+    """RoPE whose distances a `Law` changes; a subclass says which.
 
     The logit of a query i and a key j is q_i · R(d(i, j)) k_j / sqrt(K). Attention's products are
     those of near keys, RoPE's; what the others differ by is added as a bias that exists for some
@@ -45,7 +45,6 @@ class ByLaw(ScaledRotary, ABC):
 
     Args:
         dims: Sizes of the model, which must be causal; the head size must be even.
-        law: Where far keys are put.
         base: Ratio between the longest wavelength and 2·pi; in (1, 1e30].
         layout: Which channels make a pair: "half" or "interleaved", as in `Rotary`.
         scaling: Extends a trained model past its length (`positional.scaling`).
@@ -61,7 +60,6 @@ class ByLaw(ScaledRotary, ABC):
     def __init__(
         self,
         dims: Dims,
-        law: Law,
         base: float = 10000.0,
         layout: Layout = "half",
         scaling: Scaling | None = None,
@@ -72,7 +70,11 @@ class ByLaw(ScaledRotary, ABC):
                 f"{type(self).__name__}: says how far a key of the past seems, and nothing of "
                 "keys of the future: use a causal model"
             )
-        self.law = law
+
+    @property
+    @abstractmethod
+    def law(self) -> Law:
+        """Where far keys are put."""
 
     @property
     def width(self) -> int:

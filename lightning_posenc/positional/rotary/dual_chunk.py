@@ -53,7 +53,12 @@ class DualChunk(ByLaw):
         layout: Layout = "half",
         scaling: Scaling | None = None,
     ) -> None:
-        whole(self, "chunk", chunk, 2)
-        if 2 * whole(self, "local", local, 0) >= chunk:
+        super().__init__(dims, base, layout, scaling)
+        self.chunk = whole(self, "chunk", chunk, 2)
+        self.local = whole(self, "local", local, 0)
+        if 2 * local >= chunk:
             raise wrong(self, "local", local, f"be less than half of chunk={chunk}")
-        super().__init__(dims, Chunked(chunk, local), base, layout, scaling)
+
+    @property
+    def law(self) -> Chunked:
+        return Chunked(self.chunk, self.local)

@@ -81,7 +81,7 @@ class Rectified(Law):
     @property
     def branches(self) -> tuple[Branch, ...]:
         w, k = self.window, self.stretch
-        far = Branch(lambda i: i / k + (w - w / k), lambda j: j / k)
+        far = Branch(lambda i: i.float() / k + (w - w / k), lambda j: j.float() / k)
         return Branch(lambda i: i, lambda j: j), far
 
     def keeps_all(self, low: float, high: float) -> bool:

@@ -1,5 +1,6 @@
 """Distances that stop, or slow down, beyond a window."""
 
+import math
 from typing import ClassVar
 
 from lightning_posenc.checks import number, whole
@@ -11,9 +12,9 @@ from lightning_posenc.positional.rotary.scaling import Scaling
 
 
 class ReRoPE(ByLaw):
-    """Rectified RoPE: the distance Δ below w, and w from there on; or w + (Δ - w) / stretch.
+    """Rectified RoPE: no key seems farther than a window.
 
-    So no distance is new to a model that was trained on w tokens or more. With `stretch` it is
+    The distance is Δ below w, and w from there on; or w + (Δ - w) / stretch. So no distance is new to a model that was trained on w tokens or more. With `stretch` it is
     leaky ReRoPE, whose distances still grow, by 1 / stretch each token.
 
     Source: Su 2023, github.com/bojone/rerope; no paper. There, queries beyond the trained length
@@ -42,6 +43,10 @@ class ReRoPE(ByLaw):
         layout: Layout = "half",
         scaling: Scaling | None = None,
     ) -> None:
-        whole(self, "window", window)
-        grows = float("inf") if stretch is None else number(self, "stretch", stretch, 1)
-        super().__init__(dims, Rectified(window, grows, None), base, layout, scaling)
+        super().__init__(dims, base, layout, scaling)
+        self.window = whole(self, "window", window)
+        self.stretch = math.inf if stretch is None else number(self, "stretch", stretch, 1)
+
+    @property
+    def law(self) -> Rectified:
+        return Rectified(self.window, self.stretch, None)

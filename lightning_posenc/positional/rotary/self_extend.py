@@ -12,9 +12,9 @@ from lightning_posenc.positions.paper import Paper
 
 
 class SelfExtend(ByLaw):
-    """The distance Δ below w, and ⌊i/G⌋ - ⌊j/G⌋ + w - ⌊w/G⌋ from there on.
+    """Keys beyond a window are told apart only by groups of tokens.
 
-    Far keys are told apart only by groups of G tokens.
+    The distance is Δ = i - j below w, and ⌊i/G⌋ - ⌊j/G⌋ + w - ⌊w/G⌋ from there on.
 
     Source: Jin et al. 2024, "LLM Maybe LongLM: Self-Extend LLM Context Window Without Tuning",
     arXiv:2401.01325, section 3.2. The shift w - ⌊w/G⌋ is a whole number, as in the paper; the
@@ -51,6 +51,10 @@ class SelfExtend(ByLaw):
         layout: Layout = "half",
         scaling: Scaling | None = None,
     ) -> None:
-        whole(self, "window", window)
-        whole(self, "group", group)
-        super().__init__(dims, Grouped(window, group), base, layout, scaling)
+        super().__init__(dims, base, layout, scaling)
+        self.window = whole(self, "window", window)
+        self.group = whole(self, "group", group)
+
+    @property
+    def law(self) -> Grouped:
+        return Grouped(self.window, self.group)

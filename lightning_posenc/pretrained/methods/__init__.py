@@ -1,13 +1,13 @@
 """Ways of making a trained model read longer sequences, one class each."""
 
 from lightning_posenc.pretrained.methods.base import Method
-from lightning_posenc.pretrained.methods.base_frequency import ABF
+from lightning_posenc.pretrained.methods.base_frequency import AdjustedBase
 from lightning_posenc.pretrained.methods.dropped import DroPE
-from lightning_posenc.pretrained.methods.dual_chunk import DualChunk
+from lightning_posenc.pretrained.methods.dual_chunk import DualChunkRope
 from lightning_posenc.pretrained.methods.dynamic import Dynamic
 from lightning_posenc.pretrained.methods.interpolated import PI
 from lightning_posenc.pretrained.methods.longrope import SearchedLongRoPE
-from lightning_posenc.pretrained.methods.rerope import LeakyReRoPE, ReRoPE
+from lightning_posenc.pretrained.methods.rerope import LeakyReRope, ReRope
 from lightning_posenc.pretrained.methods.scalings import (
     NTK,
     ByPartsNTK,
@@ -15,7 +15,7 @@ from lightning_posenc.pretrained.methods.scalings import (
     Llama3Scaling,
     Yarn,
 )
-from lightning_posenc.pretrained.methods.self_extend import SelfExtend
+from lightning_posenc.pretrained.methods.self_extend import SelfExtendRope
 from lightning_posenc.pretrained.methods.tables import Resample, ResampleBicubic, Tile
 from lightning_posenc.pretrained.methods.unchanged import Unchanged
 from lightning_posenc.pretrained.methods.window import SlidingWindow, WindowSinks
@@ -24,7 +24,7 @@ from lightning_posenc.pretrained.methods.window import SlidingWindow, WindowSink
 METHODS: tuple[type[Method], ...] = (
     Unchanged,
     PI,
-    ABF,
+    AdjustedBase,
     NTK,
     Dynamic,
     ByPartsNTK,
@@ -33,10 +33,10 @@ METHODS: tuple[type[Method], ...] = (
     SearchedLongRoPE,
     ClippedRope,
     DroPE,
-    ReRoPE,
-    LeakyReRoPE,
-    SelfExtend,
-    DualChunk,
+    ReRope,
+    LeakyReRope,
+    SelfExtendRope,
+    DualChunkRope,
     SlidingWindow,
     WindowSinks,
     Resample,
@@ -45,23 +45,23 @@ METHODS: tuple[type[Method], ...] = (
 )
 
 __all__ = [
-    "ABF",
     "METHODS",
     "NTK",
     "PI",
+    "AdjustedBase",
     "ByPartsNTK",
     "ClippedRope",
     "DroPE",
-    "DualChunk",
+    "DualChunkRope",
     "Dynamic",
-    "LeakyReRoPE",
+    "LeakyReRope",
     "Llama3Scaling",
     "Method",
-    "ReRoPE",
+    "ReRope",
     "Resample",
     "ResampleBicubic",
     "SearchedLongRoPE",
-    "SelfExtend",
+    "SelfExtendRope",
     "SlidingWindow",
     "Tile",
     "Unchanged",

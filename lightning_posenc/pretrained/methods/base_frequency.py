@@ -9,7 +9,7 @@ from lightning_posenc.pretrained.frequencies import FrequencyMap
 from lightning_posenc.pretrained.methods.static_map import StaticMap, kept_parameters
 
 
-class ABF(StaticMap):
+class AdjustedBase(StaticMap):
     """Adjusted base frequency: RoPE at a larger base, chosen.
 
     Source: Xiong et al. 2023, "Effective Long-Context Scaling of Foundation Models",

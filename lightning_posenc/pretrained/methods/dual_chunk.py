@@ -7,7 +7,7 @@ from lightning_posenc.pretrained.methods.by_distance import TurnedByDistance
 from lightning_posenc.pretrained.methods.distances import LOGITS
 
 
-class DualChunk(TurnedByDistance):
+class DualChunkRope(TurnedByDistance):
     """Dual chunk attention: no key seems farther than a chunk, and neighbours keep their distance.
 
     Exact: one softmax over the keys of all three kinds. Source: An et al. 2024, "Training-Free

@@ -12,7 +12,7 @@ from lightning_posenc.positional.rotary.scaling import LongRoPE, geometric
 from lightning_posenc.pretrained.evaluating.losses import losses
 from lightning_posenc.pretrained.frequencies import FrequencyMap, turned
 from lightning_posenc.pretrained.methods.base import trained_length
-from lightning_posenc.pretrained.methods.base_frequency import ABF
+from lightning_posenc.pretrained.methods.base_frequency import AdjustedBase
 from lightning_posenc.pretrained.methods.interpolated import PI
 from lightning_posenc.pretrained.methods.scalings import NTK, Yarn
 from lightning_posenc.pretrained.methods.search import search
@@ -70,7 +70,7 @@ class SearchedLongRoPE(StaticMap):
         first = next(iter(maps.values()))
         starts = [
             first.inv_freq.double() / start.changed(first, length, to).inv_freq.double()
-            for start in (Yarn(), NTK(), ABF(), PI())
+            for start in (Yarn(), NTK(), AdjustedBase(), PI())
         ]
 
         def score(factors: Tensor) -> float:

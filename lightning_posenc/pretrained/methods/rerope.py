@@ -10,7 +10,7 @@ from lightning_posenc.pretrained.methods.by_distance import TurnedByDistance
 from lightning_posenc.pretrained.methods.distances import LOGITS
 
 
-class ReRoPE(TurnedByDistance):
+class ReRope(TurnedByDistance):
     """Rectified RoPE: no key seems farther than w, so no distance is new.
 
     Source: Su 2023, ReRoPE (github.com/bojone/rerope; no paper). As there, queries beyond the
@@ -48,7 +48,7 @@ class ReRoPE(TurnedByDistance):
         return math.inf
 
 
-class LeakyReRoPE(ReRoPE):
+class LeakyReRope(ReRope):
     """ReRoPE whose distance still grows beyond the window, by 1 / stretch each token.
 
     Args:

@@ -9,7 +9,7 @@ from lightning_posenc.pretrained.methods.by_distance import TurnedByDistance
 from lightning_posenc.pretrained.methods.distances import LOGITS
 
 
-class SelfExtend(TurnedByDistance):
+class SelfExtendRope(TurnedByDistance):
     """Keys beyond a window are told apart only by groups of G, so that no distance is new.
 
     Source: Jin et al. 2024, "LLM Maybe LongLM: Self-Extend LLM Context Window Without Tuning",

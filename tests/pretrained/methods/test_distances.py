@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from lightning_posenc.pretrained.methods import (
-    DualChunk,
-    LeakyReRoPE,
-    ReRoPE,
-    SelfExtend,
+    DualChunkRope,
+    LeakyReRope,
+    ReRope,
+    SelfExtendRope,
     SlidingWindow,
     WindowSinks,
     Yarn,
@@ -28,8 +28,9 @@ B, T, H, G, K = 1, 26, 4, 2, 8
 SHORT = 12  # trained length of the attention that is held against loops
 TO = 4 * TRAINED
 METHODS: tuple[TurnedByDistance, ...] = (
-    ReRoPE(), ReRoPE(window=5, log_n=False), LeakyReRoPE(), LeakyReRoPE(window=7, by=5.0),
-    SelfExtend(), SelfExtend(window=6, group=5), DualChunk(), DualChunk(chunk=12, local=4),
+    ReRope(), ReRope(window=5, log_n=False), LeakyReRope(), LeakyReRope(window=7, by=5.0),
+    SelfExtendRope(), SelfExtendRope(window=6, group=5),
+    DualChunkRope(), DualChunkRope(chunk=12, local=4),
     SlidingWindow(), SlidingWindow(window=9), WindowSinks(), WindowSinks(window=6, sinks=3),
 )  # fmt: skip
 
@@ -137,7 +138,7 @@ def test_within_the_window_a_family_is_as_it_was(family: str) -> None:
     pretrained, ids = tiny(family), tokens(8, 2)
     expected = logits(pretrained, ids)
     before = pretrained.model.config._attn_implementation
-    for method in (ReRoPE(), SelfExtend(), DualChunk(), WindowSinks()):
+    for method in (ReRope(), SelfExtendRope(), DualChunkRope(), WindowSinks()):
         with method.applied(pretrained, TO):
             torch.testing.assert_close(logits(pretrained, ids), expected, rtol=1e-3, atol=1e-3)
             assert not torch.allclose(
@@ -178,7 +179,7 @@ def test_cached_and_padded_decoding_equal_reading_at_once(method: TurnedByDistan
 
 def test_gradients_go_through() -> None:
     pretrained = tiny("llama", num_hidden_layers=1)
-    with SelfExtend(window=4, most_logits=1).applied(pretrained, TO):
+    with SelfExtendRope(window=4, most_logits=1).applied(pretrained, TO):
         pretrained.model(input_ids=tokens(12)).logits.square().sum().backward()
     gradient = pretrained.model.model.layers[0].self_attn.k_proj.weight.grad
     assert gradient.isfinite().all()
@@ -188,12 +189,12 @@ def test_gradients_go_through() -> None:
 @pytest.mark.parametrize(
     ("method", "family", "reason"),
     [
-        (ReRoPE(), "bert", "it knows order by a learned table, not by rotation"),
-        (ReRoPE(), "gemma2", "its attention is not the plain one"),
-        (ReRoPE(), "gemma3_text", "its layers know order in more than one way"),
-        (ReRoPE(window=TRAINED), "llama", "window=32 must be less than the trained length 32"),
-        (DualChunk(chunk=33), "llama", "chunk=33 must be at most the trained length 32"),
-        (DualChunk(chunk=8, local=4), "llama", "local=4 must be less than half of chunk=8"),
+        (ReRope(), "bert", "it knows order by a learned table, not by rotation"),
+        (ReRope(), "gemma2", "its attention is not the plain one"),
+        (ReRope(), "gemma3_text", "its layers know order in more than one way"),
+        (ReRope(window=TRAINED), "llama", "window=32 must be less than the trained length 32"),
+        (DualChunkRope(chunk=33), "llama", "chunk=33 must be at most the trained length 32"),
+        (DualChunkRope(chunk=8, local=4), "llama", "local=4 must be less than half of chunk=8"),
         (WindowSinks(window=30), "llama", r"window=30 must be in [1, 28]"),
     ],
 )
@@ -229,6 +230,6 @@ def test_static_and_attention_methods_do_not_disturb_each_other() -> None:
     before = logits(pretrained, ids)
     with Yarn().applied(pretrained, TO):
         pass
-    with ReRoPE().applied(pretrained, TO):
+    with ReRope().applied(pretrained, TO):
         pass
     assert torch.equal(logits(pretrained, ids), before)

@@ -11,9 +11,9 @@ import torch
 from lightning_posenc.compat.transformers import rotary_places
 from lightning_posenc.pretrained.frequencies import ALL, frequency_maps
 from lightning_posenc.pretrained.methods import (
-    ABF,
     NTK,
     PI,
+    AdjustedBase,
     ByPartsNTK,
     ClippedRope,
     DroPE,
@@ -28,8 +28,8 @@ from tests.pretrained.methods.models import TRAINED, logits, tiny, tokens
 
 TO = 4 * TRAINED
 MAPS: tuple[StaticMap, ...] = (
-    PI(), ABF(), ABF(5e5), NTK(), ByPartsNTK(), ByPartsNTK(8, 2), Yarn(), Llama3Scaling(),
-    Llama3Scaling(2, 3), ClippedRope(), DroPE(),
+    PI(), AdjustedBase(), AdjustedBase(5e5), NTK(), ByPartsNTK(), ByPartsNTK(8, 2), Yarn(),
+    Llama3Scaling(),    Llama3Scaling(2, 3), ClippedRope(), DroPE(),
 )  # fmt: skip
 
 
@@ -102,9 +102,9 @@ def test_drope_gives_every_layer_no_position() -> None:
 
 
 def test_the_critical_base_finishes_as_many_turns(llama: Pretrained) -> None:
-    """ABF's own base: the pair that just turns once within L does so within the new length."""
+    """Its own base: the pair that just turns once within L does so within the new length."""
     base = llama.model.config.rope_parameters["rope_theta"]
-    new = ABF().spelling(llama, TO)["rope_parameters"]["rope_theta"]
+    new = AdjustedBase().spelling(llama, TO)["rope_parameters"]["rope_theta"]
     exponent = math.log(TRAINED / (2 * math.pi)) / math.log(base)
     assert 2 * math.pi * new**exponent == pytest.approx(TO)
 
