@@ -14,8 +14,9 @@ from lightning_posenc.positional.rotary.scaling import Scaling
 class ReRoPE(ByLaw):
     """Rectified RoPE: no key seems farther than a window.
 
-    The distance is Δ below w, and w from there on; or w + (Δ - w) / stretch. So no distance is new to a model that was trained on w tokens or more. With `stretch` it is
-    leaky ReRoPE, whose distances still grow, by 1 / stretch each token.
+    The distance is Δ below w, and w from there on; or w + (Δ - w) / stretch. So none is new to a
+    model that was trained on w tokens or more. With `stretch` it is leaky ReRoPE, whose distances
+    still grow, by 1 / stretch each token.
 
     Source: Su 2023, github.com/bojone/rerope; no paper. There, queries beyond the trained length
     are sharpened as well: `Chain.of(ReRoPE, LogN)`.
