@@ -8,6 +8,7 @@ from lightning_posenc.callbacks.cross_attention import CrossAttention
 from lightning_posenc.callbacks.drop_positions import DropPositions
 from lightning_posenc.callbacks.expert_load import ExpertLoad
 from lightning_posenc.callbacks.gradual_unfreezing import GradualUnfreezing
+from lightning_posenc.callbacks.logit_growth import LogitGrowth
 from lightning_posenc.callbacks.order_sensitivity import OrderSensitivity
 from lightning_posenc.callbacks.position_probe import PositionProbe
 from lightning_posenc.callbacks.positional_gradients import PositionalGradients
@@ -34,6 +35,7 @@ __all__ = [
     "ExpertLoad",
     "GradualUnfreezing",
     "LengthGeneralization",
+    "LogitGrowth",
     "OcclusionMap",
     "OrderSensitivity",
     "PositionProbe",

@@ -9,6 +9,7 @@ from lightning_posenc.diagnostics.quantities import (
     BY_LENGTH,
     COSTS,
     GRADIENTS,
+    GROWTH,
     MEASUREMENTS,
     ORDER,
     SCORES,
@@ -35,6 +36,7 @@ def markdown() -> str:
         parts += _table(f"`{each.name}`: {each.title}", each.quantities)
     parts += _table("Attention by length, of the doctor", BY_LENGTH)
     parts += _table("Cross-attention, of a decoder", ACROSS)
+    parts += _table("`LogitGrowth`: which heads' logits grow?", GROWTH)
     parts += _table("Gradients", GRADIENTS)
     parts += _table("Order", ORDER)
     parts += _table("Cost, in `summary.json`", COSTS)

@@ -137,6 +137,17 @@ MASSIVE = (
              depth=BLOCKS, largest=True),
 )  # fmt: skip
 
+GROWTH = (
+    Quantity("qk/logit/{layer}/head_{part}", "largest product of a query and a key",
+             "scaled, without a bias"),
+    Quantity("qk/growth/{layer}/head_{part}", "growth of the largest product",
+             "since the first look; who grows far beyond others explodes"),
+    Quantity("qk/query_norm/{layer}/head_{part}", "spectral norm of a head's queries' weight",
+             range=POSITIVE),
+    Quantity("qk/key_norm/{layer}/head_{part}", "spectral norm of a head's keys' weight",
+             range=POSITIVE),
+)  # fmt: skip
+
 TURNS = (
     Quantity("turns/unfinished/{layer}", "share of logits in planes that finish no turn",
              "of their variance; 0: all angles of longer sequences are known", range=SHARE),
@@ -325,5 +336,6 @@ MEASUREMENTS = (
 
 OBSERVED = tuple(row for measurement in MEASUREMENTS for row in measurement.quantities)
 QUANTITIES = {
-    row.name: row for row in (*SCORES, *COSTS, *OBSERVED, *BY_LENGTH, *ACROSS, *GRADIENTS, *ORDER)
+    row.name: row
+    for row in (*SCORES, *COSTS, *OBSERVED, *BY_LENGTH, *ACROSS, *GROWTH, *GRADIENTS, *ORDER)
 }
