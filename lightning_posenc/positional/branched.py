@@ -10,7 +10,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lightning_posenc.positional.by_distance import LARGE, Some, Unwritten, written_out
+from lightning_posenc.positional.by_distance import Some, Unwritten, written_out
+
+MANY = 2**16  # pairs beyond which products are better made again than kept
 
 
 class Branched(NamedTuple):
@@ -44,7 +46,7 @@ class Branched(NamedTuple):
     @property
     def is_large(self) -> bool:
         """Whether there are too many pairs to write them out at once."""
-        return self.q_pos.shape[1] * self.k_pos.shape[1] > LARGE
+        return self.q_pos.shape[1] * self.k_pos.shape[1] > MANY
 
     def of(self, queries: Some, keys: Some = slice(None)) -> "Branched":
         """That of some of the queries and keys."""
