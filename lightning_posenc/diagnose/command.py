@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lightning_posenc.diagnose.subject import Subject
 
 HELP = """usage: python -m lightning_posenc diagnose --ckpt_path FILE [--out DIR] [OPTIONS of test]
+                                  [--cause_seconds S]
        python -m lightning_posenc diagnose --config FILE [--out DIR] [OPTIONS of test]
        python -m lightning_posenc diagnose --hf MODEL [--text FILE ...] [--length N] [--out DIR]
                                   [--sequences N] [--skip NAME ...] [--device NAME] [--dtype NAME]
@@ -34,10 +35,14 @@ an argument of fit. Thresholds and their origin: docs/diagnose.md.
   --device NAME     cpu (default), cuda, cuda:1, mps, or auto: CUDA where there is one
   --dtype NAME      of the weights: float32 (default), bfloat16, float16, float64, or auto
   --gguf_file NAME  a file in the folder of --hf
+  --cause_seconds S how long copies of an ill model of this package may be trained, to see which
+                    ailment is the cause: what it names is cut away, and the score looked at;
+                    default 120, 0 for not at all
   --out DIR         where diagnosis.md and diagnosis.html go; default the checkpoint's run
                     directory, else the working directory
 """
 
+SECONDS = 120.0
 SKIPPABLE = ("context", "passkey", "order")
 OF_READING = {"device": "cpu", "dtype": "float32", "gguf_file": None}
 SMALL = 10_000_000  # parameters below which several threads wait for each other more than they help
@@ -59,11 +64,14 @@ def run(args: Sequence[str]) -> None:
     parser.add_argument("--length", type=int)
     parser.add_argument("--skip", nargs="+", default=[], choices=SKIPPABLE)
     parser.add_argument("--sequences", type=int)
+    parser.add_argument("--cause_seconds", type=float)
     for name, default in OF_READING.items():
         parser.add_argument(f"--{name}", default=default)
     given, rest = parser.parse_known_args(args)
     if given.out is not None and given.out.is_file():
         raise ValueError(f"--out {given.out} is a file: name a directory")
+    if given.cause_seconds is not None and not 0 <= given.cause_seconds < float("inf"):
+        raise ValueError(f"--cause_seconds must be 0 or more, got {given.cause_seconds:g}")
     subject, home = _patient(given, rest)
     # Late, so that --help and mistakes do not wait for them.
     import torch
@@ -71,23 +79,28 @@ def run(args: Sequence[str]) -> None:
 
     from lightning_posenc.diagnose import page
     from lightning_posenc.diagnose.ailments import diagnose
+    from lightning_posenc.diagnose.causes import find_cause
     from lightning_posenc.diagnose.examination import examine
     from lightning_posenc.diagnose.pictures import pictures
+    from lightning_posenc.diagnose.subject import OwnModel
 
     threads = torch.get_num_threads()
     if subject.parameters < SMALL:
         torch.set_num_threads(1)
     try:
         examination = examine(subject)
+        diagnosis, cause = diagnose(examination), None
+        if isinstance(subject, OwnModel):
+            seconds = SECONDS if given.cause_seconds is None else given.cause_seconds
+            cause = find_cause(subject, examination, diagnosis, seconds)
     finally:
         torch.set_num_threads(threads)
-    diagnosis = diagnose(examination)
     out = given.out or home or Path()
     out.mkdir(parents=True, exist_ok=True)
     markdown, html = out / "diagnosis.md", out / "diagnosis.html"
-    write_whole(markdown, page.markdown(examination, diagnosis))
-    write_whole(html, page.html(examination, diagnosis, pictures(examination)))
-    page.print_page(Console(), examination, diagnosis)
+    write_whole(markdown, page.markdown(examination, diagnosis, cause))
+    write_whole(html, page.html(examination, diagnosis, pictures(examination), cause))
+    page.print_page(Console(), examination, diagnosis, cause)
     print(f"{markdown}\n{html}")
 
 
@@ -95,6 +108,8 @@ def _patient(given: argparse.Namespace, rest: list[str]) -> "tuple[Subject, Path
     if given.hf is not None:
         if rest:
             raise ValueError(f"diagnose --hf takes no {rest[0]}: see --help")
+        if given.cause_seconds is not None:
+            raise ValueError("--cause_seconds is of models of this package: --hf is not trained")
         from lightning_posenc.diagnose.hugging_face import subject_in_folder
 
         options = {name: getattr(given, name) for name in OF_READING}

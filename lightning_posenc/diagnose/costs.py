@@ -76,7 +76,7 @@ def taken_by(operands: Operands, sequences: int, kernels: Kernels | None = None)
 
 def measure_cost(subject: Subject, taken: Sequence[AttentionCost]) -> StepCost:
     """Time the model at T/2 and at T, and sum up what its layers take."""
-    sequences = len((subject.batches[0] if isinstance(subject, OwnModel) else subject.batch).tokens)
+    sequences = sequences_of(subject)
     path = max((each.path for each in taken), key=PATHS.index, default=None)
     length = subject.length if isinstance(subject, OwnModel) else min(subject.length, MOST_TIMED)
     # A part of a grid is no grid.
@@ -88,6 +88,13 @@ def measure_cost(subject: Subject, taken: Sequence[AttentionCost]) -> StepCost:
     grows = longer and length >= LONG_ENOUGH
     exponent = math.log(longer[0][1] / a) / math.log(longer[0][0] / short) if grows else None
     return StepCost(path, seconds, exponent, sum(each.matrices for each in taken), sequences)
+
+
+def sequences_of(subject: Subject) -> int:
+    """Sequences of a training batch; of another package's model those that are examined."""
+    if not isinstance(subject, OwnModel):
+        return len(subject.batch.tokens)
+    return subject.of_a_batch or len(subject.batches[0].tokens)
 
 
 def _path(kernel: Kernel, operands: Operands) -> str:

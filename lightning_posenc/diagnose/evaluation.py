@@ -119,7 +119,7 @@ def _on_training(subject: OwnModel) -> Score | None:
 
 
 def _treated(subject: OwnModel) -> tuple[Score | None, tuple[Treated, ...]]:
-    batches = _few(subject.batches, N_TREATED)
+    batches = few_of(subject.batches, N_TREATED)
     given = answers(subject.module, batches)
     before = score(given)
     if before is None:
@@ -140,7 +140,7 @@ def _treated(subject: OwnModel) -> tuple[Score | None, tuple[Treated, ...]]:
     return before, tuple(found)
 
 
-def _few(batches: Sequence[Batch], n: int) -> list[Batch]:
+def few_of(batches: Sequence[Batch], n: int) -> list[Batch]:
     """The first n sequences."""
     taken: list[Batch] = []
     for batch in batches:

@@ -13,7 +13,13 @@ from torch import Tensor
 
 from lightning_posenc.catalogue.described import HOOKS
 from lightning_posenc.diagnose.bands import LayerBands, measure_bands, planes_of_other
-from lightning_posenc.diagnose.costs import AttentionCost, StepCost, measure_cost, taken_by
+from lightning_posenc.diagnose.costs import (
+    AttentionCost,
+    StepCost,
+    measure_cost,
+    sequences_of,
+    taken_by,
+)
 from lightning_posenc.diagnose.dilution import Dilution, measure_dilution
 from lightning_posenc.diagnose.evaluation import Evaluation, measure_evaluation
 from lightning_posenc.diagnose.gradients import Gradients, measure_gradients
@@ -171,7 +177,7 @@ def _examine_own(own: OwnModel) -> Examination:
         by_layer=passed.by_layer,
         sizes=passed.sizes,
         order=measure_order(own),
-        gradients=measure_gradients(own) if finite else None,
+        gradients=measure_gradients(own, passed.by_layer.get("attn/max_logit")) if finite else None,
         tables=measure_tables(own),
         lengths=measure_lengths(own),
         precision=measure_precision(own),
@@ -240,7 +246,7 @@ def _pass(own: OwnModel) -> Passed:
     read = None if own.vocab_size is None else own.batch.tokens
     attend = [any(isinstance(m, Kernels) for m in of.modules()) for of in own.encoder.mixers]
     taken: list[AttentionCost] = [
-        taken_by(operands, len(own.batches[0].tokens) * seen.windows, kernels)
+        taken_by(operands, sequences_of(own) * seen.windows, kernels)
         for layer, operands in zip(seen.layers, seen.attention, strict=True)
         if attend[layer]  # others tell by what they weigh, and do not compute it so
     ]

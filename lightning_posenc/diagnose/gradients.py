@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from lightning_posenc.data import Batch
+from lightning_posenc.diagnose.bounded_logits import bound_logits
 from lightning_posenc.diagnose.subject import OwnModel
 from lightning_posenc.diagnostics.measures.gradients import positional_gradients
 from lightning_posenc.diagnostics.observing.hook_gradients import replaced
@@ -20,6 +21,7 @@ from lightning_posenc.positional import PositionalEncoding, Site
 from lightning_posenc.positional.by_distance import written_out
 
 N_BATCHES = 4  # whose gradients are held against each other
+FAINT = 1e-3  # of the gradient in other parameters: then it is asked whether attention saturates
 
 
 class Gradients(NamedTuple):
@@ -41,6 +43,8 @@ class Gradients(NamedTuple):
             relative to the size of what they change, `transform` relative to the spread of the
             logits without it, the others in logits. Standard deviation over the keys of a query,
             root mean square over queries.
+        unsaturated: `positional_rms` with attention's logits bounded, where it is FAINT; else None.
+            Much more of it says that the softmax is saturated, and not that the encoding is small.
         positions: Norm of the gradient by the positions, where it was taken through the angles of
             another package's rotary encoding.
         positions_sum: Its sum over the sum of its magnitudes: 0 where distances alone matter.
@@ -55,12 +59,20 @@ class Gradients(NamedTuple):
     other_rms: float
     agreement: float | None
     strength: dict[str, dict[int, float]]
+    unsaturated: float | None = None
     positions: float | None = None
     positions_sum: float | None = None
 
 
-def measure_gradients(subject: OwnModel) -> Gradients:
-    """Measure on the examined batch; no `.grad` is touched."""
+def measure_gradients(
+    subject: OwnModel, largest: Sequence[Sequence[float]] | None = None
+) -> Gradients:
+    """Measure on the examined batch; no `.grad` is touched.
+
+    Args:
+        subject: The model and its data.
+        largest: Largest logit of each head by layer, where attention was seen.
+    """
     module = subject.module
     found = positional_gradients(module, subject.batch, with_positions=False)
     batches = subject.batches[:N_BATCHES]
@@ -75,16 +87,26 @@ def measure_gradients(subject: OwnModel) -> Gradients:
     agreement = float(mean[:n].square().sum()) * len(flat) / sum(squares) if sum(squares) else None
     with torch.no_grad(), strengths(module.positional) as strength:
         module.logits(subject.batch)
+    ours_rms, others_rms = (_rms(mean[:n]) if n else None), _rms(mean[n:])
+    unsaturated = None
+    if largest is not None and ours_rms is not None and ours_rms < FAINT * others_rms:
+        handles = bound_logits(subject.encoder, largest)
+        try:
+            unsaturated = _rms(_gradient(module, batches[0], ours))
+        finally:
+            for handle in handles:
+                handle.remove()
     return Gradients(
         loss=found.loss,
         parameters=found.parameters,
         contributions=found.contributions,
         residual=found.residual,
         share=found.share,
-        positional_rms=_rms(mean[:n]) if n else None,
-        other_rms=_rms(mean[n:]),
+        positional_rms=ours_rms,
+        other_rms=others_rms,
         agreement=agreement,
         strength=strength,
+        unsaturated=unsaturated,
     )
 
 

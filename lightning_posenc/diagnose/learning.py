@@ -3,7 +3,7 @@
 Shapes: B sequences, T tokens.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
@@ -86,28 +86,75 @@ def attempt(subject: OwnModel, guess: float) -> FreshTrial | None:
     Returns:
         None if the data or the kind of the model does not allow it.
     """
-    length = subject.length
-    rows = min(ROWS, MOST_TOKENS // max(length, 1))
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(0)
         module = _fresh(subject)
-        if module is None or rows == 0:
+        if module is None or not rows_of(subject):
             return None
         try:
-            return _train(module, islice(_forever(subject, rows), STEPS), guess)
+            losses = trained_for_a_moment(module, subject, until=LEARNED * guess)
         except ValueError:  # positions on several axes, for one
             return None
+    if len(losses) < RECENT:
+        return None
+    loss = sum(losses[-RECENT:]) / RECENT
+    return FreshTrial(len(losses), loss, loss < LEARNED * guess)
+
+
+def rows_of(subject: OwnModel) -> int:
+    """Sequences of a batch of a trial, so that it has no more than MOST_TOKENS tokens."""
+    return min(ROWS, MOST_TOKENS // max(subject.length, 1))
+
+
+def trained_for_a_moment(
+    module: EncoderModule, subject: OwnModel, steps: int = STEPS, until: float = 0.0
+) -> list[float]:
+    """Train on the subject's training data, and return the loss of each step, in nats.
+
+    Args:
+        module: What is trained.
+        subject: Whose data it is trained on.
+        steps: At most.
+        until: Mean loss over RECENT steps at which it is enough.
+    """
+    groups = parameter_groups(module, module.positional, 0.0)
+    optimizer = torch.optim.AdamW(groups, lr=RATE)
+    schedule = WarmupCosine(optimizer, STEPS, warmup_steps=20)
+    losses: list[float] = []
+    with torch.enable_grad():
+        for step, batch in enumerate(islice(_forever(subject, rows_of(subject)), steps)):
+            loss = module.score(batch, step)[0]
+            if not loss.isfinite():  # no target is scored
+                continue
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            losses.append(float(loss.detach()))
+            if len(losses) >= RECENT and sum(losses[-RECENT:]) / RECENT < until:
+                break
+    return losses
+
+
+def sound_encoding(length: int) -> Factory:
+    """An encoding of both absolute and relative positions, which any task of order can be learned
+    with.
+
+    Args:
+        length: T of training.
+    """
+    return Chain.of(
+        partial(LearnedAbsolute, max_length=4 * max(length, 1)),
+        partial(LearnedRelativeBias, max_distance=length),
+    )
 
 
 def _fresh(subject: OwnModel) -> EncoderModule | None:
     """An untrained model for the same data, with both absolute and relative positions."""
     module = subject.module
     spec = EncoderSpec(WIDTH, HEADS, LAYERS, init_std=0.1)
-    reach = 4 * max(subject.length, 1)
-    positional = Chain.of(
-        partial(LearnedAbsolute, max_length=reach),
-        partial(LearnedRelativeBias, max_distance=subject.length),
-    )
+    positional = sound_encoding(subject.length)
     vocab_size = subject.vocab_size
     if vocab_size is None:
         return _fresh_of_others(subject, spec, positional)
@@ -171,26 +218,3 @@ def _forever(subject: OwnModel, rows: int) -> Iterator[Batch]:
             yield batch.first(rows)
         if batch is None:
             return
-
-
-def _train(module: EncoderModule, batches: Iterable[Batch], guess: float) -> FreshTrial | None:
-    optimizer = torch.optim.AdamW(parameter_groups(module, module.positional, 0.0), lr=RATE)
-    schedule = WarmupCosine(optimizer, STEPS, warmup_steps=20)
-    losses: list[float] = []
-    with torch.enable_grad():
-        for step, batch in enumerate(batches):
-            loss = module.score(batch, step)[0]
-            if not loss.isfinite():  # no target is scored
-                continue
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(module.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-            losses.append(float(loss.detach()))
-            recent = sum(losses[-RECENT:]) / RECENT
-            if len(losses) >= RECENT and recent < LEARNED * guess:
-                return FreshTrial(len(losses), recent, True)
-    if len(losses) < RECENT:
-        return None
-    return FreshTrial(len(losses), recent, False)

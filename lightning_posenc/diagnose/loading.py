@@ -60,6 +60,7 @@ def subject_of(
         endless=isinstance(data, SyntheticData),
         recorded=recorded,
         rate=rate,
+        of_a_batch=getattr(data, "batch_size", None),
     )
 
 

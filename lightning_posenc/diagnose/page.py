@@ -14,6 +14,7 @@ from rich.table import Table
 from lightning_posenc.diagnose import language_page, whereabouts_page
 from lightning_posenc.diagnose.ailments import NOT_LEARNED, Ailment, Finding, Verdict
 from lightning_posenc.diagnose.blind_spots import blind_spots
+from lightning_posenc.diagnose.causes import Cause
 from lightning_posenc.diagnose.examination import Examination
 from lightning_posenc.diagnostics.metric_keys import of_name
 from lightning_posenc.diagnostics.quantities import Quantity
@@ -50,10 +51,11 @@ class Summary(NamedTuple):
     verdict: Verdict
     line: str
     about: str
+    cause: str = ""
 
 
-def summary(examination: Examination, diagnosis: Diagnosis) -> Summary:
-    """The worst verdict, what it is about, and what was examined."""
+def summary(examination: Examination, diagnosis: Diagnosis, cause: Cause | None = None) -> Summary:
+    """The worst verdict, what it is about, what was examined, and what is the cause."""
     by_verdict = {
         verdict: [ailment.name for ailment, found in diagnosis if found.verdict == verdict]
         for verdict in ORDER
@@ -78,7 +80,16 @@ def summary(examination: Examination, diagnosis: Diagnosis) -> Summary:
         + ("" if e.steps is None else f", trained for {e.steps:,} steps")
         + f". {UNSEEN} is said at the end."
     )
-    return Summary(verdict, line, about)
+    return Summary(verdict, line, about, _cause(diagnosis, cause))
+
+
+def _cause(diagnosis: Diagnosis, cause: Cause | None) -> str:
+    """What to mend first; nothing where one thing alone is ill and no cut shows it."""
+    n_ill = sum(found.verdict == Verdict.ILL for _, found in diagnosis)
+    if cause is None or (n_ill == 1 and not cause.proved and not cause.tried):
+        return ""
+    of = f"{cause.ailment.number}, {cause.ailment.name}"
+    return f"{'The cause is' if cause.proved else 'To be mended first:'} {of}: {cause.said}."
 
 
 class TitledRows(NamedTuple):
@@ -114,11 +125,15 @@ def sections(examination: Examination) -> list[TitledRows]:
     return found
 
 
-def print_page(console: Console, examination: Examination, diagnosis: Diagnosis) -> None:
+def print_page(
+    console: Console, examination: Examination, diagnosis: Diagnosis, cause: Cause | None = None
+) -> None:
     """To a terminal."""
-    head = summary(examination, diagnosis)
+    head = summary(examination, diagnosis, cause)
     console.print(escaping.rich(head.about), style="dim")
     console.print(escaping.rich(head.line), style=STYLES[head.verdict])
+    if head.cause:
+        console.print(escaping.rich(head.cause))
     table = Table(box=box.SIMPLE_HEAD)
     for name in ("", "finding", "verdict", "measured"):
         table.add_column(name, overflow="fold")
@@ -144,10 +159,11 @@ def print_page(console: Console, examination: Examination, diagnosis: Diagnosis)
         console.print(f"  {escaping.rich(sentence)}", style="dim")
 
 
-def markdown(examination: Examination, diagnosis: Diagnosis) -> str:
+def markdown(examination: Examination, diagnosis: Diagnosis, cause: Cause | None = None) -> str:
     """As Markdown, without pictures."""
-    head = summary(examination, diagnosis)
+    head = summary(examination, diagnosis, cause)
     lines = ["# Diagnosis", "", escaping.markdown(head.about), "", f"**{head.line}**", ""]
+    lines += [escaping.markdown(head.cause), ""] if head.cause else []
     lines += ["| | finding | verdict | measured |", "|---|---|---|---|"]
     for ailment, found in worst_first(diagnosis):
         said = escaping.markdown(found.said).replace("|", "\\|")
@@ -187,15 +203,22 @@ def _markdown_layers(by_layer: Mapping[str, list[float]]) -> list[str]:
     return lines
 
 
-def html(examination: Examination, diagnosis: Diagnosis, pictures: dict[str, str]) -> str:
+def html(
+    examination: Examination,
+    diagnosis: Diagnosis,
+    pictures: dict[str, str],
+    cause: Cause | None = None,
+) -> str:
     """As one HTML file with its pictures in it.
 
     Args:
         examination: What was measured.
         diagnosis: What was found.
         pictures: Data URIs by title.
+        cause: Which of it brings the others about.
     """
-    head = summary(examination, diagnosis)
+    head = summary(examination, diagnosis, cause)
+    why = f"<p><strong>{escape(head.cause)}</strong></p>" if head.cause else ""
     figures = "".join(
         f'<figure><img src="{uri}" alt="{escape(title)}"><figcaption>{escape(title)}'
         "</figcaption></figure>"
@@ -209,7 +232,7 @@ def html(examination: Examination, diagnosis: Diagnosis, pictures: dict[str, str
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>Diagnosis</title><style>{FORM}</style></head><body>"
         f'<header class="{_class(head.verdict)}"><h1>{escape(head.line)}</h1>'
-        f"<p>{escape(head.about)}</p></header>"
+        f"{why}<p>{escape(head.about)}</p></header>"
         f"<main>{cards[True]}{_sections(examination)}{cards[False]}</main>"
         f"<section>{figures}</section>"
         f"{_everything(examination)}<footer><h2>{UNSEEN}</h2><ul>"

@@ -94,6 +94,7 @@ class OwnModel(Subject):
         endless: Whether the training data never repeat.
         recorded: What the last validation said while it was trained; None if nobody knows.
         rate: Learning rate that it was trained at, before its schedule; None if nobody knows.
+        of_a_batch: Sequences of a training batch; None for as many as the first of `batches` has.
     """
 
     module: EncoderModule
@@ -109,6 +110,7 @@ class OwnModel(Subject):
     endless: bool = False
     recorded: Recorded | None = None
     rate: float | None = None
+    of_a_batch: int | None = None
 
     def __post_init__(self) -> None:
         self.observed = observed(self.module)

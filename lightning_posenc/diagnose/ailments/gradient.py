@@ -20,10 +20,12 @@ from lightning_posenc.diagnose.ailments.signal import (
     strength_by_layer,
     too_weak,
 )
+from lightning_posenc.diagnose.bounded_logits import BOUND
 from lightning_posenc.diagnose.examination import Examination
 
 # The gradient's size in an entry of the positional parameters over that in any other.
 DEAD = 1e-6
+SATURATED = 1e2  # times as much gradient with attention's logits bounded
 EXPLODES_WATCH = 1e2
 EXPLODES_ILL = 1e4
 
@@ -59,6 +61,14 @@ def _gradient(e: Examination) -> Finding:
         return ill(f"{said}: not a finite number", *_calmer(), **shown)
     if ratio > EXPLODES_ILL:
         return ill(f"explodes: {said}", *_calmer(), **shown)
+    if found.unsaturated is not None and found.positional_rms < found.unsaturated / SATURATED:
+        times = found.unsaturated / max(found.positional_rms, 1e-30)
+        because = (
+            f"attention is saturated: with its logits bounded at {BOUND:g} that is {times:.2g} "
+            "times as much"
+        )
+        verdict = ill if ratio < DEAD else watch
+        return verdict(f"{said}; {because}", *_unsaturated(), **shown)
     if ratio < DEAD:
         return ill(f"dead: {said}", *_stronger(e), **shown)
     starved = too_weak(e) and e.order.outputs < ORDER_ILL
@@ -88,6 +98,13 @@ def _stronger(e: Examination) -> tuple[Remedy, ...]:
     return (
         *((start,) if "std" in e.options else ()),
         Remedy("--model.positional_lr_multiplier=10", "positional parameters learn faster"),
+    )
+
+
+def _unsaturated() -> tuple[Remedy, ...]:
+    return (
+        Remedy("--model.encoder.mixer.qk_norm=torch.nn.LayerNorm", "logits stay bounded"),
+        Remedy("--model.positional_lr_multiplier=0.1", "positional parameters learn slower"),
     )
 
 

@@ -1,0 +1,156 @@
+"""Which ailment is the cause: what gives the score back when it alone is cut away."""
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lightning_posenc.diagnose import page
+from lightning_posenc.diagnose.ailments import Verdict, diagnose
+from lightning_posenc.diagnose.bounded_logits import BOUND, bound_logits
+from lightning_posenc.diagnose.causes import find_cause
+from lightning_posenc.diagnose.causes.cuts import CUTS
+from lightning_posenc.diagnose.causes.trying import Trials
+from lightning_posenc.diagnose.examination import Examination, examine
+from lightning_posenc.diagnose.subject import OwnModel
+from lightning_posenc.diagnostics.observing.observe import observe
+from lightning_posenc.model.residual import Residual
+from lightning_posenc.positional import (
+    DAPE,
+    LearnedAbsolute,
+    LearnedRelativeBias,
+    NoPE,
+    RoPE,
+    Sinusoidal,
+)
+from tests.diagnose.test_doctor import failed, findings, fresh, subject, with_score
+
+assert fresh  # a fixture
+
+
+class BranchAlone(Residual):
+    """Without the identity beside the branch."""
+
+    def forward(self, x: Tensor, branch: Tensor) -> Tensor:
+        return branch
+
+
+def frozen_table() -> OwnModel:
+    someone = subject(partial(LearnedAbsolute, std=1e-3), steps=1000)
+    someone.module.positional.requires_grad_(False)
+    return someone
+
+
+def test_a_healthy_model_has_no_cause(fresh: Examination) -> None:
+    assert find_cause(subject(), fresh, diagnose(fresh)) is None
+
+
+def test_without_time_the_one_that_can_bring_about_the_others_is_named() -> None:
+    someone = frozen_table()
+    e = failed(someone)
+    ill = {n for n, found in findings(e).items() if found.verdict == Verdict.ILL}
+    assert {2, 10} <= ill
+    cause = find_cause(someone, e, diagnose(e), seconds=0)
+    assert cause is not None and cause.ailment.number == 2
+    assert not cause.proved and not cause.tried
+    head = page.summary(e, diagnose(e), cause)
+    assert head.cause.startswith("To be mended first: 2, fixed encoding cannot adapt")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("make", "number"),
+    [
+        (frozen_table, 2),
+        (partial(subject, partial(Sinusoidal, scale=0.0), steps=1000), 2),
+        (partial(subject, NoPE, steps=1000), 10),
+        (partial(subject, LearnedAbsolute, 1000, n_layers=8, residual=BranchAlone), 8),
+    ],
+    ids=["frozen", "fixed at 0", "blind", "no identity"],
+)
+def test_the_cause_gives_the_score_back(make: Any, number: int) -> None:
+    torch.manual_seed(0)
+    someone = make()
+    e = failed(someone)
+    before = [p.clone() for p in someone.module.parameters()]
+    cause = find_cause(someone, e, diagnose(e))
+    assert cause is not None and cause.proved, cause
+    assert cause.ailment.number == number
+    shown = max(each.score.accuracy for each in cause.tried)
+    assert shown > cause.tried[0].without.accuracy + 0.3
+    assert all(map(torch.equal, before, someone.module.parameters()))
+    head = page.summary(e, diagnose(e), cause)
+    assert head.cause.startswith(f"The cause is {number}, ")
+    assert head.cause in page.markdown(e, diagnose(e), cause).replace("\\", "")
+
+
+def test_logits_are_bounded_head_by_head_and_left_after() -> None:
+    someone = subject(partial(LearnedRelativeBias, std=300.0))
+    encoder = someone.encoder
+    with observe(someone.module) as before:
+        plain = someone.module.logits(someone.batch)
+    largest = [
+        (torch.where(logits.isfinite(), logits, 0.0)).amax(dim=(0, 2, 3)).tolist()
+        for logits in map(_logits, before.attention)
+    ]
+    assert max(map(max, largest)) > 100
+    handles = bound_logits(encoder, largest)
+    with observe(someone.module) as bounded:
+        someone.module.logits(someone.batch)
+    tops = [float(_logits(each).amax()) for each in bounded.attention[:1]]
+    assert max(tops) == pytest.approx(BOUND, rel=1e-3)
+    for handle in handles:
+        handle.remove()
+    assert torch.equal(plain, someone.module.logits(someone.batch))
+
+
+def _logits(operands: Any) -> Tensor:
+    from lightning_posenc.model.kernels.operands import logits
+
+    return logits(operands).detach()
+
+
+def test_saturation_is_told_from_smallness() -> None:
+    torch.manual_seed(0)
+    saturated = findings(examine(subject(partial(LearnedRelativeBias, std=3e4))))[6]
+    assert "attention is saturated" in saturated.said and saturated.verdict != Verdict.HEALTHY
+
+    class Unheard(LearnedRelativeBias):
+        def bias_at(self, delta: Tensor) -> Tensor:
+            bias = super().bias_at(delta)
+            return bias.detach() + 1e-12 * (bias - bias.detach())
+
+    small = findings(examine(subject(Unheard)))[6]
+    assert small.verdict == Verdict.ILL
+    assert small.said.startswith("dead") and "saturated" not in small.said
+
+
+def test_matrices_are_those_of_a_training_batch() -> None:
+    many = 1 + (9 << 30) // (4 * 2 * 12**2 * 2)
+    for encoding, verdict in ((DAPE, Verdict.ILL), (RoPE, Verdict.HEALTHY)):
+        someone = replace(subject(encoding), of_a_batch=many)
+        assert findings(examine(someone))[13].verdict == verdict
+
+
+def test_a_model_that_fails_longer_and_nothing_else_has_that_for_a_cause() -> None:
+    someone = subject(Sinusoidal, eval_lengths=(12, 48), steps=1000)
+    e = with_score(examine(someone), 1.0, 0.01)
+    e = e._replace(
+        lengths=e.lengths._replace(accuracy={12: 1.0, 48: 0.3}),
+        order=e.order._replace(outputs=1.0),
+    )
+    cause = find_cause(someone, e, diagnose(e))
+    assert cause is not None and cause.ailment.number == 11
+
+
+@pytest.mark.parametrize("cut", CUTS, ids=lambda cut: cut.done)
+def test_a_cut_goes_on_a_copy_and_leaves_a_model_that_runs(cut: Any, fresh: Examination) -> None:
+    someone = subject()
+    found = Trials(someone, fresh, 1.0).at_once(cut)
+    assert found is not None and 0 <= found.score.accuracy <= 1
+    assert not any(
+        len(m._forward_hooks) for m in someone.module.modules() if isinstance(m, nn.Module)
+    )
