@@ -104,7 +104,7 @@ def tiny_frozen(seed: int) -> Model:
 class NoSkip(Residual):
     """The branch alone."""
 
-    def forward(self, x: Tensor, branch: Tensor) -> Tensor:
+    def join(self, x: Tensor, branch: Tensor) -> Tensor:
         return branch
 
 

@@ -90,7 +90,7 @@ def saturated(kind: Kind, layers: int, seed: int) -> Model:
 class NoSkip(Residual):
     """The branch alone."""
 
-    def forward(self, x: Tensor, branch: Tensor) -> Tensor:
+    def join(self, x: Tensor, branch: Tensor) -> Tensor:
         return branch
 
 

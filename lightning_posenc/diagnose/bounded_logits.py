@@ -19,13 +19,15 @@ from lightning_posenc.positional.by_distance import ByDistance
 BOUND = 10.0  # the largest logit
 
 
-def bound_logits(encoder: Encoder, largest: Sequence[Sequence[float]]) -> list[RemovableHandle]:
-    """Multiply each head's logits, so that the largest is BOUND; where all of a layer's are
-    smaller, each is raised to it.
+def bound_logits(
+    encoder: Encoder, largest: Sequence[Sequence[float]], raised: bool = False
+) -> list[RemovableHandle]:
+    """Multiply the logits of each head whose largest is more than BOUND, so that it is BOUND.
 
     Args:
         encoder: Whose attention it is.
         largest: Largest logit of each of the H heads, by layer.
+        raised: Whether those of a layer that has only smaller ones become as large.
 
     Returns:
         Handles that end it.
@@ -33,7 +35,7 @@ def bound_logits(encoder: Encoder, largest: Sequence[Sequence[float]]) -> list[R
     handles = []
     for mixer, heads in zip(encoder.mixers, largest, strict=False):
         factors = [BOUND / max(abs(top), 1e-6) if math.isfinite(top) else 1.0 for top in heads]
-        if max(map(abs, heads)) > BOUND:
+        if not raised or max(map(abs, heads)) > BOUND:
             factors = [min(factor, 1.0) for factor in factors]
         scale = partial(_scaled, torch.tensor(factors))
         handles += [

@@ -85,6 +85,12 @@ def _alike(e: Examination) -> Finding:
     return healthy(said, **shown)
 
 
+def is_uniform(e: Examination) -> bool:
+    """Whether every head of every layer looks at all that it sees alike."""
+    by_head = e.by_layer.get(ENTROPY_OF, [])
+    return bool(by_head) and min(value for heads in by_head for value in heads) >= UNIFORM
+
+
 def _entropy(e: Examination) -> Finding:
     if ENTROPY_OF not in e.by_layer:
         return _unseen(e)
@@ -119,7 +125,7 @@ def _entropy(e: Examination) -> Finding:
         )
     if largest > LOGIT_WATCH:
         return watch(said, _QK_NORM, _QK_CLIP, _SIGMA, **shown)
-    if min(entropy) >= UNIFORM and is_trained(e):
+    if is_uniform(e) and is_trained(e):
         found = ill if at_bound(e) and may_blame(e) else watch
         return found(f"uniform: {said}", _QK_NORM, **shown)
     return healthy(said, **shown)

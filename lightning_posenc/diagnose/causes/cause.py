@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from lightning_posenc.diagnose.ailments import Ailment, Finding, Verdict
+from lightning_posenc.diagnose.ailments.attention import is_uniform
 from lightning_posenc.diagnose.ailments.base import at_bound, fallen, healing, learned
 from lightning_posenc.diagnose.causes.cuts import CUTS
 from lightning_posenc.diagnose.causes.trying import Trials, Tried
@@ -69,7 +70,10 @@ def find_cause(
         number = next(n for n in SPARING if n in named & ill.keys())
         shown = next(each for each in restoring if number in each.cut.ailments)
         return Cause(ill[number], _said(shown), True, tried)
-    first = next((n for n in FIRST_CAUSES if n in ill), next(iter(ill)))
+    # Attention that nothing tells where to look stays uniform: then it is no cause.
+    late = {7} if is_uniform(examination) else set()
+    order = [*(n for n in FIRST_CAUSES if n not in late), *late]
+    first = next((n for n in order if n in ill), next(iter(ill)))
     return Cause(ill[first], _unproved(ill, first, tried), False, tried)
 
 

@@ -59,7 +59,7 @@ def _logits_bounded(module: EncoderModule, e: Examination) -> None:
     largest = e.by_layer.get("attn/max_logit")
     if largest is None:
         raise ValueError("attention was not seen")
-    bound_logits(module.encoder, largest)
+    bound_logits(module.encoder, largest, raised=True)
 
 
 def _identity_added(module: EncoderModule, e: Examination) -> None:
