@@ -14,7 +14,7 @@ from torch.utils.hooks import RemovableHandle
 
 from lightning_posenc.model import Encoder
 from lightning_posenc.model.kernels import Kernels, Operands
-from lightning_posenc.positional.by_distance import ByDistance
+from lightning_posenc.positional.by_distance import ByDistance, written_out
 
 BOUND = 10.0  # the largest logit
 
@@ -54,5 +54,5 @@ def _scaled(factors: Tensor, _: nn.Module, args: tuple[Any, ...]) -> tuple[Any, 
     if isinstance(bias, ByDistance):
         bias = bias._replace(values=bias.values * by_head[..., 0])
     elif bias is not None:
-        bias = bias * by_head
+        bias = written_out(bias) * by_head
     return (operands._replace(q=operands.q * by_head, bias=bias), *args[1:])
