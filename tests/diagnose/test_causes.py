@@ -12,8 +12,8 @@ from lightning_posenc.diagnose import page
 from lightning_posenc.diagnose.ailments import Verdict, diagnose
 from lightning_posenc.diagnose.bounded_logits import BOUND, bound_logits
 from lightning_posenc.diagnose.causes import find_cause
-from lightning_posenc.diagnose.causes.cuts import CUTS
-from lightning_posenc.diagnose.causes.trying import Trials
+from lightning_posenc.diagnose.causes.ablations import ABLATIONS
+from lightning_posenc.diagnose.causes.trying import AblationTrials
 from lightning_posenc.diagnose.examination import Examination, examine
 from lightning_posenc.diagnose.subject import OwnModel
 from lightning_posenc.diagnostics.observing.observe import observe
@@ -155,10 +155,10 @@ def test_a_model_that_fails_longer_and_nothing_else_has_that_for_a_cause() -> No
     assert cause.ailment.number == 11
 
 
-@pytest.mark.parametrize("cut", CUTS, ids=lambda cut: cut.done)
+@pytest.mark.parametrize("cut", ABLATIONS, ids=lambda cut: cut.done)
 def test_a_cut_goes_on_a_copy_and_leaves_a_model_that_runs(cut: Any, fresh: Examination) -> None:
     someone = subject()
-    found = Trials(someone, fresh, 1.0).at_once(cut)
+    found = AblationTrials(someone, fresh, 1.0).at_once(cut)
     assert found is not None
     assert 0 <= found.score.accuracy <= 1
     assert not any(

@@ -10,8 +10,8 @@ from typing import NamedTuple
 from lightning_posenc.diagnose.ailments import Ailment, Finding, Verdict
 from lightning_posenc.diagnose.ailments.attention import is_uniform
 from lightning_posenc.diagnose.ailments.base import at_bound, fallen, healing, learned
-from lightning_posenc.diagnose.causes.cuts import CUTS
-from lightning_posenc.diagnose.causes.trying import Trials, Tried
+from lightning_posenc.diagnose.causes.ablations import ABLATIONS
+from lightning_posenc.diagnose.causes.trying import AblationTrials, Tried
 from lightning_posenc.diagnose.examination import Examination
 from lightning_posenc.diagnose.subject import OwnModel
 from lightning_posenc.diagnose.treatments import LOGITS
@@ -99,8 +99,8 @@ def _tries(
     fell = fallen(e)
     if e.evaluation is None or 15 in ill or (learned(e) and not at_bound(e) and not fell):
         return
-    trials = Trials(subject, e, seconds)
-    wanted = [cut for cut in CUTS if cut.ailments & ill.keys()]
+    trials = AblationTrials(subject, e, seconds)
+    wanted = [cut for cut in ABLATIONS if cut.ailments & ill.keys()]
     for cut in wanted:
         if cut.at_once and (found := trials.at_once(cut)) is not None and found.restores:
             yield found

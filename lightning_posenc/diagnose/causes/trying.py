@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 
-from lightning_posenc.diagnose.causes.cuts import Cut
+from lightning_posenc.diagnose.causes.ablations import Ablation
 from lightning_posenc.diagnose.evaluation import N_TREATED, few_of
 from lightning_posenc.diagnose.examination import Examination
 from lightning_posenc.diagnose.learning import (
@@ -36,7 +36,7 @@ class Tried(NamedTuple):
         without: Without it.
     """
 
-    cut: Cut
+    cut: Ablation
     steps: int
     score: Score
     without: Score
@@ -54,7 +54,7 @@ class Tried(NamedTuple):
         return better and self.score.loss < LEARNED * self.without.loss
 
 
-class Trials:
+class AblationTrials:
     """Copies of one model, tried one after the other within a time.
 
     Args:
@@ -69,13 +69,13 @@ class Trials:
         self.control: Score | None = None
         self.steps: int | None = None
 
-    def at_once(self, cut: Cut) -> Tried | None:
+    def at_once(self, cut: Ablation) -> Tried | None:
         """Without training; None if it cannot be cut, or nothing can be scored."""
         module, before = self._copy(cut), self._scored(self.subject.module)
         after = None if module is None else self._scored(module)
         return None if before is None or after is None else Tried(cut, 0, after, before)
 
-    def retrained(self, cut: Cut, n_left: int) -> Tried | None:
+    def retrained(self, cut: Ablation, n_left: int) -> Tried | None:
         """Trained for a moment; None if it cannot be cut, or the time does not do.
 
         Args:
@@ -93,7 +93,7 @@ class Trials:
             return None
         return Tried(cut, self.steps, after, self.control)
 
-    def _copy(self, cut: Cut) -> EncoderModule | None:
+    def _copy(self, cut: Ablation) -> EncoderModule | None:
         module = copy.deepcopy(self.subject.module)
         with torch.random.fork_rng(devices=()):
             torch.manual_seed(0)

@@ -20,7 +20,7 @@ from lightning_posenc.positional.base import Factory
 from lightning_posenc.positions import Consecutive
 
 
-class Cut(NamedTuple):
+class Ablation(NamedTuple):
     """Something that is undone in a copy of a model.
 
     Args:
@@ -80,16 +80,16 @@ def _bounded(x: Tensor, out: Tensor) -> Tensor:
     return x + added * share.clamp(max=1.0)
 
 
-CUTS = (
-    Cut(frozenset({7}), "attention's logits bounded", _logits_bounded, at_once=True),
-    Cut(frozenset({8}), "every block's input added to what it gives", _identity_added),
-    Cut(frozenset({9}), "blocks that add no more than they read", _branches_bounded),
-    Cut(
+ABLATIONS = (
+    Ablation(frozenset({7}), "attention's logits bounded", _logits_bounded, at_once=True),
+    Ablation(frozenset({8}), "every block's input added to what it gives", _identity_added),
+    Ablation(frozenset({9}), "blocks that add no more than they read", _branches_bounded),
+    Ablation(
         frozenset({6, 2, 10}),
         "a learned encoding in place of its own",
         partial(_encoding, _sound),
     ),
-    Cut(
+    Ablation(
         frozenset({1}),
         "positions added again before every block",
         partial(_encoding, _in_every_layer),
