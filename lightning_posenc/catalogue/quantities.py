@@ -10,6 +10,7 @@ from lightning_posenc.diagnostics.quantities import (
     COSTS,
     GRADIENTS,
     GROWTH,
+    HEADS,
     MEASUREMENTS,
     ORDER,
     SCORES,
@@ -35,6 +36,7 @@ def markdown() -> str:
     for each in MEASUREMENTS:
         parts += _table(f"`{each.name}`: {each.title}", each.quantities)
     parts += _table("Attention by length, of the doctor", BY_LENGTH)
+    parts += _table("Heads, of the doctor", HEADS)
     parts += _table("Cross-attention, of a decoder", ACROSS)
     parts += _table("`LogitGrowth`: which heads' logits grow?", GROWTH)
     parts += _table("Gradients", GRADIENTS)

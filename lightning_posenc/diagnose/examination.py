@@ -23,6 +23,7 @@ from lightning_posenc.diagnose.costs import (
 from lightning_posenc.diagnose.dilution import Dilution, measure_dilution
 from lightning_posenc.diagnose.evaluation import Evaluation, measure_evaluation
 from lightning_posenc.diagnose.gradients import Gradients, measure_gradients
+from lightning_posenc.diagnose.heads import HeadRole, measure_heads
 from lightning_posenc.diagnose.language import Language, measure_language
 from lightning_posenc.diagnose.leaks import Leaks, measure_leaks, measure_other_leaks
 from lightning_posenc.diagnose.lengths import ScoresByLength, measure_lengths
@@ -31,7 +32,9 @@ from lightning_posenc.diagnose.massive import Largest, largest
 from lightning_posenc.diagnose.order import ShuffleChanges, measure_order
 from lightning_posenc.diagnose.other_gradients import measure_other_gradients
 from lightning_posenc.diagnose.other_positions import positional_parameters, precision_of
+from lightning_posenc.diagnose.position_curve import PositionCurve, measure_position_curve
 from lightning_posenc.diagnose.precision import Precision, measure_precision
+from lightning_posenc.diagnose.shift import ShiftChanges, measure_shift
 from lightning_posenc.diagnose.source import SourceReading, measure_source
 from lightning_posenc.diagnose.subject import OtherModel, OwnModel, Subject
 from lightning_posenc.diagnose.tables import Tables, measure_tables
@@ -88,6 +91,10 @@ class Examination(NamedTuple):
         dilution: How attention changes with length; None where it was not seen at two lengths.
         bands: What the planes of a rotation do, by the layers that turn by fixed frequencies.
         largest: L + 1 largest activations of the residual stream; none if it was not seen.
+        shift: What adding a constant to all positions changes; None of another package's model,
+            whose section has it.
+        curve: Accuracy by where the answer stands; None where the data do not tell.
+        heads: What each head is for, and what it costs to be without; empty if nobody knows.
     """
 
     name: str
@@ -123,6 +130,9 @@ class Examination(NamedTuple):
     dilution: Dilution | None = None
     bands: Mapping[int, LayerBands] = MappingProxyType({})
     largest: Sequence[Largest] = ()
+    shift: ShiftChanges | None = None
+    curve: PositionCurve | None = None
+    heads: tuple[HeadRole, ...] = ()
 
     @property
     def is_own(self) -> bool:
@@ -191,6 +201,9 @@ def _examine_own(own: OwnModel) -> Examination:
         dilution=measure_dilution(own) if finite else None,
         bands=passed.bands,
         largest=passed.largest,
+        shift=measure_shift(own) if finite else None,
+        curve=measure_position_curve(own) if finite else None,
+        heads=measure_heads(own) if finite else (),
     )
 
 
@@ -231,6 +244,7 @@ def _examine_other(other: OtherModel) -> Examination:
         dilution=measure_dilution(other) if passed.finite else None,
         bands=passed.bands,
         largest=passed.largest,
+        heads=measure_heads(other) if passed.finite else (),
     )
 
 

@@ -1,4 +1,4 @@
-"""Does a token read what it must not: the tokens after it, or padding?
+"""Does a token read what it must not: the tokens after it, padding, or another document?
 
 Shapes: B sequences, T tokens, D = d_model.
 """
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lightning_posenc.data.batch import Batch, are_ids
+from lightning_posenc.diagnose.packing import packing_leak
 from lightning_posenc.diagnose.subject import OtherModel, OwnModel
 from lightning_posenc.diagnostics.measures.order_sensitivity import change_over_spread
 from lightning_posenc.diagnostics.observing.made_tokens import tokens_changed
@@ -30,12 +31,15 @@ class Leaks(NamedTuple):
             others; 0 for a causal model.
         padding: Change of the answers, when the tokens of padding behind the end are others; None
             if the model refuses padding, or is another package's (`whereabouts` pads those).
+        packed: Change of the states of a row's second document by the first; None if the data put
+            no documents side by side.
     """
 
     said_causal: bool
     next_token: bool
     future: float
     padding: float | None
+    packed: float | None = None
 
 
 @torch.no_grad()
@@ -51,11 +55,13 @@ def measure_leaks(subject: OwnModel) -> Leaks:
         )
     with torch.random.fork_rng(devices=()):
         batch = batch._replace(positions=placed(subject, batch))
+    assert batch.positions is not None
     return Leaks(
         subject.encoder.dims.causal,
         _is_next_token(subject.batch),
         _future(subject, batch),
         _padding(subject, batch),
+        packing_leak(subject, batch.positions, batch),
     )
 
 

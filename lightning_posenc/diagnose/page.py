@@ -11,7 +11,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from lightning_posenc.diagnose import language_page, whereabouts_page
+from lightning_posenc.diagnose import curve_page, heads_page, language_page, whereabouts_page
 from lightning_posenc.diagnose.ailments import NOT_LEARNED, Ailment, Finding, Verdict
 from lightning_posenc.diagnose.blind_spots import blind_spots
 from lightning_posenc.diagnose.causes import Cause
@@ -115,13 +115,17 @@ def worst_first(diagnosis: Diagnosis) -> list[tuple[Ailment, Finding]]:
 
 
 def sections(examination: Examination) -> list[TitledRows]:
-    """What is said of another package's model beyond the ailments; nothing of one of this one."""
+    """What is said beyond the ailments."""
     e = examination
     found = []
     if e.whereabouts is not None:
         found.append(TitledRows(whereabouts_page.TITLE, whereabouts_page.rows(e.whereabouts)))
     if e.language is not None:
         found.append(TitledRows(language_page.TITLE, language_page.rows(e.language)))
+    if e.curve is not None:
+        found.append(TitledRows(curve_page.TITLE, curve_page.rows(e.curve)))
+    if e.heads:
+        found.append(TitledRows(heads_page.TITLE, heads_page.rows(e.heads)))
     return found
 
 

@@ -8,6 +8,7 @@ from torch.nn.functional import pad
 
 from lightning_posenc.diagnose.ailments.signal import probe_error
 from lightning_posenc.diagnose.examination import Examination
+from lightning_posenc.diagnose.heads import KINDS, OFFSET, OTHER
 from lightning_posenc.diagnostics.quantities import BLOCKS, QUANTITIES
 from lightning_posenc.runs.figures import new_figure
 from lightning_posenc.runs.png import data_uri, png
@@ -167,6 +168,39 @@ def _bands(e: Examination) -> "Figure | None":
     return figure
 
 
+def _heads(e: Examination) -> "Figure | None":
+    if not e.heads:
+        return None
+    figure, axes = _axes()
+    costs = [abs(each.removed or 0.0) for each in e.heads]
+    most = max(max(costs), 1e-9)
+    for number, kind in enumerate(KINDS):
+        of = [(head, cost) for head, cost in zip(e.heads, costs, strict=True) if head.kind == kind]
+        if not of:
+            continue
+        colour = "lightgrey" if kind == OTHER else f"C{number}"
+        axes.scatter(
+            [head.head for head, _ in of],
+            [head.layer for head, _ in of],
+            s=[30 + 220 * cost / most for _, cost in of],
+            color=colour,
+            label=kind,
+        )
+    for each in e.heads:
+        if each.kind == OFFSET:
+            axes.text(each.head, each.layer, str(each.at), ha="center", va="center", fontsize=7)
+    axes.set_xlabel("head")
+    axes.set_ylabel("layer")
+    n_heads = 1 + max(each.head for each in e.heads)
+    n_layers = 1 + max(each.layer for each in e.heads)
+    axes.set_xticks(range(0, n_heads, max(1, n_heads // 8)))
+    axes.set_yticks(range(0, n_layers, max(1, n_layers // 8)))
+    axes.invert_yaxis()
+    axes.margins(0.15)
+    axes.legend(fontsize=7, frameon=False, loc="upper left", bbox_to_anchor=(1, 1), markerscale=0.6)
+    return figure
+
+
 def _loss(e: Examination) -> "Figure | None":
     found = e.language
     if found is None or not found.by_place:
@@ -192,6 +226,26 @@ def _loss(e: Examination) -> "Figure | None":
     axes.set_xlabel("tokens before, and the token itself")
     axes.set_ylabel("loss, in nats")
     axes.legend(fontsize=8, frameon=False)
+    return figure
+
+
+def _curve(e: Examination) -> "Figure | None":
+    if e.curve is None:
+        return None
+    figure, axes = _axes()
+    shares = torch.tensor(list(e.curve.accuracy.values())).T
+    image = axes.imshow(shares.numpy(), vmin=0, vmax=1, cmap="RdYlGn", aspect="auto")
+    axes.set_xticks(range(shares.shape[1]), [f"{n:,}" for n in e.curve.accuracy])
+    axes.set_yticks(
+        range(len(shares)), [f"{(i + 0.5) / len(shares):.0%}" for i in range(len(shares))]
+    )
+    axes.set_xlabel("length")
+    axes.set_ylabel("depth of the answer")
+    for row, values in enumerate(shares.tolist()):
+        for column, value in enumerate(values):
+            if value == value:
+                axes.text(column, row, f"{value:.0%}", ha="center", va="center")
+    figure.colorbar(image, label="accuracy")
     return figure
 
 
@@ -222,6 +276,8 @@ _PICTURES: dict[str, Callable[[Examination], "Figure | None"]] = {
     "Sinks: weight on the first token, by layer and head": _sinks,
     "Dilution: entropy's growth with length, by layer and head": _dilution,
     "Planes of the rotation by layer": _bands,
+    "Heads by what they are for (size: what the loss grows by without one)": _heads,
     "Loss by position, and by context": _loss,
+    "Accuracy by depth of the answer and length": _curve,
     "Passkey by depth and length": _passkey,
 }

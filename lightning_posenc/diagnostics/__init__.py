@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         ChannelGradients,
         positional_gradients,
     )
+    from lightning_posenc.diagnostics.measures.head_types import HeadScores, head_scores
     from lightning_posenc.diagnostics.measures.order_sensitivity import (
         OrderChanges,
         order_sensitivity,
@@ -41,6 +42,7 @@ _MEASURES, _OBSERVING = (f"{__name__}.{package}" for package in ("measures", "ob
 _HOMES = {
     "AttentionSummary": f"{_MEASURES}.attention_summary",
     "ChannelGradients": f"{_MEASURES}.gradients",
+    "HeadScores": f"{_MEASURES}.head_types",
     "Observation": f"{_OBSERVING}.observe",
     "OrderChanges": f"{_MEASURES}.order_sensitivity",
     "ProbeResult": f"{_MEASURES}.probe",
@@ -51,6 +53,7 @@ _HOMES = {
     "entropy_of": f"{_MEASURES}.fused_entropy",
     "expert_counts": f"{_MEASURES}.routing",
     "explained_by_position": f"{_MEASURES}.routing",
+    "head_scores": f"{_MEASURES}.head_types",
     "layer_similarity": f"{_MEASURES}.similarity",
     "observe": f"{_OBSERVING}.observe",
     "order_error": f"{_MEASURES}.table_probe",
@@ -70,6 +73,7 @@ _HOMES = {
 __all__ = [
     "AttentionSummary",
     "ChannelGradients",
+    "HeadScores",
     "Observation",
     "OrderChanges",
     "ProbeResult",
@@ -80,6 +84,7 @@ __all__ = [
     "entropy_of",
     "expert_counts",
     "explained_by_position",
+    "head_scores",
     "layer_similarity",
     "observe",
     "order_error",

@@ -153,6 +153,22 @@ TURNS = (
              "of their variance; 0: all angles of longer sequences are known", range=SHARE),
 )  # fmt: skip
 
+HEADS = (
+    Quantity("heads/previous/{layer}/head_{part}", "weight on the token one place before",
+             "1: all of it; 0: as uniform attention's", range=(-INF, 1.0)),
+    Quantity("heads/offset/{layer}/head_{part}", "weight at the best other distance",
+             "1: all of it; 0: as uniform attention's", range=(-INF, 1.0)),
+    Quantity("heads/induction/{layer}/head_{part}", "weight on what followed a like token",
+             "1: all of it; 0: as uniform attention's", range=(-INF, 1.0)),
+    Quantity("heads/retrieval/{layer}/head_{part}", "weight on the answer",
+             "1: all of it; 0: as uniform attention's", range=(-INF, 1.0)),
+    Quantity("heads/removed/{layer}/head_{part}", "growth of the loss without the head",
+             "0: nobody needs it", "nats"),
+    Quantity("heads/by_offset/{layer}/head_{part}",
+             "growth of the loss when distance alone decides what the head weighs",
+             "0: content does not matter to it", "nats"),
+)  # fmt: skip
+
 ACROSS = (
     Quantity("cross/entropy/{layer}", "entropy of cross-attention", "0: looks at one token",
              "nats", POSITIVE),
@@ -335,7 +351,17 @@ MEASUREMENTS = (
 )
 
 OBSERVED = tuple(row for measurement in MEASUREMENTS for row in measurement.quantities)
+_DOCTORS = (*BY_LENGTH, *HEADS)
 QUANTITIES = {
     row.name: row
-    for row in (*SCORES, *COSTS, *OBSERVED, *BY_LENGTH, *ACROSS, *GROWTH, *GRADIENTS, *ORDER)
+    for row in (
+        *SCORES,
+        *COSTS,
+        *OBSERVED,
+        *_DOCTORS,
+        *ACROSS,
+        *GROWTH,
+        *GRADIENTS,
+        *ORDER,
+    )
 }

@@ -105,6 +105,8 @@ class PositionalEncoding(nn.Module):
     completes_products: bool = False
     """Whether its bias takes the place of a part of q·k: beside what scales queries it then sees
     them scaled."""
+    shift_invariant: bool = False
+    """Whether it says that a constant added to all positions changes no output."""
 
     reads_inputs: bool = False
     """Whether it reads `site.k_x`: a cache then keeps the inputs of all layers."""

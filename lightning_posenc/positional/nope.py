@@ -11,6 +11,8 @@ class NoPE(PositionalEncoding):
     Transformers", arXiv:2305.19466; Haviv et al. 2022, arXiv:2203.16634.
     """
 
+    shift_invariant = True
+
     source = Paper(
         "Kazemnejad et al.",
         2023,

@@ -14,6 +14,7 @@ from lightning_posenc.diagnose.ailments.length import (
     UNTRAINED_ROWS_USED,
 )
 from lightning_posenc.diagnose.ailments.outliers import MASSIVE_ACTIVATIONS, RESTS_ON_FIRST
+from lightning_posenc.diagnose.ailments.shift import MOVES_WITH_START
 from lightning_posenc.diagnose.ailments.signal import CANNOT_ADAPT, FADES, IGNORES_ORDER
 from lightning_posenc.diagnose.ailments.source import IGNORES_SOURCE
 from lightning_posenc.diagnose.ailments.turns import TURNS
@@ -24,7 +25,7 @@ AILMENTS = (
     EVALUATION, LEAKS, WHEREABOUTS, NOT_LEARNED,  # first: what they find puts all else into doubt
     FADES, CANNOT_ADAPT, ALIKE, UNTRAINED_ROWS_USED, HARD_MAXIMUM, GRADIENT, ENTROPY, RANK,
     UNSTABLE, IGNORES_ORDER, FAILS_LONGER, PRECISION, COST, IGNORES_SOURCE,
-    TURNS, MASSIVE_ACTIVATIONS, RESTS_ON_FIRST, DILUTES_WITH_LENGTH,
+    TURNS, MASSIVE_ACTIVATIONS, RESTS_ON_FIRST, DILUTES_WITH_LENGTH, MOVES_WITH_START,
 )  # fmt: skip
 
 
@@ -42,4 +43,13 @@ def _advice(found: Finding) -> Finding:
     return found._replace(remedies=tuple(each for each in found.remedies if not each.line))
 
 
-__all__ = ["AILMENTS", "NOT_LEARNED", "Ailment", "Finding", "Remedy", "Verdict", "diagnose"]
+__all__ = [
+    "AILMENTS",
+    "LEAKS",
+    "NOT_LEARNED",
+    "Ailment",
+    "Finding",
+    "Remedy",
+    "Verdict",
+    "diagnose",
+]

@@ -105,6 +105,8 @@ def _leaks(e: Examination) -> Finding:
         else f"other padding changes the answers by {found.padding:.2g} of their spread"
     )
     said = f"{future}; {padding}"
+    if found.packed is not None:
+        said += f"; of its row's first document the second's states show {found.packed:.2g}"
     if must_not and found.future > LEAK:
         why = (
             "the target is the next token" if found.next_token else "the model is said to be causal"
@@ -120,6 +122,12 @@ def _leaks(e: Examination) -> Finding:
             f"padding is read: {said}",
             Remedy("", "hand the lengths of the sequences on to the encoder: `lengths`"),
         )
+    if found.packed is not None and found.packed > LEAK:
+        return ill(
+            f"documents of one row read each other: {said}",
+            Remedy("", "hand `documents` on to the encoder, and let sums and convolutions along "
+                   "the sequence stop where one starts"),
+        )  # fmt: skip
     return healthy(said)
 
 
@@ -209,8 +217,8 @@ LEAKS = Ailment(
     15,
     "reads what it must not",
     "reads only what it may",
-    "A token sees the one that it is to predict, or padding: the score is too good, or depends on "
-    "the batch.",
+    "A token sees the one that it is to predict, padding, or another document: the score is too "
+    "good, or depends on the batch.",
     _leaks,
 )
 NOT_LEARNED = Ailment(

@@ -21,6 +21,7 @@ class OfDistance(PositionalEncoding):
     """An encoding that computes something for each distance that occurs."""
 
     reads_distances = True
+    shift_invariant = True
 
     def consecutive(self, queries: Places, keys: Places) -> tuple[Tensor, int] | None:
         """The whole distances from the least to the largest that may occur, to compute something

@@ -45,6 +45,8 @@ class DeBERTa(PositionalEncoding):
         ValueError: If there are no distances, or fewer distances than buckets.
     """
 
+    shift_invariant = True
+
     source = Paper(
         "He et al.",
         2021,

@@ -54,6 +54,8 @@ class DecomposedRelative(ResizedTable, PositionalEncoding):
             0.
     """
 
+    shift_invariant = True
+
     source = Paper(
         "Li et al.",
         2022,

@@ -41,6 +41,8 @@ class PlaneBias(PositionalEncoding, ABC):
     exist.
     """
 
+    shift_invariant = True
+
     axes = 2
 
     @property

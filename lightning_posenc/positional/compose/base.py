@@ -40,6 +40,11 @@ class Composite(PositionalEncoding):
         return any(part.completes_products for part in self.encodings)
 
     @property
+    def shift_invariant(self) -> bool:  # type: ignore[override]
+        """Whether all parts are."""
+        return all(part.shift_invariant for part in self.encodings)
+
+    @property
     def reads_inputs(self) -> bool:  # type: ignore[override]
         """Whether a part does."""
         return any(part.reads_inputs for part in self.encodings)

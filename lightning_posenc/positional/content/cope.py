@@ -36,6 +36,8 @@ class CoPE(PositionalEncoding):
         ValueError: In a bidirectional model, or if there are no positions.
     """
 
+    shift_invariant = True
+
     source = Paper(
         "Golovneva et al.",
         2024,

@@ -35,6 +35,8 @@ class FoX(PositionalEncoding):
         ValueError: In a bidirectional model.
     """
 
+    shift_invariant = True
+
     source = Paper(
         "Lin et al.",
         2025,

@@ -40,6 +40,8 @@ class PaTH(PositionalEncoding):
         ValueError: In a bidirectional model, or if a size is not positive.
     """
 
+    shift_invariant = True
+
     source = Paper(
         "Yang et al.",
         2025,

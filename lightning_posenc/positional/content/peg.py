@@ -45,6 +45,8 @@ class PEG(PositionalEncoding):
         `Encoder(dims, partial(PEG, axes=2))`, called with the `positions` of `Patches`.
     """
 
+    shift_invariant = True
+
     source = Paper(
         "Chu et al.",
         2021,

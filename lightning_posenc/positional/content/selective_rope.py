@@ -44,6 +44,8 @@ class SelectiveRoPE(PositionalEncoding):
         ValueError: If the head size is odd, or a size is not positive.
     """
 
+    shift_invariant = True
+
     source = Paper("Movahedi et al.", 2025, "Selective Rotary Position Embedding", "2511.17388")
 
     axes = None

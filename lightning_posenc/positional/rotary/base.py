@@ -82,6 +82,8 @@ class Rotary(PositionalEncoding, ABC):
         ValueError: If the head size is odd.
     """
 
+    shift_invariant = True
+
     def __init__(self, dims: Dims, layout: Layout = "half") -> None:
         super().__init__(dims)
         if dims.d_head % 2:

@@ -34,6 +34,8 @@ class DualChunk(ByLaw):
         ValueError: In a bidirectional model, or if a size makes no sense.
     """
 
+    shift_invariant = False  # chunks start at multiples of a number
+
     source = Paper(
         "An et al.",
         2024,

@@ -42,6 +42,8 @@ class FoPE(Rotary):
         ValueError: If the head size is odd or `trained_length` too short for a turn.
     """
 
+    shift_invariant = False  # a cosine of the sum, beside one of the difference
+
     source = Paper(
         "Hua et al.",
         2024,

@@ -73,6 +73,11 @@ class LieRE(PositionalEncoding):
         start = torch.randn(layers, axes, heads, blocks, block * (block - 1) // 2)
         self.generators = nn.Parameter(start * scale[:, None].to(start.dtype))
 
+    @property
+    def shift_invariant(self) -> bool:  # type: ignore[override]
+        """On one axis; the generators of several do not commute."""
+        return self.axes == 1
+
     def prepare(self, q_places: Places, k_places: Places) -> tuple[Tensor, Tensor]:
         """Rotations (L|1, B|1, H|1, T, C, b, b) of queries and of keys."""
         q_pos, k_pos = q_places.values, k_places.values

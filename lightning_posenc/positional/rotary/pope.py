@@ -40,6 +40,8 @@ class PoPE(PositionalEncoding):
         shared: One δ for all layers instead of one for each.
     """
 
+    shift_invariant = True
+
     source = Paper(
         "Gopalakrishnan et al.",
         2025,

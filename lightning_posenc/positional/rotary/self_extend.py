@@ -32,6 +32,8 @@ class SelfExtend(ByLaw):
         ValueError: In a bidirectional model, or if a size makes no sense.
     """
 
+    shift_invariant = False  # groups of positions start at multiples of a number
+
     source = Paper(
         "Jin et al.",
         2024,
