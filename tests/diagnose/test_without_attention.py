@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from lightning_posenc.cli import main
+from lightning_posenc.diagnose.ailments import AILMENTS
 from lightning_posenc.diagnose.ailments.base import Remedy, ill
 from lightning_posenc.diagnose.ailments.fitting import SOFTMAX, fitting
 from lightning_posenc.model import (
@@ -58,7 +59,7 @@ def test_from_a_run_to_its_pages(
         for line in said.splitlines()
         if len(cells := line.split("|")) > 4 and cells[1].strip().isdecimal()
     }
-    assert set(verdicts) == {str(n) for n in range(1, 19)}
+    assert set(verdicts) == {str(ailment.number) for ailment in AILMENTS}
     assert "ill" not in {verdict for verdict, _ in verdicts.values()}
     for number in ("3", "7"):
         verdict, why = verdicts[number]
