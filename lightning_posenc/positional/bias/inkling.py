@@ -43,8 +43,9 @@ class InklingBias(PositionalEncoding):
     1 + strength · ln max(1, n / floor), n as in `QueryTemperature`, so that long contexts do not
     flatten attention; in Inkling only layers that see all tokens do so: `PerLayer`.
 
-    Source: the models Inkling, whose only positions of text are these and short convolutions;
-    there is no paper, and it is held to their code in transformers, `InklingRelativeLogits`.
+    Source: the models Inkling, whose only positions of text are these and short convolutions
+    (`CanonB` of="kv"); there is no paper, and it is held to their code in transformers,
+    `InklingRelativeLogits`.
     Deviation: biases start at a size at which they matter, where the models start from W and P of
     0.02; distances off the lattice are rounded.
 
