@@ -2,6 +2,7 @@
 
 from lightning_posenc.dims import Dims
 from lightning_posenc.model.block import Block
+from lightning_posenc.model.canon import Canon
 from lightning_posenc.model.conformer import Conformer
 from lightning_posenc.model.convolution import Convolution
 from lightning_posenc.model.decoder import Decoder
@@ -56,6 +57,7 @@ __all__ = [
     "Additive",
     "Attention",
     "Block",
+    "Canon",
     "Conformer",
     "Convolution",
     "CrossReading",

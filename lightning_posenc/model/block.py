@@ -91,12 +91,12 @@ class Block(nn.Module):
             beside = join(partial(self._mixed, context), beside, x)
             return join(partial(self._fed_forward, context), x, beside), beside
         if self.pre_norm:
-            branch = self._branch(self.attention, self.norm_attention(x), context)
+            branch = self._attended(self.norm_attention(x), context)
             mixed = self._crossed(self.residual_attention(x, branch), context)
             read = x if self.residual_feed_forward.parallel else mixed
             branch = self._fed(self.feed_forward, self.norm_feed_forward(read), context)
             return self.residual_feed_forward(mixed, branch)
-        branch = self._branch(self.attention, x, context)
+        branch = self._attended(x, context)
         x = self._crossed(self.norm_attention(self.residual_attention(x, branch)), context)
         branch = self._fed(self.feed_forward, x, context)
         return self.norm_feed_forward(self.residual_feed_forward(x, branch))
@@ -110,6 +110,9 @@ class Block(nn.Module):
         x = self.residual_cross_attention(x, branch)
         return x if self.pre_norm else self.norm_cross_attention(x)
 
+    def _attended(self, x: Tensor, context: Context) -> Tensor:
+        return self._branch(self.attention, x, context)
+
     def _fed(self, feed_forward: FeedForward, x: Tensor, context: Context) -> Tensor:
         told = (context.q_places,) if feed_forward.reads_places else ()
         return self._branch(feed_forward, x, *told)
@@ -122,7 +125,7 @@ class Block(nn.Module):
         layer = self.attention.layer
         if layer:  # before the first block it is the stream's own
             x = context.embedded(x, layer)
-        branch = self._branch(self.attention, self.norm_attention(x), context)
+        branch = self._attended(self.norm_attention(x), context)
         return self.residual_attention.drop_path(branch)
 
     def _fed_forward(self, context: Context, x: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from lightning_posenc.checks import made, whole, wrong
 from lightning_posenc.dims import Dims
 from lightning_posenc.model.linear import Stacked
 from lightning_posenc.model.mixers.base import Context
-from lightning_posenc.model.mixers.neighbours import with_the_past
+from lightning_posenc.model.mixers.neighbours import in_a_row, with_the_past
 from lightning_posenc.model.part import Part
 from lightning_posenc.positional.content.convolution import on_both_sides
 
@@ -61,6 +61,7 @@ class Convolution(Part):
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
         """Mix (B, T, D) over near tokens: (B, T, D)."""
+        in_a_row("Conformer", context)
         x = F.glu(self.up(x), dim=-1)
         real = None if context.cache is not None else context.real_tokens()
         if real is not None:

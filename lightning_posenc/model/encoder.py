@@ -52,8 +52,8 @@ class Encoder(nn.Module):
         feed_forward: Makes the feed-forward, likewise: MLP or SwiGLU; None for MLP.
         norm: Makes a norm of a width: torch.nn.LayerNorm or torch.nn.RMSNorm; None for LayerNorm.
         residual: How a branch joins the residual stream: Plain, LayerScale, ReZero, DeepNorm or
-            Reversible; or Conformer, with branches besides. Where norms stand, and what the
-            feed-forward reads, are options of it.
+            Reversible; Conformer, with branches besides; or Canon, with short convolutions. Where
+            norms stand, and what the feed-forward reads, are options of it.
         funnel: Pools tokens between stages of blocks; None for all tokens in all layers.
         sigma_reparam: Divide the blocks' weights by their spectral norms and multiply them by
             learned gains, 1 at first: attention's entropy does not collapse. `init_std` then

@@ -29,4 +29,27 @@ class FeedForward(Part):
         """Apply to (B, T, D)."""
 
 
+class TwoMaps(FeedForward):
+    """second(first(x)): what lies between the two, other tokens' may be added to.
+
+    Args:
+        dims: Sizes of the model.
+        layer: Index of the layer, from 0.
+    """
+
+    d_hidden: int
+    """Channels of what `first` gives."""
+
+    @abstractmethod
+    def first(self, x: Tensor) -> Tensor:
+        """Map (B, T, D) to (B, T, d_hidden), linearly."""
+
+    @abstractmethod
+    def second(self, hidden: Tensor) -> Tensor:
+        """Activate (B, T, d_hidden), and map it to (B, T, D)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.second(self.first(x))
+
+
 FeedForwardFactory: TypeAlias = Callable[[Dims, int], FeedForward]

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from lightning_posenc.checks import MOST_WIDTH, made, whole
 from lightning_posenc.dims import Dims
-from lightning_posenc.model.feed_forward.base import FeedForward
+from lightning_posenc.model.feed_forward.base import TwoMaps
 
 
-class MLP(FeedForward):
+class MLP(TwoMaps):
     """Two projections with a nonlinearity between (Vaswani et al. 2017, arXiv:1706.03762).
 
     Args:
@@ -34,9 +34,13 @@ class MLP(FeedForward):
         super().__init__(dims, layer)
         d_model = dims.d_model
         d_ff = 4 * d_model if d_ff is None else whole(self, "d_ff", d_ff, most=4 * MOST_WIDTH)
+        self.d_hidden = d_ff
         self.up = nn.Linear(d_model, d_ff, bias=bias)
         self.activation = made(self, "activation", activation, nn.Module)
         self.out = nn.Linear(d_ff, d_model, bias=bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.out(self.activation(self.up(x)))
+    def first(self, x: Tensor) -> Tensor:
+        return self.up(x)
+
+    def second(self, hidden: Tensor) -> Tensor:
+        return self.out(self.activation(hidden))
