@@ -27,6 +27,7 @@ from lightning_posenc.diagnose.heads import HeadRole, measure_heads
 from lightning_posenc.diagnose.language import Language, measure_language
 from lightning_posenc.diagnose.leaks import Leaks, measure_leaks, measure_other_leaks
 from lightning_posenc.diagnose.lengths import ScoresByLength, measure_lengths
+from lightning_posenc.diagnose.locality import Locality, measure_locality
 from lightning_posenc.diagnose.long_pass import FEW, Passed, long_pass
 from lightning_posenc.diagnose.massive import Largest, largest
 from lightning_posenc.diagnose.order import ShuffleChanges, measure_order
@@ -94,6 +95,7 @@ class Examination(NamedTuple):
         shift: What adding a constant to all positions changes; None of another package's model,
             whose section has it.
         curve: Accuracy by where the answer stands; None where the data do not tell.
+        locality: By length, whether logits prefer near keys and keep the order of two keys.
         heads: What each head is for, and what it costs to be without; empty if nobody knows.
     """
 
@@ -132,6 +134,7 @@ class Examination(NamedTuple):
     largest: Sequence[Largest] = ()
     shift: ShiftChanges | None = None
     curve: PositionCurve | None = None
+    locality: Mapping[int, Locality] = MappingProxyType({})
     heads: tuple[HeadRole, ...] = ()
 
     @property
@@ -203,6 +206,7 @@ def _examine_own(own: OwnModel) -> Examination:
         largest=passed.largest,
         shift=measure_shift(own) if finite else None,
         curve=measure_position_curve(own) if finite else None,
+        locality=measure_locality(own) if finite else {},
         heads=measure_heads(own) if finite else (),
     )
 

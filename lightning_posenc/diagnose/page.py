@@ -11,7 +11,13 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from lightning_posenc.diagnose import curve_page, heads_page, language_page, whereabouts_page
+from lightning_posenc.diagnose import (
+    curve_page,
+    heads_page,
+    language_page,
+    locality_page,
+    whereabouts_page,
+)
 from lightning_posenc.diagnose.ailments import NOT_LEARNED, Ailment, Finding, Verdict
 from lightning_posenc.diagnose.blind_spots import blind_spots
 from lightning_posenc.diagnose.causes import Cause
@@ -124,6 +130,8 @@ def sections(examination: Examination) -> list[TitledRows]:
         found.append(TitledRows(language_page.TITLE, language_page.rows(e.language)))
     if e.curve is not None:
         found.append(TitledRows(curve_page.TITLE, curve_page.rows(e.curve)))
+    if e.locality:
+        found.append(TitledRows(locality_page.TITLE, locality_page.rows(dict(e.locality))))
     if e.heads:
         found.append(TitledRows(heads_page.TITLE, heads_page.rows(e.heads)))
     return found

@@ -229,6 +229,24 @@ def _loss(e: Examination) -> "Figure | None":
     return figure
 
 
+def _locality(e: Examination) -> "Figure | None":
+    if not e.locality:
+        return None
+    figure, axes = _axes()
+    for (length, each), marker in zip(e.locality.items(), "os^Dv*<>", strict=False):
+        kept = [sum(heads) / len(heads) for heads in each.kept]
+        near = [sum(heads) / len(heads) for heads in each.near]
+        (line,) = axes.plot(near, marker=marker, label=f"{length:,}: nearer key wins")
+        axes.plot(kept, marker=marker, linestyle="--", color=line.get_color(),
+                  label=f"{length:,}: order of keys kept")  # fmt: skip
+    axes.axhline(0.5, color="grey", linestyle=":")
+    axes.set_ylim(0, 1.02)
+    axes.set_ylabel("share of pairs (0.5: chance)")
+    _depth(axes, max(len(each.near) for each in e.locality.values()), "layer")
+    axes.legend(fontsize=7, frameon=False)
+    return figure
+
+
 def _curve(e: Examination) -> "Figure | None":
     if e.curve is None:
         return None
@@ -278,6 +296,7 @@ _PICTURES: dict[str, Callable[[Examination], "Figure | None"]] = {
     "Planes of the rotation by layer": _bands,
     "Heads by what they are for (size: what the loss grows by without one)": _heads,
     "Loss by position, and by context": _loss,
+    "Near and far keys, by layer and length": _locality,
     "Accuracy by depth of the answer and length": _curve,
     "Passkey by depth and length": _passkey,
 }
