@@ -44,9 +44,11 @@ class Locality(NamedTuple):
 @torch.no_grad()
 def measure_locality(subject: OwnModel) -> dict[int, Locality]:
     """Ask at every length of the subject's batches, in the data's unit; without those that the
-    model refuses. Nothing of grids, of which near and far are on a plane, nor of decoders.
+    model refuses. Nothing of grids, of which near and far are on a plane, nor of decoders; nor
+    where places are in the vectors of tokens alone, which move along with the keys, or where logits
+    are made anew of all that a query sees.
     """
-    if subject.grid is not None or subject.writes:
+    if subject.grid is not None or subject.writes or not _by_place(subject.module.positional):
         return {}
     batches = {subject.trained_length: list(subject.batches), **subject.others}
     found = {}
@@ -54,6 +56,12 @@ def measure_locality(subject: OwnModel) -> dict[int, Locality]:
         if (here := _of_length(subject, of_length[0].first(N_READ))) is not None:
             found[length] = here
     return found
+
+
+def _by_place(encoding: PositionalEncoding) -> bool:
+    """Whether logits depend on the places of one query and one key."""
+    hooks = frozenset[str]().union(*map(encoding.hooks, range(encoding.dims.n_layers)))
+    return bool(hooks & {"transform", "bias"}) and "rescore" not in hooks
 
 
 def _of_length(subject: OwnModel, batch: Any) -> Locality | None:

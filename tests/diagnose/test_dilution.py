@@ -90,6 +90,7 @@ def test_a_margin_of_one_length_dilutes_at_another(diluted: Examination) -> None
     assert found.verdict == Verdict.ILL, found.said
     lines = [remedy.line for remedy in found.remedies]
     assert lines[0] == "--model.positional=Chain --model.positional.parts=[NoPE,SSMax]"
+    assert f"LogN, init_args: {{trained_length: {LENGTH}}}" in lines[1]
     assert diluted.dilution is not None
     assert diluted.dilution.lengths == (LENGTH, 2 * LENGTH, 4 * LENGTH, LONG)
     _, before, after = diluted.dilution.sharpened[LONG]

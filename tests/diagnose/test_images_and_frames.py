@@ -143,6 +143,11 @@ def test_transcripts_are_scored_by_their_errors() -> None:
             "--model.positional=PerLayer --model.positional.pattern=[RoPE,NoPE]",
             "--model.positional=PerLayer --model.positional.pattern=[MixedRoPE,NoPE]",
         ),
+        (
+            "--model.positional=RoPE --model.positional.scaling=YaRN",
+            "--model.positional=AxialRoPE --model.positional.scaling=YaRN",
+        ),
+        ("--model.positional=T5Bias --model.positional.num_buckets=8", None),
         ("--model.positional=FIRE", None),
         ("--model.positions=Randomized --model.positions.max_position=64", None),
         ("--trainer.max_epochs=10", "--trainer.max_epochs=10"),

@@ -67,10 +67,18 @@ def _dilutes(e: Examination) -> Finding:
 
 def _remedies(e: Examination) -> tuple[Remedy, ...]:
     beside = e.encoding if e.encoding in _BARE else "RoPE"
-    chain = f"--model.positional=Chain --model.positional.parts=[{beside},"
+    trained = max(2, e.length)  # L of LogN, which does nothing before it
+    log_n = f"{{class_path: LogN, init_args: {{trained_length: {trained}}}}}"
+    chain = "--model.positional=Chain"
     return (
-        Remedy(f"{chain}SSMax]", "queries times s·ln n, with an s for each head that is learned"),
-        Remedy(f"{chain}LogN]", "queries times ln n / ln L past L = 512 tokens, nothing learned"),
+        Remedy(
+            f"{chain} --model.positional.parts=[{beside},SSMax]",
+            "queries times s·ln n, with an s for each head that is learned",
+        ),
+        Remedy(
+            f"{chain} '--model.positional.parts=[{beside},{log_n}]'",
+            f"queries times ln n / ln L past L = {trained} tokens, nothing learned",
+        ),
     )
 
 

@@ -14,7 +14,7 @@ from lightning_posenc.positional.base import HOOKS, overridden
 SOFTMAX = "--model.encoder.mixer=Attention"
 _ENCODINGS = re.compile(r"--model\.positional(?:\.pattern)?=\[?([\w,]+)")
 _OPTIONS = re.compile(r"--model\.encoder\.mixer\.(\w+)=")
-
+_OF_ENCODINGS = re.compile(r"--model\.positional\.(\w+)[.=]")
 
 # What an encoding of sequences has for a counterpart on a grid, and what that is.
 _ON_A_GRID = {
@@ -26,6 +26,8 @@ _ON_A_GRID = {
     "ALiBi": ("LogCPB", "a bias in every layer's logits, and a function that goes on with offsets"),
     "T5Bias": ("LogCPB", "a bias that is a learned function of rows and columns apart"),
 }
+# One that has the same options, where a remedy is about those.
+_WITH_OPTIONS = {"RoPE": "AxialRoPE"}
 
 
 def fitting(
@@ -54,13 +56,18 @@ def _on_a_grid(remedy: Remedy, grid: tuple[int, int]) -> Remedy | None:
     if not _ENCODINGS.search(remedy.line):
         return None if "--model.positions=" in remedy.line else remedy
     words, why = [], remedy.why
+    has_options = bool(set(_OF_ENCODINGS.findall(remedy.line)) - {"pattern", "shared"})
     for word in remedy.line.split():
         if word.startswith("--model.positional.shared"):  # an option of T5's alone
             continue
         for name in _names(word):
             if name not in _ON_A_GRID and not _serves_grids(name):
                 return None
-            if name in _ON_A_GRID:
+            if has_options and name in _WITH_OPTIONS:
+                word = word.replace(name, _WITH_OPTIONS[name])
+            elif has_options and name in _ON_A_GRID:
+                return None  # the other one's options are none of its counterpart's
+            elif name in _ON_A_GRID:
                 counterpart, why = _ON_A_GRID[name]
                 word = word.replace(name, counterpart.format(*grid))
         words.append(word)
