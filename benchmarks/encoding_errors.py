@@ -82,7 +82,7 @@ def serving(case: Case, length: int) -> PositionalEncoding:
         named = inspect.signature(factory).parameters
         if "max_length" in named:
             factory = partial(factory, max_length=length)
-    return factory(dims(causal=True))
+    return factory(dims(causal=True)).eval()
 
 
 class Audit:

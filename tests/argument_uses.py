@@ -160,7 +160,7 @@ def _served(encoding: PositionalEncoding) -> Tensor | None:
     """Positions with as many axes as an encoding wants."""
     counted = torch.arange(T)[None]
     name = type(encoding).__name__
-    if name in ("GraphDistanceBias", "RandomWalkPE"):
+    if name in ("GraphDistanceBias", "LaplacianPE", "RandomWalkPE"):
         return (counted[..., None] - counted[:, None]).abs()
     axes = 2 if name == "LearnedGrid" else getattr(encoding, "axes", 1)
     axes = max(axes) if isinstance(axes, tuple) else axes

@@ -8,6 +8,7 @@ from lightning_posenc.dims import Dims
 from lightning_posenc.positional.absolute.base import Absolute
 from lightning_posenc.positional.absolute.complex_embedding import ComplexEmbedding
 from lightning_posenc.positional.absolute.concatenated import Concatenated
+from lightning_posenc.positional.absolute.laplacian import LaplacianPE
 from lightning_posenc.positional.absolute.learnable_fourier import LearnableFourier
 from lightning_posenc.positional.absolute.learnable_frequencies import LearnableFrequencies
 from lightning_posenc.positional.absolute.learned_absolute import LearnedAbsolute
@@ -101,6 +102,7 @@ __all__ = [
     "InklingBias",
     "KERPLELog",
     "KERPLEPower",
+    "LaplacianPE",
     "LearnableFourier",
     "LearnableFrequencies",
     "LearnedAbsolute",

@@ -66,7 +66,7 @@ def compared(
 ) -> Iterator[tuple[str, Array | None, Array | None]]:
     """What each hook returns in each layer, its name first, beside what the oracle says."""
     assert case.oracle is not None
-    encoding = case.factory(dims(causal, N_LAYERS))
+    encoding = case.factory(dims(causal, N_LAYERS)).eval()
     q_pos, k_pos = layout(min(32, case.limit or 32))
     n_queries, n_keys = q_pos.shape[1], k_pos.shape[1]
     x = torch.randn(N_SEQUENCES, n_keys, D_MODEL)
@@ -182,7 +182,7 @@ def bfloat16_model_keeps_positions_apart(case: Case, causal: bool) -> None:
     position: at 512 such positions the neighbours would coincide.
     """
     length = min(512, case.limit or 512)
-    rough = case.factory(dims(causal)).to(torch.bfloat16)
+    rough = case.factory(dims(causal)).eval().to(torch.bfloat16)
     exact = copy.deepcopy(rough).float()
     positions = counted(case, length)
     x = torch.randn(1, length, D_MODEL).bfloat16()
@@ -204,7 +204,7 @@ def bfloat16_model_keeps_positions_apart(case: Case, causal: bool) -> None:
 
 def content_dependence(case: Case, causal: bool) -> None:
     """A bias that does not read the tokens can be computed once for all sequences."""
-    encoding, positions = case.factory(dims(causal)), placed(case)
+    encoding, positions = case.factory(dims(causal)).eval(), placed(case)
     biases: list[Tensor | None] = []
     reads = False
     for layer in range(2):

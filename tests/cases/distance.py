@@ -16,6 +16,7 @@ from lightning_posenc.positional import (
     GraphDistanceBias,
     KERPLELog,
     KERPLEPower,
+    LaplacianPE,
     RandomWalkPE,
     Sandwich,
     SSMax,
@@ -62,6 +63,7 @@ CASES: tuple[Case, ...] = (
     Case("wavelet", WaveletBias, partial(distance.wavelet, n_scales=2), content_dependent=True),
     Case("wavelet-4-scales", partial(WaveletBias, n_scales=4), partial(distance.wavelet, n_scales=4), content_dependent=True),
     Case("random-walk", partial(RandomWalkPE, n_steps=6), partial(distance.random_walk, n_steps=6), order_aware_bidirectional=None, differentiable=False, place=on_a_path),
+    Case("laplacian", partial(LaplacianPE, n_vectors=6), partial(distance.laplacian, n_vectors=6), order_aware_bidirectional=True, differentiable=False, place=on_a_path),
     Case("graph-distance", partial(GraphDistanceBias, max_distance=4), partial(distance.graph_distance, max_distance=4), order_aware_bidirectional=False, differentiable=False, place=on_a_path),
     Case("graph-distance-per-layer", partial(GraphDistanceBias, max_distance=2, shared=False), partial(distance.graph_distance, max_distance=2), order_aware_bidirectional=False, differentiable=False, place=on_two_paths),
 )

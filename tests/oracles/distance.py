@@ -217,3 +217,27 @@ def random_walk(given: Given, n_steps: int) -> Result:
             walkers = arrived
             x[b, node] += weight[:, step] * walkers[node]
     return Result(x=x)
+
+
+def laplacian(given: Given, n_vectors: int) -> Result:
+    """Dwivedi and Bresson 2021, equation 1, of each document; a vector's first large entry is
+    positive."""
+    if given.layer != 0:
+        return Result()
+    weight, x, n = given.parameters["weight"], given.x.copy(), given.q_pos.shape[1]
+    for b in range(len(x)):
+        texts = np.zeros(n) if given.documents is None else given.documents[b]
+        for text in np.unique(texts):
+            nodes = np.flatnonzero(texts == text)
+            size = len(nodes)
+            matrix = np.eye(size) + np.diag(1e-8 * np.sin(np.arange(size) + 1.0))  # ties
+            near = [[round(given.q_pos[b, i, j]) == 1 for j in nodes] for i in nodes]
+            for i, j in np.ndindex(size, size):
+                if near[i][j]:
+                    matrix[i, j] -= 1 / math.sqrt(sum(near[i]) * sum(near[j]))
+            vectors = np.linalg.eigh(matrix)[1][:, 1 : n_vectors + 1]
+            for k in range(vectors.shape[1]):
+                vector = vectors[:, k]
+                large = next(entry for entry in vector if abs(entry) > 0.3 * abs(vector).max())
+                x[b, nodes] += np.outer(vector * np.sign(large), weight[:, k])
+    return Result(x=x)

@@ -3,7 +3,17 @@
 Importing the package registers every comparison in `base.PEERS`.
 """
 
-from tests.peers import absolute, bias, content, disentangled, distance, plane, rotary, temperature
+from tests.peers import (
+    absolute,
+    bias,
+    content,
+    disentangled,
+    distance,
+    graph,
+    plane,
+    rotary,
+    temperature,
+)
 from tests.peers.base import PEERS, Peer
 
 __all__ = [
@@ -14,6 +24,7 @@ __all__ = [
     "content",
     "disentangled",
     "distance",
+    "graph",
     "plane",
     "rotary",
     "temperature",

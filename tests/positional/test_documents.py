@@ -21,6 +21,7 @@ from lightning_posenc.positions import (
     Randomized,
     Sequences,
 )
+from lightning_posenc.testing.case import unplaced
 from tests.cases import CASES, Case
 from tests.helpers import (
     D_MODEL,
@@ -38,7 +39,11 @@ from tests.helpers import (
 DOCUMENTS = torch.tensor([[0] * 3 + [1] * 6 + [2], [0] * LENGTH, [4] * 5 + [3] * 5])
 CONVOLVED = (partial(PaTH, rank=4), partial(SelectiveRoPE, base=10.0, rank=4, gate=True))
 each_convolved = pytest.mark.parametrize("factory", CONVOLVED, ids=["path", "selective-rope"])
-UNPLACED = [case for case in CASES if case.factory(dims(causal=True)).axes is None]
+UNPLACED = [
+    case
+    for case in CASES
+    if case.place is unplaced and case.factory(dims(causal=True)).axes is None
+]
 each_unplaced = pytest.mark.parametrize("case", UNPLACED, ids=lambda case: case.name)
 
 

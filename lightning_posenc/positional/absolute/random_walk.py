@@ -1,22 +1,21 @@
 """Where a node is in a graph, by how often a walk comes back to it.
 
-Shapes: B sequences, T tokens, K steps, D = d_model.
+Shapes: B sequences, T tokens, K steps.
 """
 
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
 from lightning_posenc.checks import whole
 from lightning_posenc.dims import Dims
-from lightning_posenc.positional.absolute.base import Absolute
+from lightning_posenc.positional.absolute.of_nodes import OfNodes, adjacency
 from lightning_posenc.positions.paper import Paper
 from lightning_posenc.positions.places import Places
 
 
-class RandomWalkPE(Absolute):
+class RandomWalkPE(OfNodes):
     """A linear map of the chances that a random walk is back at its node after 1 to K steps.
 
     x_i = x_i + W [RW_ii, (RW^2)_ii, …, (RW^K)_ii], RW = A D^-1; tokens are nodes.
@@ -55,10 +54,6 @@ class RandomWalkPE(Absolute):
         "2110.07875",
     )
 
-    axes = None
-
-    reads_places = True
-
     def __init__(
         self,
         dims: Dims,
@@ -66,48 +61,11 @@ class RandomWalkPE(Absolute):
         layers: Sequence[int] = (0,),
         dropout: float = 0.0,
     ) -> None:
-        super().__init__(dims, layers, dropout)
-        n_steps = whole(self, "n_steps", n_steps, most=256)
-        self.weight = nn.Parameter(torch.empty(dims.d_model, n_steps))
-        nn.init.normal_(self.weight, std=dims.embed_std)
+        self.n_steps = whole(self, "n_steps", n_steps, most=256)
+        super().__init__(dims, self.n_steps, layers, dropout)
 
-    def check(self, places: Places) -> None:
-        positions = places.values
-        if positions.dim() != 3 or positions.shape[-1] < positions.shape[1]:
-            raise ValueError(
-                f"RandomWalkPE: wants each node's distances to all nodes, (B|1, T, T), got "
-                f"{tuple(positions.shape)}: use positions.Graph, or hand over what "
-                "positions.shortest_paths gives"
-            )
-
-    def depends_on_length(self, places: Places) -> str | None:
-        return "RandomWalkPE: a new node changes the walks from earlier ones"
-
-    def embed(self, x: Tensor, positions: Tensor | Places, layer: int) -> Tensor:
-        if layer not in self.layers:
-            return x
-        places = Places(positions) if isinstance(positions, Tensor) else positions
-        return self.join(x, self._vectors(places), layer)
-
-    def vectors(self, positions: Tensor) -> Tensor:
-        return self._vectors(Places(positions))
-
-    def _vectors(self, places: Places) -> Tensor:
-        with torch.autocast(places.values.device.type, enabled=False):
-            returns = chances_of_return(adjacency(places), self.weight.shape[1])
-            return F.linear(returns, self.weight.float())
-
-
-def adjacency(places: Places) -> Tensor:
-    """Which tokens are neighbours, at distance 1 and of the same text: (B|1, T, T), float32."""
-    length = places.values.shape[1]
-    near = places.values[..., :length].round() == 1
-    if places.documents is not None:
-        near = near & (places.documents.unsqueeze(-1) == places.documents.unsqueeze(-2))
-    if places.lengths is not None:
-        real = torch.arange(length, device=near.device) < places.lengths.unsqueeze(-1)
-        near = near & real.unsqueeze(-1) & real.unsqueeze(-2)
-    return near.float()
+    def numbers(self, places: Places) -> Tensor:
+        return chances_of_return(adjacency(places), self.n_steps)
 
 
 def chances_of_return(edges: Tensor, n_steps: int) -> Tensor:
