@@ -26,14 +26,17 @@ def bound_logits(
 
     Args:
         encoder: Whose attention it is.
-        largest: Largest logit of each of the H heads, by layer.
+        largest: Largest logit of each of the H heads, by layer; those of layers that have none may
+            be left out, of all of them.
         raised: Whether those of a layer that has only smaller ones become as large.
 
     Returns:
         Handles that end it.
     """
     handles = []
-    for mixer, heads in zip(encoder.mixers, largest, strict=False):
+    attending = [m for m in encoder.mixers if any(isinstance(p, Kernels) for p in m.modules())]
+    named = next((of for of in (encoder.mixers, attending) if len(of) == len(largest)), [])
+    for mixer, heads in zip(named, largest, strict=False):
         factors = [BOUND / max(abs(top), 1e-6) if math.isfinite(top) else 1.0 for top in heads]
         if not raised or max(map(abs, heads)) > BOUND:
             factors = [min(factor, 1.0) for factor in factors]

@@ -122,7 +122,11 @@ def _time(subject: Subject, length: int) -> float:
         positions = None if batch.positions is None else batch.positions[:, :length]
         short = batch._replace(tokens=tokens, lengths=None, documents=None, positions=positions)
         states = subject.module.encode(tokens, short)
-        torch.autograd.grad(states.sum(), list(subject.embedding.parameters()))
+        # Through all layers, down to the embedding; or as far as anything is trained.
+        parts = (subject.embedding, subject.encoder)
+        weights = ([p for p in part.parameters() if p.requires_grad] for part in parts)
+        if wanted := next(filter(None, weights), None):
+            torch.autograd.grad(states.sum(), wanted, allow_unused=True)
 
     return _fastest(step)
 
@@ -132,6 +136,7 @@ def _step_of_made_tokens(subject: OwnModel, batch: Batch, length: int) -> None:
     x, places, _ = subject.module.embedded(batch.tokens, batch)
     if isinstance(places, Tensor):
         places = places[:, :length]
+    x = x if x.requires_grad else x.requires_grad_()  # what makes the tokens may be frozen
     states = subject.encoder(x[:, :length], positions=places)
     torch.autograd.grad(states.sum(), x)
 

@@ -111,6 +111,8 @@ def measure_gradients(
 
 
 def _gradient(module: Any, batch: Batch, parameters: Sequence[Tensor]) -> Tensor:
+    if not parameters:  # all are frozen
+        return torch.zeros(0)
     loss = module.score(batch, 0)[0]
     grads = torch.autograd.grad(loss, parameters, allow_unused=True)
     pairs = zip(parameters, grads, strict=True)

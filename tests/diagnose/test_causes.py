@@ -17,6 +17,8 @@ from lightning_posenc.diagnose.causes.trying import AblationTrials
 from lightning_posenc.diagnose.examination import Examination, examine
 from lightning_posenc.diagnose.subject import OwnModel
 from lightning_posenc.diagnostics.observing.observe import observe
+from lightning_posenc.model.kernels import Kernels
+from lightning_posenc.model.mixers import Attention, FNet
 from lightning_posenc.model.residual import Residual
 from lightning_posenc.positional import (
     DAPE,
@@ -111,6 +113,22 @@ def test_logits_are_bounded_head_by_head_and_left_after() -> None:
     for handle in handles:
         handle.remove()
     assert torch.equal(plain, someone.module.logits(someone.batch))
+
+
+def test_each_layer_is_bounded_by_its_own_logits_where_some_have_none() -> None:
+    someone = subject(LearnedAbsolute, mixer=[FNet, Attention], n_layers=4)
+    handles = bound_logits(someone.encoder, [[20.0, 1.0], [1.0, 1.0]])
+    with observe(someone.module) as bounded:
+        someone.module.logits(someone.batch)
+    assert bounded.layers == [1, 3]
+    factors: list[Any] = [
+        hook.args[0].tolist()
+        for part in someone.encoder.modules()
+        if isinstance(part, Kernels)
+        for hook in part._forward_pre_hooks.values()
+    ]
+    assert factors == [[0.5, 1.0], [1.0, 1.0]]
+    assert len(handles) == 2
 
 
 def _logits(operands: Any) -> Tensor:

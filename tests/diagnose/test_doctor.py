@@ -11,6 +11,7 @@ from torch import nn
 from lightning_posenc.data import SyntheticData
 from lightning_posenc.diagnose import costs
 from lightning_posenc.diagnose.ailments import AILMENTS, Finding, Verdict, diagnose
+from lightning_posenc.diagnose.causes import find_cause
 from lightning_posenc.diagnose.examination import Examination, examine
 from lightning_posenc.diagnose.gradients import strengths
 from lightning_posenc.diagnose.learning import FreshTrial
@@ -122,6 +123,17 @@ def test_examining_leaves_the_model_as_it_was() -> None:
     assert all(p.grad is None and p.requires_grad for p in someone.module.parameters())
     assert torch.equal(random, torch.get_rng_state())
     assert "bias" not in vars(someone.module.positional)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", ["embedding", "encoder", ""])
+def test_frozen_models_are_examined_and_have_causes(part: str) -> None:
+    someone = subject(partial(Sinusoidal, scale=0.0), steps=1000)
+    someone.module.get_submodule(part).requires_grad_(False)
+    e = failed(someone)
+    assert findings(e)[10].verdict == Verdict.ILL
+    assert find_cause(someone, e, diagnose(e), seconds=0.1) is not None
+    assert not any(p.requires_grad for p in someone.module.get_submodule(part).parameters())
 
 
 def test_a_bidirectional_model_without_encoding_ignores_order() -> None:

@@ -108,7 +108,10 @@ class AblationTrials:
         if not rows_of(self.subject):
             return 0
         begun = time.monotonic()
-        self._trained(copy.deepcopy(self.subject.module), TIMED)
+        try:
+            self._trained(copy.deepcopy(self.subject.module), TIMED)
+        except (ValueError, RuntimeError):  # nothing of it is trained, for one
+            return 0
         a_step = (time.monotonic() - begun) / TIMED
         return min(STEPS, int((self.ends - begun) / n_models / max(a_step, 1e-9)))
 
