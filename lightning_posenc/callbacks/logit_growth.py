@@ -1,15 +1,18 @@
 """Which heads' logits grow while a model is trained?"""
 
+from collections.abc import Iterator
 from typing import Any
 
 import lightning as L
 import torch
+from torch import nn
 
 from lightning_posenc.callbacks.by_depth import draw_by_depth, draw_last
 from lightning_posenc.callbacks.module_fits import observed
 from lightning_posenc.callbacks.probing import Measured, Probing
 from lightning_posenc.callbacks.qk_clip import largest_products
 from lightning_posenc.diagnostics.metric_keys import Key
+from lightning_posenc.diagnostics.observing.blocks import find_stack
 from lightning_posenc.diagnostics.observing.observe import observe
 from lightning_posenc.diagnostics.quantities import GROWTH, QUANTITIES
 from lightning_posenc.model.mixers.multi_head import MultiHead
@@ -56,13 +59,12 @@ class LogitGrowth(Probing):
             put("logit", layer, largest)
             first = self._first(layer)
             put("growth", layer, largest - (largest if first is None else first.to(largest)))
-        for mixer in model.modules():
-            if isinstance(mixer, MultiHead):
-                heights = list(mixer.qkv.widths.values())
-                q, k, _ = mixer.qkv.weight.detach().float().split(heights)
-                for name, matrix in (("query_norm", q), ("key_norm", k)):
-                    heads = matrix.unflatten(0, (-1, mixer.dims.d_head))
-                    put(name, mixer.layer, torch.linalg.matrix_norm(heads, ord=2))
+        for layer, mixer in _by_layer(model):
+            heights = list(mixer.qkv.widths.values())
+            q, k, _ = mixer.qkv.weight.detach().float().split(heights)
+            for name, matrix in (("query_norm", q), ("key_norm", k)):
+                heads = matrix.unflatten(0, (-1, mixer.dims.d_head))
+                put(name, layer, torch.linalg.matrix_norm(heads, ord=2))
         return found
 
     def _first(self, layer: int) -> torch.Tensor | None:
@@ -76,3 +78,12 @@ class LogitGrowth(Probing):
         growth = QUANTITIES["qk/growth"]
         title = f"{growth.title} until step {self.history.last_step}"
         draw_last(trainer, "logit_growth_by_head", title, growth, "head", self.history)
+
+
+def _by_layer(model: nn.Module) -> Iterator[tuple[int, MultiHead]]:
+    """What attends in the watched blocks; stages that follow count layers of their own."""
+    stack = find_stack(model)
+    for layer, block in enumerate([model] if stack is None else stack.blocks):
+        mixer = next((part for part in block.modules() if isinstance(part, MultiHead)), None)
+        if mixer is not None:
+            yield layer, mixer

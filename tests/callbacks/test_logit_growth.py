@@ -1,5 +1,6 @@
 """Which heads grow, and by which projections."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,11 @@ import pytest
 import torch
 
 from lightning_posenc.callbacks import LogitGrowth
-from lightning_posenc.model import EncoderSpec, Performer
-from lightning_posenc.modules import SequenceClassifier
+from lightning_posenc.data import Batch
+from lightning_posenc.diagnostics.observing.observe import observe
+from lightning_posenc.model import EncoderSpec, MixtureOfExperts, Patches, Performer, Stage
+from lightning_posenc.modules import ImageClassifier, SequenceClassifier
+from lightning_posenc.positional import AxialRoPE
 from tests.distributed.runs import data, model, trainer
 
 
@@ -46,3 +50,28 @@ def test_logits_that_nobody_makes_are_not_watched() -> None:
     module = SequenceClassifier(EncoderSpec(16, 2, 1, mixer=Performer), 5, 3)
     with pytest.raises(ValueError, match="no layer makes logits"):
         LogitGrowth().setup(None, module, "fit")  # type: ignore[arg-type]
+
+
+def test_layers_of_a_later_stage_do_not_pass_for_those_that_are_watched(tmp_path: Path) -> None:
+    images = ImageClassifier(
+        EncoderSpec(
+            16, 2, 2, stages=[Stage(2)], feed_forward=partial(MixtureOfExperts, n_experts=4)
+        ),
+        None,
+        3,
+        inputs=partial(Patches, patch_size=2, n_class_tokens=0),
+        pooling="mean",
+        positional=AxialRoPE,
+    )
+    batch = Batch(torch.rand(2, 1, 8, 8), torch.tensor([0, 2]))
+    with torch.no_grad(), observe(images) as seen:
+        images.eval().score(batch, 0)
+        found = LogitGrowth().measure(images, batch, 0)
+    first: Any = images.encoder.blocks[0].feed_forward
+    assert sorted(seen.routed) == [0, 1]
+    assert seen.routed[0].kept == first.kept
+    attention: Any = images.encoder.blocks[1].attention
+    largest = float(torch.linalg.svdvals(attention.qkv.weight[:8].detach())[0])
+    assert float(found["qk/query_norm/layer_01/head_0"]) == pytest.approx(largest, rel=1e-4)
+    norms = [key for key in found if key.startswith("qk/query_norm")]
+    assert len(norms) == 4

@@ -6,7 +6,7 @@ call. It only observes: outputs are bit-identical with and without it.
 Shapes: B sequences, T tokens, D = d_model, L blocks.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any, NamedTuple
@@ -258,9 +258,11 @@ def _hooks(
             yield block.register_forward_hook(seen._leaves)
     for kernel in kernels:
         yield kernel.register_forward_hook(partial(_add_operands, seen))
-    for module in model.modules():
+    watched: Iterable[nn.Module] = [model] if stack is None else stack.blocks
+    for module in (part for block in watched for part in block.modules()):
         if isinstance(module, MixtureOfExperts):
             yield module.router.register_forward_hook(partial(_add_routing, seen, module))
+    for module in model.modules():
         if isinstance(module, nn.MultiheadAttention | nn.TransformerEncoderLayer):
             yield module.register_forward_pre_hook(refuse_fast_path, prepend=True)
 
