@@ -46,6 +46,7 @@ from lightning_posenc.diagnostics.observing.observe import Observation, observe
 from lightning_posenc.diagnostics.quantities import MEASUREMENTS
 from lightning_posenc.model.kernels import Kernels
 from lightning_posenc.model.mixers import Mixer
+from lightning_posenc.positional import Droppable
 from lightning_posenc.positional.base import overridden
 from lightning_posenc.pretrained.reading import quiet
 from lightning_posenc.pretrained.where_positions import (
@@ -74,7 +75,7 @@ class Examination(NamedTuple):
         finite: Whether all states are finite numbers.
         pre_norm: Whether norms come before the branches; None if nobody knows.
         options: Arguments that the encoding's constructor takes, and their defaults.
-        hooks: Hooks that the encoding overrides.
+        hooks: Hooks that the encoding overrides; none of one that was dropped.
         by_layer: By quantity (`diagnostics/quantities.py`), a number for each layer or each of the
             L + 1 numbers of blocks passed; of attention, a list of its H heads' numbers, but for
             the L - 1 similarities of neighbouring layers. Without what was not seen.
@@ -173,6 +174,7 @@ def examine(subject: Subject) -> Examination:
 def _examine_own(own: OwnModel) -> Examination:
     passed = _pass(own)
     finite, positional = passed.finite, own.module.positional
+    dropped = isinstance(positional, Droppable) and positional.dropped
     return Examination(
         name=own.name,
         encoding=type(positional).__name__,
@@ -180,13 +182,13 @@ def _examine_own(own: OwnModel) -> Examination:
         causal=own.encoder.dims.causal,
         length=own.length,
         parameters=own.parameters,
-        positional=_count(positional.parameters()),
-        trainable=_count(p for p in positional.parameters() if p.requires_grad),
+        positional=_count(own.positional_parameters),
+        trainable=_count(p for p in own.positional_parameters if p.requires_grad),
         steps=own.steps,
         finite=finite,
         pre_norm=getattr(own.encoder.blocks[0], "pre_norm"),  # noqa: B009
         options=_options(own),
-        hooks=overridden(type(positional), HOOKS),
+        hooks=() if dropped else overridden(type(positional), HOOKS),
         by_layer=passed.by_layer,
         sizes=passed.sizes,
         order=measure_order(own),

@@ -78,7 +78,7 @@ def measure_gradients(
     batches = subject.batches[:N_BATCHES]
     own = {id(parameter) for parameter in module.positional.parameters()}
     trained = [p for p in module.parameters() if p.requires_grad]
-    ours = [p for p in trained if id(p) in own]
+    ours = [p for p in subject.positional_parameters if p.requires_grad]
     others = [p for p in trained if id(p) not in own]
     flat = [_gradient(module, batch, [*ours, *others]) for batch in batches]
     mean = torch.stack(flat).mean(dim=0)

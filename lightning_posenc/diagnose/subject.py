@@ -17,6 +17,7 @@ from lightning_posenc.data import Batch
 from lightning_posenc.model import Encoder
 from lightning_posenc.model.inputs import Inputs
 from lightning_posenc.modules import CTCModel, EncoderModule, SequenceToSequence
+from lightning_posenc.positional import Droppable
 from lightning_posenc.positions import Places
 from lightning_posenc.positions.places import OUTSIDE
 from lightning_posenc.pretrained.calling import uncached
@@ -134,6 +135,14 @@ class OwnModel(Subject):
     def vocab_size(self) -> int | None:
         """Number of token ids; None where its tokens are none, such as patches and frames."""
         return getattr(self.embedding, "vocab_size", None)
+
+    @property
+    def positional_parameters(self) -> list[nn.Parameter]:
+        """The encoding's own, without those of parts that were dropped, which nothing reads."""
+        encoding = self.module.positional
+        parts = (p for p in encoding.modules() if isinstance(p, Droppable) and p.dropped)
+        idle = {id(each) for part in parts for each in part.parameters()}
+        return [each for each in encoding.parameters() if id(each) not in idle]
 
     @property
     def transcribes(self) -> bool:

@@ -45,7 +45,7 @@ def measure_tables(subject: Subject) -> Tables:
             0 if table is None else table.numel(), 0.0, {}, _neighbours(table), _sizes(table)
         )
     assert isinstance(subject, OwnModel)
-    parameters = [p for p in subject.module.positional.parameters() if p.dim() >= 2]
+    parameters = [p for p in subject.positional_parameters if p.dim() >= 2]
     if not parameters:
         return Tables(0, 0.0, {}, [])
     trained = _reached(subject, list(subject.batches), parameters, training=True)

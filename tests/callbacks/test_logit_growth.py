@@ -59,7 +59,7 @@ def test_layers_of_a_later_stage_do_not_pass_for_those_that_are_watched(tmp_path
         ),
         None,
         3,
-        inputs=partial(Patches, patch_size=2, n_class_tokens=0),
+        inputs=partial(Patches, patch_size=2, n_channels=1, n_class_tokens=0),
         pooling="mean",
         positional=AxialRoPE,
     )

@@ -62,6 +62,12 @@ def test_without_time_the_one_that_can_bring_about_the_others_is_named() -> None
     assert not cause.tried
     head = page.summary(e, diagnose(e), cause)
     assert head.cause.startswith("To be mended first: 2, fixed encoding cannot adapt")
+    assert "cause_seconds" not in head.cause  # nobody wanted it
+    hurried = find_cause(someone, e, diagnose(e), seconds=1e-3)
+    assert hurried is not None
+    assert hurried.said.endswith(
+        "no copy was trained, which takes longer than --cause_seconds=0.001"
+    )
 
 
 @pytest.mark.slow

@@ -27,6 +27,7 @@ from lightning_posenc.model.encoder import EncoderSpec
 from lightning_posenc.modules import SequenceClassifier
 from lightning_posenc.positional import (
     ALiBi,
+    Droppable,
     Factory,
     LearnableFrequencies,
     LearnedAbsolute,
@@ -123,6 +124,18 @@ def test_examining_leaves_the_model_as_it_was() -> None:
     assert all(p.grad is None and p.requires_grad for p in someone.module.parameters())
     assert torch.equal(random, torch.get_rng_state())
     assert "bias" not in vars(someone.module.positional)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoding", [partial(LearnedAbsolute, max_length=LENGTH), RoPE])
+def test_an_encoding_that_was_dropped_is_neither_weak_nor_dead(encoding: Factory) -> None:
+    someone = subject(Droppable.of(encoding), steps=1000)
+    dropped = someone.module.positional
+    assert isinstance(dropped, Droppable)
+    dropped.drop()
+    e = with_score(examine(someone), 1.0, 0.01)
+    assert e.positional == e.trainable == 0
+    assert [n for n, found in findings(e).items() if found.verdict == Verdict.ILL] == [10]
 
 
 @pytest.mark.slow

@@ -62,7 +62,8 @@ def find_cause(
         return None
     if (treated := _treated(examination, ill)) is not None:
         return treated
-    tried = tuple(_tries(subject, examination, ill, seconds))
+    trials = AblationTrials(subject, examination, seconds)
+    tried = tuple(_tries(trials, examination, ill))
     restoring = [each for each in tried if each.restores]
     if restoring:
         most = max(each.gained for each in restoring)
@@ -74,7 +75,10 @@ def find_cause(
     late = {7} if is_uniform(examination) else set()
     order = [*(n for n in FIRST_CAUSES if n not in late), *late]
     first = next((n for n in order if n in ill), next(iter(ill)))
-    return Cause(ill[first], _unproved(ill, first, tried), False, tried)
+    said = _unproved(ill, first, tried)
+    if trials.too_slow and seconds > 0:
+        said += f"; no copy was trained, which takes longer than --cause_seconds={seconds:g}"
+    return Cause(ill[first], said, False, tried)
 
 
 def _treated(e: Examination, ill: dict[int, Ailment]) -> Cause | None:
@@ -92,14 +96,11 @@ def _treated(e: Examination, ill: dict[int, Ailment]) -> Cause | None:
     return Cause(ill[number], said, True)
 
 
-def _tries(
-    subject: OwnModel, e: Examination, ill: dict[int, Ailment], seconds: float
-) -> Iterator[Tried]:
+def _tries(trials: AblationTrials, e: Examination, ill: dict[int, Ailment]) -> Iterator[Tried]:
     """Cut away what can be of what is ill, where the score suffers."""
     fell = fallen(e)
     if e.evaluation is None or 15 in ill or (learned(e) and not at_bound(e) and not fell):
         return
-    trials = AblationTrials(subject, e, seconds)
     wanted = [cut for cut in ABLATIONS if cut.ailments & ill.keys()]
     for cut in wanted:
         if cut.at_once and (found := trials.at_once(cut)) is not None and found.restores:

@@ -68,6 +68,7 @@ class AblationTrials:
         self.ends = time.monotonic() + seconds
         self.control: Score | None = None
         self.steps: int | None = None
+        self.too_slow = False  # whether FEWEST steps of each copy would take longer
 
     def at_once(self, cut: Ablation) -> Tried | None:
         """Without training; None if it cannot be cut, or nothing can be scored."""
@@ -105,15 +106,20 @@ class AblationTrials:
 
     def _affordable(self, n_models: int) -> int:
         """Steps that so many models can be trained for in the time that is left."""
+        begun = time.monotonic()
         if not rows_of(self.subject):
             return 0
-        begun = time.monotonic()
+        if begun >= self.ends:
+            self.too_slow = True
+            return 0
         try:
             self._trained(copy.deepcopy(self.subject.module), TIMED)
         except (ValueError, RuntimeError):  # nothing of it is trained, for one
             return 0
         a_step = (time.monotonic() - begun) / TIMED
-        return min(STEPS, int((self.ends - begun) / n_models / max(a_step, 1e-9)))
+        steps = min(STEPS, int((self.ends - begun) / n_models / max(a_step, 1e-9)))
+        self.too_slow = steps < FEWEST
+        return steps
 
     def _trained(self, module: EncoderModule, steps: int) -> list[float]:
         found = self.examination.evaluation
