@@ -36,7 +36,7 @@ class LaplacianPE(OfNodes):
     basis of it they are, and which of them are beyond the K-th, the order of the nodes decides (to
     L_ii 1e-8 · sin(i + 1) is added): two ways to number a symmetric graph give two encodings.
 
-    Source: Dwivedi and Bresson 2021, "A Generalization of Transformer Networks to Graphs",
+    Source: Dwivedi et al. 2021, "A Generalization of Transformer Networks to Graphs",
     arXiv:2012.09699, equation 1; signs, Dwivedi et al. 2020, arXiv:2003.00982. Deviation: W has no
     bias.
 
@@ -56,7 +56,7 @@ class LaplacianPE(OfNodes):
     """
 
     source = Paper(
-        "Dwivedi & Bresson",
+        "Dwivedi et al.",
         2021,
         "A Generalization of Transformer Networks to Graphs",
         "2012.09699",
