@@ -14,9 +14,14 @@ counted were made (docs/log.md has what was tried before):
   seeds;
 - the judgement: Spearman's rank correlation of the two over all pairs of base and length.
 
-For comparison, and to be read as such: the bare count of such planes, and the shares weighted by
-how many new angles twice the length brings (`new_angles`). With --write it goes on where it stopped
-and keeps results/unfinished_turns.{json,md,png}.
+For comparison, and to be read as such: the bare count of such planes; the shares weighted by how
+many new angles twice the length brings (`new_angles`); and what keys beyond the trained length
+would take of attention (`taken`): queries of sequences of the trained length are moved on by L
+places, so that their keys stand L to 2 L away, and these get a share of the weights beside the same
+keys where they are. It is averaged over layers and heads, those that look at one key above all. It
+was written after seeds 1 and 2 were seen, and so is made of seeds 3 and 4 alone.
+
+With --write it goes on where it stopped and keeps results/unfinished_turns.{json,md,png}.
 """
 
 import argparse
@@ -25,6 +30,7 @@ import json
 import statistics
 import time
 from functools import partial
+from math import nan
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,16 +45,17 @@ from lightning_posenc.diagnostics import observe
 from lightning_posenc.diagnostics.measures.rotary_bands import band_use
 from lightning_posenc.diagnostics.measures.unfinished_turns import new_angles, unfinished_share
 from lightning_posenc.model import EncoderSpec
+from lightning_posenc.model.kernels import Operands, logits
 from lightning_posenc.modules import TokenClassifier, WarmupCosine, parameter_groups
 from lightning_posenc.positional import RoPE
 from lightning_posenc.tasks import IGNORE
 
 RESULTS = Path(__file__).parent / "results"
-BASES, LENGTHS, SEEDS = (10.0, 100.0, 1e3, 1e4, 1e6), (64, 128, 256, 512), (1, 2, 3)
+BASES, LENGTHS, SEEDS = (10.0, 100.0, 1e3, 1e4, 1e6), (64, 128, 256, 512), (1, 2, 3, 4)
 WIDTH, HEADS, LAYERS, VOCABULARY = 64, 4, 2, 16
 BACK = 0.75  # of the trained length, where the token to be said stands
 TOKENS, STEPS, RATE, LEARNED, CHECK, SCORED = 2048, 600, 3e-3, 0.99, 25, 64
-PREDICTORS = ("unfinished", "new angles", "count")
+PREDICTORS = ("unfinished", "new angles", "count", "taken")
 
 
 def sequences(n: int, length: int, back: int, generator: torch.Generator) -> Batch:
@@ -105,8 +112,11 @@ def predicted(model: TokenClassifier, length: int) -> dict[str, float]:
     """The predictors, of sequences of the trained length."""
     generator = torch.Generator().manual_seed(2_000_000)
     batch = sequences(8, length, int(BACK * length), generator)
+    here = torch.arange(length)[None].expand(len(batch.tokens), -1)
     with observe(model.encoder) as seen:
-        model.score(batch, 0)
+        model.score(batch._replace(positions=here), 0)
+    with observe(model.encoder) as moved:
+        model.score(batch._replace(positions=here + length), 0)
     found: dict[str, list[Tensor]] = {name: [] for name in PREDICTORS}
     for layer, operands in zip(seen.layers, seen.attention, strict=True):
         planes = seen.planes[layer]
@@ -114,7 +124,26 @@ def predicted(model: TokenClassifier, length: int) -> dict[str, float]:
         found["unfinished"].append(unfinished_share(shares, planes).mean())
         found["new angles"].append(new_angles(shares, planes).mean())
         found["count"].append(planes.unfinished.float().mean())
+    for now, later in zip(seen.attention, moved.attention, strict=True):
+        found["taken"].append(taken(now, later.q, length))
     return {name: round(float(torch.stack(values).mean()), 5) for name, values in found.items()}
+
+
+def taken(operands: Operands, moved: Tensor, length: int) -> Tensor:
+    """Share of the weights that keys L to 2 L away would get, of queries of the second half; mean
+    over heads, by the square of the weight that each gives its best key: those that look at one.
+
+    Args:
+        operands: Of sequences of the trained length.
+        moved: Queries (B, H, T, K) as they stand L places further on.
+        length: L.
+    """
+    near = logits(operands)[:, :, length // 2 :]
+    far = logits(operands._replace(q=moved))[:, :, length // 2 :]  # of the same keys
+    both = torch.cat([near, far], dim=-1).softmax(dim=-1)
+    lost = both[..., length:].sum(dim=-1).mean(dim=(0, 2))
+    sharp = near.softmax(dim=-1).amax(dim=-1).mean(dim=(0, 2))
+    return (lost * sharp**2).sum() / (sharp**2).sum()
 
 
 def measure(base: float, length: int, seed: int, steps: int) -> dict[str, Any]:
@@ -151,7 +180,10 @@ def cells(found: list[dict[str, Any]]) -> list[Cell]:
         for base in BASES:
             of = [m for m in found if (m["base"], m["length"]) == (base, length) and m["learned"]]
             if of:
-                predicted = {p: statistics.mean(m["predicted"][p] for m in of) for p in PREDICTORS}
+                told = {
+                    p: [m["predicted"][p] for m in of if p in m["predicted"]] for p in PREDICTORS
+                }
+                predicted = {p: statistics.mean(of_p) if of_p else nan for p, of_p in told.items()}
                 failure = statistics.mean(m["failure"] for m in of)
                 at, twice = (
                     statistics.mean(m[name] for m in of)
@@ -167,6 +199,11 @@ def correlation(models: list[Cell], name: str) -> float:
     return float(spearman_corrcoef(predictions, torch.tensor([m.failure for m in models])))
 
 
+def with_taken(found: list[dict[str, Any]]) -> list[Cell]:
+    """Cells of the models of which `taken` is known."""
+    return cells([m for m in found if "taken" in m["predicted"]])
+
+
 def page(found: list[dict[str, Any]]) -> str:
     """The table, and what is concluded."""
     models = cells(found)
@@ -178,8 +215,8 @@ def page(found: list[dict[str, Any]]) -> str:
         f"{sum(m['seconds'] for m in found):.0f} s. Means over seeds.",
         "",
         "| base | trained length | models | accuracy | at twice | loss more, nats | unfinished "
-        "| new angles | count |",
-        "|---" * 9 + "|",
+        "| new angles | count | taken |",
+        "|---" * 10 + "|",
     ]
     for each in models:
         shares = " | ".join(f"{each.predicted[name]:.3f}" for name in PREDICTORS)
@@ -188,16 +225,27 @@ def page(found: list[dict[str, Any]]) -> str:
             f"{each.accuracies[1]:.3f} | {each.failure:.3f} | {shares} |"
         )
     if len(models) > 2:
-        own, *others = (f"{correlation(models, name):.2f}" for name in PREDICTORS)
+        own, *others = (f"{correlation(models, name):.2f}" for name in PREDICTORS[:3])
         lines += [
             "",
             f"Spearman's rank correlation of the unfinished share with the loss that twice the "
             f"length adds, over {len(models)} pairs of base and length: {own}. For comparison: new "
             f"angles {others[0]}, count {others[1]}.",
+            *_of_taken(with_taken(found)),
             "",
             "![failure against the predictor](unfinished_turns.png)",
         ]
     return "\n".join(lines) + "\n"
+
+
+def _of_taken(models: list[Cell]) -> list[str]:
+    if len(models) < 3:
+        return []
+    said = {name: f"{correlation(models, name):.2f}" for name in PREDICTORS}
+    return [
+        f"Of seeds 3 and 4 alone: unfinished {said['unfinished']}, new angles "
+        f"{said['new angles']}, count {said['count']}, taken {said['taken']}."
+    ]
 
 
 def draw(found: list[dict[str, Any]], file: Path) -> None:
