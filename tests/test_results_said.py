@@ -55,3 +55,33 @@ def test_resolutions() -> None:
     for name in ("AxialRoPE", "MixedRoPE"):
         inside = found[f"{name}, interpolated"]
         assert f"{name} {found[name]:.2f} ({inside:.2f}".replace("0.", ".") in said
+
+
+def test_causes() -> None:
+    """The table and its last sentence are of the models that were examined."""
+    rows = kept("primary_causes")["models"]
+    ill = [row for row in rows if row.get("primary")]
+    named = sum(bool({*row["ill"]} & {*row["primary"]}) for row in ill)
+    right = sum(row["cause"] in row["primary"] for row in ill)
+    sound = [row for row in rows if row["fault"] == "healthy"]
+    clear = sum(not row["ill"] for row in sound)
+    kinds = len({row["fault"] for row in ill})
+    said = page("docs/diagnose.md").partition("<!-- primary causes -->")[2]
+    assert f"{kinds} kinds, {len(ill)} models: named {named} " in said
+    assert f"cause right {right} " in said
+    assert f"Healthy: {clear} of {len(sound)} " in said
+    assert right >= 0.9 * len(ill)
+    assert f"named {named} " in page("docs/log.md")
+
+
+def test_turns_dilution_and_dropped_positions() -> None:
+    """The log's numbers stand in the results."""
+    log = page("docs/log.md").partition("## 2026-11-29")[0]
+    turns = page("benchmarks/results/unfinished_turns.md")
+    last = turns.partition("Of seed 3 alone")[2].partition(" ![")[0]
+    assert last in log
+    rows = page("benchmarks/results/dilution.md").partition("## recall")[2]
+    assert all(cell in log for cell in rows.split(" | ") if "(" in cell)
+    dropped = kept("drope")["seeds"]["0"]
+    for way in ("RoPE, unchanged", "RoPE, at 128, read with YaRN", "dropped, at 512"):
+        assert f"{dropped[way]['512'][-1]:.2f}" in log
