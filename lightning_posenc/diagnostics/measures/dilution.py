@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lightning_posenc.checks import kinds_checked
+from lightning_posenc.checks import kinds_checked, wrong
 from lightning_posenc.diagnostics.measures.entropy import attention_entropy
 from lightning_posenc.diagnostics.observing.row_blocks import BLOCK, weights_by_block
 from lightning_posenc.model.kernels import Operands
@@ -89,8 +89,11 @@ def dilution(by_length: Sequence[Spread]) -> Tensor:
         >>> dilution(uniform)
         tensor([1.])
     """
-    if len(by_length) < 2:
-        raise ValueError(f"dilution wants two lengths or more, got {len(by_length)}")
+    some = isinstance(by_length, list | tuple) and all(isinstance(x, Spread) for x in by_length)
+    if not some or len(by_length) < 2:
+        raise wrong(
+            dilution, "by_length", by_length, "be what `spread` gives, of two lengths or more"
+        )
     keys = torch.tensor([each.ln_keys for each in by_length], dtype=torch.float64)
     entropy = torch.stack([each.entropy.double().cpu() for each in by_length])
     if float(keys.max() - keys.min()) < GROWN:

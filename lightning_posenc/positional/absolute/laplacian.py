@@ -87,7 +87,7 @@ def graphs_of(places: Places, length: int) -> Tensor:
         graphs = F.pad(begins.long().cumsum(dim=1), (1, 0))
     if places.lengths is not None:
         graphs = torch.where(at < places.lengths.unsqueeze(1), graphs, graphs[:, -1:] + 1)
-    return graphs.expand(max(len(graphs), len(values)), -1)
+    return graphs.expand(len(values) if len(graphs) == 1 else len(graphs), -1)
 
 
 def first_nodes(graphs: Tensor) -> Tensor:

@@ -34,6 +34,11 @@ class Turns(NamedTuple):
     q_pos: Tensor
     k_pos: Tensor
 
+    @property
+    def of_queries(self) -> Rotation:
+        """What `transform` turns queries by, as every rotation's record names it."""
+        return self.near.of_queries
+
 
 class ByLaw(ScaledRotary, ABC):
     """RoPE whose distances a `Law` changes; a subclass says which.
