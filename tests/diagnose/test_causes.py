@@ -143,6 +143,7 @@ def _logits(operands: Any) -> Tensor:
     return logits(operands).detach()
 
 
+@pytest.mark.slow
 def test_saturation_is_told_from_smallness() -> None:
     torch.manual_seed(0)
     saturated = findings(examine(subject(partial(LearnedRelativeBias, std=3e4))))[6]
@@ -160,6 +161,7 @@ def test_saturation_is_told_from_smallness() -> None:
     assert "saturated" not in small.said
 
 
+@pytest.mark.slow
 def test_matrices_are_those_of_a_training_batch() -> None:
     many = 1 + (9 << 30) // (4 * 2 * 12**2 * 2)
     for encoding, verdict in ((DAPE, Verdict.ILL), (RoPE, Verdict.HEALTHY)):
@@ -167,6 +169,7 @@ def test_matrices_are_those_of_a_training_batch() -> None:
         assert findings(examine(someone))[13].verdict == verdict
 
 
+@pytest.mark.slow
 def test_a_model_that_fails_longer_and_nothing_else_has_that_for_a_cause() -> None:
     someone = subject(Sinusoidal, eval_lengths=(12, 48), steps=1000)
     e = with_score(examine(someone), 1.0, 0.01)
