@@ -17,6 +17,7 @@ from lightning_posenc.positional.rotary.laws import Law
 from lightning_posenc.positional.rotary.scaled import ScaledRotary
 from lightning_posenc.positional.rotary.scaling import Scaling
 from lightning_posenc.positions.places import Places
+from lightning_posenc.positions.recording import is_recorded
 
 
 class Turns(NamedTuple):
@@ -92,7 +93,8 @@ class ByLaw(ScaledRotary, ABC):
         q_pos, k_pos = q_places.values, k_places.values
         inv_freq, temperature = self.spectrum(k_places.of_tokens())
         branches = self.law.branches
-        if self.law.keeps_all(*k_places.bounds()):
+        # A recording is for other positions too, whose bounds it does not know.
+        if not is_recorded() and self.law.keeps_all(*k_places.bounds()):
             branches = branches[:1]
         turns = [
             (self._rotation(b.query(q_pos), inv_freq), self._rotation(b.key(k_pos), inv_freq))
