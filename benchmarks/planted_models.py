@@ -165,6 +165,13 @@ def exploding(seed: int) -> Model:
     """
     wiring: dict[str, Any] = {"norm": nn.Identity} if seed % 2 else {}
     model = new(_some(seed // 2), seed, n_layers=6, **wiring)
+    explode(model)
+    return model
+
+
+@torch.no_grad()
+def explode(model: Any) -> None:
+    """Double the branches until the stream grows EXPLOSION times."""
     batch = next(iter(model.data.val_dataloader()))
     growth = 0.0
     while growth < EXPLOSION:
@@ -174,7 +181,6 @@ def exploding(seed: int) -> Model:
         with observe(model.module) as seen:
             model.module.logits(batch)
         growth = float(seen.hidden[-1].norm() / seen.hidden[0].norm())
-    return model
 
 
 def hard_maximum(seed: int) -> Model:
@@ -206,7 +212,7 @@ def alike(seed: int) -> Model:
     return model
 
 
-def blocks(model: Model) -> Any:
+def blocks(model: Any) -> Any:
     """Its blocks."""
     encoder: Encoder = model.module.encoder
     return encoder.blocks

@@ -7,10 +7,9 @@ from typing import Any, NamedTuple
 import torch
 from foreign_evaluations import Moved
 from foreign_models import HEADS, Kind, Model, new, trained
+from planted_models import NoSkip, blocks, explode
 from torch import Tensor, nn
 
-from lightning_posenc.diagnostics.observing.observe import observe
-from lightning_posenc.model.residual import Residual
 from lightning_posenc.positional import (
     DAPE,
     LearnableFrequencies,
@@ -23,7 +22,6 @@ from lightning_posenc.positional import (
 )
 
 TABLE = partial(LearnedAbsolute, max_length=256)
-EXPLOSION = 300.0
 BRIEF = 200  # steps that show what a model cannot learn
 
 
@@ -87,30 +85,13 @@ def saturated(kind: Kind, layers: int, seed: int) -> Model:
     return trained(new(kind, bias, seed, layers=layers), BRIEF)
 
 
-class NoSkip(Residual):
-    """The branch alone."""
-
-    def join(self, x: Tensor, branch: Tensor) -> Tensor:
-        return branch
-
-
 def no_identity(kind: Kind, layers: int, seed: int) -> Model:
     return trained(new(kind, TABLE, seed, layers=layers, residual=NoSkip), 100)
 
 
-@torch.no_grad()
 def explosion(kind: Kind, layers: int, seed: int) -> Model:
-    """Branches that are doubled until the stream grows EXPLOSION times."""
     model = new(kind, TABLE, seed, layers=layers)
-    batch = next(iter(model.data.val_dataloader()))
-    growth = 0.0
-    while growth < EXPLOSION:
-        for block in blocks(model):
-            for branch in (block.attention, block.feed_forward):
-                branch.out.weight *= 2
-        with observe(model.module) as seen:
-            model.module.logits(batch)
-        growth = float(seen.hidden[-1].norm() / seen.hidden[0].norm())
+    explode(model)
     return model
 
 
@@ -190,10 +171,6 @@ def sees_the_future(kind: Kind, layers: int, seed: int) -> Model:
     model = new(kind, TABLE, seed, layers=layers)
     model.module.encoder.masks = [None]
     return trained(model, BRIEF)
-
-
-def blocks(model: Model) -> Any:
-    return model.module.encoder.blocks
 
 
 ORDERED = ("Shift", "Reverse")  # of which nothing is learned without order

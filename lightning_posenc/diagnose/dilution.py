@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lightning_posenc.data import Batch
+from lightning_posenc.diagnose.evaluation import N_TREATED, few_of
 from lightning_posenc.diagnose.scores import Score, answers, score
 from lightning_posenc.diagnose.subject import N_SEQUENCES, OtherModel, OwnModel, Subject
 from lightning_posenc.diagnose.treatments import logits_times
@@ -116,7 +117,7 @@ def _sharpened(subject: OwnModel) -> dict[int, tuple[float, Score, Score]]:
         return found
     floor = subject.bound if subject.bound is not None and subject.bound < 1 else 0.0
     for length, batches in sorted(subject.others.items()):
-        few = _first(batches)
+        few = few_of(batches, N_TREATED)
         n_tokens = subject.n_tokens(few[0]) if few else 0
         if length <= subject.trained_length or n_tokens <= n_trained or n_trained < 2:
             continue
@@ -137,14 +138,3 @@ def _sharpened(subject: OwnModel) -> dict[int, tuple[float, Score, Score]]:
             factor, after = max(tried, key=lambda each: each[1].accuracy)
             found[length] = (factor, before, after)
     return found
-
-
-def _first(batches: list[Batch], n: int = 64) -> list[Batch]:
-    """Batches of n sequences in all."""
-    taken: list[Batch] = []
-    for batch in batches:
-        room = n - sum(len(each.tokens) for each in taken)
-        if room <= 0:
-            break
-        taken.append(batch.first(room))
-    return taken
