@@ -88,3 +88,17 @@ def shortest_paths(adjacency: Tensor) -> Tensor:
         distances = torch.where(found, step, distances)
         reached = reached | found
     return distances
+
+
+def check_rows_of_distances(owner: object, positions: Tensor) -> None:
+    """Refuse positions that are not each node's distances to all nodes, (B|1, T, T).
+
+    Raises:
+        ValueError: Naming whose they are.
+    """
+    if positions.dim() != 3 or positions.shape[-1] < positions.shape[1]:
+        raise ValueError(
+            f"{type(owner).__name__}: wants each node's distances to all nodes, (B|1, T, T), "
+            f"got {tuple(positions.shape)}: use positions.Graph, or hand over what "
+            "positions.shortest_paths gives"
+        )

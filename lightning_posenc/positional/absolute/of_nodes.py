@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional.absolute.base import Absolute
+from lightning_posenc.positions.graph import check_rows_of_distances
 from lightning_posenc.positions.places import Places
 
 
@@ -41,13 +42,7 @@ class OfNodes(Absolute, ABC):
         """Give what is known of the nodes: (B|1, T, K), float32."""
 
     def check(self, places: Places) -> None:
-        positions = places.values
-        if positions.dim() != 3 or positions.shape[-1] < positions.shape[1]:
-            raise ValueError(
-                f"{type(self).__name__}: wants each node's distances to all nodes, (B|1, T, T), "
-                f"got {tuple(positions.shape)}: use positions.Graph, or hand over what "
-                "positions.shortest_paths gives"
-            )
+        check_rows_of_distances(self, places.values)
 
     def depends_on_length(self, places: Places) -> str | None:
         return f"{type(self).__name__}: a new node changes what the graph says of earlier ones"

@@ -8,6 +8,7 @@ from lightning_posenc.dims import Dims
 from lightning_posenc.positional.base import PositionalEncoding, Site
 from lightning_posenc.positional.by_distance import gather
 from lightning_posenc.positional.layers import of_layer
+from lightning_posenc.positions.graph import check_rows_of_distances
 from lightning_posenc.positions.paper import Paper
 from lightning_posenc.positions.places import Places
 
@@ -58,13 +59,7 @@ class GraphDistanceBias(PositionalEncoding):
         return True  # its positions count the nodes
 
     def check(self, places: Places) -> None:
-        positions = places.values
-        if positions.dim() != 3 or positions.shape[-1] < positions.shape[1]:
-            raise ValueError(
-                f"GraphDistanceBias wants each node's distances to all nodes, (B|1, T, T), got "
-                f"{tuple(positions.shape)}: use positions.Graph, or hand over what "
-                "positions.shortest_paths gives"
-            )
+        check_rows_of_distances(self, places.values)
 
     def prepare(self, q_places: Places, k_places: Places) -> Tensor:
         """(B|1, H, T, S) if all layers share it; else the entry that each layer reads for each pair
