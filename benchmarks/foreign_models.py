@@ -50,6 +50,7 @@ class Kind(NamedTuple):
         encodings: Those that learn it, by name.
         solved: Accuracy that counts as learned.
         steps: At most.
+        causal: Whether its models see the past alone; text's do whatever this says.
     """
 
     task: Callable[[], Task] | None
@@ -57,6 +58,7 @@ class Kind(NamedTuple):
     encodings: dict[str, Factory]
     solved: float
     steps: int
+    causal: bool = False
 
 
 ABSOLUTE = partial(LearnedAbsolute, max_length=256)
@@ -92,6 +94,8 @@ def new(kind: Kind, encoding: Factory, seed: int, layers: int = LAYERS, **option
     sizes = {"d_model": WIDTH, "n_heads": HEADS, "n_layers": layers, "init_std": 0.1}
     of_module = {name: options.pop(name) for name in ("causal", "positions") if name in options}
     spec = EncoderSpec(**{**sizes, **options})
+    if kind.causal:
+        of_module.setdefault("causal", True)
     more: dict[str, Any] = {"positional": encoding, **of_module}
     if kind.task is None:
         data: Any = TextData(

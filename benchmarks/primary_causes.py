@@ -63,8 +63,7 @@ HEALTHY, LEFT_OUT = "healthy", "no fault here, or one that costs nothing"
 Row = dict[str, Any]
 
 DATA = {name: KINDS[name] for name in ("Shift", "Reverse", "AssociativeRecall", "text")}
-DATA["CopyRandom"] = Kind(partial(CopyRandom, n_symbols=16), 12, {}, 0.95, 1200)
-CAUSAL = {"CopyRandom"}  # and text, which brings its own mask
+DATA["CopyRandom"] = Kind(partial(CopyRandom, n_symbols=16), 12, {}, 0.95, 1200, causal=True)
 SOUND: dict[str, dict[str, Factory]] = {
     "Shift": {
         "table": ABSOLUTE, "Sinusoidal": Sinusoidal, "RoPE": RoPE, "T5Bias": T5Bias,
@@ -96,8 +95,7 @@ PLANTED = (
 
 def made(name: str, encoding: Factory, layers: int, seed: int) -> Model:
     kind = DATA[name]
-    more = {"causal": True} if name in CAUSAL else {}
-    return trained(new(kind, encoding, seed, layers=layers, **more), kind.steps, kind.solved)
+    return trained(new(kind, encoding, seed, layers=layers), kind.steps, kind.solved)
 
 
 def scored(model: Model) -> Score | None:
@@ -151,6 +149,7 @@ def healthy(seed: int, known: set[str], only: str, mine: Callable[[], bool]) -> 
         assert before is not None
         if before.accuracy < DATA[name].solved - 0.05:
             yield {"label": labels[HEALTHY], "fault": "not solved", "after": before.accuracy}
+            yield from ({"label": labels[fault], "fault": LEFT_OUT} for fault in faults)
             continue
         if HEALTHY in todo:
             yield row_of(labels[HEALTHY], HEALTHY, set(), model, before, before)
