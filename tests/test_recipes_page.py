@@ -29,3 +29,11 @@ def test_a_block_trains(
 
 def test_there_are_blocks() -> None:
     assert len(BLOCKS) > 10
+
+
+@pytest.mark.slow
+def test_blocks_of_python_run() -> None:
+    blocks = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    assert blocks
+    for block in blocks:
+        exec(block, {})

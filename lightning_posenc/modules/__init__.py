@@ -3,7 +3,7 @@
 from lightning_posenc.modules.base import EncoderModule
 from lightning_posenc.modules.classifiers import Classifier, SequenceClassifier, TokenClassifier
 from lightning_posenc.modules.ctc import CTCModel
-from lightning_posenc.modules.decoding import greedy
+from lightning_posenc.modules.decoding import greedy, sample, stream
 from lightning_posenc.modules.exact_match import ExactMatch
 from lightning_posenc.modules.heads import HeadTransform
 from lightning_posenc.modules.image_classifier import ImageClassifier
@@ -14,6 +14,7 @@ from lightning_posenc.modules.optim import (
     WarmupInverseSqrt,
     parameter_groups,
 )
+from lightning_posenc.modules.sampling import Sampling
 from lightning_posenc.modules.sequence_to_sequence import SequenceToSequence
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "HeadTransform",
     "ImageClassifier",
     "LanguageModel",
+    "Sampling",
     "SequenceClassifier",
     "SequenceToSequence",
     "TokenClassifier",
@@ -32,4 +34,6 @@ __all__ = [
     "WarmupInverseSqrt",
     "greedy",
     "parameter_groups",
+    "sample",
+    "stream",
 ]

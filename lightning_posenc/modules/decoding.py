@@ -3,21 +3,22 @@
 Shapes: B sequences, P tokens of the shortest prompt, T tokens, D = d_model, V token ids.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Iterator
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
 from lightning_posenc.checks import wrong
-from lightning_posenc.model.door import checked_tokens
 from lightning_posenc.model.encoder import Encoder
 from lightning_posenc.model.inputs import TokenEmbedding
+from lightning_posenc.modules.prompts import Prompts, checked_prompts
+from lightning_posenc.modules.sampling import FREE, GREEDY, Sampling
 from lightning_posenc.modules.stepwise import Stepwise
 
 
 class CausalModel(Protocol):
-    """What `greedy` needs of a model: `TokenClassifier` and `LanguageModel` have it."""
+    """What `sample` needs of a model: `TokenClassifier` and `LanguageModel` have it."""
 
     encoder: Encoder
     embedding: nn.Module
@@ -26,118 +27,191 @@ class CausalModel(Protocol):
         """Map (…, D) to (…, V)."""
 
 
-@torch.no_grad()
 def greedy(
     model: CausalModel,
     tokens: Tensor,
     prompt_lengths: Tensor | None = None,
     *,
     length: int | None = None,
+    end: int | None = None,
     use_cache: bool = True,
 ) -> Tensor:
-    """Continue prompts, always with the likeliest next token.
+    """Continue prompts, always with the likeliest next token: `sample` at temperature 0.
+
+    Args:
+        model: As in `sample`, as are the others.
+        tokens: (B, T').
+        prompt_lengths: (B,).
+        length: T.
+        end: The token that ends a sequence.
+        use_cache: Whether keys and values are remembered.
+
+    Returns:
+        (B, T), the prompts and what follows; less than T if all have ended before.
+
+    Raises:
+        ValueError: As `sample` does.
+    """
+    prompts = _checked(model, tokens, prompt_lengths, length, None, end)
+    return continued(prompts, _steps(model, prompts, use_cache))
+
+
+def sample(
+    model: CausalModel,
+    tokens: Tensor,
+    prompt_lengths: Tensor | None = None,
+    *,
+    length: int | None = None,
+    sampling: Sampling = FREE,
+    end: int | None = None,
+    numbers: Tensor | None = None,
+    use_cache: bool = True,
+) -> Tensor:
+    """Continue prompts.
+
+    Example:
+        >>> from lightning_posenc.model import EncoderSpec
+        >>> from lightning_posenc.modules import LanguageModel, Sampling, sample
+        >>> model = LanguageModel(EncoderSpec(d_model=32), vocab_size=50).eval()
+        >>> prompts = torch.tensor([[3, 1, 4], [1, 5, 0]])  # the second has two tokens
+        >>> sampling = Sampling(temperature=0.8, top_k=20, seed=1)
+        >>> sample(model, prompts, torch.tensor([3, 2]), length=10, sampling=sampling).shape
+        torch.Size([2, 10])
 
     Args:
         model: A causal model in evaluation mode.
         tokens: (B, T'), of which row i begins with a prompt; what follows it is not read.
         prompt_lengths: (B,) tokens of each prompt, in 1..T'; None if all T' belong to it.
         length: T, tokens of the result, at least T'; None for T'.
+        sampling: How the next token is chosen; by default drawn from all, at temperature 1.
+        end: The token that ends a sequence; what would follow it is the end again, and when all
+            sequences have ended, no more is said. In a prompt it ends nothing. None for none.
+        numbers: (B,) whole numbers of the sequences, from 0: what is drawn for a sequence depends
+            on its own, so that it is the same in any batch. None for 0, 1, 2, …
         use_cache: Whether keys and values are remembered: the same result, in O(T²) and not O(T³).
             In a window of w, with sinks or without, in memory of w and O(T·w).
             Positions that depend on the tokens are read from those said so far, at every step.
 
     Returns:
-        (B, T), the prompts and what follows.
+        (B, T), the prompts and what follows; less than T if all have ended before.
 
     Raises:
         ValueError: If the model is not causal, a prompt is empty, or the encoding cannot serve the
             length, or cannot go on from remembered keys, as where new tokens change the positions
             of earlier ones.
     """
+    prompts = _checked(model, tokens, prompt_lengths, length, numbers, end)
+    return continued(prompts, _steps(model, prompts, use_cache), sampling)
+
+
+def stream(
+    model: CausalModel,
+    tokens: Tensor,
+    prompt_lengths: Tensor | None = None,
+    *,
+    length: int | None = None,
+    sampling: Sampling = FREE,
+    end: int | None = None,
+    numbers: Tensor | None = None,
+    use_cache: bool = True,
+) -> Iterator[Tensor]:
+    """Continue prompts, and give every token as soon as it is said.
+
+    Args:
+        model: As in `sample`, as are the others.
+        tokens: (B, T').
+        prompt_lengths: (B,).
+        length: T.
+        sampling: How the next token is chosen.
+        end: The token that ends a sequence.
+        numbers: (B,).
+        use_cache: Whether keys and values are remembered.
+
+    Yields:
+        (B,) the tokens behind the shortest prompt, one of each sequence at a time; of a longer
+        prompt its own come first.
+
+    Raises:
+        ValueError: As `sample` does, before the first token.
+    """
+    prompts = _checked(model, tokens, prompt_lengths, length, numbers, end)
+    return continuing(prompts, _steps(model, prompts, use_cache), sampling)
+
+
+def _checked(
+    model: CausalModel,
+    tokens: Tensor,
+    prompt_lengths: Tensor | None,
+    length: int | None,
+    numbers: Tensor | None,
+    end: int | None,
+) -> Prompts:
+    """The prompts of a model that can continue some."""
     encoder = getattr(model, "encoder", None)
     if not isinstance(encoder, Encoder):
-        raise wrong("greedy", "model", model, "have an encoder, as a LanguageModel has")
+        raise wrong("decoding", "model", model, "have an encoder, as a LanguageModel has")
     if not encoder.dims.causal:
-        raise ValueError("greedy decoding needs a causal model: set model.causal=true")
+        raise ValueError("decoding needs a causal model: set model.causal=true")
     embedding = model.embedding
     if not isinstance(embedding, TokenEmbedding):
         name = type(embedding).__name__
-        raise ValueError(f"greedy decoding says token ids, which the model's {name} does not take")
-    prompts = checked_prompts(tokens, prompt_lengths, length, embedding.vocab_size)
+        raise ValueError(f"decoding says token ids, which the model's {name} does not take")
+    return checked_prompts(tokens, prompt_lengths, length, embedding.vocab_size, numbers, end)
+
+
+def _steps(model: CausalModel, prompts: Prompts, use_cache: bool) -> Stepwise:
+    embedding = cast(TokenEmbedding, model.embedding)
     n_sequences, length = prompts.said.shape
-    steps = Stepwise(encoder, embedding, model.scores, n_sequences, length, use_cache)
-    return continued(prompts, steps)
+    return Stepwise(model.encoder, embedding, model.scores, n_sequences, length, use_cache)
 
 
-class Prompts(NamedTuple):
-    """What is to be continued.
-
-    Args:
-        said: (B, T) token ids, of which each row begins with its prompt.
-        lengths: (B,) tokens of each prompt.
-        start: Tokens of the shortest.
-    """
-
-    said: Tensor
-    lengths: Tensor
-    start: int
-
-
-def checked_prompts(
-    tokens: Tensor, prompt_lengths: Tensor | None, length: int | None, vocab_size: int
-) -> Prompts:
-    """Prompts in a tensor of the result's length.
+def continued(
+    prompts: Prompts, scores: Callable[[Tensor], Tensor], sampling: Sampling = GREEDY
+) -> Tensor:
+    """Say one token after the other.
 
     Args:
-        tokens: As in `greedy`.
-        prompt_lengths: As in `greedy`.
-        length: As in `greedy`.
-        vocab_size: Ids that the model knows.
+        prompts: As in `continuing`, as are the others.
+        scores: Of what follows.
+        sampling: How the next token is chosen.
 
-    Raises:
-        ValueError: If they are none, a prompt is empty, or longer than the result.
+    Returns:
+        (B, T), or less if all have ended before.
     """
-    if not isinstance(tokens, Tensor):
-        raise wrong("greedy", "tokens", tokens, "be token ids (B, T), which a vocabulary encodes")
-    if tokens.dim() != 2:
-        raise ValueError(
-            f"greedy decoding: tokens must be whole numbers (B, T), got {tuple(tokens.shape)}"
-        )
-    n_sequences, given = tokens.shape
-    length = given if length is None else length
-    if prompt_lengths is None:
-        prompt_lengths = torch.full((n_sequences,), given, device=tokens.device)
-    whole = prompt_lengths.dtype in (torch.int64, torch.int32)
-    if prompt_lengths.shape != (n_sequences,) or not whole:
-        raise ValueError(
-            f"greedy decoding: prompt_lengths must be whole numbers ({n_sequences},), one for each "
-            f"prompt, got {tuple(prompt_lengths.shape)} of {prompt_lengths.dtype}"
-        )
-    start, end = (int(n) for n in prompt_lengths.aminmax()) if n_sequences else (given, given)
-    if not 1 <= start <= end <= given <= length:
-        raise ValueError(
-            f"greedy decoding: prompts of {start} to {end} tokens in {given} must become {length}: "
-            "give at least one token each, no more than there are, and a length not below theirs"
-        )
-    beyond = torch.arange(given, device=tokens.device) >= prompt_lengths[:, None]
-    read = checked_tokens(tokens.masked_fill(beyond, 0), vocab_size)
-    said = nn.functional.pad(read, (0, length - given))
-    return Prompts(said, prompt_lengths, start)
+    n_said = sum(1 for _ in continuing(prompts, scores, sampling))
+    return prompts.said[:, : prompts.start + n_said]
 
 
-def continued(prompts: Prompts, scores: Callable[[Tensor], Tensor]) -> Tensor:
-    """Say the likeliest next token, again and again.
+@torch.no_grad()
+def continuing(
+    prompts: Prompts, scores: Callable[[Tensor], Tensor], sampling: Sampling = GREEDY
+) -> Iterator[Tensor]:
+    """Say one token after the other, and give each.
 
     Args:
         prompts: What is continued, in place.
         scores: Maps what is said so far, (B, t), to the scores of what follows, (B, V); t grows by
             1 from call to call.
+        sampling: How the next token is chosen.
 
-    Returns:
-        (B, T).
+    Yields:
+        (B,) tokens.
     """
-    said = prompts.said
-    for now in range(prompts.start, said.shape[1]):
-        likeliest = scores(said[:, :now]).argmax(dim=-1)
-        said[:, now] = torch.where(now < prompts.lengths, said[:, now], likeliest)
-    return said
+    said, end, n_tokens = prompts.said, prompts.end, prompts.said.shape[1]
+    drawn = sampling.drawn(prompts.numbers, n_tokens, said.device)
+    ended = torch.zeros_like(said[:, 0], dtype=torch.bool)
+    longest = int(prompts.lengths.max()) if len(said) else 0
+    for now in range(prompts.start, n_tokens):
+        before = said[:, :now]
+        decided = None if drawn is None else drawn[:, now]
+        following = sampling.chosen(scores(before), before, decided)
+        if end is not None:
+            following = following.masked_fill(ended, end)
+        if now < longest:
+            following = torch.where(now < prompts.lengths, said[:, now], following)
+        said[:, now] = following
+        yield following
+        if end is not None:
+            ended |= (following == end) & (now >= prompts.lengths)
+            if bool(ended.all()):
+                return

@@ -32,8 +32,8 @@ WRONG: tuple[tuple[Callable[[], Any], str], ...] = (
     (lambda: ENCODER(X, [5, 3]), "Encoder: lengths=[5, 3] must be a tensor"),
     (lambda: ENCODER(X, positions=[0, 1, 2, 3, 4]), "Encoder: positions=[0, 1, 2, 3, 4] must be"),
     (lambda: ENCODER(X, documents="one"), "Encoder: documents='one' must be a tensor"),
-    (lambda: greedy(MODULES[2], "text"), "greedy: tokens='text' must be token ids"),
-    (lambda: greedy("gpt2", TOKENS), "greedy: model='gpt2' must have an encoder"),
+    (lambda: greedy(MODULES[2], "text"), "decoding: tokens='text' must be token ids"),
+    (lambda: greedy("gpt2", TOKENS), "decoding: model='gpt2' must have an encoder"),
     (lambda: positional_gradients(ENCODER, X), "must have a `score`, as an EncoderModule"),
 )
 

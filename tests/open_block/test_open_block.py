@@ -178,7 +178,7 @@ def batch() -> Batch:
         ),
         (
             lambda: greedy(classifier(causal=True, inputs=Tiles), torch.zeros(1, 2).long()),  # type: ignore[arg-type]
-            "greedy decoding says token ids, which the model's Tiles does not take",
+            "decoding says token ids, which the model's Tiles does not take",
         ),
         (lambda: SequenceClassifier(EncoderSpec(16, 2, 1), None, 3), "the data has no token ids"),
         (lambda: classifier(inputs=RoPE), "inputs=RoPE must make a Inputs"),

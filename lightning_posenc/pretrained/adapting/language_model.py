@@ -18,12 +18,14 @@ from lightning_posenc.data.text.vocabulary import Subwords
 from lightning_posenc.diagnostics.observing.blocks import find_stack
 from lightning_posenc.mistakes.one_line import did_you_mean
 from lightning_posenc.modules.called import as_batch
-from lightning_posenc.modules.decoding import checked_prompts, continued
+from lightning_posenc.modules.decoding import continued
 from lightning_posenc.modules.hiding import hide
 from lightning_posenc.modules.hyperparameters import rebuilt
 from lightning_posenc.modules.language_metrics import language_metrics, with_perplexity
 from lightning_posenc.modules.loss import cross_entropy
 from lightning_posenc.modules.optim import OptimizerFactory, WarmupCosine
+from lightning_posenc.modules.prompts import checked_prompts
+from lightning_posenc.modules.sampling import GREEDY, Sampling
 from lightning_posenc.modules.scheduling import ScheduleFactory
 from lightning_posenc.modules.trained import TrainedModule
 from lightning_posenc.positions import Positions
@@ -196,25 +198,30 @@ class AdaptedLanguageModel(TrainedModule):
     @torch.no_grad()
     def generate(
         self, tokens: Tensor, prompt_lengths: Tensor | None = None, *, length: int | None = None,
+        sampling: Sampling = GREEDY, end: int | None = None, numbers: Tensor | None = None,
         use_cache: bool = True,
     ) -> Tensor:  # fmt: skip
-        """Continue prompts, always with the likeliest next token.
+        """Continue prompts, as `modules.sample` does, by default with the likeliest token.
 
         Args:
             tokens: (B, T'), of which row i begins with a prompt; what follows it is not read.
             prompt_lengths: (B,) tokens of each prompt, in 1..T'; None if all T' belong to it.
             length: T, tokens of the result, at least T'; None for T'.
+            sampling: How the next token is chosen; by default it is the likeliest.
+            end: The token that ends a sequence; None for none.
+            numbers: (B,) whole numbers of the sequences, which decide what is drawn for each.
             use_cache: Whether keys and values are remembered.
 
         Returns:
-            (B, T), the prompts and what follows.
+            (B, T), the prompts and what follows; less than T if all have ended before.
 
         Raises:
             ValueError: If the model is not causal, or a prompt is empty.
         """
         if self.pretrained.kind != "causal":
             raise ValueError("generate needs a causal model: a masked one guesses hidden tokens")
-        prompts = checked_prompts(tokens, prompt_lengths, length, self.vocab_size)
+        asked = tokens, prompt_lengths, length, self.vocab_size, numbers, end
+        prompts = checked_prompts(*asked)
         given = self._inputs.until(prompts.said)
         cache: Any = None
         n_read = 0
@@ -232,7 +239,7 @@ class AdaptedLanguageModel(TrainedModule):
                 cache, n_read = out.past_key_values, now
             return cast(Tensor, out.logits[:, -1])
 
-        return continued(prompts, scores)
+        return continued(prompts, scores, sampling)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Leave out the weights that stay as they are, and say where they are."""
