@@ -3,6 +3,7 @@
 Shapes: H heads, n planes.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from lightning_posenc.compat.transformers import rotary_layout
 from lightning_posenc.diagnose.subject import OtherModel
+from lightning_posenc.diagnostics.measures.keys_beyond import KeysBeyond, keys_beyond
 from lightning_posenc.diagnostics.measures.rotary_bands import band_use
 from lightning_posenc.diagnostics.measures.unfinished_turns import unfinished_share
 from lightning_posenc.diagnostics.observing.observe import Observation
@@ -28,6 +30,8 @@ class LayerBands(NamedTuple):
         shares: (H, n) its share of the variance of the logits.
         unfinished: (H,) sum of the shares of planes that turn and finish no turn.
         extent: Steps of training that this is held against.
+        beyond: What keys farther than the extent would take of attention; None where it is not
+            planes alone that tell how far a key is.
     """
 
     wavelengths: Tensor
@@ -35,6 +39,7 @@ class LayerBands(NamedTuple):
     shares: Tensor
     unfinished: Tensor
     extent: int
+    beyond: KeysBeyond | None = None
 
 
 Bands = dict[int, LayerBands]
@@ -57,13 +62,23 @@ def layer_bands(
 ) -> LayerBands:
     """Of one layer, on the CPU."""
     use = band_use(operands, planes, lengths)
+    beyond = keys_beyond(operands, planes, lengths)
     return LayerBands(
         wavelengths=planes.wavelengths.float().cpu(),
         norms=use.norms.cpu(),
         shares=use.shares.cpu(),
         unfinished=unfinished_share(use.shares, planes).cpu(),
         extent=int(planes.extent),
+        beyond=None if beyond is None else KeysBeyond(*(x.cpu() for x in beyond)),
     )
+
+
+def taken_beyond(bands: Mapping[int, LayerBands]) -> float | None:
+    """Share of attention that keys beyond the trained length would take: the mean over layers;
+    None if none of them says.
+    """
+    found = [each.beyond.of_layer.item() for each in bands.values() if each.beyond is not None]
+    return sum(found) / len(found) if found else None
 
 
 def planes_of_other(subject: OtherModel, positions: WherePositions) -> dict[int, RotaryPlanes]:

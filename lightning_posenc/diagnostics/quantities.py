@@ -153,6 +153,11 @@ TURNS = (
              "of their variance; 0: all angles of longer sequences are known", range=SHARE),
 )  # fmt: skip
 
+BEYOND = (
+    Quantity("turns/taken_beyond/{layer}", "share of attention that keys beyond would take",
+             "of keys 1 to 2 times as far as any so far; .5: as much as near ones", range=SHARE),
+)  # fmt: skip
+
 HEADS = (
     Quantity("heads/previous/{layer}/head_{part}", "weight on the token one place before",
              "1: all of it; 0: as uniform attention's", range=(-INF, 1.0)),
@@ -345,6 +350,14 @@ MEASUREMENTS = (
         "unfinished turns: how much of attention meets new angles past this length?",
         f"{_MEASURES}.unfinished_turns.turns_by_layer",
         TURNS,
+        sees_attention=True,
+        sees_planes=True,
+    ),
+    Measurement(
+        "keys_beyond",
+        "keys beyond: what would those take that are farther than any in training?",
+        f"{_MEASURES}.keys_beyond.beyond_by_layer",
+        BEYOND,
         sees_attention=True,
         sees_planes=True,
     ),

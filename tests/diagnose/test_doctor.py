@@ -20,6 +20,7 @@ from lightning_posenc.diagnose.loading import subject_of
 from lightning_posenc.diagnose.pictures import pictures
 from lightning_posenc.diagnose.scores import Score
 from lightning_posenc.diagnose.subject import OwnModel
+from lightning_posenc.diagnostics.measures.keys_beyond import KeysBeyond
 from lightning_posenc.diagnostics.quantities import BLOCKS, MEASUREMENTS, PROBE_OF_CELLS
 from lightning_posenc.dims import Dims
 from lightning_posenc.model import Plain
@@ -225,30 +226,38 @@ def test_learned_frequencies_are_ill_only_where_they_are_cast() -> None:
     assert findings(examine(someone))[12].verdict == Verdict.ILL
 
 
-def slow_plane(base: float) -> OwnModel:
-    """Queries and keys that live in the slowest plane of each head alone."""
-    someone = subject(partial(RoPE, base=base))
+def looks_back(distance: float) -> OwnModel:
+    """Every head looks for the key at one distance, by a plane that turns by a radian in L."""
+    someone = subject(partial(RoPE, base=LENGTH ** (4 / 3)))  # the last of four planes: 1 / L
+    away = torch.tensor(-distance / LENGTH)
     with torch.no_grad():
         for block in someone.encoder.blocks:
             qkv: Any = block.attention.qkv  # type: ignore[union-attr]
-            for part in (qkv.weight, qkv.bias):
-                heads = part[:32].unflatten(0, (4, 8))
-                heads[:, [0, 1, 2, 4, 5, 6]] *= 1e-3
+            qkv.weight[:32] = 0
+            for part, x, y in ((0, away.cos(), away.sin()), (1, 1.0, 0.0)):
+                heads = qkv.bias[16 * part : 16 * part + 16].unflatten(0, (2, 8))
+                heads[:] = 0
+                heads[:, 3], heads[:, 7] = 6 * x, 6 * y
     return someone
 
 
-def test_unfinished_turns_are_to_watch_where_a_trained_model_uses_them() -> None:
-    slow, fast = (with_score(examine(slow_plane(base)), 1.0, 0.01) for base in (1e4, 1.2))
-    found = findings(slow)[19]
+def test_distances_beyond_training_are_to_watch_where_they_draw_attention() -> None:
+    """By one and the same plane: to a key within the length, and to one at 1.5 times it."""
+    far, near = (
+        with_score(examine(looks_back(distance * LENGTH)), 1.0, 0.01) for distance in (1.5, 0.0)
+    )
+    found = findings(far)[19]
     assert found.verdict == Verdict.WATCH
     assert f"within {LENGTH} steps" in found.said
     assert "Clipped" in found.remedies[0].line
-    assert findings(fast)[19].verdict == Verdict.HEALTHY
-    assert findings(slow._replace(steps=0, evaluation=None))[19].verdict == Verdict.HEALTHY
-    assert findings(slow._replace(bands={}))[19].verdict == Verdict.NOT_APPLICABLE
-    assert list(slow.bands) == [0, 1]
-    assert slow.bands[0].shares.shape == (2, 4)
-    assert "Planes of the rotation by layer" in pictures(slow)
+    assert findings(near)[19].verdict == Verdict.HEALTHY
+    assert findings(far._replace(steps=0, evaluation=None))[19].verdict == Verdict.HEALTHY
+    assert findings(far._replace(bands={}))[19].verdict == Verdict.NOT_APPLICABLE
+    unknown = {layer: each._replace(beyond=None) for layer, each in far.bands.items()}
+    assert findings(far._replace(bands=unknown))[19].verdict == Verdict.NOT_JUDGED
+    assert list(far.bands) == [0, 1]
+    assert far.bands[0].shares.shape == (2, 4)
+    assert "Planes of the rotation by layer" in pictures(far)
 
 
 def test_a_planted_massive_activation_is_found_with_its_token() -> None:
@@ -395,7 +404,8 @@ def _sick(e: Examination) -> Examination:
         "attn/sink_value": [[0.0, 0.0]] * n,
         "attn/normalised_entropy": [[0.0]] * n,
     }
-    bands = {n: each._replace(unfinished=torch.ones(2)) for n, each in e.bands.items()}
+    drawn = KeysBeyond(torch.ones(2), torch.ones(2))
+    bands = {n: each._replace(beyond=drawn) for n, each in e.bands.items()}
     return e._replace(
         by_layer={**e.by_layer, **sick},
         sizes=[1.0] + [1e4] * n,

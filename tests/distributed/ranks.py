@@ -5,6 +5,7 @@ The processes are forked from a server that has imported everything once.
 
 import multiprocessing as mp
 import os
+import pickle
 import tempfile
 import time
 import traceback
@@ -54,7 +55,7 @@ def on_ranks(function: Callable[..., Any], *args: Any, world_size: int = 2) -> l
             for rank, (receiver, _) in enumerate(pipes):
                 if not receiver.poll(max(until - time.monotonic(), 0)):
                     raise TimeoutError(f"rank {rank} of {function.__name__} has not answered")
-                error, result = receiver.recv()
+                error, result = pickle.loads(receiver.recv_bytes())
                 results.append(result)
                 errors += [f"rank {rank}:\n{error}"] if error else []
         finally:
@@ -97,8 +98,11 @@ def _rank(
             world_size=world_size,
             timeout=timedelta(seconds=STUCK / 2),
         )
-        sender.send((None, function(*args)))
+        answer: Any = (None, function(*args))
     except BaseException:
-        sender.send((traceback.format_exc(), None))
+        answer = (traceback.format_exc(), None)
+    try:
+        # As bytes: `send` would share a tensor's memory, which ends with this process.
+        sender.send_bytes(pickle.dumps(answer))
     finally:
         dist.destroy_process_group() if dist.is_initialized() else None

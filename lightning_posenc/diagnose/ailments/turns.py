@@ -1,4 +1,4 @@
-"""Will a rotation meet angles, past the trained length, that training never showed?"""
+"""Will keys that stand farther than any of training draw attention, by angles never seen?"""
 
 from lightning_posenc.diagnose.ailments.base import (
     Ailment,
@@ -12,12 +12,13 @@ from lightning_posenc.diagnose.ailments.base import (
     not_judged,
     watch,
 )
+from lightning_posenc.diagnose.bands import taken_beyond
 from lightning_posenc.diagnose.examination import Examination
 
-UNFINISHED = 0.25  # of the logits' variance; docs/diagnose.md says where it is from
+TAKEN = 0.55  # of the weights, .5 of heads to which distance is all one; docs/diagnose.md says why
 
 
-def _unfinished(e: Examination) -> Finding:
+def _draw(e: Examination) -> Finding:
     if not e.finite:
         return not_judged("the states hold numbers that are not finite: see 9")
     if not e.bands:
@@ -27,22 +28,33 @@ def _unfinished(e: Examination) -> Finding:
             if turns
             else "nothing turns queries and keys"
         )
-    by_layer = [each.unfinished.mean().item() for each in e.bands.values()]
-    share = sum(by_layer) / len(by_layer)
+    unfinished = [each.unfinished.mean().item() for each in e.bands.values()]
     extent = max(each.extent for each in e.bands.values())
-    shown = {"share_in_planes_that_finish_no_turn": by_layer}
+    shown = {"share_in_planes_that_finish_no_turn": unfinished}
+    turning = (
+        f"{sum(unfinished) / len(unfinished):.0%} of the logits' variance is in planes that finish "
+        f"no turn within {extent:,} steps, the trained length"
+    )
+    taken = taken_beyond(e.bands)
+    if taken is None:
+        return not_judged(
+            f"something other than fixed frequencies says how far a key is; {turning}", **shown
+        )
+    shown["share_that_keys_beyond_would_take"] = [
+        each.beyond.of_layer.item() for each in e.bands.values() if each.beyond is not None
+    ]
     said = (
-        f"{share:.0%} of the logits' variance is in planes that finish no turn within {extent:,} "
-        "steps, the trained length"
+        f"keys {extent:,} to {2 * extent:,} steps away would take {taken:.0%} of attention beside "
+        f"those of the trained length (50%: as much as they); {turning}"
     )
     if is_trained(e) is False:
-        return healthy(f"{said}; untrained, planes are used alike", **shown)
+        return healthy(f"{said}; untrained, distances are all one to it", **shown)
     if e.is_own and not learned(e) and not may_blame(e):
         return not_judged(f"{said}; it has learned nothing yet: see 16", **shown)
-    if share < UNFINISHED:
+    if taken < TAKEN:
         return healthy(said, **shown)
     return watch(
-        f"{said}: longer sequences bring angles that it has not seen",
+        f"{said}: it was never taught to leave them",
         *_remedies(e, extent),
         **shown,
     )
@@ -73,8 +85,9 @@ def _remedies(e: Examination, extent: int) -> tuple[Remedy, ...]:
 
 TURNS = Ailment(
     19,
-    "turns unfinished",
-    "turns are finished where it counts",
-    "Planes that never turned once around in training come to new angles on longer sequences.",
-    _unfinished,
+    "distances beyond training draw attention",
+    "distances beyond training draw little attention",
+    "Longer sequences bring angles that training never showed, in planes that never turned once "
+    "around above all; what looks right there takes the weights from what is.",
+    _draw,
 )

@@ -25,11 +25,14 @@ class RotaryPlanes(NamedTuple):
             direction in which it is largest.
         extent: How many steps the positions span, the first and the last counted: a tensor
             without dimensions. Of packed documents the longest span.
+        by_distance: Whether a distance d turns them by d · inv_freq and does nothing else: not so
+            on a grid, or where a decay, a mixture of frequencies or a law of distances comes in.
     """
 
     layout: Layout
     inv_freq: Tensor
     extent: Tensor
+    by_distance: bool = True
 
     @property
     def n_planes(self) -> int:
@@ -70,7 +73,15 @@ def planes_of(positional: PositionalEncoding, layer: int, places: Places) -> Rot
     inv_freq = inv_freq[(None,) * (5 - inv_freq.dim())]
     inv_freq = of_layer(inv_freq, layer).mean(dim=(0, 2)).abs()  # (H|1, n)
     rest = n - inv_freq.shape[-1]  # of those that a method lets stand still
-    return RotaryPlanes(rotary.layout, torch.nn.functional.pad(inv_freq, (0, rest)), _span(places))
+    inv_freq = torch.nn.functional.pad(inv_freq, (0, rest))
+    plain = places.axes == 1 and _is_plain(type(rotary))
+    return RotaryPlanes(rotary.layout, inv_freq, _span(places), plain)
+
+
+def _is_plain(kind: type[Rotary]) -> bool:
+    """Whether a class turns as `Rotary` itself does, by other frequencies at most."""
+    own = ("angles", "coefficients", "prepare", "transform", "bias", "rescore")
+    return all(getattr(kind, name) is getattr(Rotary, name) for name in own)
 
 
 def _rotary(positional: PositionalEncoding, layer: int) -> tuple[Rotary, int] | None:
