@@ -72,6 +72,13 @@ class Mask(ABC):
         return False
 
     @property
+    def in_stretches(self) -> bool:
+        """Whether it is known that neighbours see much the same stretch of keys, and others none
+        of it, as in packed documents.
+        """
+        return False
+
+    @property
     def depends_on_length(self) -> bool:
         """Whether who sees whom changes with the number of tokens, which `at` tells."""
         return False
@@ -145,6 +152,10 @@ class Both(Pair):
     @property
     def hides_future(self) -> bool:
         return self.left.hides_future or self.right.hides_future
+
+    @property
+    def in_stretches(self) -> bool:
+        return self.left.in_stretches or self.right.in_stretches
 
 
 class Either(Pair):

@@ -42,6 +42,10 @@ class Documents(Mask):
         return self.ids[b, q] == self.ids[b, k]
 
     @property
+    def in_stretches(self) -> bool:
+        return True
+
+    @property
     def n_sequences(self) -> int:
         return self.ids.shape[0]
 

@@ -14,6 +14,7 @@ from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 from lightning_posenc.masks.base import Mask
 from lightning_posenc.masks.local import Causal
 from lightning_posenc.masks.parts import ROWS, seen_keys
+from lightning_posenc.masks.tiles import Tile, tiles_of
 
 
 class Visibility:
@@ -51,6 +52,7 @@ class Visibility:
         self._bias: Tensor | None = None
         self._added: Tensor | None = None
         self._parts: tuple[QueryRun, ...] | None = None
+        self._tiles: tuple[tuple[Tile, ...], ...] | None = None
 
     @property
     def is_causal(self) -> bool:
@@ -142,6 +144,15 @@ class Visibility:
         if dense is not None and bool(dense.all()):  # then no kernel has to be told, or keep it
             visibility = Visibility(None, *sizes, keys)
         return QueryRun(near, visibility)
+
+    @property
+    def tiles(self) -> tuple[tuple[Tile, ...], ...]:
+        """For each sequence, or for all, runs of the queries and what they see: of a predicate."""
+        assert not isinstance(self.mask, Tensor)
+        if self._tiles is None:
+            keys, whole = self._indices(), self.keys is None
+            self._tiles = tiles_of(self.mask, self.first, self.n_queries, keys, whole)
+        return self._tiles
 
     def unmade(self) -> "Visibility":
         """The same with none of its forms made, to be kept: they would take memory."""

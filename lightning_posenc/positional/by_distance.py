@@ -14,6 +14,9 @@ from torch.nn import functional as F
 LARGE = 2**20
 """Pairs of a query and a key beyond which a bias is better not written out."""
 
+MANY = 2**14
+"""The same where the bias is one number for each diagonal, and on the CPU, which reads it so."""
+
 
 Some: TypeAlias = slice | list[int] | Tensor
 """Which of the queries or keys."""
@@ -53,12 +56,16 @@ class ByDistance(NamedTuple):
         low: The first of them.
         q_pos: (B|1, T), integers.
         k_pos: (B|1, S), integers.
+        diagonal: Distance between the first query and the first key, where distances grow by one
+            from query to query and shrink by one from key to key, in all pairs that anybody sees;
+            None if they do not, or nobody looked.
     """
 
     values: Tensor
     low: int
     q_pos: Tensor
     k_pos: Tensor
+    diagonal: int | None = None
 
     @property
     def requires_grad(self) -> bool:
@@ -68,7 +75,8 @@ class ByDistance(NamedTuple):
     @property
     def is_large(self) -> bool:
         """Whether there are too many pairs to write them out at once."""
-        return self.q_pos.shape[1] * self.k_pos.shape[1] > LARGE
+        most = LARGE if self.diagonal is None else min(MANY, LARGE)
+        return self.q_pos.shape[1] * self.k_pos.shape[1] >= most
 
     def is_beside(self, other: "ByDistance") -> bool:
         """Whether the other holds the values of the same distances of the same pairs."""
@@ -84,7 +92,7 @@ class ByDistance(NamedTuple):
 
     def of(self, queries: Some, keys: Some = slice(None)) -> "ByDistance":
         """The bias of some of the queries, on some of the keys."""
-        return self._replace(q_pos=self.q_pos[:, queries], k_pos=self.k_pos[:, keys])
+        return self._replace(q_pos=self.q_pos[:, queries], k_pos=self.k_pos[:, keys], diagonal=None)
 
     def first(self, n: int) -> "ByDistance":
         """That of the first n sequences; what all share stays as it is."""

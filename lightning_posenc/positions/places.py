@@ -168,3 +168,22 @@ def counted(delta: Tensor, places: Places) -> Tensor:
     if places.stretch is None:
         return delta
     return delta.sign() * places.stretch[delta.abs()]
+
+
+def diagonal_of(queries: Places, keys: Places) -> int | None:
+    """The distance between the first query and the first key, where both count one by one; where
+    documents are packed, only within each of them.
+
+    Read off the positions: None on a GPU, which would have to be waited for, and where they do not.
+    """
+    if keys.values.device.type != "cpu" or not (queries.is_whole and keys.is_whole):
+        return None
+    q, k = queries.values, keys.values
+    if queries is keys:
+        steps = k.diff(dim=1) == 1
+        if keys.documents is not None:
+            steps = steps | (keys.documents.diff(dim=1) != 0)
+        return 0 if bool(steps.all()) else None
+    between = q[:, 0] - k[:, 0]
+    counts = bool((q.diff(dim=1) == 1).all()) and bool((k.diff(dim=1) == 1).all())
+    return int(between[0]) if counts and bool((between == between[0]).all()) else None

@@ -6,6 +6,7 @@ from torch.nn import functional as F
 from lightning_posenc.model.kernels.base import Kernel, has_tangent
 from lightning_posenc.model.kernels.by_parts import by_parts, may_be_in_parts
 from lightning_posenc.model.kernels.by_rows import by_rows
+from lightning_posenc.model.kernels.by_tiles import by_tiles, may_be_in_tiles
 from lightning_posenc.model.kernels.eager import Eager
 from lightning_posenc.model.kernels.operands import Operands
 from lightning_posenc.model.kernels.sinks import beside_sinks
@@ -15,7 +16,7 @@ class SDPA(Kernel):
     """torch's scaled_dot_product_attention: fused wherever it can be.
 
     On the CPU, pairs that a mask hides are left out by runs of queries, at the cost of those that
-    somebody sees: T·w in a window of w.
+    somebody sees: T·w in a window of w. A bias that it would have to write out goes by tiles there.
     """
 
     otherwise = Eager
@@ -26,9 +27,12 @@ class SDPA(Kernel):
 
     def materialises(self, operands: Operands) -> bool:
         # As torch does for a mask that learns: its fused kernels give no gradient of it.
-        return isinstance(operands.bias, Tensor) and operands.bias.requires_grad
+        learned = isinstance(operands.bias, Tensor) and operands.bias.requires_grad
+        return learned and not may_be_in_tiles(operands, self.drops)
 
     def forward(self, operands: Operands) -> Tensor:
+        if may_be_in_tiles(operands, self.drops):
+            return by_tiles(operands)
         if may_be_in_parts(operands):
             return by_parts(self._all, operands)
         return self._all(operands)

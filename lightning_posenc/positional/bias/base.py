@@ -13,7 +13,7 @@ from lightning_posenc.positional.base import PositionalEncoding, Site
 from lightning_posenc.positional.by_distance import ByDistance
 from lightning_posenc.positional.layers import of_layer
 from lightning_posenc.positional.returned import Size, returned
-from lightning_posenc.positions.places import Places, counted, offsets
+from lightning_posenc.positions.places import Places, counted, diagonal_of, offsets
 from lightning_posenc.positions.recording import is_recorded
 
 
@@ -79,7 +79,10 @@ class RelativeBias(OfDistance, ABC):
 
     def prepare(self, q_places: Places, k_places: Places) -> Sequence[Tensor | ByDistance]:
         """Of each layer, or of all, (B|1, H, T, S) or its table."""
-        return (self._at_pairs if is_recorded() else self._tabled)(q_places, k_places)
+        if is_recorded():
+            return self._at_pairs(q_places, k_places)
+        # Asked here: where a model is compiled, `_tabled` is not.
+        return self._tabled(q_places, k_places, torch.compiler.is_compiling())
 
     def bias(self, site: Site) -> Tensor | ByDistance:
         found: Tensor | ByDistance = of_layer(site.prepared, site.layer)
@@ -87,12 +90,15 @@ class RelativeBias(OfDistance, ABC):
 
     # The table's size is read from the positions: here, once, a compiled model leaves its graph.
     @torch.compiler.disable
-    def _tabled(self, queries: Places, keys: Places) -> Sequence[Tensor | ByDistance]:
+    def _tabled(
+        self, queries: Places, keys: Places, compiled: bool
+    ) -> Sequence[Tensor | ByDistance]:
         if (found := self.consecutive(queries, keys)) is None:
             return self._at_pairs(queries, keys)
         distances, low = found
+        diagonal = None if compiled else diagonal_of(queries, keys)
         tables = [
-            ByDistance(values, low, queries.values, keys.values)
+            ByDistance(values, low, queries.values, keys.values, diagonal)
             for values in self._by_layer(distances)
         ]
         # What all layers share is written out once for all of them.
