@@ -14,8 +14,10 @@ from torch.nn import functional as F
 LARGE = 2**20
 """Pairs of a query and a key beyond which a bias is better not written out."""
 
-MANY = 2**14
-"""The same where the bias is one number for each diagonal, and on the CPU, which reads it so."""
+MANY = 192
+"""Queries from which on the same holds where a bias is one number for each diagonal: of the CPU's
+tiles (`model.kernels.by_tiles`), which read it so.
+"""
 
 
 Some: TypeAlias = slice | list[int] | Tensor
@@ -75,8 +77,14 @@ class ByDistance(NamedTuple):
     @property
     def is_large(self) -> bool:
         """Whether there are too many pairs to write them out at once."""
-        most = LARGE if self.diagonal is None else min(MANY, LARGE)
-        return self.q_pos.shape[1] * self.k_pos.shape[1] >= most
+        if self.diagonal is not None and self.q_pos.shape[1] >= MANY:
+            return True
+        return self.n_pairs > LARGE
+
+    @property
+    def n_pairs(self) -> int:
+        """T · S."""
+        return self.q_pos.shape[1] * self.k_pos.shape[1]
 
     def is_beside(self, other: "ByDistance") -> bool:
         """Whether the other holds the values of the same distances of the same pairs."""

@@ -27,6 +27,7 @@ from lightning_posenc.positional import (
     TransformerXL,
     WaveletBias,
 )
+from lightning_posenc.positional import by_distance
 from lightning_posenc.positional.by_distance import ByDistance
 from lightning_posenc.positions import Places
 from tests.helpers import operands
@@ -119,6 +120,7 @@ def test_a_table_is_the_bias_that_it_writes_out(
     rows: int,
 ) -> None:
     monkeypatch.setattr(by_rows, "ROWS", 4)
+    monkeypatch.setattr(by_distance, "LARGE", 0)
     q, k, v = (tensor.requires_grad_() for tensor in inputs(n_kv_heads, None))
     table = a_table(rows)
     learned = [q, k, v, table.values]
@@ -150,6 +152,7 @@ def test_dropout_beside_a_table_is_the_same_in_the_backward_pass(
 ) -> None:
     """Otherwise the gradient by v would not be the weights that the output was made of."""
     monkeypatch.setattr(by_rows, "ROWS", 4)
+    monkeypatch.setattr(by_distance, "LARGE", 0)
     q, k, v = inputs(H, None)
     v.requires_grad_()
     out = SDPA(0.5)(operands(q, k, v, a_table(1), Visibility(Causal(), T, T, CPU)))

@@ -17,6 +17,7 @@ from lightning_posenc.model.kernels import attention_weights
 from lightning_posenc.model.mixers import Attention, Context
 from lightning_posenc.positional import ALiBi, LearnedRelativeBias, ShawRelative, T5Bias
 from lightning_posenc.positional.bias.alibi import slopes
+from lightning_posenc.positional.by_distance import written_out
 from lightning_posenc.positions import Places
 from tests.helpers import operands, site_of
 from tests.peers.base import POSITIONS, B, D, H, K, T, bias, dims, heads, peer
@@ -75,7 +76,7 @@ def t5() -> Iterator[tuple[Tensor, Tensor]]:
             positions = torch.arange(n).unsqueeze(0)
             q = torch.empty(1, H, n, K)
             ours = encoding.bias(site_of(encoding, 0, q, q, q, positions, positions))
-            yield ours, theirs.compute_bias(n, n)
+            yield written_out(ours), theirs.compute_bias(n, n)
 
 
 @peer("ShawRelative", "transformers Wav2Vec2BertSelfAttention (relative_key)")

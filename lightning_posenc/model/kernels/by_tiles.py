@@ -14,10 +14,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lightning_posenc.compat.torch import is_transformed
-from lightning_posenc.masks import Causal, tiles
+from lightning_posenc.masks import Causal
 from lightning_posenc.model.kernels.operands import Operands
 from lightning_posenc.model.kernels.tile_products import Tiled
-from lightning_posenc.positional.by_distance import ByDistance
+from lightning_posenc.positional.by_distance import MANY, ByDistance
 from lightning_posenc.positions.recording import is_recorded
 
 
@@ -33,7 +33,7 @@ def may_be_in_tiles(operands: Operands, drops: bool) -> bool:
         return False
     if torch.compiler.is_compiling() or is_recorded() or isinstance(seen.mask, Tensor):
         return False
-    if seen.n_queries < tiles.TILE or operands.q.shape[-1] != operands.k.shape[-1]:
+    if seen.n_queries < MANY or operands.q.shape[-1] != operands.k.shape[-1]:
         return False
     if isinstance(bias, ByDistance):
         served = bias.diagonal is not None

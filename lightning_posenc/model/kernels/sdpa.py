@@ -10,6 +10,8 @@ from lightning_posenc.model.kernels.by_tiles import by_tiles, may_be_in_tiles
 from lightning_posenc.model.kernels.eager import Eager
 from lightning_posenc.model.kernels.operands import Operands
 from lightning_posenc.model.kernels.sinks import beside_sinks
+from lightning_posenc.positional import by_distance
+from lightning_posenc.positional.by_distance import ByDistance
 
 
 class SDPA(Kernel):
@@ -38,7 +40,10 @@ class SDPA(Kernel):
         return self._all(operands)
 
     def _all(self, operands: Operands) -> Tensor:
-        if operands.bias is not None and not isinstance(operands.bias, Tensor):
+        bias = operands.bias
+        if isinstance(bias, ByDistance) and bias.n_pairs <= by_distance.LARGE:
+            operands = operands._replace(bias=bias.written_out())
+        elif bias is not None and not isinstance(bias, Tensor):
             n_queries = operands.q.shape[2]
             return by_rows(lambda rows: self._at_once(operands.rows(rows)), n_queries, self.drops)
         return self._at_once(operands)
