@@ -26,8 +26,8 @@ from lightning_posenc.positional import (
     Site,
     TransformerXL,
     WaveletBias,
+    by_distance,
 )
-from lightning_posenc.positional import by_distance
 from lightning_posenc.positional.by_distance import ByDistance
 from lightning_posenc.positions import Places
 from tests.helpers import operands
