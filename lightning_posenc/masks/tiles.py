@@ -15,7 +15,7 @@ from lightning_posenc.masks.local import Causal
 TILE = 192  # queries of a run
 
 
-class Tile(NamedTuple):
+class KeyStretch(NamedTuple):
     """A run of queries of one sequence, or of all, and the keys from the first to the last of
     which any of them sees.
 
@@ -35,7 +35,7 @@ class Tile(NamedTuple):
     hidden: Tensor | None = None
     at: int = 0
 
-    def mirrored(self, n_keys: int) -> "Tile":
+    def mirrored(self, n_keys: int) -> "KeyStretch":
         """The same with the S keys in reverse order."""
         low, high = n_keys - self.high, n_keys - self.low
         if self.hidden is None:
@@ -57,7 +57,7 @@ class Tile(NamedTuple):
 
 def tiles_of(
     mask: Mask | None, first: int, n_queries: int, keys: Tensor, whole: bool
-) -> tuple[tuple[Tile, ...], ...]:
+) -> tuple[tuple[KeyStretch, ...], ...]:
     """For each sequence that the mask tells apart, its runs of queries.
 
     Args:
@@ -70,7 +70,7 @@ def tiles_of(
     runs = [(start, min(start + TILE, n_queries)) for start in range(0, n_queries, TILE)]
     n_keys = len(keys)
     if mask is None:
-        return (tuple(Tile(start, stop, 0, n_keys) for start, stop in runs),)
+        return (tuple(KeyStretch(start, stop, 0, n_keys) for start, stop in runs),)
     if type(mask) is Causal and whole and first + n_queries <= n_keys:
         later = torch.ones(TILE, TILE, dtype=torch.bool).triu(1)
         return (tuple(_causal(*run, first, later) for run in runs),)
@@ -78,15 +78,15 @@ def tiles_of(
     return tuple(zip(*by_run, strict=True))
 
 
-def _causal(start: int, stop: int, first: int, later: Tensor) -> Tile:
+def _causal(start: int, stop: int, first: int, later: Tensor) -> KeyStretch:
     n = stop - start
-    return Tile(start, stop, 0, first + stop, later[:n, :n], first + start)
+    return KeyStretch(start, stop, 0, first + stop, later[:n, :n], first + start)
 
 
-def _seen(mask: Mask, start: int, stop: int, first: int, keys: Tensor) -> Iterator[Tile]:
+def _seen(mask: Mask, start: int, stop: int, first: int, keys: Tensor) -> Iterator[KeyStretch]:
     queries = torch.arange(first + start, first + stop)
     for seen in mask.between(queries, keys)[:, 0]:  # (t, S) of each sequence
         near = seen.any(dim=0).nonzero()
         low, high = (int(near[0]), int(near[-1]) + 1) if len(near) else (0, 1)
         hidden = ~seen[:, low:high]
-        yield Tile(start, stop, low, high, hidden.contiguous() if hidden.any() else None, low)
+        yield KeyStretch(start, stop, low, high, hidden.contiguous() if hidden.any() else None, low)

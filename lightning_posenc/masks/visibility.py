@@ -14,7 +14,7 @@ from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 from lightning_posenc.masks.base import Mask
 from lightning_posenc.masks.local import Causal
 from lightning_posenc.masks.parts import ROWS, seen_keys
-from lightning_posenc.masks.tiles import Tile, tiles_of
+from lightning_posenc.masks.tiles import KeyStretch, tiles_of
 
 
 class Visibility:
@@ -52,7 +52,7 @@ class Visibility:
         self._bias: Tensor | None = None
         self._added: Tensor | None = None
         self._parts: tuple[QueryRun, ...] | None = None
-        self._tiles: tuple[tuple[Tile, ...], ...] | None = None
+        self._tiles: tuple[tuple[KeyStretch, ...], ...] | None = None
 
     @property
     def is_causal(self) -> bool:
@@ -146,7 +146,7 @@ class Visibility:
         return QueryRun(near, visibility)
 
     @property
-    def tiles(self) -> tuple[tuple[Tile, ...], ...]:
+    def tiles(self) -> tuple[tuple[KeyStretch, ...], ...]:
         """For each sequence, or for all, runs of the queries and what they see: of a predicate."""
         assert not isinstance(self.mask, Tensor)
         if self._tiles is None:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from lightning_posenc.masks import Visibility, tiles
-from lightning_posenc.masks.tiles import Tile
+from lightning_posenc.masks.tiles import KeyStretch
 from lightning_posenc.model.kernels.operands import Operands, attention_weights
 
 CHUNK = 767  # keys at a time: with the column of the LSE, lines of 768
@@ -49,7 +49,7 @@ class Tiled(torch.autograd.Function):
             plain = by_definition(q, k, v, bias, *ctx.rest)
             found = iter(torch.autograd.grad(plain, inputs, gradient, create_graph=True))
             return *(next(found) if wanted else None for wanted in needed), None, None
-        gradients = Gradients(Tiles(q, k, v, bias, *ctx.rest), gradient, out, lse, needed[3])
+        gradients = TiledGradients(Tiles(q, k, v, bias, *ctx.rest), gradient, out, lse, needed[3])
         return *gradients.of_operands(), None, None
 
 
@@ -69,7 +69,7 @@ def by_definition(
 class Chunk(NamedTuple):
     """Some of the keys of a tile of one head."""
 
-    tile: Tile
+    tile: KeyStretch
     low: int
     high: int
     b: int
@@ -198,7 +198,7 @@ class Tiles:
         return mixed, lse.squeeze(1)
 
 
-class Gradients:
+class TiledGradients:
     """What the backward pass of one layer's attention adds up.
 
     Args:
@@ -284,7 +284,7 @@ class Gradients:
         of_bias[part.h % len(of_bias), first : first + n + size - 1].add_(lines.sum(dim=0))
 
 
-def _chunks(tile: Tile, b: int, h: int) -> list[Chunk]:
+def _chunks(tile: KeyStretch, b: int, h: int) -> list[Chunk]:
     """All keys of a tile."""
     if tile.high - tile.low <= AT_ONCE:
         return [Chunk(tile, tile.low, tile.high, b, h)]
