@@ -119,7 +119,9 @@ class Block(nn.Module):
 
     def _branch(self, part: Part, x: Tensor, *more: Any) -> Tensor:
         """What a part makes of x, some channels dropped."""
-        return self.dropout(returned(part, "forward", part(x, *more), x.shape, x.dtype))
+        found = returned(part, "forward", part(x, *more), x.shape, x.dtype)
+        dropout = self.dropout
+        return dropout(found) if dropout.training else found
 
     def _mixed(self, context: Context, x: Tensor) -> Tensor:
         layer = self.attention.layer

@@ -139,15 +139,15 @@ class Cache:
 
     def extended(self, layer: int, x: Tensor | None, k: Tensor, v: Tensor) -> Remembered:
         """Add T tokens to a layer; gives those that are remembered and these."""
-        new = {"x": x, "k": k, "v": v}
-        self.advance(layer, v.shape[-2])
-        parts = self._layers.setdefault(layer, {})
-        found: dict[str, Tensor | None] = {"x": None}
-        for name, tokens in new.items():
-            if tokens is not None:
-                part = parts.setdefault(name, _Growing(tokens, self._length))
-                found[name] = part.extended(tokens)
-        return Remembered(**found)  # type: ignore[arg-type]
+        self.advance(layer, v.size(-2))
+        parts = self._layers.get(layer)
+        if parts is None:
+            new = {"x": x, "k": k, "v": v}
+            parts = self._layers[layer] = {
+                name: _Growing(like, self._length) for name, like in new.items() if like is not None
+            }
+        known_x = None if x is None else parts["x"].extended(x)
+        return Remembered(known_x, parts["k"].extended(k), parts["v"].extended(v))
 
 
 class _Growing:
@@ -167,7 +167,7 @@ class _Growing:
         kept = self.memory.index_select(-2, index)
         room = min(self.memory.shape[-2], 2 * len(index))
         self.length = len(index)
-        if kept.requires_grad or kept.is_inference():
+        if kept.requires_grad or _is_frozen(kept):
             self.memory = kept
             return
         self.memory = kept.new_empty(*kept.shape[:-2], room, kept.shape[-1])
@@ -175,14 +175,20 @@ class _Growing:
 
     def extended(self, new: Tensor) -> Tensor:
         """Add (…, T, C); gives (…, S, C)."""
-        before, self.length = self.length, self.length + new.shape[-2]
-        known = self.memory.narrow(-2, 0, before)
-        if new.requires_grad or known.requires_grad or known.is_inference():
-            self.memory = torch.cat((known, new), dim=-2)
+        memory, before = self.memory, self.length
+        n_new = new.size(-2)
+        self.length = length = before + n_new
+        if new.requires_grad or memory.requires_grad or _is_frozen(memory):
+            self.memory = torch.cat((memory.narrow(-2, 0, before), new), dim=-2)
             return self.memory
-        if self.length > self.memory.shape[-2]:
-            room = max(self.length, 2 * before)
+        if length > memory.size(-2):
+            room = max(length, 2 * before)
             self.memory = new.new_empty(*new.shape[:-2], room, new.shape[-1])
-            self.memory.narrow(-2, 0, before).copy_(known)
-        self.memory.narrow(-2, before, new.shape[-2]).copy_(new)
-        return self.memory.narrow(-2, 0, self.length)
+            self.memory.narrow(-2, 0, before).copy_(memory.narrow(-2, 0, before))
+        self.memory.narrow(-2, before, n_new).copy_(new)
+        return self.memory.narrow(-2, 0, length)
+
+
+def _is_frozen(memory: Tensor) -> bool:
+    """Whether nobody may write to it here: it was made in inference mode, which has been left."""
+    return memory.is_inference() and not torch.is_inference_mode_enabled()

@@ -45,8 +45,11 @@ class Stacked(nn.Linear):
             d_head: K, a divisor of each projection's width.
             names: Which projections, as `some` takes them; None for all.
         """
-        parts = self.parts(x) if names is None else self.some(x, names)
-        return tuple(part.unflatten(-1, (-1, d_head)).transpose(1, 2) for part in parts)
+        if names is not None:
+            parts = self.some(x, names)
+            return tuple(part.unflatten(-1, (-1, d_head)).transpose(1, 2) for part in parts)
+        heads = self(x).unflatten(-1, (-1, d_head)).transpose(1, 2)
+        return heads.split([width // d_head for width in self.widths.values()], dim=1)
 
 
 def linears(module: nn.Module) -> Iterator[tuple[nn.Linear, dict[str, int]]]:

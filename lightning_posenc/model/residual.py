@@ -65,7 +65,8 @@ class Residual(nn.Module, ABC):
 
     def forward(self, x: Tensor, branch: Tensor) -> Tensor:
         """Join what a branch gave (B, T, D) to the stream x (B, T, D)."""
-        return self.join(x, self.drop_path(branch))
+        drop_path = self.drop_path
+        return self.join(x, drop_path(branch) if drop_path.training else branch)
 
     @abstractmethod
     def join(self, x: Tensor, branch: Tensor) -> Tensor:

@@ -182,7 +182,6 @@ def continued(
     return prompts.said[:, : prompts.start + n_said]
 
 
-@torch.no_grad()
 def continuing(
     prompts: Prompts, scores: Callable[[Tensor], Tensor], sampling: Sampling = GREEDY
 ) -> Iterator[Tensor]:
@@ -202,16 +201,17 @@ def continuing(
     ended = torch.zeros_like(said[:, 0], dtype=torch.bool)
     longest = int(prompts.lengths.max()) if len(said) else 0
     for now in range(prompts.start, n_tokens):
-        before = said[:, :now]
-        decided = None if drawn is None else drawn[:, now]
-        following = sampling.chosen(scores(before), before, decided)
-        if end is not None:
-            following = following.masked_fill(ended, end)
-        if now < longest:
-            following = torch.where(now < prompts.lengths, said[:, now], following)
-        said[:, now] = following
-        yield following
-        if end is not None:
-            ended |= (following == end) & (now >= prompts.lengths)
-            if bool(ended.all()):
-                return
+        with torch.inference_mode():  # not around what is done with a token
+            before = said[:, :now]
+            decided = None if drawn is None else drawn[:, now]
+            following = sampling.chosen(scores(before), before, decided)
+            if end is not None:
+                following = following.masked_fill(ended, end)
+            if now < longest:
+                following = torch.where(now < prompts.lengths, said[:, now], following)
+            said[:, now] = following
+            if end is not None:
+                ended |= (following == end) & (now >= prompts.lengths)
+        yield said[:, now]
+        if end is not None and bool(ended.all()):
+            return

@@ -20,7 +20,8 @@ def of_layer(table: Any, layer: int) -> Any:
         table: With an entry for each layer, or one that all share.
         layer: Index of the layer.
     """
-    return table[layer % len(table)]
+    n_layers = table.size(0) if isinstance(table, Tensor) else len(table)
+    return table[layer % n_layers]
 
 
 def gained_layers(module: nn.Module, name: str) -> None:

@@ -22,10 +22,11 @@ def may_be_in_parts(operands: Operands) -> bool:
     A learned bias that is written out for all pairs would get a gradient of its whole size from
     every part.
     """
+    if operands.visibility.n_queries <= ROWS or operands.visibility.mask is None:
+        return False
     bias = operands.bias
     learned = isinstance(bias, Tensor) and bias.requires_grad
-    many = operands.visibility.n_queries > ROWS and operands.visibility.mask is not None
-    return many and operands.q.device.type == "cpu" and not learned and not is_recorded()
+    return operands.q.device.type == "cpu" and not learned and not is_recorded()
 
 
 @torch.compiler.disable  # which keys there are is read off

@@ -3,6 +3,8 @@
 Shapes: B sequences, T queries, S keys, H heads, G key-value heads, K channels of a head.
 """
 
+from typing import Any
+
 from torch import Tensor
 
 from lightning_posenc.positional.base import PositionalEncoding, Rescore, Site
@@ -20,13 +22,20 @@ def transformed(positional: PositionalEncoding, site: Site) -> tuple[Tensor, Ten
     found = positional.transform(site)
     if not isinstance(found, tuple) or len(found) != 2 or not isinstance(found[0], Tensor):
         raise misgiven(positional, "transform", found, "a pair: queries and keys")
-    if found[0] is site.q and found[1] is site.k:
+    if _alike(found[0], site.q) and _alike(found[1], site.k):
         return found
     n_heads, width = site.q.shape[1], found[0].shape[-1]
     n_sequences, n_kv_heads, n_keys, _ = site.k.shape
     of_keys = (n_sequences, (n_kv_heads, n_heads), n_keys, width)
     q = returned(positional, "transform", found[0], (*site.q.shape[:3], width), site.q.dtype)
     return q, returned(positional, "transform", found[1], of_keys, site.k.dtype)
+
+
+def _alike(found: Any, given: Tensor) -> bool:
+    """Whether what was found looks as what was given, as it does most often."""
+    if found is given:
+        return True
+    return isinstance(found, Tensor) and found.shape == given.shape and found.dtype == given.dtype
 
 
 def bias(positional: PositionalEncoding, site: Site) -> Tensor | Unwritten | None:
@@ -81,4 +90,6 @@ def output(positional: PositionalEncoding, site: Site, mixed: Tensor) -> Tensor:
         ValueError: On anything else.
     """
     found = positional.output(site, mixed)
-    return returned(positional, "output", found, mixed.shape, mixed.dtype)
+    return (
+        found if found is mixed else returned(positional, "output", found, mixed.shape, mixed.dtype)
+    )

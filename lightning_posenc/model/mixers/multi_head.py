@@ -94,11 +94,16 @@ class MultiHead(Mixer, ABC):
         read = self._past if context.memory is None else self._memory
         q, k, v, k_x, turned = read(x, context)
         positional = context.positional
+        asked = positional.hooks(self.layer)
         site = context.site(self.layer, x, k_x, q, k, v)
-        bias = hooks.bias(positional, site)
-        rescore = hooks.rescore(positional, site)
-        q, k = hooks.transformed(positional, site) if turned is None else (turned, k)
-        v = hooks.values(positional, site)
+        bias = hooks.bias(positional, site) if "bias" in asked else None
+        rescore = hooks.rescore(positional, site) if "rescore" in asked else None
+        if turned is not None:
+            q = turned
+        elif "transform" in asked:
+            q, k = hooks.transformed(positional, site)
+        if "values" in asked:
+            v = hooks.values(positional, site)
         if k.shape[1] != v.shape[1]:  # a method that treats query heads apart gave each its own
             n_heads = max(k.shape[1], v.shape[1])
             k, v = (x.repeat_interleave(n_heads // x.shape[1], dim=1) for x in (k, v))
@@ -106,9 +111,9 @@ class MultiHead(Mixer, ABC):
         seen = context.seen_in(self.layer)
         operands = Operands(q, k, v, bias, seen, rescore, scale, self.score, self.sinks)
         mixed = self.kernel(operands)  # (B, H, T, K)
-        mixed = hooks.output(
-            positional, site._replace(read_weights=partial(read_weights, operands)), mixed
-        )
+        if "output" in asked:
+            told = site._replace(read_weights=partial(read_weights, operands))
+            mixed = hooks.output(positional, told, mixed)
         return self.out(self.join(x, mixed.transpose(1, 2)))
 
     def _past(self, x: Tensor, context: Context) -> "_Read":

@@ -133,8 +133,9 @@ class Rotary(PositionalEncoding, ABC):
 
     def transform(self, site: Site) -> tuple[Tensor, Tensor]:
         of_queries, of_keys, temperature = site.prepared
-        q = rotate(site.q, of_queries.of_layer(site.layer))
-        k = rotate(site.k, of_keys.of_layer(site.layer))
+        by = of_queries.of_layer(site.layer)
+        q = rotate(site.q, by)
+        k = rotate(site.k, by if of_keys is of_queries else of_keys.of_layer(site.layer))
         return (q if temperature == 1 else q * temperature**2), k
 
     def _rotation(self, positions: Tensor, inv_freq: Tensor) -> Rotation:
@@ -188,7 +189,8 @@ def rotate(x: Tensor, by: Rotation) -> Tensor:
     n_heads, width = along.shape[1], 2 * by.n_pairs
     if n_heads > x.shape[1]:
         x = x.repeat_interleave(n_heads // x.shape[1], dim=1)
-    turning, rest = x[..., :width].float(), x[..., width:]
+    rest = x[..., width:] if width < x.shape[-1] else None
+    turning = (x if rest is None else x[..., :width]).float()
     if across is None:
         pairs = torch.view_as_complex(turning.unflatten(-1, (-1, 2)))
         turned = torch.view_as_real(pairs * along).flatten(-2)
@@ -196,7 +198,7 @@ def rotate(x: Tensor, by: Rotation) -> Tensor:
         if layout == "interleaved":
             partners = turning.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)
         else:
-            partners = torch.cat(turning.chunk(2, dim=-1)[::-1], dim=-1)
+            partners = turning.roll(width // 2, dims=-1)
         turned = turning * along + partners * across
     turned = turned.to(x.dtype)
-    return torch.cat((turned, rest), dim=-1) if rest.shape[-1] else turned
+    return turned if rest is None else torch.cat((turned, rest), dim=-1)
