@@ -30,6 +30,7 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
         "timing",
         "peers",
         "peer_models",
+        "decoding",
         "scaling",
         "gpu",
         "simple_baselines",
@@ -126,6 +127,21 @@ def test_the_page_of_peers_says_what_is_exceeded(peers: ModuleType) -> None:
 
 @pytest.mark.slow
 @pytest.mark.long
+@pytest.mark.slow
+def test_decoding_is_timed_by_length_and_its_cache_weighed(load: Any, peers: ModuleType) -> None:
+    decoding = load("decoding")
+    sizes, lengths = peers.Sizes(32, 2, 2, 16, 1, 16), decoding.Lengths(4, 16)
+    rows = {}
+    for name in decoding.NAMES:
+        said = {who: decode() for who, decode in decoding.decoders(name, sizes, lengths).items()}
+        assert said["ours"].shape == said["peer"].shape == (1, 20)
+        against = {"ms": [1.0, 1.2], "ratio": [0.83, 0.81, 0.84], "rounds": 2}
+        found = decoding.by_length(name, sizes, lengths, 4)
+        assert found["memory"] == 1
+        rows[name] = {"decoding": {"4 + 16": against}, "by length": found}
+    assert decoding.page(rows).count("0.830 (0.810-0.840) | 0.80 exceeded") == 3
+
+
 def test_memory_grows_with_the_length(load: Any) -> None:
     scaling = load("scaling")
     found = {str(n): scaling.in_a_process("one", "RoPE", n) for n in (1024, 4096)}

@@ -1,0 +1,206 @@
+"""Is greedy decoding as fast as Hugging Face's `generate`, and does a token's time stay the same?
+
+    python benchmarks/decoding.py [--rounds 5] [--only RoPE] [--new 256 1024 4096] [--write]
+
+Width 256, 6 layers, 4 heads, 256 tokens, one prompt of 64, random weights, float32, one thread. A
+round decodes by ours and by the peer, of the same wiring; ratios are taken within rounds. Times are
+the processor's. A token's time is the median of the 64 steps up to a length; attention's own is
+that of torch's fused kernel on keys and values of that length, in all layers. Memory is that of the
+cache over that of keys and values. `--write` keeps results/decoding.md and decoding.json, row by
+row.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import timing
+import torch
+from peer_models import PAIRS, Sizes
+from torch import Tensor
+from torch.nn import functional as F
+
+from lightning_posenc.modules import LanguageModel, greedy
+from lightning_posenc.modules.stepwise import Stepwise
+from lightning_posenc.positional.bias.base import RelativeBias
+
+OUT = timing.RESULTS / "decoding.json"
+PACKAGES = ("torch", "transformers")
+MOST = 0.8  # of the peer's time
+FLAT = 1.3  # of a token's time at the shortest length, but for attention's
+NAMES = {
+    "LearnedAbsolute, GPT-2": "LearnedAbsolute, Hugging Face GPT-2",
+    "RoPE, Llama": "RoPE, Hugging Face Llama",
+    "ALiBi, BLOOM": "ALiBi, Hugging Face BLOOM",
+}
+
+
+class Lengths(NamedTuple):
+    """Tokens of the prompt, and of what follows."""
+
+    prompt: int
+    new: int
+
+    @property
+    def all(self) -> int:
+        """T."""
+        return self.prompt + self.new
+
+
+def models(name: str, sizes: Sizes) -> tuple[LanguageModel, Any]:
+    """Ours and the peer's, in evaluation mode."""
+    pair = PAIRS[NAMES[name]]
+    ours: Any = pair.ours(sizes)
+    peer: Any = pair.peer(sizes)
+    return ours.module.eval(), peer.model.eval()
+
+
+def decoders(name: str, sizes: Sizes, lengths: Lengths) -> dict[str, Callable[[], Tensor]]:
+    """What continues the same prompt, by ours and by the peer's model."""
+    ours, peer = models(name, sizes._replace(length=lengths.all))
+    prompt = torch.randint(sizes.vocabulary, (1, lengths.prompt))
+    exactly = {"max_new_tokens": lengths.new, "min_new_tokens": lengths.new}
+    return {
+        "ours": lambda: greedy(ours, prompt, length=lengths.all),
+        "peer": lambda: peer.generate(prompt, do_sample=False, pad_token_id=0, **exactly),
+    }
+
+
+def steps(model: LanguageModel, lengths: Lengths) -> tuple[list[float], int]:
+    """Seconds of each step of ours, the prompt's left out, and bytes of its cache in the end."""
+    said = torch.randint(model.vocab_size, (1, lengths.all))
+    embedding: Any = model.embedding
+    step = Stepwise(model.encoder, embedding, model.scores, 1, lengths.all)
+    seconds = []
+    with torch.inference_mode():
+        step(said[:, : lengths.prompt])
+        for now in range(lengths.prompt + 1, lengths.all + 1):
+            start = time.process_time()
+            step(said[:, :now])
+            seconds.append(time.process_time() - start)
+    assert step.cache is not None
+    return seconds, step.cache.n_bytes
+
+
+def attention(model: LanguageModel, length: int, n: int) -> float:
+    """Seconds of the fused kernel alone, in all layers, the median of n.
+
+    Args:
+        model: Whose attention.
+        length: Keys, for one query.
+        n: How often.
+    """
+    dims = model.encoder.dims
+    shape = dims.n_layers, 1, dims.n_heads, length, dims.d_head
+    q, keys, values = torch.randn(1, dims.n_heads, 1, dims.d_head), *torch.randn(2, *shape)
+    bias = None
+    if isinstance(model.encoder.positional, RelativeBias):
+        bias = torch.randn(1, dims.n_heads, 1, length)
+    seconds = []
+    with torch.inference_mode():
+        for _ in range(n):
+            start = time.process_time()
+            for k, v in zip(keys, values, strict=True):
+                F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+            seconds.append(time.process_time() - start)
+    return statistics.median(seconds)
+
+
+def by_length(name: str, sizes: Sizes, lengths: Lengths, window: int) -> dict[str, Any]:
+    """A token's time at both ends of what is decoded, attention's in it, and the cache's memory."""
+    model, _ = models(name, sizes._replace(length=lengths.all))
+    steps(model, lengths._replace(new=window))
+    seconds, n_bytes = steps(model, lengths)
+    found = []
+    for last in (min(4 * lengths.prompt, lengths.all), lengths.all):
+        taken = seconds[last - lengths.prompt - window : last - lengths.prompt]
+        own = attention(model, last, window)
+        found.append({"length": last, "ms": timing.milliseconds(taken), "attention": 1e3 * own})
+    near, far = (each["ms"] - each["attention"] for each in found)
+    kept = 2 * sizes.layers * lengths.all * sizes.width * 4
+    return {"tokens": found, "flat": far / near, "memory": n_bytes / kept}
+
+
+def page(rows: dict[str, dict[str, Any]]) -> str:
+    lines = [
+        "# Time of greedy decoding beside Hugging Face's",
+        "",
+        f"{timing.command()}; {timing.described(timing.setting(*PACKAGES))}.",
+        "",
+        *(line for line in (__doc__ or "").split("\n\n")[2].splitlines() if line),
+        "",
+        "| encoding, peer | tokens | ms a token, ours | peer | ours / peer | at most | rounds |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, row in rows.items():
+        for length, against in row["decoding"].items():
+            ratio = timing.Ratio(*against["ratio"])
+            verdict = f"{MOST:.2f}{'' if ratio.median <= MOST else ' exceeded'}"
+            ours, peer = against["ms"]
+            lines.append(
+                f"| {name} | {length} | {ours:.2f} | {peer:.2f} | {ratio} | {verdict} "
+                f"| {against['rounds']} |"
+            )
+    lines += [
+        "",
+        "| encoding | at token | ms | attention's | at token | ms | attention's "
+        "| the rest grows by | at most | memory / (keys + values) |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, row in rows.items():
+        found = row["by length"]
+        cells = " | ".join(
+            f"{each['length']} | {each['ms']:.2f} | {each['attention']:.2f}"
+            for each in found["tokens"]
+        )
+        verdict = f"{FLAT}{'' if found['flat'] <= FLAT else ' exceeded'}"
+        lines.append(
+            f"| {name} | {cells} | {found['flat']:.2f} | {verdict} | {found['memory']:.3f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5, help="at least 2")
+    parser.add_argument("--new", type=int, nargs="+", default=[256, 1024, 4096])
+    parser.add_argument("--only", nargs="*", default=[], help="parts of rows' names")
+    parser.add_argument("--smoke", action="store_true", help="tiny sizes, 2 rounds")
+    parser.add_argument("--write", action="store_true", help=f"keep results/{OUT.name}")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    timing.silence()
+    sizes, n_prompt, window = Sizes(batch=1), 64, 64
+    if args.smoke:
+        sizes, n_prompt, window = Sizes(32, 2, 2, 16, 1, 16), 4, 4
+        args.rounds, args.new = 2, [12, 16]
+    rows = timing.read(OUT) if args.write else {}
+    for name in NAMES:
+        if args.only and not any(part in name for part in args.only):
+            continue
+        torch.manual_seed(0)
+        against = {}
+        for new in args.new:
+            seconds = timing.rounds(decoders(name, sizes, Lengths(n_prompt, new)), args.rounds)
+            ours, peer = seconds["ours"], seconds["peer"]
+            found = against[f"{n_prompt} + {new}"] = {
+                "ms": [timing.milliseconds(ours) / new, timing.milliseconds(peer) / new],
+                "ratio": timing.ratio(ours, peer),
+                "rounds": args.rounds,
+            }
+            print(f"{name:24}{n_prompt} + {new:<6}{found['ratio']}", flush=True)
+        longest = Lengths(n_prompt, max(args.new))
+        rows[name] = {
+            "decoding": against,
+            "by length": by_length(name, sizes, longest, window),
+            **timing.setting(*PACKAGES),
+        }
+        if args.write:
+            timing.write(OUT, rows, page(rows))
+    print(page(rows))
+
+
+if __name__ == "__main__":
+    main()
