@@ -13,6 +13,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 __all__ = [
     "WeakIdKeyDictionary",
     "changes",
+    "flash_backward",
     "flash_with_lse",
     "in_backward",
     "is_compiled",
@@ -98,7 +99,12 @@ def store_of_group() -> Any:
 
 
 def flash_with_lse(
-    q: Tensor, k: Tensor, v: Tensor, is_causal: bool, scale: float
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    is_causal: bool,
+    scale: float,
+    added: Tensor | None = None,
 ) -> tuple[Tensor, Tensor] | None:
     """Attend on the CPU by the fused kernel, which tells its log-sum-exp too.
 
@@ -110,6 +116,8 @@ def flash_with_lse(
         v: (B, H, S, K).
         is_causal: Whether queries see only their past; then T = S.
         scale: Factor on q·k.
+        added: (B|1, H|1, T|1, S) float32, added to the logits, which torch's own function refuses
+            beside `is_causal`.
 
     Returns:
         The mixed values (B, H, T, K) and the LSE (B, H, T); None where torch has no such kernel.
@@ -117,5 +125,35 @@ def flash_with_lse(
     kernel = getattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu", None)
     if kernel is None:
         return None
-    mixed, lse = kernel(q, k, v, 0.0, is_causal, scale=scale)
+    mixed, lse = kernel(q, k, v, 0.0, is_causal, attn_mask=added, scale=scale)
     return mixed, lse
+
+
+def flash_backward(
+    gradient: Tensor,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    mixed: Tensor,
+    lse: Tensor,
+    is_causal: bool,
+    scale: float,
+    added: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients of q, k and v. Where k and v are some of all keys, they are a part of these.
+
+    Args:
+        gradient: (B, H, T, K) of `mixed`.
+        q: As `flash_with_lse` had it; so are k, v, is_causal, scale and added.
+        k: See there.
+        v: See there.
+        mixed: (B, H, T, K) what all keys made.
+        lse: (B, H, T) of all keys.
+        is_causal: See there.
+        scale: See there.
+        added: See there.
+    """
+    kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
+    given = gradient, q, k, v, mixed, lse
+    of_q, of_k, of_v = kernel(*given, 0.0, is_causal, attn_mask=added, scale=scale)
+    return of_q, of_k, of_v

@@ -261,6 +261,20 @@ def test_torchs_flash_kernel_tells_its_lse(is_causal: bool) -> None:
     torch.testing.assert_close(found[0], want)
 
 
+def test_torchs_flash_kernel_takes_a_bias_of_keys_beside_the_causal_mask() -> None:
+    q, k, v = (x.requires_grad_() for x in torch.randn(3, 2, 4, 8, 16).unbind(0))
+    bias, gradient = torch.randn(1, 4, 1, 8), torch.randn(2, 4, 8, 16)
+    hidden = torch.zeros(8, 8).masked_fill(~torch.ones(8, 8).tril().bool(), -torch.inf)
+    want = F.scaled_dot_product_attention(q, k, v, attn_mask=bias + hidden, scale=0.25)
+    wanted = torch.autograd.grad(want, (q, k, v), gradient)
+    with torch.no_grad():
+        found = of_torch.flash_with_lse(q, k, v, True, 0.25, bias)
+        assert found is not None
+        torch.testing.assert_close(found[0], want)
+        given = gradient, q, k, v, *found
+        torch.testing.assert_close(of_torch.flash_backward(*given, True, 0.25, bias), wanted)
+
+
 def test_torch_has_dictionaries_of_weak_identities() -> None:
     kept: Any = of_torch.WeakIdKeyDictionary()
     key = torch.ones(2)

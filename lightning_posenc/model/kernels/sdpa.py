@@ -8,6 +8,7 @@ from lightning_posenc.model.kernels.by_parts import by_parts, may_be_in_parts
 from lightning_posenc.model.kernels.by_rows import by_rows
 from lightning_posenc.model.kernels.by_tiles import by_tiles, may_be_in_tiles
 from lightning_posenc.model.kernels.eager import Eager
+from lightning_posenc.model.kernels.key_bias import by_key_bias, slopes_of_past
 from lightning_posenc.model.kernels.operands import Operands
 from lightning_posenc.model.kernels.sinks import beside_sinks
 from lightning_posenc.positional import by_distance
@@ -34,7 +35,8 @@ class SDPA(Kernel):
 
     def forward(self, operands: Operands) -> Tensor:
         if may_be_in_tiles(operands, self.drops):
-            return by_tiles(operands)
+            slopes = slopes_of_past(operands)
+            return by_tiles(operands) if slopes is None else by_key_bias(operands, slopes)
         if may_be_in_parts(operands):
             return by_parts(self._all, operands)
         return self._all(operands)

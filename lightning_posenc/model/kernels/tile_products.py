@@ -17,7 +17,7 @@ from torch import Tensor
 
 from lightning_posenc.masks import Visibility, tiles
 from lightning_posenc.masks.tiles import KeyStretch
-from lightning_posenc.model.kernels.operands import Operands, attention_weights
+from lightning_posenc.model.kernels.by_definition import by_definition
 
 CHUNK = 767  # keys at a time: with the column of the LSE, lines of 768
 AT_ONCE = 2048  # keys of a tile that needs no chunks
@@ -51,19 +51,6 @@ class Tiled(torch.autograd.Function):
             return *(next(found) if wanted else None for wanted in needed), None, None
         gradients = TiledGradients(Tiles(q, k, v, bias, *ctx.rest), gradient, out, lse, needed[3])
         return *gradients.of_operands(), None, None
-
-
-def by_definition(
-    q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, visibility: Visibility, scale: float
-) -> Tensor:
-    """The same with all logits at once, by operations that torch derives."""
-    if bias is not None and bias.dim() == 2:
-        n_keys = k.shape[2]
-        i, j = torch.arange(q.shape[2]).unsqueeze(1), torch.arange(n_keys)
-        bias = bias[:, i - j + n_keys - 1].unsqueeze(0)
-    weights = attention_weights(Operands(q, k, v, bias, visibility, None, scale)).to(v.dtype)
-    grouped = weights.unflatten(1, (v.shape[1], -1)).flatten(2, 3)
-    return (grouped @ v).unflatten(2, (-1, weights.shape[2])).flatten(1, 2)
 
 
 class Chunk(NamedTuple):
