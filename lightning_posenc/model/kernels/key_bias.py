@@ -1,11 +1,11 @@
 """A bias that falls linearly with distance, as one number for each key, on the causal fused kernel.
 
 Where nobody sees the future, -m (i - j) is m · j less what is the same for all keys of a query,
-which no softmax notices (the authors' code of ALiBi, arXiv:2108.12409, adds it so). So ALiBi costs a causal model a vector of S numbers for each head, which torch's
-fused kernel for the CPU adds to rows of logits as they are made. That kernel takes any T and S, but
-m · j may grow so large that float32 rounds the logits beside it: beyond `FARTHEST` the queries come
-in runs that count from their own middle, and the fused results of a run's own keys and of those
-before it are joined by their LSE.
+which no softmax notices (the authors' code of ALiBi, arXiv:2108.12409, adds it so). So ALiBi costs
+a causal model S numbers for each head, which torch's fused kernel for the CPU adds to rows of
+logits as they are made. But m · j may grow so large that float32 rounds the logits beside it:
+beyond `FARTHEST` the queries come in runs that count from their own middle, and the fused results
+of a run's own keys and of those before it are joined by their LSE.
 
 Shapes: B sequences, H heads, T queries, S = T keys, K channels of a head.
 """
