@@ -90,12 +90,16 @@ class Block(nn.Module):
         if beside is not None:
             beside = join(partial(self._mixed, context), beside, x)
             return join(partial(self._fed_forward, context), x, beside), beside
-        if self.pre_norm:
-            branch = self._attended(self.norm_attention(x), context)
-            mixed = self._crossed(self.residual_attention(x, branch), context)
-            read = x if self.residual_feed_forward.parallel else mixed
-            branch = self._fed(self.feed_forward, self.norm_feed_forward(read), context)
-            return self.residual_feed_forward(mixed, branch)
+        residual: Residual = self.residual_attention
+        if residual.pre_norm:
+            mixed = residual(x, self._attended(self.norm_attention(x), context))
+            if self.cross_attention is not None:
+                mixed = self._crossed(mixed, context)
+            residual = self.residual_feed_forward
+            read = x if residual.parallel else mixed
+            return residual(
+                mixed, self._fed(self.feed_forward, self.norm_feed_forward(read), context)
+            )
         branch = self._attended(x, context)
         x = self._crossed(self.norm_attention(self.residual_attention(x, branch)), context)
         branch = self._fed(self.feed_forward, x, context)

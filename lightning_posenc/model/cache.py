@@ -175,18 +175,18 @@ class _Growing:
 
     def extended(self, new: Tensor) -> Tensor:
         """Add (…, T, C); gives (…, S, C)."""
-        memory, before = self.memory, self.length
-        n_new = new.size(-2)
+        memory, before, n_new = self.memory, self.length, new.size(-2)
         self.length = length = before + n_new
-        if new.requires_grad or memory.requires_grad or _is_frozen(memory):
+        if memory.requires_grad or new.requires_grad or _is_frozen(memory):
             self.memory = torch.cat((memory.narrow(-2, 0, before), new), dim=-2)
             return self.memory
         if length > memory.size(-2):
             room = max(length, 2 * before)
             self.memory = new.new_empty(*new.shape[:-2], room, new.shape[-1])
             self.memory.narrow(-2, 0, before).copy_(memory.narrow(-2, 0, before))
-        self.memory.narrow(-2, before, n_new).copy_(new)
-        return self.memory.narrow(-2, 0, length)
+        known = self.memory.narrow(-2, 0, length)
+        known.narrow(-2, before, n_new).copy_(new)
+        return known
 
 
 def _is_frozen(memory: Tensor) -> bool:

@@ -3,7 +3,7 @@
 Shapes: B sequences, T tokens, D = d_model.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast, final
 
 import torch
@@ -16,7 +16,7 @@ from lightning_posenc.masks import Causal, Mask, Visibility, compose, in_batch
 from lightning_posenc.model import remembering
 from lightning_posenc.model.block import Block
 from lightning_posenc.model.cache import Cache
-from lightning_posenc.model.door import check_inputs, check_told, checked_places
+from lightning_posenc.model.door import check_inputs, check_told, checked_places, in_full_precision
 from lightning_posenc.model.feed_forward import MLP, FeedForward, FeedForwardFactory
 from lightning_posenc.model.funnel import Funnel
 from lightning_posenc.model.memory import CrossReading, Memory, crossing
@@ -160,7 +160,8 @@ class Encoder(nn.Module):
     @property
     def mixers(self) -> list[Mixer]:
         """The mixers, layer by layer."""
-        return [cast(Block, block).attention for block in self.blocks]
+        blocks: Iterable[Block] = self.blocks  # type: ignore[assignment]
+        return [block.attention for block in blocks]
 
     def forward(
         self,
@@ -204,7 +205,8 @@ class Encoder(nn.Module):
         hidden = None if self.dims.causal else lengths
         given = {"padding": lengths, "documents": documents, "cache": cache}
         asked = {name for name, value in given.items() if value is not None}
-        for mixer in self.mixers:
+        mixers = self.mixers
+        for mixer in mixers:
             mixer.check_serves(asked)
             mixer.check_length(length)
         kept = None
@@ -230,10 +232,10 @@ class Encoder(nn.Module):
         if n_queries == 0:
             return self.norm(x)
         here = places if n_queries == length else places.last(n_queries)
-        with torch.autocast(x.device.type, enabled=False):
+        with in_full_precision(x.device.type):
             self.positional.check(places)
             places = places if kept is None else places.at(kept)
-            ready, at_hand = remembering.prepared(self.positional, here, places, self.mixers)
+            ready, at_hand = remembering.prepared(self.positional, here, places, mixers)
         if self.sigma_reparam and self.training and torch.is_grad_enabled():
             advance(self.blocks)
         read = crossing(self.cross, memory, x, here, cache)
@@ -251,13 +253,14 @@ class Encoder(nn.Module):
 
     def _run(self, x: Tensor, context: Context, layers: range) -> Tensor:
         """Run the stream (B, T, D) through the blocks of some layers."""
+        blocks = list(self.blocks)
         for layer in layers:
             if layer:  # before the first, tokens are embedded
                 x = context.embedded(x, layer)
             if self.checkpoint_activations and self.training:
-                x = checkpoint(self.blocks[layer], x, context, use_reentrant=False)
+                x = checkpoint(blocks[layer], x, context, use_reentrant=False)
             else:
-                x = self.blocks[layer](x, context)
+                x = blocks[layer](x, context)
         return x
 
     def remembers(self, length: int) -> int:

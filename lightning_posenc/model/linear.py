@@ -49,7 +49,7 @@ class Stacked(nn.Linear):
             parts = self.some(x, names)
             return tuple(part.unflatten(-1, (-1, d_head)).transpose(1, 2) for part in parts)
         heads = self(x).unflatten(-1, (-1, d_head)).transpose(1, 2)
-        return heads.split([width // d_head for width in self.widths.values()], dim=1)
+        return heads.split_with_sizes([width // d_head for width in self.widths.values()], dim=1)
 
 
 def linears(module: nn.Module) -> Iterator[tuple[nn.Linear, dict[str, int]]]:

@@ -4,7 +4,7 @@ A kernel is a submodule of its attention, so that a forward hook on it sees the 
 """
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, cast
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -67,9 +67,10 @@ class Kernels(nn.Module):
         Raises:
             ValueError: If none does.
         """
-        for kernel in self.tried:
-            if cast(Kernel, kernel).serves(operands):
-                return cast(Kernel, kernel)
+        kernel: Kernel
+        for kernel in self.tried:  # type: ignore[assignment]
+            if kernel.serves(operands):
+                return kernel
         names = ", ".join(type(kernel).__name__ for kernel in self.tried)
         raise ValueError(f"no kernel serves these operands: {names}; take Eager, which serves all")
 

@@ -29,11 +29,13 @@ def may_be_in_tiles(operands: Operands, drops: bool) -> bool:
         drops: Whether weights are dropped.
     """
     seen, bias = operands.visibility, operands.bias
+    if seen.n_queries < MANY:  # first of all, for a step of decoding asks in every layer
+        return False
     if operands.q.device.type != "cpu" or drops or not operands.is_plain:
         return False
     if torch.compiler.is_compiling() or is_recorded() or isinstance(seen.mask, Tensor):
         return False
-    if seen.n_queries < MANY or operands.q.shape[-1] != operands.k.shape[-1]:
+    if operands.q.shape[-1] != operands.k.shape[-1]:
         return False
     if isinstance(bias, ByDistance):
         served = bias.diagonal is not None

@@ -43,9 +43,11 @@ class SDPA(Kernel):
 
     def _all(self, operands: Operands) -> Tensor:
         bias = operands.bias
+        if bias is None or isinstance(bias, Tensor):
+            return self._at_once(operands)
         if isinstance(bias, ByDistance) and bias.n_pairs <= by_distance.LARGE:
             operands = operands._replace(bias=bias.written_out())
-        elif bias is not None and not isinstance(bias, Tensor):
+        else:
             n_queries = operands.q.shape[2]
             return by_rows(lambda rows: self._at_once(operands.rows(rows)), n_queries, self.drops)
         return self._at_once(operands)

@@ -38,6 +38,10 @@ def _alike(found: Any, given: Tensor) -> bool:
     return isinstance(found, Tensor) and found.shape == given.shape and found.dtype == given.dtype
 
 
+def _is_of_all(found: Any, shape: tuple[int, ...]) -> bool:
+    return isinstance(found, Tensor) and found.shape == shape and found.is_floating_point()
+
+
 def bias(positional: PositionalEncoding, site: Site) -> Tensor | Unwritten | None:
     """What is added to the logits, which broadcasts against (B, H, T, S).
 
@@ -48,7 +52,10 @@ def bias(positional: PositionalEncoding, site: Site) -> Tensor | Unwritten | Non
     if isinstance(found, ByDistance | Branched) or found is None:
         return found
     n_sequences, n_heads, n_queries, _ = site.q.shape
-    sizes = (n_sequences, n_heads, n_queries, site.k.shape[2])
+    n_keys = site.k.shape[2]
+    if _is_of_all(found, (1, n_heads, n_queries, n_keys)):  # as most are
+        return found
+    sizes = (n_sequences, n_heads, n_queries, n_keys)
     return returned(positional, "bias", found, [(1, size) for size in sizes])
 
 

@@ -69,6 +69,7 @@ class MultiHead(Mixer, ABC):
         if dims.n_heads % whole(self, "n_kv_heads", n_kv_heads):
             raise wrong(self, "n_kv_heads", n_kv_heads, f"divide n_heads={dims.n_heads}")
         number(self, "dropout", dropout, 0, below=1)
+        self.d_head = dims.d_head
         width = n_kv_heads * dims.d_head
         self.qkv = Stacked(dims.d_model, {"q": dims.d_model, "k": width, "v": width}, bias=bias)
         if qk_norm is not None:
@@ -107,7 +108,7 @@ class MultiHead(Mixer, ABC):
         if k.shape[1] != v.shape[1]:  # a method that treats query heads apart gave each its own
             n_heads = max(k.shape[1], v.shape[1])
             k, v = (x.repeat_interleave(n_heads // x.shape[1], dim=1) for x in (k, v))
-        scale = self.dims.d_head**-0.5
+        scale = self.d_head**-0.5
         seen = context.seen_in(self.layer)
         operands = Operands(q, k, v, bias, seen, rescore, scale, self.score, self.sinks)
         mixed = self.kernel(operands)  # (B, H, T, K)
@@ -118,7 +119,7 @@ class MultiHead(Mixer, ABC):
 
     def _past(self, x: Tensor, context: Context) -> "_Read":
         """What the tokens at hand compare among themselves, and with those in the cache."""
-        q, k, v = self.qkv.heads(x, self.dims.d_head)
+        q, k, v = self.qkv.heads(x, self.d_head)
         if self.qk_norm is not None:
             q, k = self.qk_norm(q, k)
         positional, cache = context.positional, context.cache
@@ -133,7 +134,7 @@ class MultiHead(Mixer, ABC):
 
     def _memory(self, x: Tensor, context: Context) -> "_Read":
         """What they compare with another sequence, whose keys and values a cache keeps."""
-        (q,) = self.qkv.heads(x, self.dims.d_head, ("q",))
+        (q,) = self.qkv.heads(x, self.d_head, ("q",))
         if self.qk_norm is not None:
             q = normed(self.qk_norm.q, q)
         cache, memory = context.cache, context.memory
@@ -141,7 +142,7 @@ class MultiHead(Mixer, ABC):
         kept = {} if cache is None else cache.state(self.layer)
         if "memory_k" in kept:
             return _Read(q, kept["memory_k"], kept["memory_v"], memory)
-        k, v = self.qkv.heads(memory, self.dims.d_head, ("k", "v"))
+        k, v = self.qkv.heads(memory, self.d_head, ("k", "v"))
         if self.qk_norm is not None:
             k = normed(self.qk_norm.k, k)
         if cache is not None:
