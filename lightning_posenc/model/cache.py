@@ -72,15 +72,16 @@ class Cache:
         """Which tokens are remembered, in increasing order, and the T new ones: (S' + T,)."""
         return torch.cat((self._old, torch.arange(self._since, len(self) + n_new)))
 
-    def forget(self, n_new: int, seen_later: Callable[[Tensor], Tensor]) -> None:
-        """Forget what nobody will see, if that is half of what there is, to make room for T tokens.
+    def is_full(self, n_new: int) -> bool:
+        """Whether T tokens more are so many that it is worth asking which to forget."""
+        return self.n_remembered + n_new > self._enough
+
+    def forget(self, seen_later: Callable[[Tensor], Tensor]) -> None:
+        """Forget what nobody will see, if that is half of what there is.
 
         Args:
-            n_new: T.
             seen_later: Maps indices of tokens (S',) to whether those to come may see them.
         """
-        if self.n_remembered + n_new <= self._enough:
-            return
         tokens = self.tokens()
         stays = seen_later(tokens)
         index = stays.nonzero().flatten()

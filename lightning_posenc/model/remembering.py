@@ -77,8 +77,8 @@ def made_room(
         Which tokens are remembered, and the new ones, (S' + T,); None if they are all S.
     """
     now = len(cache)
-    if not positional.reads_all_keys:
-        cache.forget(n_new, partial(seen_later, masks, now))
+    if cache.is_full(n_new) and not positional.reads_all_keys:
+        cache.forget(partial(seen_later, masks, now))
     return None if cache.n_remembered == now else cache.tokens(n_new)
 
 

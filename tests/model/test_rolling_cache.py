@@ -107,9 +107,9 @@ def test_long_generation_does_not_grow(positional: Any, monkeypatch: pytest.Monk
     window, taken = 6, []
 
     class Watched(Cache):
-        def forget(self, n_new: int, seen_later: Any) -> None:
-            super().forget(n_new, seen_later)
+        def is_full(self, n_new: int) -> bool:  # asked at every step
             taken.append(self.n_bytes)
+            return super().is_full(n_new)
 
     monkeypatch.setattr(stepwise, "Cache", Watched)
     torch.manual_seed(0)
