@@ -15,6 +15,7 @@ __all__ = [
     "changes",
     "flash_backward",
     "flash_with_lse",
+    "has_flash",
     "in_backward",
     "is_compiled",
     "is_overridden",
@@ -98,6 +99,11 @@ def store_of_group() -> Any:
     return torch.distributed.distributed_c10d._get_default_store()
 
 
+def has_flash() -> bool:
+    """Whether torch has a fused kernel for the CPU that tells its log-sum-exp."""
+    return hasattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu")
+
+
 def flash_with_lse(
     q: Tensor,
     k: Tensor,
@@ -122,9 +128,9 @@ def flash_with_lse(
     Returns:
         The mixed values (B, H, T, K) and the LSE (B, H, T); None where torch has no such kernel.
     """
-    kernel = getattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu", None)
-    if kernel is None:
+    if not has_flash():
         return None
+    kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
     mixed, lse = kernel(q, k, v, 0.0, is_causal, attn_mask=added, scale=scale)
     return mixed, lse
 

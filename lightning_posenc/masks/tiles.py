@@ -12,7 +12,7 @@ from torch import Tensor
 from lightning_posenc.masks.base import Mask
 from lightning_posenc.masks.local import Causal
 
-TILE = 192  # queries of a run
+TILE = 128  # queries of a run
 
 
 class KeyStretch(NamedTuple):
@@ -72,7 +72,7 @@ def tiles_of(
     if mask is None:
         return (tuple(KeyStretch(start, stop, 0, n_keys) for start, stop in runs),)
     if type(mask) is Causal and whole and first + n_queries <= n_keys:
-        later = torch.ones(TILE, TILE, dtype=torch.bool).triu(1)
+        later = torch.ones(TILE, TILE, dtype=torch.bool, device=keys.device).triu(1)
         return (tuple(_causal(*run, first, later) for run in runs),)
     by_run = [list(_seen(mask, start, stop, first, keys)) for start, stop in runs]
     return tuple(zip(*by_run, strict=True))
@@ -84,7 +84,7 @@ def _causal(start: int, stop: int, first: int, later: Tensor) -> KeyStretch:
 
 
 def _seen(mask: Mask, start: int, stop: int, first: int, keys: Tensor) -> Iterator[KeyStretch]:
-    queries = torch.arange(first + start, first + stop)
+    queries = torch.arange(first + start, first + stop, device=keys.device)
     for seen in mask.between(queries, keys)[:, 0]:  # (t, S) of each sequence
         near = seen.any(dim=0).nonzero()
         low, high = (int(near[0]), int(near[-1]) + 1) if len(near) else (0, 1)

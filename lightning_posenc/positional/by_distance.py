@@ -8,16 +8,19 @@ from functools import reduce
 from operator import add
 from typing import NamedTuple, Protocol, TypeAlias
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 LARGE = 2**20
 """Pairs of a query and a key beyond which a bias is better not written out."""
 
-MANY = 192
-"""Queries from which on the same holds where a bias is one number for each diagonal: of the CPU's
-tiles (`model.kernels.by_tiles`), which read it so.
-"""
+MANY = 512
+"""Queries from which on the CPU had better read a bias of diagonals by tiles
+(`model.kernels.by_tiles`); below, what is written out once for all layers takes less time."""
+
+SOME = 192
+"""The same in a causal model where the bias is a number for each key (`model.kernels.key_bias`)."""
 
 
 Some: TypeAlias = slice | list[int] | Tensor
@@ -59,8 +62,8 @@ class ByDistance(NamedTuple):
         q_pos: (B|1, T), integers.
         k_pos: (B|1, S), integers.
         diagonal: Distance between the first query and the first key, where distances grow by one
-            from query to query and shrink by one from key to key, in all pairs that anybody sees;
-            None if they do not, or nobody looked.
+            from query to query and shrink by one from key to key, in all pairs that anybody sees,
+            and a kernel had better read the bias so; None elsewhere.
     """
 
     values: Tensor
@@ -77,14 +80,22 @@ class ByDistance(NamedTuple):
     @property
     def is_large(self) -> bool:
         """Whether there are too many pairs to write them out at once."""
-        if self.diagonal is not None and self.q_pos.shape[1] >= MANY:
-            return True
-        return self.n_pairs > LARGE
+        return self.diagonal is not None or self.n_pairs > LARGE
 
     @property
     def n_pairs(self) -> int:
         """T · S."""
         return self.q_pos.shape[1] * self.k_pos.shape[1]
+
+    def slopes(self) -> Tensor | None:
+        """The slopes m (H,) of values that are -m · distance for all keys in the past, to the last
+        bit; None if they are not, or learn. Of tables with at least two such keys.
+        """
+        past = self.values.detach()[:, -self.low :]
+        if self.requires_grad or self.low > 0 or past.shape[1] < self.k_pos.shape[1]:
+            return None
+        distances = torch.arange(past.shape[1], dtype=past.dtype, device=past.device)
+        return -past[:, 1] if torch.equal(past, past[:, 1:2] * distances) else None
 
     def is_beside(self, other: "ByDistance") -> bool:
         """Whether the other holds the values of the same distances of the same pairs."""

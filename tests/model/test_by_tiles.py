@@ -22,7 +22,17 @@ from lightning_posenc.model.kernels import (
     sdpa,
     tile_products,
 )
-from lightning_posenc.positional import ALiBi, Chain, Factory, FoX, KERPLELog, NoPE, RoPE, T5Bias
+from lightning_posenc.positional import (
+    ALiBi,
+    Chain,
+    Factory,
+    FoX,
+    KERPLELog,
+    NoPE,
+    RoPE,
+    T5Bias,
+    by_distance,
+)
 from lightning_posenc.positional.by_distance import ByDistance
 from lightning_posenc.positions import PerDocument, Randomized, Shifted
 
@@ -176,6 +186,7 @@ def model_outcomes(
 def test_models_take_it(
     monkeypatch: pytest.MonkeyPatch, factory: Factory, options: dict[str, object]
 ) -> None:
+    monkeypatch.setattr(by_distance, "MANY", 200)
     options = dict(options)
     length, packed = 210, options.pop("packed", False)
     seen = calls(monkeypatch)
@@ -195,6 +206,7 @@ def test_models_take_it(
 def test_positions_that_do_not_count_one_by_one_are_looked_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(by_distance, "MANY", 200)
     seen = calls(monkeypatch)
     model = Encoder(Dims(16, 2, 1, causal=True), T5Bias, positions=Randomized(2000))
     model(torch.randn(1, 210, 16))
@@ -210,9 +222,5 @@ def test_positions_that_do_not_count_one_by_one_are_looked_up(
 def test_a_tile_knows_only_what_somebody_sees() -> None:
     visibility = Visibility(Causal() & Documents(torch.arange(600)[None] // 200), 600, 600, CPU)
     (of_all,) = visibility.tiles
-    assert [(tile.low, tile.high) for tile in of_all] == [
-        (0, 192),
-        (0, 384),
-        (200, 576),
-        (400, 600),
-    ]
+    stretches = [(tile.low, tile.high) for tile in of_all]
+    assert stretches == [(0, 128), (0, 256), (200, 384), (200, 512), (400, 600)]

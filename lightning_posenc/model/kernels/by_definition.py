@@ -27,8 +27,8 @@ def by_definition(
     """
     if bias is not None and bias.dim() == 2:
         n_keys = k.shape[2]
-        i, j = torch.arange(q.shape[2]).unsqueeze(1), torch.arange(n_keys)
-        bias = bias[:, i - j + n_keys - 1].unsqueeze(0)
+        i, j = (torch.arange(n, device=q.device) for n in (q.shape[2], n_keys))
+        bias = bias[:, i.unsqueeze(1) - j + n_keys - 1].unsqueeze(0)
     weights = attention_weights(Operands(q, k, v, bias, visibility, None, scale)).to(v.dtype)
     grouped = weights.unflatten(1, (v.shape[1], -1)).flatten(2, 3)
     return (grouped @ v).unflatten(2, (-1, weights.shape[2])).flatten(1, 2)

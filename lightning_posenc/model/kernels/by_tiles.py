@@ -17,8 +17,24 @@ from lightning_posenc.compat.torch import is_transformed
 from lightning_posenc.masks import Causal
 from lightning_posenc.model.kernels.operands import Operands
 from lightning_posenc.model.kernels.tile_products import Tiled
-from lightning_posenc.positional.by_distance import MANY, ByDistance
+from lightning_posenc.positional import by_distance
+from lightning_posenc.positional.by_distance import ByDistance
 from lightning_posenc.positions.recording import is_recorded
+
+
+def fits(operands: Operands, drops: bool) -> bool:
+    """Whether a kernel of ours for the CPU may take the place of torch's: nothing hinders it.
+
+    Args:
+        operands: One layer's.
+        drops: Whether weights are dropped.
+    """
+    if operands.q.device.type != "cpu" or drops or not operands.is_plain:
+        return False
+    if torch.compiler.is_compiling() or is_recorded():
+        return False
+    tensors = operands.q, operands.k, operands.v, getattr(operands.bias, "values", operands.bias)
+    return not any(isinstance(x, Tensor) and is_transformed(x) for x in tensors)
 
 
 def may_be_in_tiles(operands: Operands, drops: bool) -> bool:
@@ -29,13 +45,9 @@ def may_be_in_tiles(operands: Operands, drops: bool) -> bool:
         drops: Whether weights are dropped.
     """
     seen, bias = operands.visibility, operands.bias
-    if seen.n_queries < MANY:  # first of all, for a step of decoding asks in every layer
+    if seen.n_queries < by_distance.MANY:  # first of all, for a step of decoding asks in each layer
         return False
-    if operands.q.device.type != "cpu" or drops or not operands.is_plain:
-        return False
-    if torch.compiler.is_compiling() or is_recorded() or isinstance(seen.mask, Tensor):
-        return False
-    if operands.q.shape[-1] != operands.k.shape[-1]:
+    if isinstance(seen.mask, Tensor):
         return False
     if isinstance(bias, ByDistance):
         served = bias.diagonal is not None
@@ -43,8 +55,7 @@ def may_be_in_tiles(operands: Operands, drops: bool) -> bool:
         served = type(seen.mask) is Causal or bias.requires_grad
     else:
         served = bias is None and seen.mask is not None and seen.mask.in_stretches
-    tensors = (operands.q, operands.k, operands.v, getattr(bias, "values", bias))
-    return served and not any(isinstance(x, Tensor) and is_transformed(x) for x in tensors)
+    return served and fits(operands, drops)
 
 
 def by_tiles(operands: Operands) -> Tensor:

@@ -16,9 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lightning_posenc.compat.torch import flash_backward, flash_with_lse
+from lightning_posenc.compat.torch import flash_backward, flash_with_lse, has_flash
 from lightning_posenc.masks import Causal, Visibility
 from lightning_posenc.model.kernels.by_definition import by_definition
+from lightning_posenc.model.kernels.by_tiles import fits
 from lightning_posenc.model.kernels.operands import Operands
 from lightning_posenc.positional.by_distance import ByDistance
 
@@ -26,25 +27,25 @@ FARTHEST = 512.0  # of a bias: float32 rounds a logit beside it by 3e-5
 SHORTEST = 256  # queries of a run
 
 
-def slopes_of_past(operands: Operands) -> Tensor | None:
-    """The slopes m (H,) of a bias that is -m · distance wherever somebody sees, to the last bit.
+def slopes_of_past(operands: Operands, drops: bool) -> Tensor | None:
+    """The slopes m (H,) of a bias that is -m · distance wherever somebody sees.
 
     It is found from the values, and so serves a sum of such biases as well.
 
+    Args:
+        operands: One layer's.
+        drops: Whether weights are dropped.
+
     Returns:
-        None if it is no such bias, or it learns, or not the causal mask alone hides what is hidden.
+        None if it is no such bias, or something else is asked for than the causal mask.
     """
     bias, seen = operands.bias, operands.visibility
     if not isinstance(bias, ByDistance) or bias.diagonal != 0 or not seen.is_causal:
         return None
-    alike = operands.q.shape[-1] == operands.v.shape[-1]
-    if not alike or bias.requires_grad or len(bias.values) != operands.q.shape[1]:
+    if not has_flash():
         return None
-    past = bias.values.detach()[:, -bias.low : -bias.low + seen.n_keys].float()
-    if past.shape[1] != seen.n_keys:
-        return None
-    distances = torch.arange(seen.n_keys, dtype=past.dtype)
-    return -past[:, 1] if torch.equal(past, past[:, 1:2] * distances) else None
+    alike = operands.q.shape[-1] == operands.v.shape[-1] and len(bias.values) == operands.shape[1]
+    return bias.slopes() if alike and fits(operands, drops) else None
 
 
 def by_key_bias(operands: Operands, slopes: Tensor) -> Tensor:
@@ -52,7 +53,7 @@ def by_key_bias(operands: Operands, slopes: Tensor) -> Tensor:
 
     Args:
         operands: Causal, with as many queries as keys.
-        slopes: (H,), at least 2 tokens' `slopes_of_past`.
+        slopes: (H,), as `slopes_of_past` found them.
     """
     q, k, v = operands.q, operands.k, operands.v
     if operands.is_grouped:
@@ -120,7 +121,7 @@ def runs(q: Tensor, slopes: Tensor) -> Iterator[tuple[slice, list[tuple[slice, b
     for start in range(0, length, size):
         stop = min(start + size, length)
         rows, before = slice(start, stop), slice(0, start)
-        counted = torch.arange(stop, dtype=dtype) - (start + stop) // 2
+        counted = torch.arange(stop, dtype=dtype, device=q.device) - (start + stop) // 2
         bias = (slopes.to(dtype)[:, None] * counted)[None, :, None].expand(len(q), -1, -1, -1)
         of_run = [(rows, True, bias[..., rows])]
         yield rows, of_run + [(before, False, bias[..., before])] * (start > 0)
@@ -142,7 +143,7 @@ def _derived(
 ) -> tuple[Tensor | None, ...]:
     needed, length = ctx.needs_input_grad[:3], q.shape[2]
     inputs = [x for x, wanted in zip((q, k, v), needed, strict=True) if wanted]
-    bias = (slopes[:, None, None] * torch.arange(length)).unsqueeze(0)
+    bias = (slopes[:, None, None] * torch.arange(length, device=q.device)).unsqueeze(0)
     seen = Visibility(Causal(), length, length, q.device)
     plain = by_definition(q, k, v, bias, seen, ctx.scale)
     found = iter(torch.autograd.grad(plain, inputs, gradient, create_graph=True))

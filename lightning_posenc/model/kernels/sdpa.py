@@ -34,9 +34,10 @@ class SDPA(Kernel):
         return learned and not may_be_in_tiles(operands, self.drops)
 
     def forward(self, operands: Operands) -> Tensor:
+        if (slopes := slopes_of_past(operands, self.drops)) is not None:
+            return by_key_bias(operands, slopes)
         if may_be_in_tiles(operands, self.drops):
-            slopes = slopes_of_past(operands)
-            return by_tiles(operands) if slopes is None else by_key_bias(operands, slopes)
+            return by_tiles(operands)
         if may_be_in_parts(operands):
             return by_parts(self._all, operands)
         return self._all(operands)

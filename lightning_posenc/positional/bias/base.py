@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from lightning_posenc.positional import by_distance
 from lightning_posenc.positional.base import PositionalEncoding, Site
 from lightning_posenc.positional.by_distance import ByDistance
 from lightning_posenc.positional.layers import of_layer
@@ -96,11 +97,16 @@ class RelativeBias(OfDistance, ABC):
         if (found := self.consecutive(queries, keys)) is None:
             return self._at_pairs(queries, keys)
         distances, low = found
-        diagonal = None if compiled else diagonal_of(queries, keys)
         tables = [
-            ByDistance(values, low, queries.values, keys.values, diagonal)
+            ByDistance(values, low, queries.values, keys.values)
             for values in self._by_layer(distances)
         ]
+        n_queries = queries.values.shape[1]
+        some = self.dims.causal and n_queries >= by_distance.SOME
+        if not compiled and (some or n_queries >= by_distance.MANY):
+            enough = n_queries >= by_distance.MANY or all(t.slopes() is not None for t in tables)
+            diagonal = diagonal_of(queries, keys) if enough else None
+            tables = [table._replace(diagonal=diagonal) for table in tables]
         # What all layers share is written out once for all of them.
         if len(tables) == 1 and not tables[0].is_large:
             return [tables[0].written_out()]
