@@ -82,8 +82,11 @@ class Context(NamedTuple):
 
     def embedded(self, x: Tensor, layer: int) -> Tensor:
         """The residual stream (B, T, D) as the encoding wants it before a block."""
-        found = self.positional.embed(x, self.positional.told(self.q_places), layer)
-        return found if found is x else returned(self.positional, "embed", found, x.shape, x.dtype)
+        positional = self.positional
+        if type(positional).embed is PositionalEncoding.embed:
+            return x
+        found = positional.embed(x, positional.told(self.q_places), layer)
+        return found if found is x else returned(positional, "embed", found, x.shape, x.dtype)
 
     def site(
         self, layer: int, x: Tensor, k_x: Tensor | None, q: Tensor, k: Tensor, v: Tensor
