@@ -1,6 +1,7 @@
 """Numbers that pages tell of experts and resolutions are those of the results beside them."""
 
 import json
+import re
 from pathlib import Path
 from statistics import mean
 
@@ -78,10 +79,22 @@ def test_turns_dilution_and_dropped_positions() -> None:
     """The log's numbers stand in the results."""
     log = page("docs/log.md").partition("## 2026-11-29")[0]
     turns = page("benchmarks/results/unfinished_turns.md")
-    last = turns.partition("Of seed 3 alone")[2].partition(" ![")[0]
-    assert last in log
-    rows = page("benchmarks/results/dilution.md").partition("## recall")[2]
-    assert all(cell in log for cell in rows.split(" | ") if "(" in cell)
+    found = re.findall(r"taken 0(\.\d\d)\.", turns)
+    assert len(found) == 2
+    assert all(each in log for each in found)
+    named = re.search(r"names (\d+), of (\d+) others (\d+)", turns)
+    assert named is not None
+    assert f"names {named[1]} of the " in log
+    assert f"and {named[3]} of the {named[2]} others" in log
+    runs = kept("dilution")["900 steps"]
+    for encoding in ("RoPE", "RoPE + SSMax", "BAM", "BAM + SSMax"):
+        of = [run for key, run in runs.items() if key.startswith(f"passkey/{encoding}/")]
+        assert len(of) == 3
+        for value in (
+            mean(mean(run["slopes"][-1]) for run in of),
+            mean(run["accuracy"]["384"] for run in of),
+        ):
+            assert f"{value:.2f}".removeprefix("0") in log
     dropped = kept("drope")["seeds"]["0"]
     for way in ("RoPE, unchanged", "RoPE, at 128, read with YaRN", "dropped, at 512"):
         assert f"{dropped[way]['512'][-1]:.2f}" in log

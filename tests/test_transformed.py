@@ -1,4 +1,4 @@
-"""What others make of a model: torch.func's transforms, torch.jit.trace and torch.export.
+"""What others make of a model: torch.func, torch.jit.trace, torch.export and torch.compile.
 
 Faults F13, F14, F15 and their kind, for every encoding; what cannot be is refused in one line.
 """
@@ -22,7 +22,7 @@ from lightning_posenc.positional import (
     RoPE,
     TransformerXL,
 )
-from lightning_posenc.positions import RandomDistances
+from lightning_posenc.positions import Places, RandomDistances
 from tests.cases import METHODS, Case
 from tests.helpers import counted, each_method, encoder, gradients, placed, tokens
 
@@ -128,6 +128,20 @@ def test_an_export_serves_other_tokens_and_positions(case: Case) -> None:
     exported = torch.export.export(model, (tokens(),), {"positions": positions}).module()
     x, moved = tokens(), positions + 1 if case.limit is None else positions.flip(1)
     assert_near(exported(x, positions=moved), model(x, positions=moved))
+
+
+@each_few_first
+def test_it_compiles_to_one_graph(case: Case) -> None:
+    """Where the bounds of positions are known, as samplers of positions know them."""
+    model, values = encoder(case, causal=True), counted(case)
+    low, high = (float(x) for x in values.aminmax())
+    places, x = Places(values, low, high), tokens()
+    torch._dynamo.reset()
+    compiled = torch.compile(model, fullgraph=True, backend="eager")
+    torch.manual_seed(0)  # of random distances
+    found = compiled(x, positions=places)
+    torch.manual_seed(0)
+    assert_near(found, model(x, positions=places))
 
 
 @pytest.mark.slow

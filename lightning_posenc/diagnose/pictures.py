@@ -1,5 +1,6 @@
 """Pictures of an examination, as PNG files or within a page."""
 
+import textwrap
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -135,7 +136,8 @@ def _dilution(e: Examination) -> "Figure | None":
     axes.axhline(1, color="grey", linestyle=":")
     axes.text(-0.25, 1.01, "uniform attention", color="grey", fontsize=8)
     axes.axhline(0, color="grey", linewidth=0.5)
-    axes.set_ylabel(f"{QUANTITIES['attn/dilution'].title}\n(size: weight of the best key)")
+    title = textwrap.fill(QUANTITIES["attn/dilution"].title, 30)
+    axes.set_ylabel(f"{title}\n(size: weight of the best key)")
     _depth(axes, len(e.dilution.slopes), "layer")
     return figure
 

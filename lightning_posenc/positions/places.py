@@ -59,6 +59,11 @@ class Places(NamedTuple):
         """How far apart two values are at most, as far as is known without reading them."""
         return math.inf if self.low is None or self.high is None else self.high - self.low
 
+    @property
+    def is_bounded(self) -> bool:
+        """Whether bounds are known: a compiled model need not leave its graph to read them."""
+        return self.low is not None and self.high is not None
+
     def bounds(self) -> tuple[float, float]:
         """Least and largest value, or something beyond them: read off where nobody knew."""
         if self.low is None or self.high is None:

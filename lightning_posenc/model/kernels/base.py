@@ -81,7 +81,7 @@ class Kernels(nn.Module):
 
 def has_tangent(operands: Operands) -> bool:
     """Whether forward-mode differentiation passes through: no fused kernel of torch's has it."""
-    if torch.is_inference_mode_enabled() or torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or torch.is_inference_mode_enabled():
         return False
     tensors = (operands.q, operands.k, operands.v, operands.bias)
     return any(isinstance(x, Tensor) and unpack_dual(x).tangent is not None for x in tensors)

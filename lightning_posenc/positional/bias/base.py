@@ -82,8 +82,11 @@ class RelativeBias(OfDistance, ABC):
         """Of each layer, or of all, (B|1, H, T, S) or its table."""
         if is_recorded():
             return self._at_pairs(q_places, k_places)
-        # Asked here: where a model is compiled, `_tabled` is not.
-        return self._tabled(q_places, k_places, torch.compiler.is_compiling())
+        # Asked here: where a model is compiled, `_tabled_as_read` is not.
+        compiled = torch.compiler.is_compiling()
+        known = q_places.is_bounded and k_places.is_bounded
+        tabled = self._tabled if known else self._tabled_as_read
+        return tabled(q_places, k_places, compiled)
 
     def bias(self, site: Site) -> Tensor | ByDistance:
         found: Tensor | ByDistance = of_layer(site.prepared, site.layer)
@@ -91,6 +94,11 @@ class RelativeBias(OfDistance, ABC):
 
     # The table's size is read from the positions: here, once, a compiled model leaves its graph.
     @torch.compiler.disable
+    def _tabled_as_read(
+        self, queries: Places, keys: Places, compiled: bool
+    ) -> Sequence[Tensor | ByDistance]:
+        return self._tabled(queries, keys, compiled)
+
     def _tabled(
         self, queries: Places, keys: Places, compiled: bool
     ) -> Sequence[Tensor | ByDistance]:

@@ -63,7 +63,8 @@ class PlaneBias(PositionalEncoding, ABC):
         """
 
     def prepare(self, q_places: Places, k_places: Places) -> PlaneOffsets:
-        found = self._compared(q_places, k_places)
+        known = q_places.is_bounded and k_places.is_bounded
+        found = (self._compared if known else self._compared_as_read)(q_places, k_places)
         if self.n_functions > 1:
             return found
         return found._replace(shared=self._written_out(0, found))
@@ -86,6 +87,9 @@ class PlaneBias(PositionalEncoding, ABC):
 
     # Sizes are read from the positions: here, once, a compiled model leaves its graph.
     @torch.compiler.disable
+    def _compared_as_read(self, queries: Places, keys: Places) -> PlaneOffsets:
+        return self._compared(queries, keys)
+
     def _compared(self, queries: Places, keys: Places) -> PlaneOffsets:
         delta, outside = offsets(queries, keys), pairs_outside(queries, keys)
         if is_recorded() or not (queries.is_whole and keys.is_whole) or not delta.numel():

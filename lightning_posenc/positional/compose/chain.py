@@ -69,12 +69,10 @@ class Chain(Composite):
         return q, k
 
     def bias(self, site: Site) -> Tensor | Unwritten | None:
-        biases = [
-            bias
-            for part, local in self._sites(site)
-            if (bias := part.bias(self._as_scaled(part, local, site))) is not None
-        ]
-        return added(biases)
+        found = []
+        for part, local in self._sites(site):
+            found.append(part.bias(self._as_scaled(part, local, site)))
+        return added([bias for bias in found if bias is not None])
 
     def _as_scaled(self, part: PositionalEncoding, local: Site, site: Site) -> Site:
         """What a part's bias sees: queries as others scale them, where it completes products."""
@@ -87,9 +85,8 @@ class Chain(Composite):
         return local._replace(q=q, k=k)
 
     def rescore(self, site: Site) -> Rescore | None:
-        steps = [
-            step for part, local in self._sites(site) if (step := part.rescore(local)) is not None
-        ]
+        found = [part.rescore(local) for part, local in self._sites(site)]
+        steps = [step for step in found if step is not None]
         return partial(_in_turn, steps) if steps else None
 
     def values(self, site: Site) -> Tensor:
