@@ -1,12 +1,13 @@
 """Is a training step as fast as a hand-written loop's, x-transformers' and Hugging Face's?
 
-    python benchmarks/peers.py [--rounds 9] [--only RoPE] [--write]
+    python benchmarks/peers.py [--rounds 9] [--only RoPE] [--length 256] [--write]
 
 Causal, width 256, 6 layers, 4 heads, length 256, batch 8, 256 tokens, tied weights, the same random
 batches, fused AdamW, float32, one thread. Beside each peer stands our model with the peer's own
 wiring: its norm, its feed-forward, its biases. A round takes one step of ours, of the peer's and of
 the raw loop's without positions; ratios are taken within rounds. Times are the processor's, which
-other programs disturb least. `--write` keeps results/peers.md and peers.json, row by row.
+other programs disturb least. `--write` keeps results/peers.md and peers.json, row by row. At
+another `--length` the batch has as many tokens, and rows are named by it.
 """
 
 import argparse
@@ -174,22 +175,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=9, help="at least 2")
     parser.add_argument("--only", nargs="*", default=[], help="parts of rows' names")
+    parser.add_argument("--length", type=int, default=Sizes().length, help="tokens of a sequence")
     parser.add_argument("--smoke", action="store_true", help="tiny sizes, 2 rounds")
     parser.add_argument("--write", action="store_true", help=f"keep results/{OUT.name}")
     args = parser.parse_args()
     torch.set_num_threads(1)
     timing.silence()
-    sizes, n_rounds = (Sizes(32, 2, 2, 16, 2, 16), 2) if args.smoke else (Sizes(), args.rounds)
+    usual = Sizes()
+    n_sequences = max(usual.length * usual.batch // args.length, 1)
+    sizes, n_rounds = usual._replace(length=args.length, batch=n_sequences), args.rounds
+    if args.smoke:
+        sizes, n_rounds = Sizes(32, 2, 2, 16, 2, 16), 2
     in_trainer = f"NoPE {TRAINER}, raw loop"
     rows = timing.read(OUT) if args.write else {}
     for name in (*PAIRS, in_trainer):
         if args.only and not any(part in name for part in args.only):
             continue
+        title = name if args.length == usual.length else f"{name}, {args.length} tokens"
         if name == in_trainer:
-            rows[name] = measure_in_trainer(sizes, n_rounds)
+            rows[title] = measure_in_trainer(sizes, n_rounds)
         else:
-            rows[name] = measure(name, sizes, n_rounds)
-        print(f"{name:40}{timing.Ratio(*rows[name]['ours / peer'])}", flush=True)
+            rows[title] = measure(name, sizes, n_rounds)
+        print(f"{title:48}{timing.Ratio(*rows[title]['ours / peer'])}", flush=True)
         if args.write:
             timing.write(OUT, rows, page(rows))
     print(page(rows))
