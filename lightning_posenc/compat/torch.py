@@ -131,8 +131,16 @@ def flash_with_lse(
     if not has_flash():
         return None
     kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    q, k, v = (in_rows(x) for x in (q, k, v))
     mixed, lse = kernel(q, k, v, 0.0, is_causal, attn_mask=added, scale=scale)
     return mixed, lse
+
+
+def in_rows(x: Tensor) -> Tensor:
+    """The same numbers, those of a row next to each other: torch's fused kernel for the CPU reads
+    them so without a look at their strides, which its public function sees to.
+    """
+    return x if x.stride(-1) == 1 else x.contiguous()
 
 
 def flash_backward(
@@ -160,6 +168,6 @@ def flash_backward(
         added: See there.
     """
     kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
-    given = gradient, q, k, v, mixed, lse
+    given = *(in_rows(x) for x in (gradient, q, k, v)), mixed, lse
     of_q, of_k, of_v = kernel(*given, 0.0, is_causal, attn_mask=added, scale=scale)
     return of_q, of_k, of_v

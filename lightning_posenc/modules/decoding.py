@@ -13,7 +13,7 @@ from lightning_posenc.checks import wrong
 from lightning_posenc.model.encoder import Encoder
 from lightning_posenc.model.inputs import TokenEmbedding
 from lightning_posenc.modules.prompts import Prompts, checked_prompts
-from lightning_posenc.modules.sampling import FREE, GREEDY, Sampling
+from lightning_posenc.modules.sampling import FREE, GREEDY, Sampling, checked_sampling
 from lightning_posenc.modules.stepwise import Stepwise
 
 
@@ -100,6 +100,7 @@ def sample(
             length, or cannot go on from remembered keys, as where new tokens change the positions
             of earlier ones.
     """
+    checked_sampling(sampling)
     prompts = _checked(model, tokens, prompt_lengths, length, numbers, end)
     return continued(prompts, _steps(model, prompts, use_cache), sampling)
 
@@ -134,6 +135,7 @@ def stream(
     Raises:
         ValueError: As `sample` does, before the first token.
     """
+    checked_sampling(sampling)
     prompts = _checked(model, tokens, prompt_lengths, length, numbers, end)
     return continuing(prompts, _steps(model, prompts, use_cache), sampling)
 
@@ -212,6 +214,6 @@ def continuing(
             said[:, now] = following
             if end is not None:
                 ended |= (following == end) & (now >= prompts.lengths)
-        yield said[:, now]
+        yield said[:, now].clone()  # whoever writes into it changes nothing that is said
         if end is not None and bool(ended.all()):
             return

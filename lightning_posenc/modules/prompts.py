@@ -61,9 +61,12 @@ def checked_prompts(
             f"decoding: tokens must be whole numbers (B, T), got {tuple(tokens.shape)}"
         )
     n_sequences, given = tokens.shape
-    length = given if length is None else length
+    length = given if length is None else whole("decoding", "length", length, 0)
     if prompt_lengths is None:
         prompt_lengths = torch.full((n_sequences,), given, device=tokens.device)
+    if not isinstance(prompt_lengths, Tensor):
+        allowed = f"be a tensor of whole numbers ({n_sequences},), one for each prompt"
+        raise wrong("decoding", "prompt_lengths", prompt_lengths, allowed)
     if prompt_lengths.shape != (n_sequences,) or prompt_lengths.dtype not in _WHOLE:
         raise ValueError(
             f"decoding: prompt_lengths must be whole numbers ({n_sequences},), one for each "

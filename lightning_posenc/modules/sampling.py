@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lightning_posenc.checks import number, whole
+from lightning_posenc.checks import LARGEST, number, whole, wrong
 from lightning_posenc.draws import Draws, sent
 
 _SEEDS = 2**63
+_COLD = 1e-3  # temperatures below which float32 may not hold what scores become
+_COLDEST = 1e-30  # below it, they are 0 to float32
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Sampling:
         min_p: Tokens are left that are at least so likely, times the likeliest, in [0, 1]; 0 for
             all.
         repetition_penalty: What scores of tokens that were said are divided by (multiplied, below
-            0), above 0; 1 for none. The prompt was said, too.
+            0), in [1e-6, 1e6]; 1 for none. The prompt was said, too.
         seed: Of the draws, from 0.
 
     Raises:
@@ -69,7 +71,7 @@ class Sampling:
             whole(self, "top_k", self.top_k)
         number(self, "top_p", self.top_p, 0, 1)
         number(self, "min_p", self.min_p, 0, 1)
-        number(self, "repetition_penalty", self.repetition_penalty, above=0)
+        number(self, "repetition_penalty", self.repetition_penalty, 1 / LARGEST)
         whole(self, "seed", self.seed, 0, _SEEDS - 1)
 
     def drawn(self, numbers: Tensor, length: int, device: torch.device) -> Tensor | None:
@@ -93,10 +95,13 @@ class Sampling:
             scores: (B, V) of the model.
             said: (B, t) tokens so far, for `repetition_penalty`; None for none.
         """
-        logits = scores.to(torch.promote_types(scores.dtype, torch.float32))
+        logits = _precise(scores)
         if self.repetition_penalty != 1 and said is not None:
             logits = _penalised(logits, said, self.repetition_penalty)
-        if self.temperature not in (0, 1):
+        if 0 < self.temperature < _COLD:
+            logits = logits - logits.amax(dim=-1, keepdim=True)
+            logits = logits / max(self.temperature, _COLDEST)
+        elif self.temperature not in (0, 1):
             logits = logits / self.temperature
         if self.top_k is not None and self.top_k < logits.shape[-1]:
             least = logits.topk(self.top_k, dim=-1).values[..., -1:]
@@ -122,7 +127,7 @@ class Sampling:
         """
         if drawn is None:
             if self.repetition_penalty != 1:
-                scores = _penalised(scores, said, self.repetition_penalty)
+                scores = _penalised(_precise(scores), said, self.repetition_penalty)
             return scores.argmax(dim=-1)
         shares = self.left(scores, said).softmax(dim=-1, dtype=torch.float64).cumsum(dim=-1)
         shares = shares / shares[:, -1:]  # the last is 1 exactly, and what is drawn lies below
@@ -136,6 +141,21 @@ FREE = Sampling()
 
 GREEDY = Sampling(temperature=0.0)
 """Always the likeliest token."""
+
+
+def checked_sampling(given: Sampling) -> Sampling:
+    """A `Sampling`, which nothing else stands for.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    if not isinstance(given, Sampling):
+        raise wrong("decoding", "sampling", given, "be a Sampling, as Sampling(temperature=0.7)")
+    return given
+
+
+def _precise(scores: Tensor) -> Tensor:
+    return scores.to(torch.promote_types(scores.dtype, torch.float32))
 
 
 def _penalised(logits: Tensor, said: Tensor, penalty: float) -> Tensor:

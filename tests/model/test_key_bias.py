@@ -57,6 +57,19 @@ def test_values_and_gradients_are_those_of_the_definition() -> None:
         torch.testing.assert_close(one, other, rtol=0, atol=1e-5)
 
 
+@pytest.mark.usefixtures("sized")
+@pytest.mark.parametrize("which", ["q", "k", "v"])
+def test_channels_need_not_lie_next_to_each_other(which: str) -> None:
+    """As where an encoding of one's own transposes; torch's kernel reads rows without a look."""
+    of = of_linear(torch.float32, n_kv_heads=H)
+    strided = torch.randn(B, H, K, T).mT.requires_grad_()
+    of = of._replace(**{which: strided})
+    got, wanted = key_bias.by_key_bias(of, SLOPES), Eager()(of)
+    torch.testing.assert_close(got, wanted, rtol=0, atol=1e-5)
+    for one, other in zip(gradients(got, of), gradients(wanted, of), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-5)
+
+
 def test_gradients_of_gradients() -> None:
     of = of_linear(torch.float64)
 

@@ -2,6 +2,7 @@
 a sequence's do not depend on its batch."""
 
 import doctest
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -180,6 +181,50 @@ def test_a_stream_gives_what_is_said_token_by_token() -> None:
 def test_what_makes_no_sense_is_one_line(options: dict[str, float], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         Sampling(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("temperature", [1e-5, 1e-38, 1e-40, 1e-300, 5e-324])
+def test_the_coldest_draws_are_the_likeliest_tokens(temperature: float) -> None:
+    """Scores over 1e-40 are infinite in float32, and 1 / 1e-46 is; neither is the model's fault."""
+    given = Sampling(temperature=temperature)
+    of = torch.tensor([[1.0, 7.0, -torch.inf, 2.0], [-9.0, -2e4, -8.0, -torch.inf]])
+    assert torch.equal(given.left(of).softmax(-1).argmax(-1), torch.tensor([1, 2]))
+    drawn = torch.tensor([0.3, 0.99], dtype=torch.float64)
+    assert torch.equal(given.chosen(of, SAID[:2], drawn), torch.tensor([1, 2]))
+
+
+def test_a_penalty_does_not_overflow_half_precision() -> None:
+    """3e4 · 1e6 is infinite in float16, as is 4e4 · 1e6: which is the larger, nobody would know."""
+    of = torch.tensor([[3e4, 4e4, 1.0]]).half()
+    given = Sampling(temperature=0.0, repetition_penalty=1e-6)
+    assert given.chosen(of, torch.tensor([[0, 1]]), None).tolist() == [1]
+
+
+def test_who_writes_into_what_is_streamed_changes_nothing() -> None:
+    of, prompts = model(), torch.tensor([[4, 1, 4]])
+    said = []
+    for token in stream(of, prompts, length=40):
+        said.append(token.clone())
+        token.fill_(1)
+    assert torch.equal(torch.stack(said, dim=1), sample(of, prompts, length=40)[:, 3:])
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"length": 5.0}, "length=5.0 must be a whole number"),
+        ({"length": "5"}, "length='5' must be a whole number"),
+        ({"prompt_lengths": [3, 2]}, r"prompt_lengths=\[3, 2\] must be a tensor"),
+        ({"sampling": 0.7}, "sampling=0.7 must be a Sampling"),
+        ({"sampling": {"top_k": 3}}, "sampling={'top_k': 3} must be a Sampling"),
+    ],
+)
+@pytest.mark.parametrize("how", [sample, stream])
+def test_arguments_of_another_type_are_one_line(
+    how: Callable[..., object], options: dict[str, object], said: str
+) -> None:
+    with pytest.raises(ValueError, match=f"decoding: {said}"):
+        how(model(), torch.zeros(2, 3, dtype=torch.int64), **options)
 
 
 def test_numbers_and_scores_that_do_not_fit_are_refused() -> None:

@@ -25,7 +25,7 @@ from lightning_posenc.modules.language_metrics import language_metrics, with_per
 from lightning_posenc.modules.loss import cross_entropy
 from lightning_posenc.modules.optim import OptimizerFactory, WarmupCosine
 from lightning_posenc.modules.prompts import checked_prompts
-from lightning_posenc.modules.sampling import GREEDY, Sampling
+from lightning_posenc.modules.sampling import GREEDY, Sampling, checked_sampling
 from lightning_posenc.modules.scheduling import ScheduleFactory
 from lightning_posenc.modules.trained import TrainedModule
 from lightning_posenc.positions import Positions
@@ -221,6 +221,7 @@ class AdaptedLanguageModel(TrainedModule):
         if self.pretrained.kind != "causal":
             raise ValueError("generate needs a causal model: a masked one guesses hidden tokens")
         asked = tokens, prompt_lengths, length, self.vocab_size, numbers, end
+        checked_sampling(sampling)
         prompts = checked_prompts(*asked)
         given = self._inputs.until(prompts.said)
         cache: Any = None
