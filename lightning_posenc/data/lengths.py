@@ -36,6 +36,11 @@ class Lengths(ABC):
         # A stream of its own, so that the length does not shift the sample's other numbers.
         return self.choose(index, Draws(seed, f"{split}/length", index // self.bucket))
 
+    @property
+    def share_a_width(self) -> bool:
+        """Whether all batches are padded to the longest length, as `padded_to` says."""
+        return self.bucket == 1 and type(self).padded_to is Lengths.padded_to
+
     def padded_to(self, chosen: Tensor) -> int:
         """To what length the rows of a batch of lengths (B,) are padded: one for all batches, so
         that a compiled model sees one shape, or that which a bucket shares.

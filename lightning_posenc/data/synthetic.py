@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from lightning_posenc.checks import is_a
+from lightning_posenc.data.ahead import Ahead
 from lightning_posenc.data.batch import Batch
 from lightning_posenc.data.drawn import DrawnData
 from lightning_posenc.data.lengths import Lengths
@@ -33,6 +34,10 @@ class TaskDataset(Dataset[Batch]):
         self.seed = seed
         self.split = split
         self.lengths = lengths
+        self._ahead: Ahead | None = None
+        if not isinstance(lengths, int) and lengths.share_a_width:
+            width = task.width(lengths.high)
+            self._ahead = Ahead(self._made, lengths.high - lengths.low + 1, width)
         self.per_token = {"tokens", "positions"} | ({"targets"} if task.kind == "token" else set())
 
     def __getitem__(self, index: int) -> Batch:
@@ -41,6 +46,9 @@ class TaskDataset(Dataset[Batch]):
     def __getitems__(self, indices: list[int]) -> Batch:
         """The samples with these numbers, as one batch."""
         index = torch.tensor(indices, dtype=torch.int64)
+        return self._made(index) if self._ahead is None else self._ahead(index)
+
+    def _made(self, index: Tensor) -> Batch:
         if isinstance(self.lengths, int):
             sample = generate(self.task, self.seed, self.split, index, self.lengths)
         else:
