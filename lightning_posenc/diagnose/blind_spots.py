@@ -23,7 +23,7 @@ def blind_spots(examination: Examination) -> list[str]:
         )
     if found is not None and found.trial is not None and not found.trial.learned:
         unseen.append(
-            "Neither this model nor a small fresh one learned anything: whether labels, rate, "
+            "Neither this model nor a small fresh one learned the task: whether labels, rate, "
             "steps or difficulty are the cause cannot be told, nor whether the encoding is."
         )
     if e.grid is not None:

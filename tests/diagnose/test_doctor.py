@@ -310,7 +310,32 @@ def test_states_that_are_not_finite_are_unstable() -> None:
     nn.init.constant_(someone.encoder.blocks[0].attention.out.weight, torch.nan)  # type: ignore[arg-type, union-attr]
     found = findings(examine(someone))
     assert found[9].verdict == Verdict.ILL
-    assert found[8].verdict == Verdict.NOT_JUDGED
+    unseen = [each.said for each in found.values() if each.verdict == Verdict.NOT_JUDGED]
+    assert len(unseen) > 10
+    assert all("not finite: see 9" in said for said in unseen), unseen
+
+
+@pytest.mark.parametrize("learns", [True, False])
+@pytest.mark.parametrize("rate", [None, 1e-4, 3e-3, 0.05])
+def test_a_rate_is_named_that_the_model_did_not_have(
+    fresh: Examination, rate: float | None, learns: bool
+) -> None:
+    """A higher one is called so, and beside a model that learns its own is named."""
+    e = with_score(fresh, 0.25, 1.386)._replace(rate=rate)
+    assert e.evaluation is not None
+    evaluation = e.evaluation._replace(trial=FreshTrial(300, 1.38, learns))
+    lines = [each.line for each in findings(e._replace(evaluation=evaluation))[16].remedies]
+    named = rate is None or rate < 3e-3 or (learns and rate > 3e-3)
+    assert ("--model.optimizer.lr=0.003" in lines) == named
+
+
+def test_who_is_above_a_guess_has_not_learned_nothing(fresh: Examination) -> None:
+    e = with_score(fresh, 0.45, 1.36)
+    assert e.evaluation is not None
+    evaluation = e.evaluation._replace(trial=FreshTrial(300, 1.38, learned=False))
+    lengths = e.lengths._replace(bound=None)
+    found = findings(e._replace(evaluation=evaluation, lengths=lengths))[16]
+    assert found.said.startswith("it has learned little; no more has a small fresh model")
 
 
 @pytest.mark.parametrize(("ratio", "verdict"), [(0.9, "healthy"), (0.1, "watch"), (0.01, "ill")])

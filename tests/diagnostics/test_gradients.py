@@ -16,6 +16,7 @@ from lightning_posenc.data import Batch
 from lightning_posenc.diagnostics.measures.gradients import gradient_of_angles, positional_gradients
 from lightning_posenc.diagnostics.measures.positional_share import positional_share
 from lightning_posenc.diagnostics.observing.hook_gradients import CHANNELS
+from lightning_posenc.model import Reversible
 from lightning_posenc.positional import (
     Chain,
     KERPLELog,
@@ -320,3 +321,19 @@ def test_what_fails_for_another_reason_is_not_hidden() -> None:
     floats = torch.arange(T).float().unsqueeze(0)
     with pytest.raises(IndexError):
         positional_gradients(module, batch._replace(positions=floats))
+
+
+def test_two_streams_have_the_gradients_that_autograd_has() -> None:
+    """Reversible blocks give both streams; the one that the next block reads is looked at."""
+    dims = Dims(D_MODEL, 2, 3, causal=True)
+    model = Model(Encoder(dims, T5Bias, residual=Reversible, init_std=0.3))
+    for parameter in model.encoder.positional.parameters():
+        nn.init.normal_(parameter)
+    batch = some_batch(2, 6)
+    found = positional_gradients(model, batch)
+    model.score(batch, 0)[0].backward()
+    assert len(found.residual) == 4
+    assert all(norm > 0 for norm in found.residual)
+    for name, parameter in model.encoder.positional.named_parameters():
+        assert parameter.grad is not None
+        assert found.parameters[name] == pytest.approx(float(parameter.grad.norm()), rel=1e-4)

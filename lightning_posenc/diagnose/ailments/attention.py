@@ -16,6 +16,7 @@ from lightning_posenc.diagnose.ailments.base import (
     may_blame,
     not_applicable,
     not_judged,
+    unmeasured,
     unseen_attention,
     watch,
 )
@@ -43,7 +44,7 @@ def _unseen(e: Examination) -> Finding:
     """What is said where no layer told by which weights it mixes."""
     if e.mixers and e.finite:
         return not_applicable(unseen_attention(e))
-    return not_judged("attention was not seen")
+    return unmeasured(e, "attention was not seen")
 
 
 def _alike(e: Examination) -> Finding:
@@ -77,7 +78,7 @@ def _alike(e: Examination) -> Finding:
     if learned(e) and not fallen(e):
         return healthy(f"{said}, and the task is learned all the same", **shown)
     if not may_blame(e):
-        return not_judged(f"{said}; it has learned nothing yet: see 16", **shown)
+        return not_judged(f"{said}; it has not learned the task yet: see 16", **shown)
     if least >= ALIKE_ILL and e.n_layers > 2 and is_trained(e):
         return ill(said, *remedies, **shown)
     if least >= ALIKE_WATCH and e.n_layers > 2:

@@ -9,6 +9,7 @@ from lightning_posenc.diagnose.evaluation import Treated
 from lightning_posenc.diagnose.examination import Examination
 from lightning_posenc.diagnose.scores import LEARNED
 
+NOT_FINITE = "the states hold numbers that are not finite: see 9"
 TRAINED = 100  # optimizer steps from which on a model is judged as a trained one
 AT_BOUND = 0.15  # of the way from the bound without order to 1: no better than blind to order
 MOVED = 0.02  # by how much training moves known entries; docs/diagnose.md says where it is from
@@ -96,6 +97,11 @@ def not_applicable(why: str) -> Finding:
 def not_judged(why: str, **by_layer: list[float]) -> Finding:
     """It cannot be told."""
     return Finding(Verdict.NOT_JUDGED, why, _named(by_layer))
+
+
+def unmeasured(examination: Examination, why: str) -> Finding:
+    """It was not measured: since states are not finite, or else for another reason."""
+    return not_judged(why if examination.finite else NOT_FINITE)
 
 
 def _named(by_layer: dict[str, list[float]]) -> dict[str, list[float]]:

@@ -10,6 +10,7 @@ from lightning_posenc.diagnose.ailments.base import (
     healthy,
     ill,
     not_judged,
+    unmeasured,
     watch,
 )
 from lightning_posenc.diagnose.examination import Examination
@@ -27,7 +28,7 @@ SMALL = 1.0  # a stream that starts smaller may grow to this: embeddings of std 
 
 def _rank(e: Examination) -> Finding:
     if not e.sizes:
-        return not_judged("the residual stream was not seen, or holds numbers that are not finite")
+        return unmeasured(e, "the residual stream was not seen")
     ratio = e.by_layer["rank/residual"]
     shown = {
         "residual_ratio": ratio,

@@ -11,6 +11,7 @@ from lightning_posenc.diagnose.ailments.base import (
     learned,
     not_applicable,
     not_judged,
+    unmeasured,
     unseen_attention,
     watch,
 )
@@ -25,7 +26,7 @@ def _dilutes(e: Examination) -> Finding:
     if found is None:
         if e.mixers and "attn/entropy" not in e.by_layer and e.finite:
             return not_applicable(unseen_attention(e))
-        return not_judged("attention was not seen at two lengths")
+        return unmeasured(e, "attention was not seen at two lengths")
     slopes = [value for heads in found.slopes for value in heads]
     if any(value != value for value in slopes):
         return not_applicable("a query sees no more keys in longer sequences")
@@ -42,7 +43,7 @@ def _dilutes(e: Examination) -> Finding:
     if not e.is_own:
         return healthy(said, **shown)
     if is_trained(e) is False or not learned(e):
-        return not_judged(f"{said}; it has learned nothing to lose: see 16", **shown)
+        return not_judged(f"{said}; it has not learned the task yet: see 16", **shown)
     reached = e.lengths.accuracy.get(e.lengths.trained, 0.0)
     for length, (factor, before, after) in found.sharpened.items():
         gained = after.accuracy - before.accuracy

@@ -20,11 +20,13 @@ from lightning_posenc.diagnose.ailments.base import (
     moved_enough,
     not_applicable,
     not_judged,
+    unmeasured,
     watch,
 )
 from lightning_posenc.diagnose.evaluation import Evaluation
 from lightning_posenc.diagnose.examination import Examination
 from lightning_posenc.diagnose.language import Language
+from lightning_posenc.diagnose.learning import RATE
 
 LEAK = 1e-4  # change of what must not change, over its spread; rounding makes 1e-6
 CONFIDENT = 1.15  # loss over that of a guess: wrong, and sure of it
@@ -43,7 +45,7 @@ def _evaluation(e: Examination) -> Finding:
     found = e.evaluation
     if found is None:
         nobody = "nobody told how it was trained and scored: see 17"
-        return not_judged("there is nothing to score" if e.is_own else nobody)
+        return unmeasured(e, "there is nothing to score") if e.is_own else not_judged(nobody)
     now = found.score
     said = f"{_called(found)} {now.accuracy:.3f}, loss {now.loss:.3g} nats at the trained length"
     if e.lengths.bound is not None:
@@ -92,7 +94,7 @@ def _called(found: Evaluation) -> str:
 def _leaks(e: Examination) -> Finding:
     found = e.leaks
     if found is None:
-        return not_judged("what tokens read was not seen")
+        return unmeasured(e, "what tokens read was not seen")
     must_not = found.said_causal or found.next_token
     future = (
         f"other tokens later on change earlier states by {found.future:.2g} of their spread"
@@ -136,7 +138,7 @@ def _not_learned(e: Examination) -> Finding:
     if e.language is not None:
         return _no_language(e, e.language)
     if e.steps is None or found is None:
-        return not_judged("the steps, or the targets, are not known")
+        return unmeasured(e, "the steps, or the targets, are not known")
     if e.steps == 0:
         return not_applicable("untrained")
     now, guess = found.score, found.guess
@@ -152,9 +154,9 @@ def _not_learned(e: Examination) -> Finding:
     if learned(e):
         return healthy(said)
     longer = Remedy("--trainer.max_epochs=10", "train for longer")
-    faster = Remedy("--model.optimizer.lr=0.003", "and at a higher rate, if the loss hardly moves")
+    faster = _at_rate(e, "and at a higher rate, if the loss hardly moves")
     if is_trained(e) is False:
-        return watch(f"not trained enough to judge: {said}", longer, faster)
+        return watch(f"not trained enough to judge: {said}", longer, *faster)
     training = found.training
     if training is not None and not found.endless and training.accuracy > now.accuracy + BY_HEART:
         return watch(
@@ -165,24 +167,32 @@ def _not_learned(e: Examination) -> Finding:
     if found.trial is not None and found.trial.learned:
         return watch(
             f"{said}; a small fresh model learns from the same data in {found.trial.steps} steps "
-            "at a rate of 0.003: this one's rate, wiring or encoding is at fault, not the data",
-            faster,
+            f"at a rate of {RATE}: this one's rate, wiring or encoding is at fault, not the data",
+            *_at_rate(e, "the rate of the small model", lower=True),
         )
     if not knows_something(e):
         tried = (
             ""
             if found.trial is None
-            else f"; nor has a small fresh model within {found.trial.steps} steps"
+            else f"; no more has a small fresh model within {found.trial.steps} steps"
         )
+        much = "little" if above_guess(e) else "nothing"
         return watch(
-            f"it has learned nothing{tried}: {said}. Labels, rate, steps or the difficulty may be "
+            f"it has learned {much}{tried}: {said}. Labels, rate, steps or the difficulty may be "
             "the cause, and no other is named",
             longer,
-            faster,
+            *faster,
         )
     if at_bound(e):
         return watch(f"no better than without order: {said}", longer)
     return healthy(said) if above_guess(e) else watch(f"hardly better than a guess: {said}", longer)
+
+
+def _at_rate(e: Examination, why: str, lower: bool = False) -> tuple[Remedy, ...]:
+    """The small fresh model's rate, if the model was trained at a lower one, or at any other."""
+    rate = e.rate
+    helps = rate is None or rate < RATE or (lower and rate > RATE)
+    return (Remedy(f"--model.optimizer.lr={RATE}", why),) if helps else ()
 
 
 def _no_language(e: Examination, found: Language) -> Finding:

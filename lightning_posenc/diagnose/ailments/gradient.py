@@ -3,6 +3,7 @@
 import math
 
 from lightning_posenc.diagnose.ailments.base import (
+    NOT_FINITE,
     Ailment,
     Finding,
     Remedy,
@@ -35,7 +36,7 @@ def _gradient(e: Examination) -> Finding:
     if e.positional is None:
         return not_judged(f"which parameters are positional is not known: {e.hidden_positions}")
     if not e.finite:
-        return not_judged("the states hold numbers that are not finite: see 9")
+        return not_judged(NOT_FINITE)
     if found is None and not e.is_own:
         return not_judged("there is no loss to take a gradient of: no text, or no head that scores")
     if found is None:

@@ -11,6 +11,7 @@ from lightning_posenc.diagnose.ailments.base import (
     learned,
     not_applicable,
     not_judged,
+    unmeasured,
     watch,
 )
 from lightning_posenc.diagnose.examination import Examination
@@ -111,7 +112,7 @@ def _fails_longer(e: Examination) -> Finding:
     if e.language is not None:
         return _loss_longer(e, e.language)
     if reached is None:
-        return not_judged("there are no targets to score")
+        return unmeasured(e, "there are no targets to score")
     if is_trained(e) is False:
         return not_judged("untrained: there is no score to hold")
     if not learned(e) and e.evaluation is not None:

@@ -13,6 +13,7 @@ from lightning_posenc.diagnose.ailments.base import (
     may_blame,
     not_applicable,
     not_judged,
+    unmeasured,
     unseen_attention,
     watch,
 )
@@ -63,7 +64,7 @@ def _rests(e: Examination) -> Finding:
     if "attn/sink_value" not in e.by_layer:
         if e.mixers and e.finite:
             return not_applicable(unseen_attention(e))
-        return not_judged("attention was not seen")
+        return unmeasured(e, "attention was not seen")
     if e.grid is not None:
         return not_applicable("the first token is a class token or a patch")
     weights, values = e.by_layer["attn/sink"], e.by_layer["attn/sink_value"]

@@ -1,6 +1,7 @@
 """Do answers move with the start, where the encoding says that they do not?"""
 
 from lightning_posenc.diagnose.ailments.base import (
+    NOT_FINITE,
     Ailment,
     Finding,
     Remedy,
@@ -20,7 +21,7 @@ def _moves(e: Examination) -> Finding:
         return _of_other(e.language)
     found = e.shift
     if found is None:
-        return not_judged("the states hold numbers that are not finite: see 9")
+        return not_judged(NOT_FINITE)
     if not found.by_shift:
         return not_applicable("positions further on are refused")
     changes = ", ".join(f"{change:.1g} for {c:,}" for c, change in found.by_shift.items())

@@ -1,6 +1,7 @@
 """Is the position signal there, does it last, can it adapt?"""
 
 from lightning_posenc.diagnose.ailments.base import (
+    NOT_FINITE,
     Ailment,
     Finding,
     Remedy,
@@ -14,6 +15,7 @@ from lightning_posenc.diagnose.ailments.base import (
     may_blame,
     not_applicable,
     not_judged,
+    unmeasured,
     watch,
 )
 from lightning_posenc.diagnose.examination import Examination
@@ -78,7 +80,7 @@ def strength_by_layer(examination: Examination) -> dict[str, list[float]]:
 def _fades(e: Examination) -> Finding:
     probe = probe_error(e)
     if not probe:
-        return not_judged("the residual stream was not seen, or too few sequences were")
+        return unmeasured(e, "the residual stream was not seen, or too few sequences were")
     shown = {
         "probe_error_over_T": probe,
         "positional_share": e.by_layer["pos_share"],
@@ -159,13 +161,13 @@ def _ignores_order(e: Examination) -> Finding:
     if e.lengths.bound is not None and e.lengths.bound >= 1:
         return not_applicable("the data can be solved without order")
     if not e.finite:
-        return not_judged("the states hold numbers that are not finite: see 9")
+        return not_judged(NOT_FINITE)
     if max([change, *states]) < BLIND:
         return ill(f"{said}: the model is blind to order", *remedies, **shown)
     if is_trained(e) is False:
         return healthy(f"{said}; untrained, it need not be more", **shown)
     if not may_blame(e):
-        return not_judged(f"{said}; it has learned nothing yet: see 16", **shown)
+        return not_judged(f"{said}; it has not learned the task yet: see 16", **shown)
     if change < ORDER_ILL and is_trained(e):
         return ill(said, *remedies, **shown)
     if change < ORDER_WATCH:

@@ -1,6 +1,7 @@
 """Does a decoder read the sequence that it answers?"""
 
 from lightning_posenc.diagnose.ailments.base import (
+    NOT_FINITE,
     Ailment,
     Finding,
     Remedy,
@@ -23,7 +24,7 @@ def _ignores_source(e: Examination) -> Finding:
     if found is None:
         return not_applicable("there is no second sequence to read")
     if not e.finite:
-        return not_judged("the states hold numbers that are not finite: see 9")
+        return not_judged(NOT_FINITE)
     shown = {
         f"{name}_of_cross-attention": [
             getattr(layer, name).mean().item() for layer in found.by_layer
@@ -40,7 +41,7 @@ def _ignores_source(e: Examination) -> Finding:
     if is_trained(e) is False:
         return healthy(f"{said}; untrained, it need not be more", **shown)
     if not may_blame(e):
-        return not_judged(f"{said}; it has learned nothing yet: see 16", **shown)
+        return not_judged(f"{said}; it has not learned the task yet: see 16", **shown)
     if found.swapped < HARDLY_READ:
         return ill(said, *remedies, **shown)
     return healthy(said, **shown)

@@ -1,6 +1,7 @@
 """Will keys that stand farther than any of training draw attention, by angles never seen?"""
 
 from lightning_posenc.diagnose.ailments.base import (
+    NOT_FINITE,
     Ailment,
     Finding,
     Remedy,
@@ -20,7 +21,7 @@ TAKEN = 0.55  # of the weights, .5 of heads to which distance is all one; docs/d
 
 def _draw(e: Examination) -> Finding:
     if not e.finite:
-        return not_judged("the states hold numbers that are not finite: see 9")
+        return not_judged(NOT_FINITE)
     if not e.bands:
         turns = "transform" in e.hooks or not e.is_own
         return not_applicable(
@@ -50,7 +51,7 @@ def _draw(e: Examination) -> Finding:
     if is_trained(e) is False:
         return healthy(f"{said}; untrained, distances are all one to it", **shown)
     if e.is_own and not learned(e) and not may_blame(e):
-        return not_judged(f"{said}; it has learned nothing yet: see 16", **shown)
+        return not_judged(f"{said}; it has not learned the task yet: see 16", **shown)
     if taken < TAKEN:
         return healthy(said, **shown)
     return watch(

@@ -42,6 +42,14 @@ class Taps:
         self.taken.append(Tap(kind, layer, own, *pairing))
         return own
 
+    def stream(
+        self, layer: int, out: Tensor | tuple[Tensor, Tensor]
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """What a block gives; of the two streams of a reversible one, that which the next reads."""
+        if isinstance(out, Tensor):
+            return self("residual", layer, out)
+        return self("residual", layer, out[0]), out[1]
+
     def check(self, original: Callable[..., None]) -> Callable[..., None]:
         def check(places: Places) -> None:
             self.places = places
@@ -127,7 +135,7 @@ def tapped(encoder: Encoder) -> Iterator[Taps]:
                 )
                 stack.callback(handle.remove)
             handle = block.register_forward_hook(
-                lambda _, args, out, after=layer + 1: taps("residual", after, out)
+                lambda _, args, out, after=layer + 1: taps.stream(after, out)
             )
             stack.callback(handle.remove)
         yield taps
