@@ -3,11 +3,11 @@
     python benchmarks/drope.py --write
 
 Causal language models on the bytes of Python's documentation, trained at 128 tokens with RoPE. Each
-is then gone on with for a twentieth of the steps, warmed up anew, in several ways: as it is, with
-YaRN, or with its positions dropped (DroPE, Gelberg et al. 2025, arXiv:2512.12167), at 128 tokens or
-at 512. All are tested on the same held-out text in blocks of several lengths: the loss of all
-tokens, and of those that lie past 128. With --write it writes results/drope.{json,md}, seed by
-seed, and goes on after the last seed that it finds there.
+is then gone on with for a twentieth, a fifth or a half of the steps, warmed up anew, in several
+ways: as it is, with YaRN, or with its positions dropped (DroPE, Gelberg et al. 2025,
+arXiv:2512.12167), at 128 tokens or at 512. Another never has positions. All are tested on the same
+held-out text in blocks of several lengths: the loss of all tokens, and of those that lie past 128.
+With --write it writes results/drope.{json,md}, seed by seed, and goes on after what it finds there.
 """
 
 import argparse
@@ -28,14 +28,23 @@ from torch.nn import functional as F
 from lightning_posenc.data import Batch, TextData
 from lightning_posenc.model import EncoderSpec
 from lightning_posenc.modules import LanguageModel, WarmupCosine, parameter_groups
-from lightning_posenc.positional import Droppable, RoPE
+from lightning_posenc.positional import Droppable, NoPE, RoPE
 from lightning_posenc.positional.rotary.scaling import YaRN
 
 RESULTS = Path(__file__).parent / "results"
 SHORT, LONG, TESTED = 128, 512, (128, 512, 1024)
 TOKENS = 1024  # of a batch, at every length
 TESTED_TOKENS = 16384
+SHARES = (0.05, 0.2, 0.5)
+NEVER = "NoPE from the start"
 YARN = partial(RoPE, scaling=YaRN(LONG / SHORT, SHORT))
+
+
+class Texts(NamedTuple):
+    """The same text in blocks of the short length and of the long one."""
+
+    short: TextData
+    long: TextData
 
 
 class Way(NamedTuple):
@@ -116,36 +125,55 @@ def bits(made: LanguageModel, data: TextData, n_tokens: int) -> dict[str, list[f
     return found
 
 
-def measured(args: argparse.Namespace, seed: int, short: TextData, long: TextData) -> Any:
-    """One seed: a model, and what becomes of it in each way."""
+def measured(args: argparse.Namespace, seed: int, texts: Texts, known: dict[str, Any]) -> None:
+    """One seed: a model, and what becomes of it in each way; what is known is left."""
+    if NEVER not in known:
+        never = trained(NoPE, args, seed, texts)
+        known[NEVER] = bits(never, texts.short, args.tested_tokens)
+        print(f"seed {seed}  {NEVER:30}", known[NEVER], flush=True)
+    missing = [share for share in args.shares if str(share) not in known]
+    base = trained(RoPE, args, seed, texts) if missing else None
+    for share in missing:
+        known[str(share)] = gone_on(cast(LanguageModel, base), args, share, seed, texts)
+
+
+def trained(encoding: Any, args: argparse.Namespace, seed: int, texts: Texts) -> LanguageModel:
+    """A model after all steps at the short length."""
     torch.manual_seed(seed)
-    base = model(RoPE, args.width, args.layers)
-    go_on(base, short, args.steps, seed, args.rate)
-    recalibration = max(1, round(args.steps * args.share))
+    made = model(encoding, args.width, args.layers)
+    go_on(made, texts.short, args.steps, seed, args.rate)
+    return made
+
+
+def gone_on(
+    base: LanguageModel, args: argparse.Namespace, share: float, seed: int, texts: Texts
+) -> dict[str, Any]:
+    """What is read after so large a share of the steps more, by way."""
+    recalibration = max(1, round(args.steps * share))
     found: dict[str, Any] = {}
-    gone_on: dict[Way, Any] = {}
+    states: dict[Way, Any] = {}
     for name, way in WAYS.items():
-        if (key := way._replace(reads=None)) not in gone_on:
+        if (key := way._replace(reads=None)) not in states:
             made = model(way.encoding, args.width, args.layers)
             made.load_state_dict(base.state_dict())
             if way.drops:
                 cast(Droppable, made.positional).drop()
             if way.length is not None:
-                text = short if way.length == SHORT else long
+                text = texts.short if way.length == SHORT else texts.long
                 go_on(made, text, recalibration, seed + 1000, args.rate)
-            gone_on[key] = deepcopy(made.state_dict())
+            states[key] = deepcopy(made.state_dict())
         made = model(way.reads or way.encoding, args.width, args.layers)
-        made.load_state_dict(gone_on[key])
-        found[name] = bits(made, short, args.tested_tokens)
-        print(f"seed {seed}  {name:30}", found[name], flush=True)
+        made.load_state_dict(states[key])
+        found[name] = bits(made, texts.short, args.tested_tokens)
+        print(f"seed {seed}  {share:4}  {name:30}", found[name], flush=True)
     return found
 
 
-def page(kept: dict[str, Any], sizes: dict[str, Any]) -> str:
+def page(kept: dict[str, Any]) -> str:
     """Means over seeds, with the least and the largest."""
-    seeds = list(kept["seeds"].values())
+    seeds = kept["seeds"]
     heads = [f"{n}" if n <= SHORT else f"{n}, past {SHORT}" for n in TESTED]
-    said = ", ".join(f"{name} {value}" for name, value in sizes.items())
+    said = ", ".join(f"{name} {value}" for name, value in kept["sizes"].items())
     lines = [
         "# Positions that are dropped after training (DroPE)",
         "",
@@ -154,25 +182,36 @@ def page(kept: dict[str, Any], sizes: dict[str, Any]) -> str:
         f"tokens past the trained length alone: mean, and least to largest. "
         f"{kept['seconds']:.0f} s of processor time, torch {torch.__version__}, "
         f"{platform.machine()}, 1 thread.",
-        "",
-        "| after training | " + " | ".join(heads) + " |",
-        "|---|" + "---|" * len(TESTED),
     ]
-    for name in WAYS:
-        cells = []
-        for length in TESTED:
-            values = [seed[name][str(length)][-1] for seed in seeds]
-            span = f"{min(values):.3f} to {max(values):.3f}"
-            cells.append(f"{statistics.mean(values):.3f} ({span})")
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    shares = sorted({share for of in seeds.values() for share in of if share != NEVER}, key=float)
+    for share in shares:
+        known = [of for of in seeds.values() if share in of]
+        rows = {name: [of[share][name] for of in known] for name in WAYS}
+        rows[NEVER] = [of[NEVER] for of in known if NEVER in of]
+        lines += [
+            "",
+            f"## Gone on with for {float(share):.0%} of the steps",
+            "",
+            "| after training | " + " | ".join(heads) + " |",
+            "|---|" + "---|" * len(TESTED),
+        ]
+        for name, of_seeds in rows.items():
+            cells = [_cell([of[str(length)][-1] for of in of_seeds]) for length in TESTED]
+            lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _cell(values: list[float]) -> str:
+    return f"{statistics.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--steps", type=int, default=1000)
-    parser.add_argument("--share", type=float, default=0.05, help="of the steps, after the drop")
+    parser.add_argument(
+        "--shares", type=float, nargs="+", default=SHARES, help="of the steps, after the drop"
+    )
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--rate", type=float, default=1e-3)
@@ -180,28 +219,27 @@ def main() -> None:
     parser.add_argument("--write", action="store_true")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    sizes = {k: v for k, v in vars(args).items() if k not in ("seeds", "write")}
+    sizes = {k: v for k, v in vars(args).items() if k not in ("seeds", "shares", "write")}
     file = RESULTS / "drope.json"
     kept: dict[str, Any] = {"sizes": sizes, "seconds": 0.0, "seeds": {}}
     if args.write and file.exists() and (old := json.loads(file.read_text()))["sizes"] == sizes:
         kept = old
-    short, long = (
+    made = (
         TextData("python_docs", train_length=length, eval_lengths=list(TESTED), batch_size=1)
         for length in (SHORT, LONG)
     )
-    for data in (short, long):
+    texts = Texts(*made)
+    for data in texts:
         data.prepare_data()
         data.setup("fit")
     for seed in range(args.seeds):
-        if str(seed) in kept["seeds"]:
-            continue
         begun = time.process_time()
-        kept["seeds"][str(seed)] = measured(args, seed, short, long)
+        measured(args, seed, texts, kept["seeds"].setdefault(str(seed), {}))
         kept["seconds"] += time.process_time() - begun
         if args.write:
             file.write_text(json.dumps(kept, indent=1) + "\n", "utf-8")
-            (RESULTS / "drope.md").write_text(page(kept, sizes), "utf-8")
-    print(page(kept, sizes))
+            (RESULTS / "drope.md").write_text(page(kept), "utf-8")
+    print(page(kept))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,9 @@ import re
 from pathlib import Path
 from statistics import mean
 
+from lightning_posenc.diagnose.ailments import AILMENTS
+from lightning_posenc.diagnose.causes.cause import FIRST_CAUSES
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -75,6 +78,14 @@ def test_causes() -> None:
     assert f"named {named} " in page("docs/log.md")
 
 
+def test_order_of_causes() -> None:
+    """What is to be mended first, as the page lists it, and every ailment in it once."""
+    listed = page("docs/diagnose.md").partition("in this order: ")[2].partition(". ")[0]
+    numbers = re.findall(r"\d+", re.sub(r"\(.*?\)", "", listed))
+    assert [*map(int, numbers)] == [*FIRST_CAUSES]
+    assert sorted(FIRST_CAUSES) == sorted(ailment.number for ailment in AILMENTS)
+
+
 def test_turns_dilution_and_dropped_positions() -> None:
     """The log's numbers stand in the results."""
     log = page("docs/log.md").partition("## 2026-11-29")[0]
@@ -95,6 +106,8 @@ def test_turns_dilution_and_dropped_positions() -> None:
             mean(run["accuracy"]["384"] for run in of),
         ):
             assert f"{value:.2f}".removeprefix("0") in log
-    dropped = kept("drope")["seeds"]["0"]
-    for way in ("RoPE, unchanged", "RoPE, at 128, read with YaRN", "dropped, at 512"):
-        assert f"{dropped[way]['512'][-1]:.2f}" in log
+    seeds = kept("drope")["seeds"]
+    for share in ("0.05", "0.2", "0.5"):
+        for way in ("RoPE, unchanged", "RoPE, at 128, read with YaRN", "dropped, at 512"):
+            assert f"{mean(of[share][way]['512'][-1] for of in seeds.values()):.2f}" in log
+    assert f"{mean(of['NoPE from the start']['512'][-1] for of in seeds.values()):.2f}" in log

@@ -1,7 +1,7 @@
 """Fixed datasets: training in shuffled passes over all items, evaluation on each item once."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -248,7 +248,11 @@ class FixedData(GlobalBatchData, ABC):
         """The share of this rank in the stream of shuffled items."""
         items = self._dataset("train", self.train_length)
         n_batches = self.steps_per_epoch or max(1, len(items) // self.batch_size)
-        return self._train_loader(items, n_batches, ShuffledPasses(len(items), self.seed))
+        return self._train_loader(items, n_batches, self._train_order(items))
+
+    def _train_order(self, items: FixedDataset) -> Callable[[Tensor], Tensor]:
+        """Maps elements of the training stream to items, (N,) to (N,)."""
+        return ShuffledPasses(len(items), self.seed)
 
     def val_dataloader(self) -> DataLoader:
         """All validation items, cut to the length of validation."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lightning_posenc.data import PairData, TextPairData
-from lightning_posenc.data.pairs.buckets import BucketedPasses
+from lightning_posenc.data.buckets import BucketedPasses
 from lightning_posenc.data.pairs.tasks import as_pairs
 from lightning_posenc.tasks import (
     IGNORE,

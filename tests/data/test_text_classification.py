@@ -227,3 +227,11 @@ def test_a_batch_is_as_wide_as_its_longest_text(tmp_path):
     for batch in batches:
         padding = torch.arange(batch.tokens.shape[1]) >= batch.lengths[:, None]
         assert not batch.tokens[padding].any()
+
+
+def test_buckets_pad_less_and_read_the_same_texts(tmp_path):
+    plain, bucketed = (ready(save(tmp_path), bucket=n, val_fraction=0.2) for n in (1, 3))
+    one, other = (list(data.train_dataloader()) for data in (plain, bucketed))
+    assert sum(b.tokens.numel() for b in other) < sum(b.tokens.numel() for b in one)
+    texts = [sorted(read(plain, batches[:3])) for batches in (one, other)]
+    assert texts[0] == texts[1]  # of a bucket of three batches

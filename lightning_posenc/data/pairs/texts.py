@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lightning_posenc.checks import MOST_STEPS, is_a, whole, wrong
+from lightning_posenc.checks import is_a, whole, wrong
 from lightning_posenc.data.batch import Batch
+from lightning_posenc.data.buckets import InBuckets
 from lightning_posenc.data.fixed import Cut, FixedDataset
 from lightning_posenc.data.meaning import digest
-from lightning_posenc.data.pairs.buckets import BucketedPasses
 from lightning_posenc.data.text.base import CorpusData
 from lightning_posenc.data.text.reading import decodable
 from lightning_posenc.data.text.sources import load_rows
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Pair = tuple[Tokens, Tokens]
 
 
-class TextPairData(CorpusData):
+class TextPairData(InBuckets, CorpusData):
     """Pairs of texts, of which one is read and the other written; both of one vocabulary.
 
     Training goes through all pairs, pass after pass. Splits are those of `TextClassificationData`:
@@ -43,9 +43,8 @@ class TextPairData(CorpusData):
         target_column: which column holds what is written.
         answer_length: A, tokens that an answer is cut to, the end included; None for as many as the
             source, one more for the end.
-        bucket: batches whose pairs are sorted by both lengths and shared out anew, at least 1; the
-            larger, the less padding.
-        options: those of `CorpusData`; `train_length` and `eval_lengths` cut the sources.
+        options: those of `CorpusData`, and `bucket`, which sorts by both lengths; `train_length`
+            and `eval_lengths` cut the sources.
 
     Raises:
         ValueError: if a number is out of range, a pair lacks a side, or there are too few.
@@ -59,7 +58,6 @@ class TextPairData(CorpusData):
         text_column: str = "source",
         target_column: str = "target",
         answer_length: int | None = None,
-        bucket: int = 1,
         **options: Any,
     ) -> None:
         super().__init__(path, text_column=text_column, **options)
@@ -69,7 +67,6 @@ class TextPairData(CorpusData):
         self.answer_length = answer_length
         if answer_length is not None:
             whole(self, "answer_length", answer_length)
-        self.bucket = whole(self, "bucket", bucket, most=MOST_STEPS)
         self._found: dict[bool, dict[str, Pair]] = {}  # with or without what is to be predicted
 
     @property
@@ -81,12 +78,8 @@ class TextPairData(CorpusData):
         return {
             "target_column": self.target_column,
             "answer_length": self.answer_length,
-            "bucket": self.bucket,
             **super().options(),
         }
-
-    def order(self) -> dict[str, Any]:
-        return {**super().order(), "data.bucket": self.bucket}
 
     def take_over(self, meaning: Mapping[str, Any], options: Mapping[str, Any]) -> None:
         before = self._vocabulary
@@ -125,13 +118,6 @@ class TextPairData(CorpusData):
         if not isinstance(classes, list):
             return super().predicted(row, classes, probabilities)
         return {"prediction": self.printed_answer(classes)}
-
-    def train_dataloader(self) -> Iterable[Batch]:
-        """The share of this rank in the stream of shuffled pairs."""
-        items = self._dataset("train", self.train_length)
-        n_batches = self.steps_per_epoch or max(1, len(items) // self.batch_size)
-        order = BucketedPasses(items.lengths(), self.seed, self.batch_size, self.bucket)
-        return self._train_loader(items, n_batches, order)
 
     def _all_pairs(self) -> dict[str, Pair]:
         """The tokens of both sides of each split, read once; of answers that are predicted none."""

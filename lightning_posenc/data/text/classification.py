@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from lightning_posenc.checks import is_a, wrong
+from lightning_posenc.data.buckets import InBuckets
 from lightning_posenc.data.remembered import in_names
 from lightning_posenc.data.text.base import CorpusData
 from lightning_posenc.data.text.files import holds_tables
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 
-class TextClassificationData(CorpusData):
+class TextClassificationData(InBuckets, CorpusData):
     """A class for every text, cut to a length.
 
     Training goes through all texts, pass after pass, each in an order of its own. Validation reads
@@ -44,7 +45,7 @@ class TextClassificationData(CorpusData):
         path: a .parquet, .json, .jsonl or .csv file, a folder of them, or a dataset on the Hub
             such as ag_news.
         label_column: which column holds the class, an integer or a name.
-        options: those of `CorpusData`. A batch is padded to its longest text.
+        options: those of `CorpusData`, and `bucket`. A batch is padded to its longest text.
 
     Raises:
         ValueError: if a number is out of range, a label is missing, or there is too little text.

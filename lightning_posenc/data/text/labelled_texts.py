@@ -51,6 +51,11 @@ class LabelledTexts(FixedDataset):
         labels = self.labels[self.items].numpy()
         return digest(*self.tokens, labels, self.items.numpy())
 
+    def lengths(self) -> Tensor:
+        """(n,) int64, tokens of each text that are read."""
+        sizes = torch.as_tensor(self.tokens.sizes[self.items.numpy()])
+        return sizes.long().clamp(max=self.length)
+
     def cut(self) -> Cut:
         sizes = self.tokens.sizes[self.items.numpy()]
         beyond = (sizes - self.length).clip(min=0)

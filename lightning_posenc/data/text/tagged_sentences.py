@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from lightning_posenc.data.batch import Batch
 from lightning_posenc.data.fixed import Cut, FixedDataset
@@ -31,6 +32,10 @@ class TaggedSentences(FixedDataset):
 
     def content(self) -> str:
         return digest(np.array([pair for sentence in self.sentences for pair in sentence]))
+
+    def lengths(self) -> Tensor:
+        """(n,) int64, tokens of each sentence that are read."""
+        return torch.tensor([len(each) for each in self.sentences]).clamp(max=self.length)
 
     def cut(self) -> Cut:
         sizes = np.array([len(sentence) for sentence in self.sentences])

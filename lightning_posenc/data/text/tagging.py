@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning_posenc.checks import is_a, whole, wrong
-from lightning_posenc.data.fixed import FixedData
+from lightning_posenc.data.buckets import InBuckets
 from lightning_posenc.data.meaning import listed, same_place
 from lightning_posenc.data.text.conll import Sentence, read_sentences
 from lightning_posenc.data.text.files import empty
@@ -25,7 +25,7 @@ WORDS = "words"
 MOST_COLUMNS = 1000  # of a line
 
 
-class TaggingData(FixedData):
+class TaggingData(InBuckets):
     """A class for every word of a sentence, such as its part of speech or the entity it belongs to.
 
     A file holds a word a line with columns apart by tabs, or else by spaces, and an empty line
@@ -48,7 +48,7 @@ class TaggingData(FixedData):
             then the first piece of each word bears its tag, and the others are not scored.
         min_count: a word that is rarer than this in the training file is unknown (id 0), as are
             all words that are not in it, so that the unknown word is learned.
-        options: those of `FixedData`. A batch is padded to its longest sentence.
+        options: those of `FixedData`, and `bucket`. A batch is padded to its longest sentence.
 
     Raises:
         ValueError: if a number is out of range, or a file is not of this form.
