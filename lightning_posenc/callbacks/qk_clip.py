@@ -27,8 +27,9 @@ class QKClip(L.Callback):
     S is the largest scale·q·k that the head had in any training batch of the step, of all ranks and
     all accumulated batches, at keys that may be seen; a bias is no part of it. Where query heads
     share a key head, W_q alone is multiplied, by τ / S, so that other heads keep their logits; what
-    biases the projections have shrink with them. It adds a bound by norms to every step, and the
-    logits themselves where the bound does not clear a layer: on a GPU the step waits for the bound.
+    biases the projections have shrink with them. Logits that are not linear in the projections (of
+    `PoPE`, `PaTH`) become smaller, by no known factor. It adds a bound by norms to every step, and
+    the logits themselves where that does not clear a layer: on a GPU the step waits for the bound.
 
     Source: Kimi Team 2025, "Kimi K2: Open Agentic Intelligence", arXiv:2507.20534, algorithm 1
     (MuonClip, τ = 100). Deviation: grouped queries, as there the rotary part that heads share.
