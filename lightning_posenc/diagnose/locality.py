@@ -68,7 +68,11 @@ def _of_length(subject: OwnModel, batch: Any) -> Locality | None:
     encoding = subject.module.positional
     by_layer: dict[int, tuple[list[float], list[float]]] = {}
     watch = partial(partial, _transform, encoding, by_layer)
-    with torch.random.fork_rng(devices=()), replaced(encoding, "transform", watch):
+    with (
+        torch.random.fork_rng(devices=()),
+        replaced(encoding, "hooks", lambda original: partial(_with_transform, original)),
+        replaced(encoding, "transform", watch),
+    ):
         torch.manual_seed(0)
         try:
             subject.module.logits(batch)
@@ -78,6 +82,12 @@ def _of_length(subject: OwnModel, batch: Any) -> Locality | None:
         return None
     near, kept = zip(*(by_layer[layer] for layer in sorted(by_layer)), strict=True)
     return Locality(list(near), list(kept))
+
+
+def _with_transform(original: Any, layer: int) -> frozenset[str]:
+    """A hook is asked only where it does something: here everywhere, to see queries and keys."""
+    found: frozenset[str] = original(layer) | {"transform"}
+    return found
 
 
 def _transform(

@@ -41,7 +41,10 @@ def test_layers_keep_their_numbers() -> None:
 
 def test_a_bias_against_distance_prefers_the_nearer_and_keeps_the_order() -> None:
     # In a bidirectional model each head has another slope on either side.
-    for each in measure_locality(of_lengths(ALiBi)).values():
+    found = measure_locality(of_lengths(ALiBi))
+    assert list(found) == [*LENGTHS]
+    for each in found.values():
+        assert len(each.near) == 2
         assert all(share > 0.75 for heads in each.near for share in heads)
         assert all(share == pytest.approx(1.0, abs=0.01) for heads in each.kept for share in heads)
 
