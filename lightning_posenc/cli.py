@@ -20,6 +20,7 @@ STUDIES = {
     "encodings": "list the encodings, samplers of positions and scalings: paper, limits, cost",
     "mixers": "list the mixers: paper, growth, state, and which encodings each honours",
     "tasks": "list the synthetic tasks, or print samples of one",
+    "configs": "list the configs and sweeps that come along, print or save one",
     "diagnose": "examine a model by layer: what ails it, and what helps",
     "extend": "make a trained model read longer texts: compare methods, save one",
     "sweep": "run a sweep in W&B's format on this machine",
@@ -32,6 +33,7 @@ STUDIES_LIE_IN = {
     "encodings": "catalogue.encodings",
     "mixers": "catalogue.mixers",
     "tasks": "catalogue.tasks",
+    "configs": "shipped.command",
     "diagnose": "diagnose.command",
     "extend": "extend.command",
     "sweep": "sweep.command",
@@ -49,7 +51,7 @@ commands:
 {commands}
 
 examples:
-  python -m lightning_posenc fit --config configs/quickstart.yaml
+  python -m lightning_posenc fit --config quickstart
   python -m lightning_posenc fit --config configs/quickstart.yaml --model.positional=NoPE
   python -m lightning_posenc test --ckpt_path runs/quickstart/ID/checkpoints/last.ckpt
   python -m lightning_posenc fit --help        every option of a command
@@ -88,7 +90,10 @@ def _run(args: list[str]) -> int:
 
         print(__version__)
         return 0
+    from lightning_posenc import shipped
     from lightning_posenc.mistakes.one_line import did_you_mean, fail, guarded
+
+    args = shipped.with_paths(args)
 
     if args[0] not in COMMANDS:
         hint = did_you_mean(args[0], COMMANDS, f"choose one of {', '.join(COMMANDS)}")

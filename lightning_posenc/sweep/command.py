@@ -10,6 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
+from lightning_posenc import shipped
 from lightning_posenc.mistakes.arguments import OneLineParser, made_directory
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def run(args: list[str]) -> int:
         FileNotFoundError: If there is no such file.
     """
     given = _parse(args)
+    given.file = Path(shipped.path_of("sweeps", str(given.file)))
     # Late, so that --help does not wait for them.
     from rich.console import Console
 
