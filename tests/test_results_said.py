@@ -6,6 +6,7 @@ from pathlib import Path
 from statistics import mean
 
 from lightning_posenc.diagnose.ailments import AILMENTS
+from lightning_posenc.diagnose.ailments.turns import TAKEN
 from lightning_posenc.diagnose.causes.cause import FIRST_CAUSES
 
 ROOT = Path(__file__).parents[1]
@@ -78,6 +79,21 @@ def test_causes() -> None:
     assert f"named {named} " in page("docs/log.md")
 
 
+def test_biases_by_length() -> None:
+    said, rows = page("README.md").partition("**A bias costs little")[2], kept("long_bias")
+    ratio = {
+        (name, length): f"{row['ratio'][name][0]:.2f}".removeprefix("0")
+        for length, row in rows.items()
+        for name in row["ratio"]
+    }
+    alibi = [ratio["ALiBi", length] for length in ("512", "2048", "8192")]
+    assert "ALiBi {} at 512 tokens, {} at 2048, {} at 8192;".format(*alibi) in said
+    others = [ratio[name, "2048"] for name in ("T5Bias", "KERPLELog", "Sandwich")]
+    assert "T5's bias {}, KERPLE {}, Sandwich {} at 2048;".format(*others) in said
+    batches = [ratio[name, "2048"] for name in ("NoPE packed", "NoPE padded")]
+    assert "packed documents {} there, padding {}.".format(*batches) in said
+
+
 def test_order_of_causes() -> None:
     """What is to be mended first, as the page lists it, and every ailment in it once."""
     listed = page("docs/diagnose.md").partition("in this order: ")[2].partition(". ")[0]
@@ -97,6 +113,10 @@ def test_turns_dilution_and_dropped_positions() -> None:
     assert named is not None
     assert f"names {named[1]} of the " in log
     assert f"and {named[3]} of the {named[2]} others" in log
+    doctor = page("docs/diagnose.md")
+    assert f"twice the length adds is {found[1]} " in doctor  # of seeds from 5 on
+    assert f"it names {named[1]}, of {named[2]} others {named[3]}." in doctor
+    assert f"≥ {TAKEN:g}".replace("0.", ".") in doctor
     runs = kept("dilution")["900 steps"]
     for encoding in ("RoPE", "RoPE + SSMax", "BAM", "BAM + SSMax"):
         of = [run for key, run in runs.items() if key.startswith(f"passkey/{encoding}/")]

@@ -49,6 +49,8 @@ def test_a_file_that_exists_is_meant_before_one_that_is_shipped() -> None:
     Path("configs", "quickstart.yaml").write_text("mine")
     assert shipped.path_of("configs", "configs/quickstart.yaml") == "configs/quickstart.yaml"
     assert shipped.path_of("configs", "nothing.yaml") == "nothing.yaml"
+    in_full = "{" + "a: 1, " * 1000 + "}"  # too long to be asked of a file system
+    assert shipped.path_of("configs", in_full) == in_full
     args = ["fit", "--config", "quickstart", "--config=tagging", "--name", "quickstart"]
     tagging = shipped.folder("configs") / "tagging.yaml"
     assert shipped.with_paths(args) == [

@@ -3,6 +3,7 @@
 From a clone they are the folders beside the package, in an installed wheel they travel in it.
 """
 
+import os
 import re
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -27,7 +28,7 @@ def path_of(kind: str, given: str) -> str:
     """The path of a file: as it was given if that exists; of one that is shipped, by its name
     (`quickstart`) or by where it lies in a clone (`configs/quickstart.yaml`).
     """
-    if Path(given).exists():
+    if os.path.exists(given):  # a config may be given in full, too long for a path
         return given
     name = given.removeprefix(f"{kind}/").removesuffix(".yaml")
     found = folder(kind) / f"{name}.yaml"

@@ -12,7 +12,7 @@ from lightning_posenc.diagnostics.measures.keys_beyond import beyond_by_layer, k
 from lightning_posenc.dims import Dims
 from lightning_posenc.masks import Window
 from lightning_posenc.model import Attention, Encoder
-from lightning_posenc.positional import ALiBi, Chain, MRoPE, PRoPE, RoPE, RoPER, XPos
+from lightning_posenc.positional import ALiBi, Chain, LearnedRoPE, MRoPE, PRoPE, RoPE, RoPER, XPos
 from lightning_posenc.positional.rotary.scaling import YaRN
 
 T = 24
@@ -80,6 +80,17 @@ def test_it_is_silent_where_more_than_a_turn_tells_distance(positional: Any, kwa
     seen = seen_of(positional, torch.randn(2, T, 32), **kwargs)
     assert keys_beyond(seen.attention[0], seen.planes[0]) is None
     assert not beyond_by_layer(seen, None)
+
+
+def test_it_is_silent_where_a_learned_plane_turns_backwards() -> None:
+    dims = Dims(32, 4, 1, causal=True)
+    encoder = Encoder(dims, LearnedRoPE).eval()
+    learned: Any = encoder.positional
+    for sign, told in ((1, True), (-1, False)):
+        with torch.no_grad(), observe(encoder) as seen:
+            learned.inv_freq[..., 0] *= sign
+            encoder(torch.randn(1, T, 32))
+        assert (keys_beyond(seen.attention[0], seen.planes[0]) is not None) is told
 
 
 def test_a_grid_is_left_out() -> None:

@@ -69,8 +69,8 @@ def keys_beyond(
     counted = (places >= n_keys // 2) & (places < ends[:, None])  # (B, t)
     first = some.visibility.dense
     if first is not None:
-        counted_first = first[..., 0].expand(n_sequences, -1, -1)
-        if not counted_first[counted[:, None].expand_as(counted_first)].all():
+        sees_first = first[..., 0].expand(n_sequences, -1, -1)
+        if not sees_first[counted[:, None].expand_as(sees_first)].all():
             return None
     if not counted.any():
         return None
@@ -85,9 +85,8 @@ def keys_beyond(
 
 def _moved_on(q: Tensor, planes: RotaryPlanes) -> Tensor:
     """Queries (B, H, t, K) as they would stand L places further on."""
-    angles = (planes.inv_freq.double() * planes.extent).to(q.device)[
-        None, :, None
-    ]  # (1, H|1, 1, n)
+    angles = (planes.inv_freq.double() * planes.extent).to(q.device)
+    angles = angles[None, :, None]  # (1, H|1, 1, n)
     return rotate(q, rotation(angles.cos().float(), angles.sin().float(), planes.layout))
 
 

@@ -26,7 +26,8 @@ class RotaryPlanes(NamedTuple):
         extent: How many steps the positions span, the first and the last counted: a tensor
             without dimensions. Of packed documents the longest span.
         by_distance: Whether a distance d turns them by d · inv_freq and does nothing else: not so
-            on a grid, or where a decay, a mixture of frequencies or a law of distances comes in.
+            on a grid, where a plane turns backwards, or where a decay, a mixture of frequencies or
+            a law of distances comes in.
     """
 
     layout: Layout
@@ -71,10 +72,12 @@ def planes_of(positional: PositionalEncoding, layer: int, places: Places) -> Rot
     if inv_freq.dim() > 5 or inv_freq.shape[-1] > n:
         return None
     inv_freq = inv_freq[(None,) * (5 - inv_freq.dim())]
-    inv_freq = of_layer(inv_freq, layer).mean(dim=(0, 2)).abs()  # (H|1, n)
+    inv_freq = of_layer(inv_freq, layer).mean(dim=(0, 2))  # (H|1, n)
+    one_way = bool((inv_freq >= 0).all())  # learned ones may turn backwards, which sizes hide
+    inv_freq = inv_freq.abs()
     rest = n - inv_freq.shape[-1]  # of those that a method lets stand still
     inv_freq = torch.nn.functional.pad(inv_freq, (0, rest))
-    plain = places.axes == 1 and _is_plain(type(rotary))
+    plain = one_way and places.axes == 1 and _is_plain(type(rotary))
     return RotaryPlanes(rotary.layout, inv_freq, _span(places), plain)
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lightning_posenc.masks import Visibility
-from lightning_posenc.model.kernels.operands import Operands, attention_weights
+from lightning_posenc.model.kernels.operands import Operands, attention_weights, mixed_by
 
 
 def by_definition(
@@ -29,6 +29,5 @@ def by_definition(
         n_keys = k.shape[2]
         i, j = (torch.arange(n, device=q.device) for n in (q.shape[2], n_keys))
         bias = bias[:, i.unsqueeze(1) - j + n_keys - 1].unsqueeze(0)
-    weights = attention_weights(Operands(q, k, v, bias, visibility, None, scale)).to(v.dtype)
-    grouped = weights.unflatten(1, (v.shape[1], -1)).flatten(2, 3)
-    return (grouped @ v).unflatten(2, (-1, weights.shape[2])).flatten(1, 2)
+    weights = attention_weights(Operands(q, k, v, bias, visibility, None, scale))
+    return mixed_by(weights.to(v.dtype), v)

@@ -4,7 +4,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lightning_posenc.model.kernels.base import Kernel
-from lightning_posenc.model.kernels.operands import Operands, attention_weights
+from lightning_posenc.model.kernels.operands import Operands, attention_weights, mixed_by
 
 
 class Eager(Kernel):
@@ -20,7 +20,4 @@ class Eager(Kernel):
     def forward(self, operands: Operands) -> Tensor:
         v = operands.v
         weights = attention_weights(operands).to(v.dtype)
-        weights = F.dropout(weights, self.dropout, self.training)
-        # Query heads that share values are more rows of one product, as in `logits`.
-        grouped = weights.unflatten(1, (v.shape[1], -1)).flatten(2, 3)
-        return (grouped @ v).unflatten(2, (-1, weights.shape[2])).flatten(1, 2)
+        return mixed_by(F.dropout(weights, self.dropout, self.training), v)

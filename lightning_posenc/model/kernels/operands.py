@@ -127,6 +127,13 @@ def attention_weights(operands: Operands, rows: slice = ALL) -> Tensor:
     return softmax(logits(operands, rows), operands)
 
 
+def mixed_by(weights: Tensor, v: Tensor) -> Tensor:
+    """The values (B, G, S, V) that weights (B, H, T, S) mix: (B, H, T, V)."""
+    # Query heads that share values are more rows of one product, as in `logits`.
+    grouped = weights.unflatten(1, (v.shape[1], -1)).flatten(2, 3)
+    return (grouped @ v).unflatten(2, (-1, weights.shape[2])).flatten(1, 2)
+
+
 def softmax(logits: Tensor, operands: Operands) -> Tensor:
     """The weights of logits (B, H, t, S), 0 in rows that see nothing (as by somebody else's mask).
 
