@@ -45,6 +45,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "report": {"runs", "diagnostics", "sweep"},
     "extend": {"pretrained", "runs"},
     "diagnose": CORE | LEARNED | WATCHED | {"runs", "training", "catalogue", "pretrained"},
+    "api": LEARNED
+    | {"diagnostics", "runs", "training", "sweep", "report", "extend", "diagnose", "shipped"},
     "cli": {"training", "shipped"},
     "__main__": {"cli"},
 }

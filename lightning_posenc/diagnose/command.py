@@ -4,12 +4,15 @@ import argparse
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lightning_posenc.mistakes.arguments import OneLineParser
 from lightning_posenc.runs.whole_files import write_whole
 
 if TYPE_CHECKING:
+    from lightning_posenc.diagnose.ailments import Ailment, Finding
+    from lightning_posenc.diagnose.causes import Cause
+    from lightning_posenc.diagnose.examination import Examination
     from lightning_posenc.diagnose.subject import Subject
 
 HELP = """usage: python -m lightning_posenc diagnose --ckpt_path FILE [--out DIR] [OPTIONS of test]
@@ -48,6 +51,22 @@ OF_READING = {"device": "cpu", "dtype": "float32", "gguf_file": None}
 SMALL = 10_000_000  # parameters below which several threads wait for each other more than they help
 
 
+class Examined(NamedTuple):
+    """What an examination leaves.
+
+    Args:
+        examination: What was measured.
+        diagnosis: What the doctor says, by ailment.
+        cause: Which ailment is the cause; None if it was not looked for.
+        files: `diagnosis.md` and `diagnosis.html`.
+    """
+
+    examination: "Examination"
+    diagnosis: "Sequence[tuple[Ailment, Finding]]"
+    cause: "Cause | None"
+    files: tuple[Path, Path]
+
+
 def run(args: Sequence[str]) -> None:
     """Examine a model, print what is found, and write `diagnosis.md` and `diagnosis.html`.
 
@@ -57,6 +76,21 @@ def run(args: Sequence[str]) -> None:
     if not args or "--help" in args or "-h" in args:
         print(HELP)
         return
+    found = examined(args)
+    from rich.console import Console
+
+    from lightning_posenc.diagnose import page
+
+    page.print_page(Console(), *found[:3])
+    print("\n".join(map(str, found.files)))
+
+
+def examined(args: Sequence[str]) -> Examined:
+    """Examine a model, and write its page.
+
+    Raises:
+        ValueError: What the user can mend.
+    """
     parser = OneLineParser("diagnose", add_help=False)
     parser.add_argument("--hf")
     parser.add_argument("--text", type=Path, nargs="+", default=[])
@@ -75,7 +109,6 @@ def run(args: Sequence[str]) -> None:
     subject, home = _patient(given, rest)
     # Late, so that --help and mistakes do not wait for them.
     import torch
-    from rich.console import Console
 
     from lightning_posenc.diagnose import page
     from lightning_posenc.diagnose.ailments import diagnose
@@ -97,11 +130,10 @@ def run(args: Sequence[str]) -> None:
         torch.set_num_threads(threads)
     out = given.out or home or Path()
     out.mkdir(parents=True, exist_ok=True)
-    markdown, html = out / "diagnosis.md", out / "diagnosis.html"
-    write_whole(markdown, page.markdown(examination, diagnosis, cause))
-    write_whole(html, page.html(examination, diagnosis, pictures(examination), cause))
-    page.print_page(Console(), examination, diagnosis, cause)
-    print(f"{markdown}\n{html}")
+    files = out / "diagnosis.md", out / "diagnosis.html"
+    write_whole(files[0], page.markdown(examination, diagnosis, cause))
+    write_whole(files[1], page.html(examination, diagnosis, pictures(examination), cause))
+    return Examined(examination, diagnosis, cause, files)
 
 
 def _patient(given: argparse.Namespace, rest: list[str]) -> "tuple[Subject, Path | None]":

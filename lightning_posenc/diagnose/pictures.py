@@ -25,10 +25,13 @@ SIZE = (5.2, 3.4)  # inches: readable on a phone's width
 
 def pictures(examination: Examination) -> dict[str, str]:
     """Data URIs of PNGs, by title; what was not measured is left out."""
-    drawn = {title: draw(examination) for title, draw in _PICTURES.items()}
-    return {
-        title: data_uri(png(figure, 140)) for title, figure in drawn.items() if figure is not None
-    }
+    return {title: data_uri(png(figure, 140)) for title, figure in drawn(examination).items()}
+
+
+def drawn(examination: Examination) -> dict[str, "Figure"]:
+    """The pictures by title; what was not measured is left out."""
+    found = {title: draw(examination) for title, draw in _PICTURES.items()}
+    return {title: figure for title, figure in found.items() if figure is not None}
 
 
 def _axes(**kwargs: Any) -> tuple["Figure", "Axes"]:

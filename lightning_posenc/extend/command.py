@@ -64,6 +64,15 @@ def run(args: Sequence[str]) -> None:
     if not args or "--help" in args or "-h" in args:
         print(HELP)
         return
+    extended(args)
+
+
+def extended(args: Sequence[str]) -> "Compared | None":
+    """Do as `run`, and give what was compared; None if nothing was.
+
+    Raises:
+        ValueError: What the user can mend.
+    """
     given = parsed(args)
     # Late, so that --help and mistakes do not wait for them.
     from rich.console import Console
@@ -89,6 +98,7 @@ def run(args: Sequence[str]) -> None:
     compared = compare(console, given, args, pretrained, chosen) if given.text else None
     if given.save is not None and method is not None:
         _save(console, given, pretrained, method, compared)
+    return compared
 
 
 def _save(

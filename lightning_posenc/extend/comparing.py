@@ -39,6 +39,8 @@ class Compared(NamedTuple):
 
     contenders: Sequence[Contender]
     page: StudyPage
+    found: StudyResults
+    files: tuple[Path, Path]
 
     def to_save(self, method: str) -> Contender:
         """The row of a method, after its training where there was any."""
@@ -87,7 +89,7 @@ def compare(
     print(f"{markdown}\n{html}")
     if stopped:
         raise KeyboardInterrupt
-    return Compared(contenders, page)
+    return Compared(contenders, page, found, (markdown, html))
 
 
 def _trained_length(pretrained: Pretrained, positions: WherePositions, to: int) -> int:

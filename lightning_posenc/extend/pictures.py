@@ -22,10 +22,11 @@ HEADROOM = 4.0  # nats above the best: what is worse leaves the picture, so that
 
 def pictures(results: StudyResults) -> dict[str, str]:
     """Data URIs of PNGs, by title; what was not measured is left out."""
-    return {title: data_uri(png(figure, DPI)) for title, figure in _drawn(results)}
+    return {title: data_uri(png(figure, DPI)) for title, figure in drawn(results)}
 
 
-def _drawn(results: StudyResults) -> "Iterator[tuple[str, Figure]]":
+def drawn(results: StudyResults) -> "Iterator[tuple[str, Figure]]":
+    """The pictures with their titles; what was not measured is left out."""
     yield "Loss by length", _by_length(results)
     for text in results.texts:
         yield f"Loss by position: {text}", _by_position(results, text)

@@ -97,6 +97,8 @@ def did_you_mean(
         cutoff: How alike they must be, from 0 to 1.
     """
     names = list(names)
+    spelled = {each.lower(): each for each in names}
     near = [each for each in names if each.lower() == name.lower()]
-    near = near or difflib.get_close_matches(name, names, n=n, cutoff=cutoff)
+    close = difflib.get_close_matches(name.lower(), spelled, n=n, cutoff=cutoff)
+    near = near or [spelled[each] for each in close]
     return f"did you mean {' or '.join(near)}?" if near else otherwise

@@ -3,7 +3,7 @@
 import argparse
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lightning_posenc.mistakes.arguments import OneLineParser, made_directory
 
@@ -39,6 +39,20 @@ what is written:
 """
 
 
+class Reported(NamedTuple):
+    """What a report leaves.
+
+    Args:
+        study: The runs.
+        results: Their table.
+        files: That were written, `report.md` and `report.html` first.
+    """
+
+    study: "Study"
+    results: "Results"
+    files: list[Path]
+
+
 def run(args: list[str]) -> None:
     """Write `report.md`, `figures/` and `report.html`, and print the table of results.
 
@@ -48,6 +62,17 @@ def run(args: list[str]) -> None:
     if not args or "--help" in args or "-h" in args:
         print(HELP)
         return
+    made = reported(args)
+    _print(made.study, made.results)
+    print("\n".join(map(str, made.files)))
+
+
+def reported(args: list[str]) -> Reported:
+    """Write a report; nothing is printed.
+
+    Raises:
+        ValueError: What the user can mend.
+    """
     given = _parse(args)
     # Late, so that --help and mistakes do not wait for them.
     from lightning_posenc.report import export, grouping, metrics, results, runs, selection, writing
@@ -83,8 +108,7 @@ def run(args: list[str]) -> None:
     made_directory("--out", out)
     paths = writing.write(study, compared, what, out)
     paths += export.export(kinds, study, compared, out)
-    _print(study, compared)
-    print("\n".join(map(str, paths)))
+    return Reported(study, compared, paths)
 
 
 def _parse(args: list[str]) -> argparse.Namespace:

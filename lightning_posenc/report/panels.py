@@ -51,6 +51,14 @@ class Panel(NamedTuple):
     bounds: Mapping[str, Mapping[int, float]] = {}
 
 
+def every(study: Study) -> list[Panel]:
+    """All that a report draws."""
+    score, key = study.score, learning_key(study)
+    found = by_test_length(study, score.name) if score is not None and score.name else []
+    found += learning(study, key) if key is not None else []
+    return found + [panel for shown in by_depth(study).values() for panel in shown]
+
+
 def by_test_length(study: Study, name: str) -> list[Panel]:
     """A test metric against length, a panel for each column."""
     panels = []

@@ -13,6 +13,7 @@ from lightning_posenc.runs.whole_files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 WIDTH, HEIGHT = 4.6, 2.2  # inches, of the whole picture and of its axes: fits a phone's width
 LEFT, RIGHT, ABOVE, BELOW = 0.6, 0.1, 0.56, 0.42  # inches around the axes, above the legend
@@ -33,6 +34,20 @@ def draw(panel: Panel, rows: list[str], out: Path) -> bytes:
 
     Returns:
         The PNG.
+    """
+    image = png(drawn(panel, rows), DPI)
+    path = out / FIGURES / f"{panel.name}.png"
+    write_whole(path, image)
+    write_whole(path.with_suffix(".json"), strict_json.text(_numbers(panel), indent=1) + "\n")
+    return image
+
+
+def drawn(panel: Panel, rows: list[str]) -> "Figure":
+    """The picture of a panel.
+
+    Args:
+        panel: What to draw.
+        rows: As in `draw`.
     """
     from matplotlib.figure import Figure
 
@@ -65,11 +80,7 @@ def draw(panel: Panel, rows: list[str], out: Path) -> bytes:
         loc="lower left", bbox_to_anchor=(0, 0), ncols=ncols, fontsize=7.5, frameon=False,
         handlelength=1.8, columnspacing=1.2, labelspacing=0.25, borderaxespad=0.2, borderpad=0.2,
     )  # fmt: skip
-    image = png(figure, DPI)
-    path = out / FIGURES / f"{panel.name}.png"
-    write_whole(path, image)
-    write_whole(path.with_suffix(".json"), strict_json.text(_numbers(panel), indent=1) + "\n")
-    return image
+    return figure
 
 
 def colour(i: int) -> str:

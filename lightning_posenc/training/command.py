@@ -32,21 +32,32 @@ def run(args: list[str]) -> int:
     Raises:
         USER_ERRORS: What the user can mend; `one_line` says it.
     """
+    try:
+        done(args)
+    except SIGTERMException as stop:  # an exit, to Python, and with status 0
+        rank_zero_only(print)(str(stop) or "stopped by SIGTERM", file=sys.stderr)
+        return 128 + (stop.number if isinstance(stop, Stopped) else signal.SIGTERM)
+    return 0
+
+
+def done(args: list[str]) -> TrainingCLI:
+    """What is left of a command that ran to its end: its trainer, model and data.
+
+    Raises:
+        USER_ERRORS: What the user can mend; `one_line` says it.
+    """
     forget()
     # Lightning's own use of torch 2.13, which no user can mend.
     warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)
     logging.getLogger(_SAYS_TIPS).addFilter(_is_no_advertisement)
     try:
         with loggers.finished_at_end():
-            TrainingCLI(
+            return TrainingCLI(
                 save_config_callback=SaveRunConfig,
                 save_config_kwargs={"save_to_log_dir": False},  # it has a place of its own
                 args=args,
                 **OPTIONS,
             )
-    except SIGTERMException as stop:  # an exit, to Python, and with status 0
-        rank_zero_only(print)(str(stop) or "stopped by SIGTERM", file=sys.stderr)
-        return 128 + (stop.number if isinstance(stop, Stopped) else signal.SIGTERM)
     except SystemExit as stop:
         if not isinstance(stop.__context__, KeyboardInterrupt):
             raise
@@ -59,7 +70,6 @@ def run(args: list[str]) -> int:
         raise
     finally:
         run_directory.release()
-    return 0
 
 
 _SAYS_TIPS = "lightning.pytorch.utilities.rank_zero"  # the logger of what Lightning tells people

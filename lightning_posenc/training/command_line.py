@@ -26,7 +26,6 @@ from lightning_posenc.data.meaning import state_of
 from lightning_posenc.data.remembered import RememberedData
 from lightning_posenc.data.saying import say
 from lightning_posenc.mistakes import library_errors
-from lightning_posenc.modules.resumption import Resumption
 from lightning_posenc.pretrained import adapting  # noqa: F401
 from lightning_posenc.runs import loggers, run_directory, untrusted
 from lightning_posenc.runs.checkpoint_files import (
@@ -44,6 +43,7 @@ from lightning_posenc.training.checkpoint_config import (
     parse,
     stored_config,
 )
+from lightning_posenc.training.every_run import callbacks_of_run
 from lightning_posenc.training.layer_table import LayerTable
 from lightning_posenc.training.misfit import explained, is_misfit
 from lightning_posenc.training.parser import Parser
@@ -60,17 +60,6 @@ from lightning_posenc.training.trainer_options import LINKED, check_linked, chec
 from lightning_posenc.training.trust import OPTION
 
 PROGRAM = "python -m lightning_posenc"
-
-_EVERY_RUN = (
-    Resumption,
-    callbacks.Divergence,
-    callbacks.RandomState,
-    callbacks.ResultsTable,
-    callbacks.AccuracyByPosition,
-    callbacks.AttentionMaps,
-    callbacks.Predictions,
-    callbacks.BestScore,
-)
 
 
 class TrainingCLI(CommandLine):
@@ -192,10 +181,7 @@ class TrainingCLI(CommandLine):
             told = [table, *_as_list(config["logger"])]
             told = loggers.with_agent(told, self.run_dir, self.name, str(self.subcommand))
         given: list[Callback] = _as_list(config["callbacks"])
-        summary = callbacks.RunSummary(self.command)
-        left = {callbacks.Predictions} if config["fast_dev_run"] else set()  # it leaves no file
-        made = [make() for make in _EVERY_RUN if make not in left and not _has(given, make)]
-        ours: list[Callback] = [summary, *made]
+        ours = callbacks_of_run(self.command, given, not config["fast_dev_run"])
         ours.append(MovedRun(ckpt_path))
         if ckpt_path:
             ours.append(ShardedLoading(shapes(Path(ckpt_path))))
@@ -246,10 +232,6 @@ class TrainingCLI(CommandLine):
             raise
         if is_writer(self.trainer):
             print(f"run directory: {self.run_dir}")
-
-
-def _has(given: list[Callback], kind: type[Callback]) -> bool:
-    return any(type(callback) is kind for callback in given)
 
 
 def _as_list(value: Any) -> list[Any]:
