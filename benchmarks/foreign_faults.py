@@ -29,7 +29,7 @@ from foreign_evaluations import EVALUATED, Plant, fits, planted
 from foreign_models import KINDS, LOST, Kind, Model, new, trained
 from foreign_trainings import TRAINED, Cause
 
-from lightning_posenc.diagnose.ailments import Verdict, diagnose
+from lightning_posenc.diagnose.ailments import Verdict, judged
 from lightning_posenc.diagnose.examination import Examination, examine
 from lightning_posenc.diagnose.loading import subject_of
 from lightning_posenc.diagnose.scores import Score, answers, score
@@ -61,7 +61,7 @@ def found_in(model: Model, recorded: Score | None, name: str, rate: float | None
 
 
 def _ill(e: Examination) -> Row:
-    said = {ailment.number: found for ailment, found in diagnose(e)}
+    said = {ailment.number: found for ailment, found in judged(e)}
     return {
         "ill": [n for n, found in said.items() if found.verdict == Verdict.ILL],
         "watch": [n for n, found in said.items() if found.verdict == Verdict.WATCH],

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from planted_models import DEPTHS, FAULTS, FRESH_DEPTH, HEALTHY, Model, sound
 
-from lightning_posenc.diagnose.ailments import AILMENTS, Verdict, diagnose
+from lightning_posenc.diagnose.ailments import AILMENTS, Verdict, judged
 from lightning_posenc.diagnose.examination import examine
 from lightning_posenc.diagnose.loading import subject_of
 
@@ -35,7 +35,7 @@ def findings(model: Model, name: str) -> dict[str, list[int]]:
     """Numbers of the ailments by verdict."""
     subject = subject_of(model.module, model.data, name, model.steps)
     found: dict[str, list[int]] = {}
-    for ailment, finding in diagnose(examine(subject)):
+    for ailment, finding in judged(examine(subject)):
         found.setdefault(finding.verdict, []).append(ailment.number)
     return found
 

@@ -23,7 +23,7 @@ import transformers
 from pretrained_models import FAMILIES, FAULTS, LENGTH, Fault, as_read, marked, parts, trained
 
 from lightning_posenc.data import Batch
-from lightning_posenc.diagnose.ailments import Verdict, diagnose
+from lightning_posenc.diagnose.ailments import Verdict, judged
 from lightning_posenc.diagnose.examination import examine
 from lightning_posenc.diagnose.subject import OtherModel
 from lightning_posenc.pretrained.evaluating.texts import Text
@@ -60,11 +60,11 @@ def examined(pretrained: Pretrained) -> dict[int, tuple[str, str]]:
     text = Text("python_docs", ids)
     tokens = marked(text.windows(LENGTH, N_SEQUENCES))
     subject = OtherModel(pretrained, Batch(tokens, tokens), (text,), LENGTH)
-    found = diagnose(examine(subject))
+    found = judged(examine(subject))
     return {ailment.number: (str(each.verdict), each.said) for ailment, each in found}
 
 
-def judged(planted: str, family: str, seed: int) -> Row:
+def row_of(planted: str, family: str, seed: int) -> Row:
     """One model, and what the doctor says about it."""
     start = time.perf_counter()
     fault = FAULTS.get(planted)
@@ -165,7 +165,7 @@ def main() -> None:
     for each in wanted(given.seeds, given.only):
         if each in made:
             continue
-        rows.append(row := judged(*each))
+        rows.append(row := row_of(*each))
         mark = "named" if row["named"] else f"ill {sorted(row['ill'])}"
         print(*each, mark, row["said"], row["seconds"], sep=" | ", flush=True)
         if given.write:

@@ -30,7 +30,7 @@ from foreign_evaluations import EVALUATED, fits, planted
 from foreign_models import ABSOLUTE, KINDS, LOST, Kind, Model, new, trained
 from primary_faults import FAULTS
 
-from lightning_posenc.diagnose.ailments import Verdict, diagnose
+from lightning_posenc.diagnose.ailments import Verdict, judged
 from lightning_posenc.diagnose.causes import find_cause
 from lightning_posenc.diagnose.examination import examine
 from lightning_posenc.diagnose.loading import subject_of
@@ -109,7 +109,7 @@ def row_of(
     record = None if recorded is None else Recorded(recorded.accuracy, recorded.loss)
     subject = subject_of(model.module, model.data, label, model.steps, record)
     e = examine(subject)
-    found = diagnose(e)
+    found = judged(e)
     cause = find_cause(subject, e, found)
     return {
         "label": label,

@@ -111,7 +111,7 @@ def examined(args: Sequence[str]) -> Examined:
     import torch
 
     from lightning_posenc.diagnose import page
-    from lightning_posenc.diagnose.ailments import diagnose
+    from lightning_posenc.diagnose.ailments import judged
     from lightning_posenc.diagnose.causes import find_cause
     from lightning_posenc.diagnose.examination import examine
     from lightning_posenc.diagnose.pictures import pictures
@@ -122,7 +122,7 @@ def examined(args: Sequence[str]) -> Examined:
         torch.set_num_threads(1)
     try:
         examination = examine(subject)
-        diagnosis, cause = diagnose(examination), None
+        diagnosis, cause = judged(examination), None
         if isinstance(subject, OwnModel):
             seconds = SECONDS if given.cause_seconds is None else given.cause_seconds
             cause = find_cause(subject, examination, diagnosis, seconds)

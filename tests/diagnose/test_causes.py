@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_posenc.diagnose import page
-from lightning_posenc.diagnose.ailments import Verdict, diagnose
+from lightning_posenc.diagnose.ailments import Verdict, judged
 from lightning_posenc.diagnose.bounded_logits import BOUND, bound_logits
 from lightning_posenc.diagnose.causes import find_cause
 from lightning_posenc.diagnose.causes.ablations import ABLATIONS
@@ -47,7 +47,7 @@ def frozen_table() -> OwnModel:
 
 
 def test_a_healthy_model_has_no_cause(fresh: Examination) -> None:
-    assert find_cause(subject(), fresh, diagnose(fresh)) is None
+    assert find_cause(subject(), fresh, judged(fresh)) is None
 
 
 def test_without_time_the_one_that_can_bring_about_the_others_is_named() -> None:
@@ -55,15 +55,15 @@ def test_without_time_the_one_that_can_bring_about_the_others_is_named() -> None
     e = failed(someone)
     ill = {n for n, found in findings(e).items() if found.verdict == Verdict.ILL}
     assert {2, 10} <= ill
-    cause = find_cause(someone, e, diagnose(e), seconds=0)
+    cause = find_cause(someone, e, judged(e), seconds=0)
     assert cause is not None
     assert cause.ailment.number == 2
     assert not cause.proved
     assert not cause.tried
-    head = page.summary(e, diagnose(e), cause)
+    head = page.summary(e, judged(e), cause)
     assert head.cause.startswith("To be mended first: 2, fixed encoding cannot adapt")
     assert "cause_seconds" not in head.cause  # nobody wanted it
-    hurried = find_cause(someone, e, diagnose(e), seconds=1e-3)
+    hurried = find_cause(someone, e, judged(e), seconds=1e-3)
     assert hurried is not None
     assert hurried.said.endswith(
         "no copy was trained, which takes longer than --cause_seconds=0.001"
@@ -89,16 +89,16 @@ def test_the_cause_gives_the_score_back(make: Any, number: int) -> None:
     someone = make()
     e = failed(someone)
     before = [p.clone() for p in someone.module.parameters()]
-    cause = find_cause(someone, e, diagnose(e))
+    cause = find_cause(someone, e, judged(e))
     assert cause is not None
     assert cause.proved, cause
     assert cause.ailment.number == number
     shown = max(each.score.accuracy for each in cause.tried)
     assert shown > cause.tried[0].without.accuracy + 0.3
     assert all(map(torch.equal, before, someone.module.parameters()))
-    head = page.summary(e, diagnose(e), cause)
+    head = page.summary(e, judged(e), cause)
     assert head.cause.startswith(f"The cause is {number}, ")
-    assert head.cause in page.markdown(e, diagnose(e), cause).replace("\\", "")
+    assert head.cause in page.markdown(e, judged(e), cause).replace("\\", "")
 
 
 def test_logits_are_bounded_head_by_head_and_left_after() -> None:
@@ -177,7 +177,7 @@ def test_a_model_that_fails_longer_and_nothing_else_has_that_for_a_cause() -> No
         lengths=e.lengths._replace(accuracy={12: 1.0, 48: 0.3}),
         order=e.order._replace(outputs=1.0),
     )
-    cause = find_cause(someone, e, diagnose(e))
+    cause = find_cause(someone, e, judged(e))
     assert cause is not None
     assert cause.ailment.number == 11
 

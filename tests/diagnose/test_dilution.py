@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from lightning_posenc.data import SyntheticData
-from lightning_posenc.diagnose.ailments import Finding, Verdict, diagnose
+from lightning_posenc.diagnose.ailments import Finding, Verdict, judged
 from lightning_posenc.diagnose.examination import Examination, examine
 from lightning_posenc.diagnose.loading import subject_of
 from lightning_posenc.diagnose.pictures import pictures
@@ -77,7 +77,7 @@ def examined(positional: Factory) -> Examination:
 
 
 def finding(e: Examination) -> Finding:
-    return next(found for ailment, found in diagnose(e) if ailment.number == 22)
+    return next(found for ailment, found in judged(e) if ailment.number == 22)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from torch import nn
 
 from lightning_posenc.data import SyntheticData
 from lightning_posenc.diagnose import costs
-from lightning_posenc.diagnose.ailments import AILMENTS, Finding, Verdict, diagnose
+from lightning_posenc.diagnose.ailments import AILMENTS, Finding, Verdict, judged
 from lightning_posenc.diagnose.causes import find_cause
 from lightning_posenc.diagnose.examination import Examination, examine
 from lightning_posenc.diagnose.gradients import strengths
@@ -58,7 +58,7 @@ def subject(
 
 
 def findings(examination: Examination) -> dict[int, Finding]:
-    return {ailment.number: found for ailment, found in diagnose(examination)}
+    return {ailment.number: found for ailment, found in judged(examination)}
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +146,7 @@ def test_frozen_models_are_examined_and_have_causes(part: str) -> None:
     someone.module.get_submodule(part).requires_grad_(False)
     e = failed(someone)
     assert findings(e)[10].verdict == Verdict.ILL
-    assert find_cause(someone, e, diagnose(e), seconds=0.1) is not None
+    assert find_cause(someone, e, judged(e), seconds=0.1) is not None
     assert not any(p.requires_grad for p in someone.module.get_submodule(part).parameters())
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from lightning_posenc.data import Batch, SyntheticData
 from lightning_posenc.diagnose import learning, page
-from lightning_posenc.diagnose.ailments import Finding, Verdict, diagnose
+from lightning_posenc.diagnose.ailments import Finding, Verdict, judged
 from lightning_posenc.diagnose.evaluation import measure_evaluation
 from lightning_posenc.diagnose.examination import Examination, examine
 from lightning_posenc.diagnose.leaks import measure_leaks
@@ -61,7 +61,7 @@ def healthy(solved: OwnModel) -> Examination:
 
 
 def findings(e: Examination) -> dict[int, Finding]:
-    return {ailment.number: found for ailment, found in diagnose(e)}
+    return {ailment.number: found for ailment, found in judged(e)}
 
 
 def ills(e: Examination) -> list[int]:
@@ -208,7 +208,7 @@ def test_no_part_is_blamed_for_a_rate_that_trains_nothing(healthy: Examination) 
     assert findings(e)[16].verdict == Verdict.WATCH
     assert "not trained enough to judge" in findings(e)[16].said
     assert "at a rate of 1e-05" in findings(e)[16].said
-    assert "no part of the model is blamed" in page.summary(e, diagnose(e)).line
+    assert "no part of the model is blamed" in page.summary(e, judged(e)).line
 
 
 def test_labels_without_a_rule_are_told_from_a_model_that_fails(
@@ -296,7 +296,7 @@ def test_data_without_a_scored_target_are_examined(solved: OwnModel) -> None:
     assert e.lengths.accuracy == {}
     assert e.evaluation is None
     assert "no targets to score" in findings(e)[11].said
-    assert "Nothing could be scored" in page.markdown(e, diagnose(e))
+    assert "Nothing could be scored" in page.markdown(e, judged(e))
 
 
 def test_weights_that_are_not_finite_are_one_finding(solved: OwnModel) -> None:

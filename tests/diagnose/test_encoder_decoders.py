@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lightning_posenc.data import PairData
-from lightning_posenc.diagnose.ailments import Finding, Verdict, diagnose
+from lightning_posenc.diagnose.ailments import Finding, Verdict, judged
 from lightning_posenc.diagnose.examination import Examination, examine
 from lightning_posenc.diagnose.loading import subject_of
 from lightning_posenc.diagnose.subject import OwnModel
@@ -24,7 +24,7 @@ def subject(task: Task, positional: Factory = RoPE) -> OwnModel:
 
 
 def findings(examination: Examination) -> dict[int, Finding]:
-    return {ailment.number: found for ailment, found in diagnose(examination)}
+    return {ailment.number: found for ailment, found in judged(examination)}
 
 
 def test_a_decoder_that_cannot_see_its_source_ignores_it() -> None:

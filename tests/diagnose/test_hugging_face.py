@@ -11,7 +11,7 @@ import torch
 
 from lightning_posenc.cli import main
 from lightning_posenc.diagnose import whereabouts_page
-from lightning_posenc.diagnose.ailments import diagnose
+from lightning_posenc.diagnose.ailments import judged
 from lightning_posenc.diagnose.ailments.base import Finding, Verdict
 from lightning_posenc.diagnose.examination import Examination, examine
 from lightning_posenc.diagnose.hugging_face import subject_in_folder
@@ -82,7 +82,7 @@ def examined(folders: dict[str, Path], text: Path) -> Examined:
 
 
 def finding(examination: Examination, number: int) -> Finding:
-    return next(found for ailment, found in diagnose(examination) if ailment.number == number)
+    return next(found for ailment, found in judged(examination) if ailment.number == number)
 
 
 @pytest.mark.parametrize("family", SOME)
@@ -274,7 +274,7 @@ def test_the_future_is_not_read(examined: Examined, folders: dict[str, Path]) ->
 
 @pytest.mark.parametrize("family", SOME)
 def test_no_remedy_is_an_argument_of_fit(family: str, examined: Examined) -> None:
-    remedies = [each for _, found in diagnose(examined[family]) for each in found.remedies]
+    remedies = [each for _, found in judged(examined[family]) for each in found.remedies]
     assert [each.line for each in remedies if each.line] == []
     if family == "gpt2":
         assert "`extend --hf" in finding(examined["gpt2"], 5).remedies[0].why

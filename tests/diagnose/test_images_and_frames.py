@@ -8,7 +8,7 @@ import torch
 
 from lightning_posenc.data import ImageData, ToneData
 from lightning_posenc.diagnose import page
-from lightning_posenc.diagnose.ailments import AILMENTS, Finding, Verdict, diagnose
+from lightning_posenc.diagnose.ailments import AILMENTS, Finding, Verdict, judged
 from lightning_posenc.diagnose.ailments.base import Remedy, ill
 from lightning_posenc.diagnose.ailments.fitting import fitting
 from lightning_posenc.diagnose.examination import Examination, examine
@@ -56,7 +56,7 @@ def hearing(positional: Any = Sinusoidal, **wiring: Any) -> OwnModel:
 
 
 def findings(examination: Examination) -> dict[int, Finding]:
-    return {ailment.number: found for ailment, found in diagnose(examination)}
+    return {ailment.number: found for ailment, found in judged(examination)}
 
 
 @pytest.mark.slow
@@ -71,7 +71,7 @@ def test_images_and_their_faults(digits: ImageData) -> None:
     assert "length 16, 32 was refused" in found[5].said  # 16 was asked, and a table ends
     assert set(examination.by_layer) >= CELLS
     assert found[10].verdict == Verdict.HEALTHY
-    assert page.markdown(examination, diagnose(examination)).count("\n| ") > len(AILMENTS)
+    assert page.markdown(examination, judged(examination)).count("\n| ") > len(AILMENTS)
     torch.nn.init.zeros_(someone.module.positional.table)  # type: ignore[arg-type]
     blind = findings(examine(someone))
     assert blind[10].verdict == Verdict.ILL

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lightning_posenc.callbacks import Watch
 from lightning_posenc.diagnose import examination, page
-from lightning_posenc.diagnose.ailments import diagnose
+from lightning_posenc.diagnose.ailments import judged
 from lightning_posenc.diagnostics import Observation, quantities
 from lightning_posenc.diagnostics.measures import measure
 from lightning_posenc.diagnostics.quantities import BLOCKS, Measurement, Quantity
@@ -68,7 +68,7 @@ def test_a_row_is_watched_drawn_and_shown_by_the_doctor(tmp_path: Path) -> None:
     e = examination.examine(someone)
     assert e.by_layer["spread"] == pytest.approx(list(watched.values()))
     assert e.length == LENGTH
-    assert "| spread of the states (0: all the same) | " in page.markdown(e, diagnose(e))
+    assert "| spread of the states (0: all the same) | " in page.markdown(e, judged(e))
     drawn: list[Any] = []
     trainer = SimpleNamespace(is_global_zero=True, default_root_dir=tmp_path, loggers=[])
     watch.history.add(0, {key: float(value) for key, value in watched.items()})

@@ -29,7 +29,7 @@ AILMENTS = (
 )  # fmt: skip
 
 
-def diagnose(examination: Examination) -> list[tuple[Ailment, Finding]]:
+def judged(examination: Examination) -> list[tuple[Ailment, Finding]]:
     """What the doctor finds, by ailment; of another package's model, without arguments of `fit`."""
     found = [(ailment, ailment.judge(examination)) for ailment in AILMENTS]
     if examination.is_own:
@@ -51,5 +51,5 @@ __all__ = [
     "Finding",
     "Remedy",
     "Verdict",
-    "diagnose",
+    "judged",
 ]
