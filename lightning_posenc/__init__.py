@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from lightning_posenc.model.encoder import Encoder
     from lightning_posenc.pretrained.conversion.folders import from_pretrained, save_pretrained
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["Dims", "Encoder", "__version__", "from_pretrained", "save_pretrained"]
 
 _HOMES = {

@@ -52,6 +52,6 @@ def test_a_class_of_a_test_has_no_name_of_ours() -> None:
 
 
 def test_lazy_packages_promise_what_they_import() -> None:
-    for package in ("lightning_posenc", "lightning_posenc.diagnostics"):
+    for package in ("lightning_posenc", "lightning_posenc.api", "lightning_posenc.diagnostics"):
         module = import_module(package)
         assert set(module._HOMES) == set(module.__all__) - {"__version__"}
