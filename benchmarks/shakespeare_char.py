@@ -3,14 +3,17 @@
     python benchmarks/shakespeare_char.py tinyshakespeare.txt --write
 
 The fit command and an equivalent hand-written loop (same model, random blocks, AdamW, clipping,
-no evaluation until the end) run in turn as whole processes, start-up included; then the other
-encodings. With --write it writes results/shakespeare_char.{md,json}.
+no evaluation until the end) run in turn as whole processes, start-up included, with --nanogpt and a
+clone of it nanoGPT's own train.py as well, which evaluates 20 batches at its start and its end;
+then the other encodings. With --write it writes results/shakespeare_char.{md,json}.
 """
 
 import argparse
 import itertools
 import json
 import platform
+import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -99,11 +102,45 @@ def run_fit(path: Path, seed: int, encoding: str) -> dict[str, float]:
     return {"loss": summary["metrics"]["val/loss"], "seconds": seconds}
 
 
+def run_nanogpt(path: Path, seed: int, clone: Path) -> dict[str, float]:
+    """NanoGPT's train.py, by the command of its README for a CPU."""
+    with TemporaryDirectory() as directory:
+        place = Path(directory, "nanoGPT")
+        shutil.copytree(clone, place)
+        data = place / "data" / "shakespeare_char"
+        shutil.copy(path, data / "input.txt")
+        subprocess.run([sys.executable, "prepare.py"], cwd=data, check=True, capture_output=True)
+        source = (place / "train.py").read_text("utf-8").replace("1337", str(1337 + seed))
+        (place / "train.py").write_text(source, "utf-8")
+        start = time.perf_counter()
+        command = [sys.executable, "train.py", "config/train_shakespeare_char.py"]
+        command += ["--device=cpu", "--compile=False", "--eval_iters=20", "--log_interval=100"]
+        command += [f"--block_size={BLOCK}", f"--batch_size={BATCH}", "--n_layer=4", "--n_head=4"]
+        command += ["--n_embd=128", f"--max_iters={ITERATIONS}", f"--lr_decay_iters={ITERATIONS}"]
+        command += ["--dropout=0.0", f"--eval_interval={ITERATIONS}"]
+        done = subprocess.run(command, cwd=place, check=True, capture_output=True, text=True)
+        seconds = time.perf_counter() - start
+    losses = re.findall(r"val loss ([\d.]+)", done.stdout)
+    return {"loss": float(losses[-1]), "seconds": seconds}
+
+
+def against(found: dict[str, list[dict[str, float]]]) -> str:
+    """Ratios of seconds, and their median, by what ours stands beside."""
+    said = []
+    for name in ("plain loop", "nanoGPT"):
+        pairs = zip(found["fit LearnedAbsolute"], found.get(name, []), strict=False)
+        if ratios := [ours["seconds"] / theirs["seconds"] for ours, theirs in pairs]:
+            each = ", ".join(f"{ratio:.3f}" for ratio in ratios)
+            said.append(f"the {name}: {each}; median {statistics.median(ratios):.3f}")
+    return "; of ".join(said).replace("the nanoGPT", "nanoGPT's own train.py")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("text", type=Path, help="tinyshakespeare.txt")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--encodings", nargs="*", default=["RoPE", "ALiBi"], help="also these")
+    parser.add_argument("--nanogpt", type=Path, metavar="CLONE", help="nanoGPT's own, beside them")
     parser.add_argument("--write", action="store_true", help="keep results/shakespeare_char.md")
     parser.add_argument("--plain", type=int, default=None, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -121,6 +158,8 @@ def main() -> None:
     for seed in range(args.seeds):
         keep("fit LearnedAbsolute", run_fit(args.text, seed, "LearnedAbsolute"))
         keep("plain loop", run_plain(args.text, seed))
+        if args.nanogpt is not None:
+            keep("nanoGPT", run_nanogpt(args.text, seed, args.nanogpt))
     for encoding in args.encodings:
         keep(f"fit {encoding}", run_fit(args.text, 0, encoding))
     rows = ["| run | validation loss, by seed | mean | seconds, median |", "|---|---|---|---|"]
@@ -129,8 +168,6 @@ def main() -> None:
         seconds = statistics.median(run["seconds"] for run in runs)
         each = ", ".join(f"{loss:.4f}" for loss in losses)
         rows.append(f"| {name} | {each} | {statistics.mean(losses):.4f} | {seconds:.1f} |")
-    pairs = zip(found["fit LearnedAbsolute"], found["plain loop"], strict=True)
-    ratios = [ours["seconds"] / theirs["seconds"] for ours, theirs in pairs]
     text = (
         "# Shakespeare's characters by nanoGPT's CPU recipe\n\n"
         f"`python benchmarks/shakespeare_char.py tinyshakespeare.txt --seeds {args.seeds} "
@@ -138,9 +175,8 @@ def main() -> None:
         f"{platform.python_version()}. Published by nanoGPT for this recipe: 1.88.\n\n"
         + "\n".join(rows)
         + "\n\nWhole processes, start-up included; fit also validates twice on the whole "
-        "validation text, tests, and draws its figures. Seconds of fit over those of the plain "
-        f"loop, pair by pair: {', '.join(f'{ratio:.3f}' for ratio in ratios)}; median "
-        f"{statistics.median(ratios):.3f}.\n"
+        "validation text, tests, and draws its figures. Seconds of fit, seed by seed, over those "
+        f"of {against(found)}.\n"
     )
     if args.write:
         (RESULTS / "shakespeare_char.md").write_text(text)
