@@ -1,14 +1,17 @@
 """What does every encoding cost a GPU, by backend and length, on a model of 124M parameters?
 
-    python benchmarks/gpu.py [--only RoPE ALiBi] [--lengths 4096] [--out results/gpu.json]
+    python benchmarks/gpu.py [--minutes 8] [--only RoPE ALiBi] [--lengths 4096] [--out FILE]
 
 GPT-2's sizes (12 layers, width 768, 12 heads, 50,304 tokens), causal, bfloat16 by autocast, fused
 AdamW, 32,768 tokens a step whatever the length (at least one sequence). For every encoding, backend
 (eager, sdpa, flex) and length, with and without `encoder.compile()`: median time of a step, peak
 memory, model FLOP utilisation, and the time of one forward pass that takes attention entropy in
-every layer, spread over the 100 steps between two of them. Each row is kept as soon as it is
-measured, and a run goes on where one was stopped. What does not fit into memory is named, and
-longer sequences of the same kind are not tried.
+every layer, spread over the 100 steps between two of them. What matters most comes first:
+gradients of FlexAttention against the definition in float64; NoPE and RoPE at 4096 tokens, compiled
+too; every encoding there by the kernel that should be its fastest; then all else. A run ends after
+--minutes, says what is open, and the same command goes on from there. Each row is kept as soon as
+it is measured. What does not fit into memory is named, and longer sequences of the same kind are
+not tried.
 
 Utilisation counts 6 FLOPs a token for each parameter but the encoding's (the token table counts
 once, as the head) and 6 * layers * length * width a token for causal attention, half of the full
@@ -44,6 +47,9 @@ BACKENDS = {"eager": Eager, "sdpa": SDPA, "flex": Flex}
 ENTROPY_EVERY = 100
 TOO_LARGE, AFTER_TOO_LARGE = "out of memory", "a shorter one was out of memory"
 AT, COST, UTILISATION = 4096, 1.15, 0.45
+MINUTES = 8.0
+BY_DISTANCE = ("ALiBi", "KERPLELog", "KERPLEPower", "LearnedRelativeBias", "Sandwich", "T5Bias")
+GRADIENTS_OF = ("NoPE", "RoPE", "ALiBi", "Sandwich")
 # Dense bfloat16 TFLOP/s by part of the device's name, from NVIDIA's data sheets.
 PEAKS = {"H200": 989, "H100 PCIe": 756, "H100": 989, "A100": 312, "L40S": 362, "RTX 4090": 165}
 
@@ -182,6 +188,52 @@ def key(name: str, backend: str, length: int, compiled: bool) -> str:
     return f"{name} {backend} {length}{' compiled' if compiled else ''}"
 
 
+def ordered(
+    names: list[str], backends: list[str], lengths: list[int], on_cuda: bool
+) -> list[tuple[str, str, int, bool]]:
+    """All combinations, what matters most first, shorter lengths before longer ones."""
+    compiled = (False, True) if on_cuda else (False,)  # it takes seconds a model
+
+    def rank(of: tuple[str, str, int, bool]) -> tuple[bool, bool, bool, int]:
+        name, backend, length, is_compiled = of
+        fast = backend == ("flex" if name in BY_DISTANCE else "sdpa")
+        base = name in ("NoPE", "RoPE")
+        return length != AT, not fast or (is_compiled and not base), not base, length
+
+    return sorted(itertools.product(names, backends, sorted(lengths), compiled), key=rank)
+
+
+def flex_gradients(device: torch.device) -> dict[str, float]:
+    """Largest error of FlexAttention's gradients of the inputs, relative to the definition's in
+    float64, by encoding; on CUDA in float32 and bfloat16.
+    """
+    found = {}
+    for name, dtype in itertools.product(GRADIENTS_OF, (torch.float32, torch.bfloat16)):
+        torch.manual_seed(0)
+        dims = Dims(128, 2, 1, causal=True)
+        x, target = torch.randn(2, 2, 512, 128, device=device, dtype=torch.float64)
+        documents = (torch.arange(512, device=device) // 200).expand(2, -1)
+        torch.manual_seed(0)
+        wide, narrow = (
+            Encoder(dims, getattr(positional, name), mixer=partial(Attention, kernel=kernel))
+            .requires_grad_(False)
+            .to(device, kind)
+            for kernel, kind in ((Eager, torch.float64), (Flex, dtype))
+        )
+        narrow.load_state_dict(wide.state_dict())
+        gradients = []
+        for encoder, kind in ((wide, torch.float64), (narrow, dtype)):
+            given = x.to(kind, copy=True).requires_grad_()
+            out = encoder(given, documents=documents)
+            (out.double() * target).sum().backward()
+            assert given.grad is not None
+            gradients.append(given.grad.double())
+        right, ours = gradients
+        key = f"{name} {str(dtype).removeprefix('torch.')}"
+        found[key] = float((ours - right).abs().max() / right.abs().max())
+    return found
+
+
 def best(rows: dict[str, Any], name: str, length: int) -> tuple[str, dict[str, Any]] | None:
     """The fastest way to compute an encoding at a length."""
     ways = {
@@ -220,6 +272,11 @@ def page(kept: dict[str, Any]) -> str:
         *(__doc__ or "").split("\n\n")[3].splitlines(),
         "",
     ]
+    if kept.get("open"):
+        lines += [f"{kept['open']} combinations are open: the same command goes on from here.", ""]
+    if gradients := kept.get("flex gradients"):
+        said = ", ".join(f"{name} {error:.1e}" for name, error in gradients.items())
+        lines += [f"Gradients of FlexAttention, largest relative error: {said}.", ""]
     for length in () if on_cpu else lengths:
         base = best(rows, "NoPE", length)
         lines += [
@@ -257,6 +314,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", help="names of classes")
     parser.add_argument("--backends", nargs="*", default=list(BACKENDS), choices=BACKENDS)
     parser.add_argument("--lengths", type=int, nargs="*")
+    parser.add_argument("--minutes", type=float, default=MINUTES, help="after which no row begins")
     parser.add_argument("--peak_tflops", type=float, help="dense bfloat16; else by device's name")
     parser.add_argument("--out", type=Path, default=OUT, help="goes on from what it holds")
     args = parser.parse_args()
@@ -277,20 +335,27 @@ def main() -> None:
     kept["about"] = about
     every = [entry.name for entry in catalogue.encodings(Dims(32, 4, 2))]
     names = args.only or ["NoPE", *(name for name in every if name != "NoPE")]
-    # Compiling takes seconds a model: not in a smoke run.
-    ways = itertools.product(names, args.backends, (False, True) if on_cuda else (False,))
-    for name, backend, compiled in ways:
-        full = False
-        for length in sorted(lengths):
-            entry = key(name, backend, length, compiled)
-            if entry not in kept["rows"]:
-                skipped = {"skipped": AFTER_TOO_LARGE}
-                arguments = (name, backend, length, compiled)
-                peak = peak_tflops(args.peak_tflops)
-                kept["rows"][entry] = skipped if full else row(arguments, sizes, device, peak)
-                print(entry, kept["rows"][entry], flush=True)
-                timing.write(args.out, kept)
-            full = full or kept["rows"][entry].get("skipped") in (TOO_LARGE, AFTER_TOO_LARGE)
+    end = time.monotonic() + 60 * args.minutes
+    if on_cuda and "flex gradients" not in kept:
+        kept["flex gradients"] = flex_gradients(device)
+        print(kept["flex gradients"], flush=True)
+    peak = peak_tflops(args.peak_tflops)
+    too_long: dict[tuple[str, str, bool], int] = {}  # the shortest length that did not fit
+    kept["open"] = 0
+    for arguments in ordered(names, args.backends, lengths, on_cuda):
+        name, backend, length, compiled = arguments
+        entry, way = key(*arguments), (name, backend, compiled)
+        if entry not in kept["rows"]:
+            if time.monotonic() > end:
+                kept["open"] += 1
+                continue
+            full = length > too_long.get(way, length)
+            skipped = {"skipped": AFTER_TOO_LARGE}
+            kept["rows"][entry] = skipped if full else row(arguments, sizes, device, peak)
+            print(entry, kept["rows"][entry], flush=True)
+            timing.write(args.out, kept)
+        if kept["rows"][entry].get("skipped") == TOO_LARGE:
+            too_long[way] = min(length, too_long.get(way, length))
     timing.write(args.out, kept, page(kept))
     print(page(kept))
 
