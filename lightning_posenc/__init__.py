@@ -9,15 +9,27 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lightning_posenc.dims import Dims
+    from lightning_posenc.inference.loading import load
+    from lightning_posenc.inference.predictor import Predictor
     from lightning_posenc.model.encoder import Encoder
     from lightning_posenc.pretrained.conversion.folders import from_pretrained, save_pretrained
 
 __version__ = "0.2.0"
-__all__ = ["Dims", "Encoder", "__version__", "from_pretrained", "save_pretrained"]
+__all__ = [
+    "Dims",
+    "Encoder",
+    "Predictor",
+    "__version__",
+    "from_pretrained",
+    "load",
+    "save_pretrained",
+]
 
 _HOMES = {
     "Dims": "lightning_posenc.dims",
     "Encoder": "lightning_posenc.model.encoder",
+    "Predictor": "lightning_posenc.inference.predictor",
+    "load": "lightning_posenc.inference.loading",
     "from_pretrained": "lightning_posenc.pretrained.conversion.folders",
     "save_pretrained": "lightning_posenc.pretrained.conversion.folders",
 }

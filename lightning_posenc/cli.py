@@ -14,7 +14,7 @@ TRAINING = {
     "fit": "train a model, then test it",
     "validate": "evaluate a checkpoint on the validation data",
     "test": "evaluate a checkpoint at every test length",
-    "predict": "write a checkpoint's predictions to predictions.jsonl",
+    "predict": "ask a checkpoint: labels of --text TEXT, or predictions.jsonl of a file",
 }
 STUDIES = {
     "encodings": "list the encodings, samplers of positions and scalings: paper, limits, cost",
@@ -54,6 +54,7 @@ examples:
   python -m lightning_posenc fit --config quickstart
   python -m lightning_posenc fit --config configs/quickstart.yaml --model.positional=NoPE
   python -m lightning_posenc test --ckpt_path runs/quickstart/ID/checkpoints/last.ckpt
+  python -m lightning_posenc predict --ckpt_path runs/moods/ID --text "I am so happy"
   python -m lightning_posenc fit --help        every option of a command
   python -m lightning_posenc fit --model=SequenceClassifier --model.positional.help=ALiBi
                                                the options of an encoding
@@ -91,6 +92,7 @@ def _run(args: list[str]) -> int:
         print(__version__)
         return 0
     from lightning_posenc import shipped
+    from lightning_posenc.inference import command as asking
     from lightning_posenc.mistakes.one_line import did_you_mean, fail, guarded
 
     args = shipped.with_paths(args)
@@ -102,14 +104,19 @@ def _run(args: list[str]) -> int:
         print("python -OO leaves out what options are for: run without -OO", file=sys.stderr)
     if args[0] in STUDIES:
         command = importlib.import_module(f"lightning_posenc.{STUDIES_LIE_IN[args[0]]}")
+    elif args[0] == "predict" and asking.is_asked(args):
+        command = asking
     else:
+        if args[0] == "predict" and any(map(_asks_for_help, args)):
+            print(asking.HELP)
         from lightning_posenc.training.startup import import_torchmetrics, uncollected
 
         with uncollected():
             import_torchmetrics()
             command = importlib.import_module("lightning_posenc.training.command")
+    given = args if command.__name__.endswith(".training.command") else args[1:]
     return guarded(
-        lambda: command.run(args if args[0] in TRAINING else args[1:]),
+        lambda: command.run(given),
         getattr(command, "USER_ERRORS", (ValueError, FileNotFoundError)),
         getattr(command, "one_line", str),
     )

@@ -39,6 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "catalogue": CORE | LEARNED | {"training", "diagnostics"},
     "new": set(),
     "export": CORE | LEARNED | {"runs", "training", "pretrained"},
+    "inference": CORE | LEARNED | {"runs", "training"},
     "testing": CORE | LEARNED | {"catalogue"},
     "shipped": set(),
     "sweep": {"runs", "training", "diagnostics", "shipped"},
@@ -47,7 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "diagnose": CORE | LEARNED | WATCHED | {"runs", "training", "catalogue", "pretrained"},
     "api": LEARNED
     | {"diagnostics", "runs", "training", "sweep", "report", "extend", "diagnose", "shipped"},
-    "cli": {"training", "shipped"},
+    "cli": {"training", "shipped", "inference"},
     "__main__": {"cli"},
 }
 LARGEST = 0.2  # of the code, in one package

@@ -18,6 +18,7 @@ from lightning_posenc.callbacks.rank_collapse import RankCollapse
 from lightning_posenc.callbacks.redraw_features import RedrawFeatures
 from lightning_posenc.callbacks.results.accuracy_by_position import AccuracyByPosition
 from lightning_posenc.callbacks.results.attention_maps import AttentionMaps
+from lightning_posenc.callbacks.results.class_table import ClassTable
 from lightning_posenc.callbacks.results.length_generalization import LengthGeneralization
 from lightning_posenc.callbacks.results.occlusion_map import OcclusionMap
 from lightning_posenc.callbacks.results.predictions import Predictions
@@ -30,6 +31,7 @@ __all__ = [
     "AccuracyByPosition",
     "AttentionMaps",
     "AttentionStatistics",
+    "ClassTable",
     "CrossAttention",
     "DropPositions",
     "ExpertLoad",

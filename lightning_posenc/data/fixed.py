@@ -12,7 +12,7 @@ from lightning_posenc.checks import MOST_STEPS, is_a, number, whole
 from lightning_posenc.data.batch import Batch
 from lightning_posenc.data.lengths import lengths_to_test
 from lightning_posenc.data.loaders import GlobalBatchData
-from lightning_posenc.data.meaning import same_place
+from lightning_posenc.data.meaning import listed, same_place
 from lightning_posenc.data.order import ShuffledPasses
 from lightning_posenc.data.saying import percent, say
 from lightning_posenc.tasks import Draws
@@ -63,6 +63,10 @@ class FixedDataset(Dataset[Batch], ABC):
 
     def cut(self) -> Cut | None:
         """What is lost of the items; None if nothing can be."""
+        return None
+
+    def classes(self) -> Tensor | None:
+        """(n,) the class of each scored target; None where targets are no classes with names."""
         return None
 
 
@@ -185,6 +189,28 @@ class FixedData(GlobalBatchData, ABC):
             cut = self._cut(split, length)
             if cut is not None and cut.cut:
                 say(f"{stage}: at {length} tokens {cut}")
+        if stage == "fit":
+            self._say_unseen_classes()
+
+    def training_classes(self) -> Tensor | None:
+        """(n,) the class of each target that is trained on; None where there are no such."""
+        return self._dataset("train", self.train_length).classes()
+
+    def _say_unseen_classes(self) -> None:
+        """Say which classes of validation training has never seen."""
+        names = getattr(self, "class_names", None)
+        if names is None:
+            return
+        known = self.training_classes()
+        asked = self._dataset("val", self.val_length).classes()
+        if known is None or asked is None:
+            return
+        unseen = set(asked.unique().tolist()) - set(known.unique().tolist())
+        if unseen:
+            say(
+                f"beware: validation has classes that no training item has: "
+                f"{listed([names[n] for n in sorted(unseen)])}: they cannot be learned"
+            )
 
     def _check_held_out(self) -> None:
         """Refuse to evaluate on what the checkpoint was trained on.

@@ -77,6 +77,8 @@ SCORES = (
     Quantity("acc", "accuracy", range=SHARE, higher=True),
     Quantity("acc_balanced", "accuracy, mean over classes", range=SHARE, higher=True),
     Quantity("f1_macro", "F1, mean over classes", range=SHARE, higher=True),
+    Quantity("ece", "calibration error", "distance of being sure to being right", range=SHARE,
+             higher=False),
     Quantity("entity_f1", "F1 of whole entities", range=SHARE, higher=True),
     Quantity("exact", "share of answers that are right as a whole", range=SHARE, higher=True),
     Quantity(

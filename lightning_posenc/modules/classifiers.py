@@ -16,8 +16,10 @@ from lightning_posenc.checks import one_of, whole
 from lightning_posenc.data.batch import Batch
 from lightning_posenc.model.encoder import EncoderSpec
 from lightning_posenc.modules.base import EncoderModule
+from lightning_posenc.modules.calibration import ECE, Calibration
 from lightning_posenc.modules.called import as_batch
 from lightning_posenc.modules.class_scores import COUNTS, class_scores
+from lightning_posenc.modules.class_weights import ClassWeights
 from lightning_posenc.modules.entity_f1 import EntityF1, are_entities
 from lightning_posenc.modules.exact_match import ExactMatch
 from lightning_posenc.modules.heads import made_transform, new_head
@@ -47,6 +49,8 @@ class Classifier(EncoderModule):
         head_bias: Whether the head adds a learned number for each class.
         transform: Makes what the states go through before the head, of the width; `HeadTransform`
             with torch.nn.Tanh is BERT's "pooler". None for nothing.
+        class_weights: What an example of each class counts in the loss of training: C numbers from
+            0, or "balanced", which makes classes count alike, however common they are. None for 1.
         kwargs: Arguments of `EncoderModule`.
     """
 
@@ -58,6 +62,7 @@ class Classifier(EncoderModule):
         *,
         head_bias: bool = True,
         transform: Callable[[int], nn.Module] | None = None,
+        class_weights: Literal["balanced"] | list[float] | None = None,
         **kwargs: Any,
     ) -> None:
         if not n_classes:
@@ -69,6 +74,8 @@ class Classifier(EncoderModule):
         super().__init__(encoder, vocab_size, **kwargs)
         self.n_classes = n_classes
         self.with_probabilities = False  # `Predictions` asks for them
+        self.of_scores = frozenset({ECE})
+        self.class_weights = ClassWeights(class_weights, n_classes)
         d_model = self.encoder.out_dims.d_model
         self.transform = made_transform(self, transform, d_model)
         self.head = new_head(d_model, n_classes, head_bias)
@@ -88,8 +95,14 @@ class Classifier(EncoderModule):
         logits = self.logits(batch)
         if logits.shape[:-1] != batch.targets.shape:
             raise ValueError(self._misfit(logits, batch.targets))
-        loss = cross_entropy(logits, batch.targets, self.smoothing)
+        weights = self.class_weights.on(logits.device) if self.training else None
+        loss = cross_entropy(logits, batch.targets, self.smoothing, weights)
         return loss, logits, batch.targets
+
+    def setup(self, stage: str) -> None:
+        super().setup(stage)
+        if stage == "fit":
+            self.class_weights.count(self.datamodule)
 
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Any:
         """Predicted classes, (B,) or (B, T); where `with_probabilities` is set, `Predicted`."""
@@ -110,8 +123,12 @@ class Classifier(EncoderModule):
         )
 
     def new_metrics(self) -> dict[str, Metric]:
-        """Accuracy, and the counts that `class_scores` are made of."""
+        """Accuracy, and the counts that `class_scores` are made of; where classes have names, the
+        calibration too.
+        """
+        named = self.n_classes > 1 and getattr(self.datamodule, "class_names", None)
         return {
+            **({ECE: Calibration(self.n_classes)} if named else {}),
             "acc": MulticlassAccuracy(self.n_classes, average="micro", ignore_index=IGNORE),
             COUNTS: MulticlassStatScores(self.n_classes, average=None, ignore_index=IGNORE),
         }

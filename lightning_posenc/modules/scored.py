@@ -29,6 +29,7 @@ from lightning_posenc.runs.checkpoint_sizes import oversized
 from lightning_posenc.tasks import IGNORE
 
 Stage = Literal["val", "test"]
+MODULE = "lightning_posenc_module"  # of a checkpoint: the dotted path of the module's class
 
 
 class ScoredModule(L.LightningModule):
@@ -42,6 +43,7 @@ class ScoredModule(L.LightningModule):
         super().__init__()
         self._known_data = KnownData()
         self.told_apart: frozenset[str] = frozenset()  # metrics that `_evaluate` leaves alone
+        self.of_scores: frozenset[str] = frozenset()  # metrics that are told logits, not classes
         self.metrics = nn.ModuleDict()  # by the key that they share: "val", one a test length
 
     def keep_hyperparameters(self, frame: FrameType | None) -> None:
@@ -145,6 +147,9 @@ class ScoredModule(L.LightningModule):
     def on_train_end(self) -> None:
         self._known_data.trained_on(self.datamodule)
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint[MODULE] = f"{type(self).__module__}.{type(self).__qualname__}"
+
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._known_data.learn(checkpoint)
 
@@ -160,6 +165,8 @@ class ScoredModule(L.LightningModule):
                     n_scored = count_scored(targets)
                     # The mean over no targets is NaN, which a weight of 0 would not take away.
                     metric.update(torch.where(n_scored > 0, loss, 0.0), weight=n_scored)
+                elif name in self.of_scores:
+                    metric.update(logits, targets)
                 elif name not in self.told_apart:
                     metric.update(predictions, targets)
         return predictions

@@ -170,6 +170,7 @@ class TrainedModule(ScoredModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Number the optimizer's parameters so that any strategy can go on from the checkpoint."""
+        super().on_save_checkpoint(checkpoint)
         if not self.is_sharded:
             states = checkpoint.get("optimizer_states", [])
             for n, (state, optimizer) in enumerate(

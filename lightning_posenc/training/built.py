@@ -25,6 +25,7 @@ class Built(TrainingCLI):
         if self.ckpt_path.is_dir():
             raise ValueError(f"{self.ckpt_path} is sharded: give a checkpoint that is one file")
         self.checkpoint = checkpoint_files.checked(self.ckpt_path)
+        self.model.on_load_checkpoint(self.checkpoint)
         try:
             self.model.load_state_dict(self.checkpoint["state_dict"])
         except RuntimeError as error:

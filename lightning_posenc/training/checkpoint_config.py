@@ -23,7 +23,7 @@ from lightning_posenc.training import given, trust
 from lightning_posenc.training.renamed_classes import replaced
 from lightning_posenc.training.resuming.taken_over import taken_over
 
-_KEY = "lightning_posenc_config"
+CONFIG_KEY = "lightning_posenc_config"
 # Not to be taken over by another run.
 _OF_ONE_RUN = ("config", "run_dir", "name", "ckpt_path", "weights_only", "trust")
 LAST = "last"  # instead of a path: wherever the run has got to
@@ -69,7 +69,7 @@ class SaveRunConfig(SaveConfigCallback):
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        checkpoint[_KEY] = self._text
+        checkpoint[CONFIG_KEY] = self._text
 
 
 def dumped(parser: ArgumentParser, config: Namespace) -> str:
@@ -249,7 +249,7 @@ def stored_config(path: Path, contents: Mapping[str, Any]) -> dict[str, Any]:
         ValueError: If it holds none.
     """
     try:
-        config = of_today(untrusted.load_yaml(contents[_KEY], "its config"))
+        config = of_today(untrusted.load_yaml(contents[CONFIG_KEY], "its config"))
     except KeyError:
         raise ValueError(
             f"--ckpt_path {path}: the checkpoint holds no config of lightning_posenc; it was not "

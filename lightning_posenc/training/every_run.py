@@ -13,6 +13,7 @@ KINDS: tuple[type[Callback], ...] = (
     callbacks.Divergence,
     callbacks.RandomState,
     callbacks.ResultsTable,
+    callbacks.ClassTable,
     callbacks.AccuracyByPosition,
     callbacks.AttentionMaps,
     callbacks.Predictions,

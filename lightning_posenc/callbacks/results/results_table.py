@@ -14,7 +14,11 @@ from lightning_posenc.runs.tables import log_table
 
 TITLES = {WITHOUT_ORDER: f"acc {QUANTITIES[WITHOUT_ORDER].title}", MAJORITY: MAJORITY}
 UNSHOWN = {"acc_balanced"}  # a line of a terminal has no room for it; the summary has it
-NATURAL = {"f1_macro", MAJORITY}  # of data as it comes; tasks have the bound, which says more
+NATURAL = {
+    "f1_macro",
+    "ece",
+    MAJORITY,
+}  # of data as it comes; tasks have the bound, which says more
 UNBALANCED = 0.8  # share of one class from which an accuracy says little
 
 

@@ -103,13 +103,8 @@ class PicturesOnDemand(Images):
         """One picture as `datasets` keeps it: its `bytes`, or the `path` of its file."""
 
     def pixels(self, number: int, channels: int | None) -> NDArray[Any]:
-        name = self.name(number)
-        image = opened(self.entry(number), self.path, name)
-        deep = image.mode == "F" or image.mode.startswith("I")  # a conversion would cut at 255
-        if channels is None:
-            channels = GREY if deep or image.mode in ("1", "L", "LA") else COLOUR
-        found = _deep(image, self.path, name) if deep else _bytes(image, channels, self.path, name)
-        return found if found.ndim == 3 else found[..., None].repeat(channels, axis=-1)
+        name = f"data.path={self.path}: {self.name(number)}"
+        return pixels_of(opened(self.entry(number), name), channels, name)
 
 
 class FilesOfImages(PicturesOnDemand):
@@ -173,12 +168,29 @@ class RowsOfImages(PicturesOnDemand):
         return fingerprint(self.rows)
 
 
-def opened(entry: Any, path: str, name: str) -> Any:
+def pixels_of(image: Any, channels: int | None, name: str) -> NDArray[Any]:
+    """One picture, (H, W, C) of whole numbers from 0 to 255, or of floats from 0 to 1.
+
+    Args:
+        image: Of Pillow.
+        channels: 1 or 3, to which its own are converted; None for its own.
+        name: What a person calls it.
+
+    Raises:
+        ValueError: If it holds what cannot be converted.
+    """
+    deep = image.mode == "F" or image.mode.startswith("I")  # a conversion would cut at 255
+    if channels is None:
+        channels = GREY if deep or image.mode in ("1", "L", "LA") else COLOUR
+    found = _deep(image, name) if deep else _bytes(image, channels, name)
+    return found if found.ndim == 3 else found[..., None].repeat(channels, axis=-1)
+
+
+def opened(entry: Any, name: str) -> Any:
     """A picture as `datasets` keeps it, its pixels read and turned upright as its EXIF says.
 
     Args:
         entry: `bytes`, and the `path` of a file.
-        path: The source.
         name: What a person calls it.
 
     Raises:
@@ -188,20 +200,18 @@ def opened(entry: Any, path: str, name: str) -> Any:
 
     held, file = ((entry or {}).get(key) for key in ("bytes", "path"))
     if held is None and file is None:
-        raise ValueError(f"data.path={path}: {name} is none: give one, or take it out")
+        raise ValueError(f"{name} is none: give one, or take it out")
     try:
         image = Image.open(str(file) if held is None else io.BytesIO(held))
         image.load()
         ImageOps.exif_transpose(image, in_place=True)
     except Exception as error:  # the reader of each format has errors of its own
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ValueError(
-            f"data.path={path}: {name} cannot be read ({reason}): replace it, or take it out"
-        ) from error
+        raise ValueError(f"{name} cannot be read ({reason}): replace it, or take it out") from error
     return image
 
 
-def _deep(image: Any, path: str, name: str) -> NDArray[Any]:
+def _deep(image: Any, name: str) -> NDArray[Any]:
     """(H, W) of a grey picture of more than 8 bits: floats from 0 to 1, or whole numbers up to
     65535 over that.
 
@@ -213,13 +223,13 @@ def _deep(image: Any, path: str, name: str) -> NDArray[Any]:
     most, kind = (1, "floats") if image.mode == "F" else (65535, "whole numbers")
     if not (low >= 0 and high <= most):  # NaN is neither
         raise ValueError(
-            f"data.path={path}: {name} holds {kind} from {low:g} to {high:g}: scale them to 0 to "
+            f"{name} holds {kind} from {low:g} to {high:g}: scale them to 0 to "
             f"{most}, or save it with 8 bits"
         )
     return values / most
 
 
-def _bytes(image: Any, channels: int, path: str, name: str) -> NDArray[Any]:
+def _bytes(image: Any, channels: int, name: str) -> NDArray[Any]:
     """(H, W) or (H, W, 3) of any other picture; what is transparent has the colour below.
 
     Raises:
@@ -229,6 +239,5 @@ def _bytes(image: Any, channels: int, path: str, name: str) -> NDArray[Any]:
         return np.asarray(image.convert("L" if channels == GREY else "RGB"))
     except ValueError as error:
         raise ValueError(
-            f"data.path={path}: {name} has {image.mode} colours, which cannot be converted: save "
-            "it as RGB"
+            f"{name} has {image.mode} colours, which cannot be converted: save it as RGB"
         ) from error

@@ -95,6 +95,9 @@ class LabelledImages(FixedDataset):
         whole = np.frombuffer(self.reader.images.content.encode(), np.uint8)
         return digest(whole, self.labels[self.items].numpy(), self.items.numpy())
 
+    def classes(self) -> Tensor:
+        return self.labels[self.items]
+
     def __getitems__(self, indices: list[int]) -> Batch:
         return self.batch(indices, None)
 

@@ -61,6 +61,9 @@ class LabelledTexts(FixedDataset):
         beyond = (sizes - self.length).clip(min=0)
         return Cut(len(sizes), int((beyond > 0).sum()), int(sizes.sum()), int(beyond.sum()))
 
+    def classes(self) -> Tensor:
+        return self.labels[self.items]
+
     def __getitems__(self, indices: list[int]) -> Batch:
         items = self.items[indices]
         tokens, lengths = rectangle(self.tokens, self.starts, items.numpy(), self.length)

@@ -48,6 +48,10 @@ class TaggedSentences(FixedDataset):
         n_cut = int((beyond > 0).sum())
         return Cut(len(sizes), n_cut, int(sizes.sum()), lost, phrase, "sentences")
 
+    def classes(self) -> Tensor:
+        targets = torch.tensor([t for each in self.sentences for _, t in each[: self.length]])
+        return targets[targets != IGNORE]
+
     def __getitems__(self, indices: list[int]) -> Batch:
         chosen = [self.sentences[index][: self.length] for index in indices]
         tokens = torch.zeros(len(chosen), max(map(len, chosen), default=1), dtype=torch.int64)

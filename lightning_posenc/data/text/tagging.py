@@ -75,9 +75,6 @@ class TaggingData(InBuckets):
         for option, given in files.items():
             is_a(self, option, given, str | Path | None)
         self.paths = {name: Path(file).expanduser() for name, file in files.items() if file}
-        for name, file in self.paths.items():
-            if not file.is_file():
-                raise FileNotFoundError(f"data.{name}={file} does not exist: give a file")
         self.columns = (
             whole(self, "token_column", token_column, -MOST_COLUMNS, MOST_COLUMNS),
             whole(self, "tag_column", tag_column, -MOST_COLUMNS, MOST_COLUMNS),
@@ -171,18 +168,25 @@ class TaggingData(InBuckets):
         words = [word for word, _ in self._sentences(name, untagged=self._adopted is not None)[row]]
         if not isinstance(classes, list):
             return super().predicted(row, classes, probabilities)
+        return self.tagged(words, classes, probabilities)
+
+    def tagged(
+        self, words: list[str], classes: list[int], probabilities: list[float] | None
+    ) -> dict[str, Any]:
+        """The words of a sentence and their tags, from those of its tokens that were read."""
         places = self._first_pieces(words)
-        tags = [None if p is None or p >= len(classes) else classes[p] for p in places]
-        line: dict[str, Any] = {
-            "words": words,
-            "prediction": [None if tag is None else self.class_names[tag] for tag in tags],
-        }
+        read = [None if p is None or p >= len(classes) else p for p in places]
+        names = [None if p is None else self.class_names[classes[p]] for p in read]
+        line: dict[str, Any] = {"words": words, "prediction": names}
         if probabilities is not None:
-            line["probabilities"] = [
-                None if tag is None or p is None else probabilities[p]
-                for tag, p in zip(tags, places, strict=True)
-            ]
+            line["probabilities"] = [None if p is None else probabilities[p] for p in read]
         return line
+
+    def tokens_of(self, words: list[str]) -> tuple[list[int], list[int]]:
+        """Ids of a sentence's tokens, and of which word each is a piece."""
+        if self._pieces is not None:
+            return self._pieces.encode_words(words)
+        return [self._words.get(word, UNKNOWN) for word in words], list(range(len(words)))
 
     def _dataset(self, split: str, length: int) -> TaggedSentences:
         return TaggedSentences(self._items(split), length)
@@ -232,9 +236,12 @@ class TaggingData(InBuckets):
         """The sentences of a file, read once."""
         key = (name, untagged)
         if key not in self._files:
-            self._files[key] = list(read_sentences(self.paths[name], *self.columns, untagged))
+            file = self.paths[name]
+            if not file.is_file():  # asked now, since a model that only predicts needs none
+                raise FileNotFoundError(f"data.{name}={file} does not exist: give a file")
+            self._files[key] = list(read_sentences(file, *self.columns, untagged))
             if not self._files[key]:
-                raise empty(str(self.paths[name]))
+                raise empty(str(file))
         return self._files[key]
 
     @cached_property
@@ -265,10 +272,7 @@ class TaggingData(InBuckets):
 
     def _encode(self, sentence: Sentence, number: dict[str, int]) -> Encoded:
         targets = [IGNORE if tag is None else number.get(tag, IGNORE) for _, tag in sentence]
-        if self._pieces is None:
-            ids = [self._words.get(word, UNKNOWN) for word, _ in sentence]
-            return list(zip(ids, targets, strict=True))
-        ids, words = self._pieces.encode_words([word for word, _ in sentence])
+        ids, words = self.tokens_of([word for word, _ in sentence])
         return [
             (token, targets[word] if n == 0 or words[n - 1] != word else IGNORE)
             for n, (token, word) in enumerate(zip(ids, words, strict=True))
@@ -276,11 +280,8 @@ class TaggingData(InBuckets):
 
     def _first_pieces(self, words: list[str]) -> list[int | None]:
         """Which token stands for each word; None if it has none."""
-        if self._pieces is None:
-            return list(range(len(words)))
-        _, of = self._pieces.encode_words(words)
         first: dict[int, int] = {}
-        for place, word in enumerate(of):
+        for place, word in enumerate(self.tokens_of(words)[1]):
             first.setdefault(word, place)
         return [first.get(word) for word in range(len(words))]
 

@@ -11,7 +11,7 @@ from typing import Any
 from lightning_posenc.compat.earlier_releases import of_today
 from lightning_posenc.runs import checkpoint_files, run_directory, untrusted
 from lightning_posenc.runs.run_directory import CONFIG
-from lightning_posenc.training.checkpoint_config import _KEY
+from lightning_posenc.training.checkpoint_config import CONFIG_KEY
 
 _EXPERIMENT = ("model", "data", "seed_everything")
 # On which no result depends.
@@ -55,7 +55,7 @@ def is_of(ckpt_path: Path, directory: Path | None) -> bool:
     if directory.resolve() in ckpt_path.resolve().parents:
         return True
     try:
-        stored = checkpoint_files.read(ckpt_path)[_KEY]
+        stored = checkpoint_files.read(ckpt_path)[CONFIG_KEY]
         config = of_today(untrusted.load_yaml(stored, str(ckpt_path)))
     except Exception:  # whatever it is, it is no checkpoint of this run
         return False
