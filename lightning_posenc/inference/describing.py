@@ -1,16 +1,14 @@
 """What a loaded model is, for a person to read: in a terminal, and in a notebook."""
 
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lightning_posenc.data.meaning import listed
-
-if TYPE_CHECKING:
-    from lightning_posenc.inference.predictor import Predictor
 
 SHOWN = (
     "acc",
     "f1_macro",
+    "ece",
     "entity_f1",
     "error_rate",
     "exact",
@@ -20,7 +18,7 @@ SHOWN = (
 )
 
 
-def facts(model: "Predictor") -> dict[str, str]:
+def facts(model: Any) -> dict[str, str]:
     """What there is to say, by name."""
     n = sum(parameter.numel() for parameter in model.module.parameters())
     encoding = getattr(model.module, "positional", None)
@@ -43,14 +41,14 @@ def facts(model: "Predictor") -> dict[str, str]:
     return found
 
 
-def as_text(model: "Predictor") -> str:
+def as_text(model: Any) -> str:
     """A line for each fact."""
     lines = facts(model)
     width = max(map(len, lines))
     return "\n".join(f"{name:<{width}}  {value}" for name, value in lines.items())
 
 
-def as_html(model: "Predictor") -> str:
+def as_html(model: Any) -> str:
     """A table of the facts."""
     cells = "".join(
         f'<tr><th style="text-align:left">{escape(name)}</th>'
@@ -78,7 +76,7 @@ def _data(data: Any) -> str:
     return f"{name}, length {high if low == high else f'{low} to {high}'}"
 
 
-def _example(model: "Predictor") -> str:
+def _example(model: Any) -> str:
     if model.reader is None:
         return "model(batch)"
     objective = getattr(model.module, "objective", None)

@@ -15,7 +15,7 @@ from lightning_posenc.data.saying import say
 from lightning_posenc.tasks import IGNORE
 
 
-class Reader(ABC):
+class InputReader(ABC):
     """Reads inputs as the data that a model was trained on reads its own.
 
     Attributes:

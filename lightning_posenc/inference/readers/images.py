@@ -16,12 +16,12 @@ from lightning_posenc.data.batch import Batch
 from lightning_posenc.data.images.data import ImageData
 from lightning_posenc.data.images.images import HeldImages, opened, pixels_of
 from lightning_posenc.data.images.pixels import as_tensor, squares
-from lightning_posenc.inference.readers.base import Reader, unknown_targets
+from lightning_posenc.inference.readers.base import InputReader, unknown_targets
 
 TAKES = "the path of a picture, a PIL image, or an array (H, W) or (H, W, C)"
 
 
-class ImageReader(Reader):
+class ImageReader(InputReader):
     """Reads pictures as `ImageData` does.
 
     Args:

@@ -15,7 +15,7 @@ from torch.nn.utils.rnn import pad_sequence
 from lightning_posenc.data.batch import Batch
 from lightning_posenc.data.frames.audio import LOUDEST, Recording
 from lightning_posenc.data.frames.features import LogMel
-from lightning_posenc.inference.readers.base import Reader, unknown_targets
+from lightning_posenc.inference.readers.base import InputReader, unknown_targets
 
 
 class GivenRecording(Recording):
@@ -25,7 +25,7 @@ class GivenRecording(Recording):
         return ValueError(what)
 
 
-class RecordingReader(Reader):
+class RecordingReader(InputReader):
     """Hears recordings as a model did in training; they are never cut.
 
     Args:

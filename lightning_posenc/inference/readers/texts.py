@@ -9,12 +9,12 @@ import torch
 from lightning_posenc.data.batch import Batch
 from lightning_posenc.data.text.tokenised import Tokens, rectangle
 from lightning_posenc.data.text.vocabulary import Vocabulary
-from lightning_posenc.inference.readers.base import Reader, say_cut, unknown_targets
+from lightning_posenc.inference.readers.base import InputReader, say_cut, unknown_targets
 
 SHOWN = 40  # characters of a text that an error names
 
 
-class TextReader(Reader):
+class TextReader(InputReader):
     """Reads texts by a vocabulary.
 
     Args:

@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from lightning_posenc.data.batch import Batch
-from lightning_posenc.inference.readers.base import Reader, unknown_targets
+from lightning_posenc.inference.readers.base import InputReader, unknown_targets
 
 
-class TokenReader(Reader):
+class TokenReader(InputReader):
     """Reads token ids, or what a task prints in their place, apart by spaces.
 
     Args:

@@ -8,10 +8,10 @@ from torch.nn.utils.rnn import pad_sequence
 
 from lightning_posenc.data.batch import Batch
 from lightning_posenc.data.text.tagging import UNKNOWN, TaggingData
-from lightning_posenc.inference.readers.base import Reader, say_cut, unknown_targets
+from lightning_posenc.inference.readers.base import InputReader, say_cut, unknown_targets
 
 
-class WordsReader(Reader):
+class WordsReader(InputReader):
     """Reads sentences as `TaggingData` does.
 
     Args:
