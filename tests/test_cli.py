@@ -73,6 +73,7 @@ def test_a_run_keeps_everything_in_its_directory(tmp_path: Path) -> None:
         "config.yaml",
         "summary.json",
         "metrics.csv",
+        "run.html",
         "checkpoints/best.ckpt",
         "checkpoints/last.ckpt",
         "figures/accuracy.png",

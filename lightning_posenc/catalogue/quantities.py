@@ -14,6 +14,7 @@ from lightning_posenc.diagnostics.quantities import (
     MEASUREMENTS,
     ORDER,
     SCORES,
+    TRAINING,
     Quantity,
 )
 
@@ -33,6 +34,7 @@ BETTER = {True: "higher", False: "lower", None: ""}
 def markdown() -> str:
     """The page."""
     parts = [HEAD, *_table("Scores", SCORES)]
+    parts += _table("Training, as `train/lr`", TRAINING)
     for each in MEASUREMENTS:
         parts += _table(f"`{each.name}`: {each.title}", each.quantities)
     parts += _table("Attention by length, of the doctor", BY_LENGTH)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from lightning_posenc.mistakes.arguments import OneLineParser
+from lightning_posenc.runs.run_directory import DIAGNOSIS
 from lightning_posenc.runs.whole_files import write_whole
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ def examined(args: Sequence[str]) -> Examined:
     from lightning_posenc.diagnose.examination import examine
     from lightning_posenc.diagnose.pictures import pictures
     from lightning_posenc.diagnose.subject import OwnModel
+    from lightning_posenc.pages.run_page import write_run_page
 
     threads = torch.get_num_threads()
     if subject.parameters < SMALL:
@@ -130,9 +132,12 @@ def examined(args: Sequence[str]) -> Examined:
         torch.set_num_threads(threads)
     out = given.out or home or Path()
     out.mkdir(parents=True, exist_ok=True)
-    files = out / "diagnosis.md", out / "diagnosis.html"
+    files = out / f"{DIAGNOSIS}.md", out / f"{DIAGNOSIS}.html"
     write_whole(files[0], page.markdown(examination, diagnosis, cause))
     write_whole(files[1], page.html(examination, diagnosis, pictures(examination), cause))
+    write_whole(out / f"{DIAGNOSIS}.json", page.as_json(examination, diagnosis, cause))
+    if home is not None and out == home:
+        write_run_page(home)
     return Examined(examination, diagnosis, cause, files)
 
 

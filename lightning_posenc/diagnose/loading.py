@@ -42,7 +42,7 @@ def subject_of(
     others: dict[int, list[Batch]] = {}
     for length in sorted(set(wanted) - {trained}):
         if length in asked or _served(batches[0].tokens, length, trained):
-            found = _of_length(data, length)
+            found = of_length(data, length)
             if found:
                 others[length] = found
     bounds: dict[int, float] = getattr(data, "bag_of_tokens_bounds", dict)()
@@ -96,7 +96,7 @@ def _training(data: Any) -> Iterator[Batch]:
         return
 
 
-def _of_length(data: Any, length: int) -> list[Batch]:
+def of_length(data: Any, length: int) -> list[Batch]:
     """Test sequences of one length; none if the data cannot make them."""
     other = copy.copy(data)
     other.eval_lengths = [length]

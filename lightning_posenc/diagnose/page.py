@@ -25,6 +25,7 @@ from lightning_posenc.diagnose.examination import Examination
 from lightning_posenc.diagnostics.metric_keys import of_name
 from lightning_posenc.diagnostics.quantities import Quantity
 from lightning_posenc.mistakes import escaping
+from lightning_posenc.runs import strict_json
 
 STYLES = {
     Verdict.ILL: "bold red",
@@ -251,6 +252,18 @@ def html(
         + "".join(f"<li>{escape(sentence)}</li>" for sentence in blind_spots(examination))
         + "</ul></footer></body></html>\n"
     )
+
+
+def as_json(examination: Examination, diagnosis: Diagnosis, cause: Cause | None = None) -> str:
+    """For other programs: the first lines, and every finding."""
+    head = summary(examination, diagnosis, cause)
+    findings = [
+        {"number": ailment.number, "name": ailment.name, "verdict": str(found.verdict),
+         "said": found.said}
+        for ailment, found in worst_first(diagnosis)
+    ]  # fmt: skip
+    said = {**head._asdict(), "verdict": str(head.verdict), "findings": findings}
+    return strict_json.text(said, indent=1) + "\n"
 
 
 def _card(ailment: Ailment, found: Finding) -> str:

@@ -92,16 +92,37 @@ def score(given: Answers) -> Score | None:
     """
     if given.written:
         return _of_transcripts(given)
-    right, scored, surprise = [], [], 0.0
+    found = by_sequence(given)
+    return _scored(found.right, found.scored, float(found.surprise.sum()))
+
+
+class BySequence(NamedTuple):
+    """What is counted of each of N sequences, (N,) each.
+
+    Args:
+        right: Scored targets that are right.
+        scored: Scored targets.
+        surprise: Cross entropy of all of them together, in nats, float64.
+    """
+
+    right: Tensor
+    scored: Tensor
+    surprise: Tensor
+
+
+def by_sequence(given: Answers) -> BySequence:
+    """Count right answers and their loss, sequence by sequence; not of transcripts."""
+    right, scored, surprise = [], [], []
     for logits, targets in zip(given.logits, given.targets, strict=True):
         real = targets != IGNORE
         asked = targets.masked_fill(~real, 0)
         chosen = logits.log_softmax(dim=-1).gather(-1, asked.unsqueeze(-1)).squeeze(-1)
-        surprise -= float(chosen.double()[real].sum())
+        kept = torch.where(real, chosen.double(), 0.0)
+        surprise.append(-kept.view(len(kept), -1).sum(dim=1))
         hits = (logits.argmax(dim=-1) == targets) & real
         right.append(hits.view(len(hits), -1).sum(dim=1))
         scored.append(real.view(len(real), -1).sum(dim=1))
-    return _scored(torch.cat(right), torch.cat(scored), surprise)
+    return BySequence(torch.cat(right), torch.cat(scored), torch.cat(surprise))
 
 
 def _of_transcripts(given: Answers) -> Score | None:

@@ -96,12 +96,22 @@ SCORES = (
     Quantity(MAJORITY, "always the most frequent class", range=SHARE, higher=True, baseline=True),
 )  # fmt: skip
 
+TRAINING = (Quantity("lr", "learning rate", "of the first group of parameters", range=POSITIVE),)
+
 COSTS = (
     Quantity("seconds_per_step", "time per step", unit="s", range=POSITIVE, higher=False),
     Quantity("peak_memory_mb", "peak memory", unit="MiB", range=POSITIVE, higher=False),
+    Quantity("train_seconds", "time of training", "validation included", "s", POSITIVE,
+             higher=False),
+    Quantity("train_tokens", "tokens trained on", "padding included", range=POSITIVE),
+    Quantity("train_flops", "floating-point operations of training",
+             "of matrix products; the backward pass counts twice the forward", range=POSITIVE,
+             higher=False),
+    Quantity("train_joules", "energy of the GPU in training", "of the first process", "J",
+             POSITIVE, higher=False),
     Quantity("parameters", "parameters", range=POSITIVE),
     Quantity("positional_parameters", "of them positional", range=POSITIVE),
-)
+)  # fmt: skip
 
 ATTENTION = (
     Quantity("attn/entropy/{layer}/head_{part}", "entropy of attention", "0: looks at one token",
@@ -371,6 +381,7 @@ QUANTITIES = {
     row.name: row
     for row in (
         *SCORES,
+        *TRAINING,
         *COSTS,
         *OBSERVED,
         *_DOCTORS,

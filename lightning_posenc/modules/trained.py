@@ -129,6 +129,7 @@ class TrainedModule(ScoredModule):
         if (self.trainer.global_step + 1) % every == 0:
             rows = len(batch.tokens)
             self.log("train/loss", loss, prog_bar=True, batch_size=rows, sync_dist=True)
+            self.log("train/lr", self._rate(), batch_size=rows)
             if penalty is not None:
                 self.log("train/penalty", penalty, batch_size=rows)
         if isinstance(self.trainer.strategy, DDPStrategy):
@@ -138,6 +139,11 @@ class TrainedModule(ScoredModule):
             return loss
         self.terms = {"the loss": loss.detach(), "the penalty": torch.as_tensor(penalty).detach()}
         return loss + penalty
+
+    def _rate(self) -> float:
+        """Learning rate of this step, that of the first group, whose parameters decay."""
+        optimizer = self.trainer.optimizers[0]
+        return float(optimizer.param_groups[0]["lr"])
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Leave idle parameters as they are: without a gradient nothing moves, not even decay."""

@@ -3,19 +3,25 @@
 import argparse
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lightning_posenc.mistakes.arguments import OneLineParser, made_directory
 
 if TYPE_CHECKING:
+    from lightning_posenc.report.page import Table
     from lightning_posenc.report.results import Results
     from lightning_posenc.report.study import Study
 
 HELP = """usage: python -m lightning_posenc report RUNS… [OPTIONS]
+       python -m lightning_posenc report --diff A B [--out DIR]
 
 Compare finished runs: write report.md with figures/, and report.html that needs no other file.
 RUNS are run directories, or directories that hold some, such as a sweep's. Runs that are not
 finished are listed, and not counted.
+
+--diff A B: two run directories, or two checkpoints, which are measured anew: write diff.md and
+diff.html, which name every key of the configs that differs, and show numbers with their intervals,
+curves, and attention and probe by depth side by side. Default --out: what holds A.
 
 what is compared:
   --by KEY          what makes a row, a key of the config: model.encoder.n_layers; several times for
@@ -62,6 +68,11 @@ def run(args: list[str]) -> None:
     if not args or "--help" in args or "-h" in args:
         print(HELP)
         return
+    given = _parse(args)
+    if given.diff:
+        first, second = given.diff
+        _diff(first, second, given.out)
+        return
     made = reported(args)
     _print(made.study, made.results)
     print("\n".join(map(str, made.files)))
@@ -74,6 +85,8 @@ def reported(args: list[str]) -> Reported:
         ValueError: What the user can mend.
     """
     given = _parse(args)
+    if given.diff:
+        raise ValueError("report: --diff is another page: give it to the command alone")
     # Late, so that --help and mistakes do not wait for them.
     from lightning_posenc.report import export, grouping, metrics, results, runs, selection, writing
     from lightning_posenc.report.arranging import arrange
@@ -113,7 +126,8 @@ def reported(args: list[str]) -> Reported:
 
 def _parse(args: list[str]) -> argparse.Namespace:
     parser = OneLineParser("report", add_help=False)
-    parser.add_argument("runs", nargs="+", type=Path)
+    parser.add_argument("runs", nargs="*", type=Path)
+    parser.add_argument("--diff", nargs=2, type=Path)
     for option in ("--by", "--columns", "--filter"):
         parser.add_argument(option, action="append", default=[])
     for option in ("--metric", "--baseline", "--select", "--export"):
@@ -124,7 +138,20 @@ def _parse(args: list[str]) -> argparse.Namespace:
     given = parser.parse_intermixed_args(args)
     if given.out is not None and os.path.isfile(given.out):
         raise ValueError(f"--out {given.out} is a file: name a directory")
+    if bool(given.runs) == bool(given.diff):
+        raise ValueError("report: name RUNS, or --diff A B: see --help")
     return given
+
+
+def _diff(first: Path, second: Path, out: Path | None) -> None:
+    from lightning_posenc.report.diff.page import DiffPage
+    from lightning_posenc.report.diff.sides import sides
+
+    found = DiffPage(sides(first, second))
+    paths = found.write(made_directory("--out", out or first.resolve().parent))
+    _print_table(found.keys_table(), left=3)
+    _print_table(found.numbers_table())
+    print("\n".join(map(str, paths)))
 
 
 def _kinds(given: str | None, known: tuple[str, ...]) -> list[str]:
@@ -136,10 +163,8 @@ def _kinds(given: str | None, known: tuple[str, ...]) -> list[str]:
 
 
 def _print(study: "Study", compared: "Results") -> None:
-    from rich import box
     from rich.console import Console
     from rich.markup import escape
-    from rich.table import Table
 
     from lightning_posenc.report.findings import glance, results_section
     from lightning_posenc.report.page import about
@@ -148,14 +173,25 @@ def _print(study: "Study", compared: "Results") -> None:
     console.print(about(study), style="dim", highlight=False)
     shown = results_section(study, compared).table
     assert shown is not None
-    table = Table(box=box.SIMPLE_HEAD)
-    for i, column in enumerate(shown.header):
-        table.add_column(escape(column), overflow="fold", justify="right" if i else "left")
-    for row in shown.rows:
-        cells = [escape(f"{cell.text} {cell.mark}".strip()) for cell in row]
-        table.add_row(*(f"[bold]{t}[/]" if c.bold else t for t, c in zip(cells, row, strict=True)))
-    console.print(table)
+    _print_table(shown)
     for column, line in glance(study, compared).items():
         console.print(f"[bold]{escape(column)}[/]: {escape(line)}", highlight=False)
     for line in study.notices:
         console.print(f"beware: {escape(line)}", style="yellow", highlight=False)
+
+
+def _print_table(shown: "Table", left: int = 1) -> None:
+    """To the terminal, the first columns of words on the left of their places."""
+    from rich import box
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table as Drawn
+
+    table = Drawn(box=box.SIMPLE_HEAD)
+    for i, column in enumerate(shown.header):
+        side: Any = "right" if i >= left else "left"
+        table.add_column(escape(column), overflow="fold", justify=side)
+    for row in shown.rows:
+        cells = [escape(f"{cell.text} {cell.mark}".strip()) for cell in row]
+        table.add_row(*(f"[bold]{t}[/]" if c.bold else t for t, c in zip(cells, row, strict=True)))
+    Console().print(table)

@@ -14,7 +14,18 @@ _NEST = re.compile(r"\.(init_args|dict_kwargs|class_path)(?=\.|$)")
 
 
 class ClassName(str):
-    """The name of a class that a config has chosen, without its path."""
+    """The name of a class that a config has chosen, without its path, which it remembers.
+
+    Args:
+        path: Dotted.
+    """
+
+    path: str
+
+    def __new__(cls, path: str) -> "ClassName":
+        made = super().__new__(cls, path.rpartition(".")[2])
+        made.path = path
+        return made
 
 
 def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
@@ -25,7 +36,7 @@ def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
     they are classes: "model.positional.encodings.0".
     """
     if isinstance(config, Mapping) and "class_path" in config:
-        found: dict[str, Any] = {prefix: ClassName(str(config["class_path"]).rpartition(".")[2])}
+        found: dict[str, Any] = {prefix: ClassName(str(config["class_path"]))}
         arguments = {**(config.get("init_args") or {}), **(config.get("dict_kwargs") or {})}
         return found | flatten_items(arguments, prefix)
     if isinstance(config, Mapping) and config:

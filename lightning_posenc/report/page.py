@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from lightning_posenc.diagnostics.measures.effective_length import SHARE
 from lightning_posenc.mistakes import escaping
+from lightning_posenc.pages.templates import environment, style
 from lightning_posenc.report.costs import CostColumn, RowCost
 from lightning_posenc.report.lengths import LengthsReached
 from lightning_posenc.report.recipes import Recipe
@@ -37,11 +38,19 @@ class Table(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """A picture that lies in figures/."""
+    """A picture that lies in figures/.
+
+    Args:
+        name: File stem.
+        title: What it shows, for who cannot see it.
+        uri: The picture itself.
+        caption: Below it; "" where the picture says it.
+    """
 
     name: str
     title: str
     uri: str
+    caption: str = ""
 
     @property
     def path(self) -> str:
@@ -50,7 +59,17 @@ class Picture(NamedTuple):
 
 
 class Section(NamedTuple):
-    """A heading with what belongs below it."""
+    """A heading with what belongs below it.
+
+    Args:
+        title: The heading.
+        caption: Below the table.
+        table: What is shown first.
+        pictures: What is shown last.
+        folded: A table that is shown on demand.
+        folded_title: What to click on.
+        words: Whether the table holds texts, and not numbers.
+    """
 
     title: str
     caption: str
@@ -58,6 +77,7 @@ class Section(NamedTuple):
     pictures: Sequence[Picture] = ()
     folded: Table | None = None
     folded_title: str = ""
+    words: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,33 +96,23 @@ class Page:
 
 def markdown(page: Page) -> str:
     """As Markdown, whose pictures lie in figures/."""
-    environment = _environment(autoescape=False)
-    # Whatever a template shows is text, unless the template says what else it is.
-    environment.finalize = lambda said: (
-        said if isinstance(said, _Made) else escaping.markdown(str(said))
-    )
-    return environment.get_template("page.md.j2").render(page=page)
+    return _markdown_environment().get_template("page.md.j2").render(page=page)
 
 
 def html(page: Page) -> str:
     """As one HTML file that needs nothing else."""
-    style = (HERE / "page.css").read_text("utf-8")
-    template = _environment(autoescape=True).get_template("page.html.j2")
-    return template.render(page=page, style=style)
+    return environment(HERE).get_template("page.html.j2").render(page=page, style=style())
 
 
-def _environment(autoescape: bool) -> Any:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(HERE), autoescape=autoescape, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
-    )  # fmt: skip
-    environment.filters["cell"] = lambda said: str(said).replace("|", "\\|")
-    environment.filters["code"] = lambda said: _Made(escaping.code(str(said)))
-    environment.filters["comment"] = lambda said: escaping.code(str(said))
-    environment.filters["made"] = _Made
-    return environment
+def _markdown_environment() -> Any:
+    made = environment(HERE, autoescape=False)
+    # Whatever a template shows is text, unless the template says what else it is.
+    made.finalize = lambda said: said if isinstance(said, _Made) else escaping.markdown(str(said))
+    made.filters["cell"] = lambda said: str(said).replace("|", "\\|")
+    made.filters["code"] = lambda said: _Made(escaping.code(str(said)))
+    made.filters["comment"] = lambda said: escaping.code(str(said))
+    made.filters["made"] = _Made
+    return made
 
 
 def title(study: Study, what: str) -> str:
@@ -163,7 +173,7 @@ def costs_section(
         header += [quantity.title, *([f"× {study.baseline}"] if ratio else [])]
         for cells, row in zip(rows, study.rows, strict=True):
             cost = costs[row]
-            cells.append(Cell("–" if cost.value is None else _amount(cost.value, quantity.key)))
+            cells.append(Cell("–" if cost.value is None else amount(cost.value, quantity.key)))
             if ratio:
                 cells.append(Cell("–" if cost.ratio is None else f"{cost.ratio:.2f}"))
     several = len(study.columns) > 1
@@ -186,7 +196,8 @@ def left_out_table(left_out: Sequence[Run], command: Any) -> Table | None:
     return Table(["run", "status", "why", "command"], rows)
 
 
-def _amount(value: float, key: str) -> str:
+def amount(value: float, key: str) -> str:
+    """A cost as a table shows it."""
     if key.endswith("parameters"):
         return f"{value:,.0f}"
     return f"{value:,.2f}" if value < 100 else f"{value:,.0f}"

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightning_posenc.diagnostics.quantities import BLOCKS, LAYER
+from lightning_posenc.pages.colours import colour
 from lightning_posenc.report.panels import Band, Panel
 from lightning_posenc.runs import strict_json
 from lightning_posenc.runs.png import png
@@ -81,13 +82,6 @@ def drawn(panel: Panel, rows: list[str]) -> "Figure":
         handlelength=1.8, columnspacing=1.2, labelspacing=0.25, borderaxespad=0.2, borderpad=0.2,
     )  # fmt: skip
     return figure
-
-
-def colour(i: int) -> str:
-    """Of the i-th row, in pictures and in tables."""
-    from matplotlib.colors import TABLEAU_COLORS
-
-    return str(list(TABLEAU_COLORS.values())[i % len(TABLEAU_COLORS)])
 
 
 def _curve(axes: "Axes", row: str, band: Band, i: int, panel: Panel) -> None:

@@ -1,8 +1,12 @@
 """How every row was made: commands, and what its config has that others have not."""
 
+import os
 import shlex
+from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
+from lightning_posenc.pages import run_page
 from lightning_posenc.report.keys import text
 from lightning_posenc.report.runs import Run
 from lightning_posenc.report.selection import differing
@@ -20,12 +24,14 @@ class Made(NamedTuple):
         command: What makes it again.
         differs: What its config has that the first run of its row and column has not, besides
             the seed.
+        link: Its own page, from where the report lies; "" if it has none.
     """
 
     name: str
     about: str
     command: str
     differs: str
+    link: str = ""
 
 
 class Recipe(NamedTuple):
@@ -44,8 +50,13 @@ class Recipe(NamedTuple):
     config: str
 
 
-def recipes(study: Study) -> list[Recipe]:
-    """One for each row."""
+def recipes(study: Study, out: Path) -> list[Recipe]:
+    """One for each row.
+
+    Args:
+        study: The runs; a page of their own is written for those that have none.
+        out: Where the report goes.
+    """
     import yaml
 
     # Rows are compared where all else is equal: within a column.
@@ -73,6 +84,7 @@ def recipes(study: Study) -> list[Recipe]:
                         f"{study.column_of[run.name]}, seed {study.seed_of[run.name]}",
                         command(run),
                         _difference(study.at(row, study.column_of[run.name])[0], run),
+                        _link(run, out),
                     )
                     for run in runs
                 ],
@@ -80,6 +92,13 @@ def recipes(study: Study) -> list[Recipe]:
             )
         )
     return made
+
+
+def _link(run: Run, out: Path) -> str:
+    path = run.path / run_page.NAME
+    if not path.is_file() and run_page.write_run_page(run.path) is None:
+        return ""
+    return quote(os.path.relpath(path, out))
 
 
 def command(run: Run) -> str:

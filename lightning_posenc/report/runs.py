@@ -76,6 +76,13 @@ class Run:
         found = self.summary.get("higher_is_better") or {}
         return {name: higher for name, higher in found.items() if isinstance(higher, bool)}
 
+    def standard_error(self, key: str) -> tuple[float | None, int | None]:
+        """The standard error of a test metric, and of how many sequences; None if nobody knows."""
+        of = parse(key)
+        error = (self.summary.get("standard_errors") or {}).get(key)
+        sequences = (self.summary.get("test_sequences") or {}).get(str(of._replace(name="")))
+        return error, sequences
+
     @property
     def length_axis(self) -> str:
         """What its lengths are: "length", or as its data says, "size in pixels"."""
@@ -191,6 +198,11 @@ def _check_summary(summary: dict[str, Any]) -> None:
         raise ValueError("metrics is no mapping")
     numbers = {f"metrics.{key}": value for key, value in metrics.items()}
     numbers |= {key: summary.get(key) for key in NUMBERS}
+    for what in ("standard_errors", "test_sequences"):
+        found = summary.get(what) or {}
+        if not isinstance(found, dict):
+            raise ValueError(f"{what} is no mapping")
+        numbers |= {f"{what}.{key}": value for key, value in found.items()}
     for key, value in numbers.items():
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise ValueError(f"{key} is no number, but {str(value)[:40]!r}")

@@ -112,7 +112,7 @@ def differing(runs: Sequence[Run], seeds: bool = True) -> list[str]:
             key: value
             for key, value in run.keys.items()
             if key.split(".")[0] in ("model", "data", "trainer")
-            and not key.startswith(_OUTWARD)
+            and not is_outward(key)
             and (seeds or not key.endswith("seed"))
         }
         for run in runs
@@ -123,6 +123,11 @@ def differing(runs: Sequence[Run], seeds: bool = True) -> list[str]:
     return sorted(
         key for key in keys if any(c.get(key, missing) != first.get(key, missing) for c in others)
     )
+
+
+def is_outward(key: str) -> bool:
+    """Whether a key changes nothing that a run computes."""
+    return key.startswith(_OUTWARD)
 
 
 def _best(group: Sequence[Run], select: Criterion) -> Run:

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+from lightning_posenc.pages.colours import colour
 from lightning_posenc.report import costs, findings, lengths, page, panels, recipes
 from lightning_posenc.report.page import Page, Picture, Section
 from lightning_posenc.report.panels import Panel
-from lightning_posenc.report.pictures import colour, draw
+from lightning_posenc.report.pictures import draw
 from lightning_posenc.report.results import Results
 from lightning_posenc.report.study import Study
 from lightning_posenc.runs.png import data_uri
@@ -40,7 +41,7 @@ def write(study: Study, results: Results, what: str, out: Path) -> list[Path]:
             *_costs(study),
             *_depth(study, out),
         ],
-        recipes=recipes.recipes(study),
+        recipes=recipes.recipes(study, out),
         colours={row: colour(i) for i, row in enumerate(study.rows)},
     )
     markdown, html = out / "report.md", out / "report.html"

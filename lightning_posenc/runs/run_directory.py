@@ -19,6 +19,7 @@ SUMMARY = "summary.json"
 METRICS = "metrics.csv"
 CHECKPOINTS = "checkpoints"
 FIGURES = "figures"
+DIAGNOSIS = "diagnosis"  # stem of what the doctor writes
 LAST = "last.ckpt"  # of the checkpoints, the newest
 _LOCK = ".lock"  # held as long as the run lives, and removed when it ends
 

@@ -26,6 +26,7 @@ from lightning_posenc.data.meaning import state_of
 from lightning_posenc.data.remembered import RememberedData
 from lightning_posenc.data.saying import say
 from lightning_posenc.mistakes import library_errors
+from lightning_posenc.pages.run_page import write_run_page
 from lightning_posenc.pretrained import adapting  # noqa: F401
 from lightning_posenc.runs import loggers, run_directory, untrusted
 from lightning_posenc.runs.checkpoint_files import (
@@ -231,6 +232,7 @@ class TrainingCLI(CommandLine):
                 raise ValueError(odd_states.explained(error, Path(ckpt_path))) from error
             raise
         if is_writer(self.trainer):
+            write_run_page(self.run_dir)
             print(f"run directory: {self.run_dir}")
 
 

@@ -25,6 +25,7 @@ from lightning_posenc.runs.run_directory import CONFIG, SUMMARY
 from lightning_posenc.runs.untrusted import read_json
 from lightning_posenc.runs.whole_files import write_whole
 from lightning_posenc.training.divergence import Diverged
+from lightning_posenc.training.sampling_error import SamplingErrors
 from lightning_posenc.training.step_time import StepTime
 
 METRICS = "lightning_posenc_metrics"
@@ -44,7 +45,8 @@ class RunSummary(L.Callback):
     that tensors took on this rank's GPU) or "process" (the largest resident set of the process
     since it started, Python and its libraries included). Where only torchmetrics knows whether more
     of a metric is better, "higher_is_better" says it by the metric's name. Where the data's lengths
-    are not called so, "length_axis" says what they are.
+    are not called so, "length_axis" says what they are. A run that was tested says how sure its
+    scores are, by metric key: "standard_errors", over "test_sequences" by length.
 
     Args:
         command: Arguments that the program was started with; a run that is resumed in its own
@@ -67,6 +69,8 @@ class RunSummary(L.Callback):
         self._made_by: dict[str, Any] = {}
         self._directions: dict[str, bool] = {}
         self._length_axis = "length"
+        self._sampling = SamplingErrors()
+        self._tested: dict[str, Any] = {}
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         self._fits = stage == "fit"
@@ -148,8 +152,26 @@ class RunSummary(L.Callback):
             self._directions |= directions(pl_module)
             self._collect(trainer)
 
+    def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._sampling = SamplingErrors()
+
+    def on_test_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        self._sampling.add(pl_module, batch, outputs, dataloader_idx)
+
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._directions |= directions(pl_module)
+        errors, sequences = self._sampling.over_ranks(trainer)
+        known = {key: error for key, error in errors.items() if key in trainer.callback_metrics}
+        if known:
+            self._tested = {"standard_errors": known, "test_sequences": sequences}
         self._collect(trainer)
 
     def on_exception(
@@ -188,6 +210,7 @@ class RunSummary(L.Callback):
             "command": self.command,
             **({"resumed": self._resumed} if self._resumed else {}),
             "metrics": self._metrics,
+            **self._tested,
             **({"higher_is_better": self._directions} if self._directions else {}),
             **({} if self._length_axis == "length" else {"length_axis": self._length_axis}),
             "seconds": round(time.monotonic() - self._start, 3),

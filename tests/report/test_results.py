@@ -385,7 +385,7 @@ def test_runs_that_say_nothing_of_cost(tmp_path: Path) -> None:
 
 def test_recipes(study_directory: Path) -> None:
     study = study_of(study_directory)
-    by_row = {recipe.row: recipe for recipe in recipes.recipes(study)}
+    by_row = {recipe.row: recipe for recipe in recipes.recipes(study, study_directory)}
     assert by_row["RoPE"].differs == {
         "model.positional": "RoPE",
         "model.positional.base": "10000",

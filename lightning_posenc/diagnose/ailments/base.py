@@ -8,10 +8,10 @@ from typing import NamedTuple
 from lightning_posenc.diagnose.evaluation import Treated
 from lightning_posenc.diagnose.examination import Examination
 from lightning_posenc.diagnose.scores import LEARNED
+from lightning_posenc.diagnostics.thresholds import AT_BOUND
 
 NOT_FINITE = "the states hold numbers that are not finite: see 9"
 TRAINED = 100  # optimizer steps from which on a model is judged as a trained one
-AT_BOUND = 0.15  # of the way from the bound without order to 1: no better than blind to order
 MOVED = 0.02  # by how much training moves known entries; docs/diagnose.md says where it is from
 HEALED = 0.5  # of the way to 1 that a treatment by degrees takes the accuracy
 CERTAIN = 5  # standard errors

@@ -14,9 +14,8 @@ from lightning_posenc.diagnose.ailments.base import (
     watch,
 )
 from lightning_posenc.diagnose.examination import Examination
+from lightning_posenc.diagnostics.thresholds import RANK_ILL, RANK_WATCH
 
-RANK_WATCH = 0.15  # residual ratio
-RANK_ILL = 0.05
 STEP_WATCH = 6.0  # growth of the stream in one block
 STEP_ILL = 12.0
 GROWTH_WATCH = 30.0  # from the first block to the last

@@ -19,6 +19,7 @@ from lightning_posenc.diagnose.ailments.base import (
     watch,
 )
 from lightning_posenc.diagnose.examination import Examination
+from lightning_posenc.diagnostics.thresholds import ORDER_ILL, ORDER_WATCH
 
 # Error of the probe over T; chance is 0.25. docs/diagnose.md says how each was chosen.
 READABLE = 0.08  # position can be read where it enters
@@ -27,8 +28,6 @@ FADED_ILL = 0.20
 
 # Change of the outputs under a shuffle over their spread; about 1.4 where order is everything.
 BLIND = 2e-6  # no more than rounding, which makes 2e-7; RoPE at initialisation makes 2e-5
-ORDER_ILL = 0.05
-ORDER_WATCH = 0.3
 
 # What an encoding adds: to the stream, values or outputs, over their size; by turning, over the
 # logits' spread; to logits, in logits.

@@ -1,0 +1,1 @@
+"""`report --diff`: two runs or checkpoints side by side."""
