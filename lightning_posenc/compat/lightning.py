@@ -43,6 +43,16 @@ def set_hparams(module: L.LightningModule, hparams: dict[str, Any]) -> None:
     module._set_hparams(hparams)
 
 
+def kept_hparams(part: Any) -> dict[str, Any]:
+    """Give what a checkpoint keeps of a module's or data module's hyperparameters."""
+    if not part.hparams:
+        return {}
+    return {
+        part.CHECKPOINT_HYPER_PARAMS_KEY: dict(part.hparams),
+        part.CHECKPOINT_HYPER_PARAMS_NAME: part._hparams_name,
+    }
+
+
 def flat(params: Any) -> dict[str, Any]:
     """Flatten nested hyperparameters to what TensorBoard shows."""
     return _sanitize_params(_flatten_dict(params))
@@ -81,6 +91,15 @@ def metrics_due(trainer: L.Trainer) -> dict[str, float] | None:
     if not connector.should_update_logs or trainer._results is None:
         return None
     return {name: float(value) for name, value in connector.metrics["log"].items()}
+
+
+def dumped_checkpoint(trainer: L.Trainer) -> dict[str, Any]:
+    """Give what a trainer of several loaders would save, as if there were but the first of them."""
+    checkpoint: dict[str, Any] = trainer._checkpoint_connector.dump_checkpoint(False)
+    state = checkpoint["loops"][FIT_LOOP]["state_dict"]
+    if "combined_loader" in state:
+        state["combined_loader"] = state["combined_loader"][:1]
+    return checkpoint
 
 
 def last_saved_step(callback: ModelCheckpoint) -> int:

@@ -18,6 +18,7 @@ __all__ = [
     "has_flash",
     "in_backward",
     "is_compiled",
+    "is_mapped",
     "is_overridden",
     "is_transformed",
     "modes_of_compile",
@@ -53,6 +54,11 @@ def is_compiled(module: nn.Module) -> bool:
 def is_transformed(tensor: Tensor) -> bool:
     """Whether `torch.func` maps over a tensor, so that it stands for many."""
     return torch._C._functorch.is_functorch_wrapped_tensor(tensor)
+
+
+def is_mapped(tensor: Tensor) -> bool:
+    """Whether `torch.func.vmap` maps over a tensor, with no other transform around that."""
+    return torch._C._functorch.is_batchedtensor(tensor)
 
 
 def steps_unscaled(optimizer: Any) -> bool:

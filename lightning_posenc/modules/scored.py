@@ -154,8 +154,15 @@ class ScoredModule(L.LightningModule):
         self._known_data.learn(checkpoint)
 
     def _evaluate(self, of: Key, batch: Batch, batch_idx: int) -> Tensor:
+        return self.judged(of, batch, *self.score(batch, batch_idx))
+
+    def judged(
+        self, of: Key, batch: Batch, loss: Tensor, logits: Tensor, targets: Tensor
+    ) -> Tensor:
+        """Update the metrics of a stage and length by what `score` said of a batch; returns the
+        predicted classes.
+        """
         group = str(of)
-        loss, logits, targets = self.score(batch, batch_idx)
         if group not in self.metrics:
             self.metrics[group] = WideMetrics(self._new_metrics, self.device)
         predictions = self.predicted(logits, batch)
@@ -175,16 +182,22 @@ class ScoredModule(L.LightningModule):
         return {"loss": WeightedMean(), **self.new_metrics()}
 
     def _log_metrics(self, stage: Stage) -> None:
+        for name, value in self.taken_metrics(stage).items():
+            # Said to Lightning, which warns: every rank has the same value already.
+            self.log(name, value, sync_dist=True)
+
+    def taken_metrics(self, stage: Stage) -> dict[str, Tensor]:
+        """Metrics of a stage by key, over all batches since they were last taken."""
+        found: dict[str, Tensor] = {}
         for group, of_group in self.metrics.items():
             if (of := parse(group)).stage != stage:
                 continue
             metrics = cast(WideMetrics, of_group)
             with wide_by_default():
                 values = self.with_derived(metrics.compute())
-            for name, value in values.items():
-                # Said to Lightning, which warns: every rank has the same value already.
-                self.log(str(of._replace(name=name)), value, sync_dist=True)
+            found |= {str(of._replace(name=name)): value for name, value in values.items()}
             metrics.reset()
+        return found
 
 
 def count_scored(targets: Tensor) -> Tensor:

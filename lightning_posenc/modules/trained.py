@@ -116,20 +116,25 @@ class TrainedModule(ScoredModule):
         """What takes no part in the forward pass at present, though it is trained."""
         return ()
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def training_loss(self, batch: Batch, batch_idx: int) -> tuple[Tensor, Tensor | None, Tensor]:
+        """What training lowers: the mean loss over a batch's scored targets, and what parts ask to
+        be added, None if nothing; and how many targets are scored.
+        """
         loss, _, targets = self.score(batch, batch_idx)
         n_scored = count_scored(targets)
+        loss = torch.where(n_scored > 0, loss, 0.0)  # a mean over nothing is NaN
+        return loss, penalties(self), n_scored
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        loss, penalty, n_scored = self.training_loss(batch, batch_idx)
         if self.trainer.world_size > 1:
             loss = weighted(loss, n_scored, self.trainer.world_size)
-        else:
-            loss = torch.where(n_scored > 0, loss, 0.0)  # a mean over nothing is NaN
-        penalty = penalties(self)
         # Only on the steps that loggers hear of: on others the call costs time and tells nobody.
         every: int = getattr(self.trainer, "log_every_n_steps")  # noqa: B009 (set at run time)
         if (self.trainer.global_step + 1) % every == 0:
             rows = len(batch.tokens)
             self.log("train/loss", loss, prog_bar=True, batch_size=rows, sync_dist=True)
-            self.log("train/lr", self._rate(), batch_size=rows)
+            self.log("train/lr", self.rate(), batch_size=rows)
             if penalty is not None:
                 self.log("train/penalty", penalty, batch_size=rows)
         if isinstance(self.trainer.strategy, DDPStrategy):
@@ -140,7 +145,7 @@ class TrainedModule(ScoredModule):
         self.terms = {"the loss": loss.detach(), "the penalty": torch.as_tensor(penalty).detach()}
         return loss + penalty
 
-    def _rate(self) -> float:
+    def rate(self) -> float:
         """Learning rate of this step, that of the first group, whose parameters decay."""
         optimizer = self.trainer.optimizers[0]
         return float(optimizer.param_groups[0]["lr"])

@@ -7,8 +7,8 @@ it depends on where it lies.
 import os
 import secrets
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
@@ -72,6 +72,25 @@ def choose(given: Path | None, name: str, resumes: bool) -> Path:
     if not told:
         os.environ[RUN_DIR] = str(directory.absolute())
     return directory
+
+
+@contextmanager
+def side_by_side(directories: Sequence[Path]) -> Iterator[None]:
+    """Take several directories that hold no run yet, for runs that one process trains together.
+
+    Raises:
+        ValueError: As `choose` does.
+    """
+    with ExitStack() as taken:
+        for directory in directories:
+            _check(directory, resumes=False)
+            directory.mkdir(parents=True, exist_ok=True)
+            try:
+                lock = Lock(directory / _LOCK)
+            except Taken:
+                raise ValueError(_taken(directory)) from None
+            taken.callback(lock.release, remove=True)
+        yield
 
 
 def checkpoints(directory: Path) -> list[Path]:
@@ -159,16 +178,20 @@ def _take(directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         _lock = Lock(directory / _LOCK)
     except Taken:
-        raise ValueError(
-            f"run_dir={directory}: another process trains or tests there: wait for it, or name "
-            "another directory"
-        ) from None
+        raise ValueError(_taken(directory)) from None
     except BaseException:
         for each in reversed(made):
             with suppress(OSError):  # it was not reached
                 each.rmdir()
         raise
     _made = made
+
+
+def _taken(directory: Path) -> str:
+    return (
+        f"run_dir={directory}: another process trains or tests there: wait for it, or name another "
+        "directory"
+    )
 
 
 def _take_first_free(family: Path) -> Path:

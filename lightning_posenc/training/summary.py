@@ -29,7 +29,7 @@ from lightning_posenc.training.sampling_error import SamplingErrors
 from lightning_posenc.training.step_time import StepTime
 
 METRICS = "lightning_posenc_metrics"
-_COST = ("seconds_per_step", "peak_memory_mb", "peak_memory_of", "device")
+_COST = ("seconds_per_step", "peak_memory_mb", "peak_memory_of", "device", "stacked")
 PACKAGES = ("lightning_posenc", "torch", "lightning", "torchmetrics", "datasets")
 
 
@@ -43,10 +43,12 @@ class RunSummary(L.Callback):
     finished. A run that trained says too what that cost: "seconds_per_step", the median over its
     last steps without validation, and "peak_memory_mb", whose "peak_memory_of" is "cuda" (the most
     that tensors took on this rank's GPU) or "process" (the largest resident set of the process
-    since it started, Python and its libraries included). Where only torchmetrics knows whether more
-    of a metric is better, "higher_is_better" says it by the metric's name. Where the data's lengths
-    are not called so, "length_axis" says what they are. A run that was tested says how sure its
-    scores are, by metric key: "standard_errors", over "test_sequences" by length.
+    since it started, Python and its libraries included). A run that was trained with other seeds as
+    one says "stacked" instead, of how many and how long a step of all took. Where only torchmetrics
+    knows whether more of a metric is better, "higher_is_better" says it by the metric's name. Where
+    the data's lengths are not called so, "length_axis" says what they are. A run that was
+    tested says how sure its scores are, by metric key: "standard_errors", over "test_sequences" by
+    length.
 
     Args:
         command: Arguments that the program was started with; a run that is resumed in its own
@@ -60,7 +62,7 @@ class RunSummary(L.Callback):
         self._start = time.monotonic()
         self._metrics: dict[str, float] = {}
         self._counts: dict[str, int] = {}
-        self._cost: dict[str, float | str | None] = {}
+        self._cost: dict[str, Any] = {}
         self._failed = False
         self._fits = False
         self._earlier: dict[str, Any] = {}  # what the summary says, until a step is made

@@ -207,6 +207,19 @@ def test_torch_says_what_is_transformed() -> None:
     assert seen == [True, False]
 
 
+def test_torch_says_what_is_mapped() -> None:
+    seen: list[bool] = []
+
+    def look(x: torch.Tensor) -> torch.Tensor:
+        seen.append(of_torch.is_mapped(x))
+        return x.sum()
+
+    torch.func.vmap(look)(torch.ones(3, 2))
+    torch.func.vmap(torch.func.grad(look))(torch.ones(3, 2))
+    look(torch.ones(3))
+    assert seen == [True, False, False]
+
+
 def test_torch_tells_what_becomes_of_saved_tensors() -> None:
     outer: tuple[Any, Any] = (lambda x: x, lambda x: x)
     assert of_torch.saving() == (of_torch._unchanged, of_torch._unchanged)

@@ -1,14 +1,17 @@
 """Attention by torch's fused kernels."""
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lightning_posenc.compat.torch import is_mapped
 from lightning_posenc.model.kernels.base import Kernel, has_tangent
 from lightning_posenc.model.kernels.by_parts import by_parts, may_be_in_parts
 from lightning_posenc.model.kernels.by_rows import by_rows
 from lightning_posenc.model.kernels.by_tiles import by_tiles, may_be_in_tiles
 from lightning_posenc.model.kernels.eager import Eager
 from lightning_posenc.model.kernels.key_bias import by_key_bias, slopes_of_past
+from lightning_posenc.model.kernels.mapped import Mapped
 from lightning_posenc.model.kernels.operands import Operands
 from lightning_posenc.model.kernels.sinks import beside_sinks
 from lightning_posenc.positional import by_distance
@@ -68,14 +71,20 @@ class SDPA(Kernel):
             mask = visibility.dense
         # Where an encoding widened q and k, values as wide keep the fused path.
         width, wider = v.shape[-1], q.shape[-1] - v.shape[-1]
-        out = F.scaled_dot_product_attention(
-            q,
-            operands.k,
-            F.pad(v, (0, wider)) if wider else v,
-            attn_mask=mask,
-            dropout_p=self.dropout if self.training else 0.0,
-            is_causal=is_causal,
-            scale=operands.scale,
-            enable_gqa=operands.is_grouped,
-        )
+        v = F.pad(v, (0, wider)) if wider else v
+        dropout = self.dropout if self.training else 0.0
+        if not torch.compiler.is_compiling() and is_mapped(q):
+            of_q = (mask, dropout, is_causal, operands.scale, operands.is_grouped)
+            out: Tensor = Mapped.apply(q, operands.k, v, *of_q)
+        else:
+            out = F.scaled_dot_product_attention(
+                q,
+                operands.k,
+                v,
+                attn_mask=mask,
+                dropout_p=dropout,
+                is_causal=is_causal,
+                scale=operands.scale,
+                enable_gqa=operands.is_grouped,
+            )
         return out[..., :width] if wider else out

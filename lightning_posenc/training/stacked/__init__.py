@@ -1,0 +1,1 @@
+"""Several seeds of one small model, trained as one: `together.py` is the whole of it."""
