@@ -48,7 +48,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "extend": {"pretrained", "runs"},
     "diagnose": CORE | LEARNED | WATCHED | {"runs", "pages", "training", "catalogue", "pretrained"},
     "api": LEARNED
-    | {"diagnostics", "runs", "training", "sweep", "report", "extend", "diagnose", "shipped"},
+    | {"diagnostics", "runs", "training", "sweep", "report", "extend", "diagnose", "shipped"}
+    | {"inference"},
     "cli": {"training", "shipped", "inference"},
     "__main__": {"cli"},
 }

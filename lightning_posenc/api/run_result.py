@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from lightning_posenc.inference.predictor import Predictor
+
 BEST = "best.ckpt"
 CURVES = "Curves"
 
@@ -112,6 +114,16 @@ class RunResult(ShownResult):
         if found is None:
             raise ValueError(f"{self.directory} has no checkpoint: {self.status}")
         return Path(found)
+
+    def load(self, **options: Any) -> "Predictor":
+        """What answers by its best checkpoint.
+
+        Args:
+            options: As `lightning_posenc.load` takes them.
+        """
+        from lightning_posenc.inference.loading import load
+
+        return load(self.checkpoint, **options)
 
     @property
     def title(self) -> str:

@@ -81,6 +81,7 @@ def test_a_run_tells_what_it_measured(runs: Path, name: str) -> None:
     assert all(isinstance(figure, Figure) for figure in run.figures.values())
     assert "data:image/png" in run._repr_html_()
     assert "finished" in repr(run)
+    assert len(run.load()([1] * 8)) > 0
 
 
 def test_a_checkpoint_is_tested_again_to_the_same_numbers(runs: Path) -> None:
