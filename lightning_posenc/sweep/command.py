@@ -41,6 +41,7 @@ def run(args: list[str]) -> int:
     from lightning_posenc.sweep.display import Display
     from lightning_posenc.sweep.scheduler import Scheduler
     from lightning_posenc.sweep.searches import search_of
+    from lightning_posenc.sweep.stacks import Stacks
 
     sweep = definition.load(given.file)
     chosen = search_of(sweep, given.seed)
@@ -55,12 +56,13 @@ def run(args: list[str]) -> int:
     place = given.sweep_dir or Path("runs", sweep.name)
     home = SweepDirectory(place if os.path.isfile(place) else made_directory("--sweep_dir", place))
     console = Console()
+    stacks = Stacks(sweep) if given.stack_seeds else None
     with home:
         trials = home.take_up(given.file, sweep, chosen)
         if given.retry_failed:
             trials = {n: trial for n, trial in trials.items() if not trial.status.is_bad}
         with Display(sweep.parameters, sweep.metric, jobs, console) as display:
-            scheduler = Scheduler(sweep, chosen, home, trials, jobs, display, min(sizes))
+            scheduler = Scheduler(sweep, chosen, home, trials, jobs, display, min(sizes), stacks)
             interrupted = _run_until_told(scheduler.run)
         if (table := display.table()) is not None:
             console.print(table)
@@ -88,6 +90,12 @@ def _parse(args: list[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--retry_failed", action="store_true", help="run trials again that failed or were killed"
+    )
+    parser.add_argument(
+        "--stack_seeds",
+        action="store_true",
+        help="train trials that differ in seed_everything alone as one model, each with the "
+        "numbers of its own run: faster for tiny models; what cannot be stacked runs as usual",
     )
     return parser.parse_args(args)
 

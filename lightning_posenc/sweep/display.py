@@ -77,6 +77,10 @@ class Display:
         style = "red" if trial.status.is_bad or trial.status is Status.DIVERGED else ""
         self._console.print(Text(text, style=style), soft_wrap=True)
 
+    def say(self, message: str) -> None:
+        """Say what is going on."""
+        self._console.print(Text(message), soft_wrap=True)
+
     def warn(self, message: str) -> None:
         """Say what the user should know now."""
         self._console.print(Text(f"warning: {message}", style="yellow"), soft_wrap=True)

@@ -1,31 +1,38 @@
 """Run the trials of a sweep: begin, watch, stop, record."""
 
-import itertools
 import math
-import os
 import sys
 import time
-from collections.abc import Iterator
+from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from lightning_posenc.runs import strict_json
 from lightning_posenc.runs.run_directory import RUN_DIR, SWEEP, TRIAL
 from lightning_posenc.runs.whole_files import write_whole
-from lightning_posenc.sweep import hyperband, processes, resources, trial_command, trial_metrics
+from lightning_posenc.sweep import (
+    endings,
+    hyperband,
+    processes,
+    resources,
+    trial_command,
+    trial_metrics,
+)
 from lightning_posenc.sweep.definition import Definition
 from lightning_posenc.sweep.directory import SweepDirectory
 from lightning_posenc.sweep.display import Display
 from lightning_posenc.sweep.names import nearest
 from lightning_posenc.sweep.processes import TrialProcess
 from lightning_posenc.sweep.search import Search
+from lightning_posenc.sweep.stacks import Stacks
 from lightning_posenc.sweep.trial import LOG, Status, Trial
 from lightning_posenc.sweep.worker import Job
 
 POLL = 0.5  # seconds between two looks at what runs
-SHOWN = 300  # characters of an error
 
 _JSON = "parameters.json"
+_STACK_LOG = "stack.log"
 
 
 @dataclass
@@ -40,6 +47,7 @@ class Scheduler:
         jobs: Trials at once.
         display: Is told what happens.
         total: Number of trials in all.
+        stacks: Trains trials that differ in their seed alone together; None for each by itself.
     """
 
     definition: Definition
@@ -49,10 +57,13 @@ class Scheduler:
     jobs: int
     display: Display
     total: int
+    stacks: Stacks | None = None
     missing: str | None = None  # what is said of a metric that no run logs
 
     _running: dict[int, TrialProcess] = field(default_factory=dict)  # by slot
     _at: dict[int, Trial] = field(default_factory=dict)  # by slot
+    _groups: dict[int, list[Trial]] = field(default_factory=dict)  # by slot; _at has the first
+    _queue: deque[int] = field(default_factory=deque)  # trials that are to begin
     _histories: dict[int, list[float]] = field(default_factory=dict)
 
     def run(self) -> None:
@@ -66,14 +77,18 @@ class Scheduler:
         self._histories = {
             number: self._history(trial) for number, trial in self.trials.items() if trial.seconds
         }
-        todo = self._todo()
+        self._queue.extend(
+            number
+            for number in range(self.total)
+            if number not in self.trials or self.trials[number].status is Status.RUNNING
+        )
         self._check_arguments()
         self.display.begin(self.trials.values(), self.total)
         try:
             more = not self._target_reached()
-            while more or self._running:
-                while more and len(self._running) < self.jobs:
-                    more = self._begin_next(todo)
+            while (more and self._queue) or self._running:
+                while more and self._queue and len(self._running) < self.jobs:
+                    self._begin_next()
                 processes.wait(self._running.values(), POLL)
                 self._collect()
                 self._stop_early()
@@ -84,13 +99,6 @@ class Scheduler:
                 process.kill()
             for process in self._running.values():
                 process.join()
-
-    def _todo(self) -> Iterator[int]:
-        for number in itertools.count():
-            if number >= self.total:
-                return
-            if number not in self.trials or self.trials[number].status is Status.RUNNING:
-                yield number
 
     def _trial(self, number: int) -> Trial:
         """A trial as it begins; one that was killed with its sweep keeps its parameters."""
@@ -118,12 +126,13 @@ class Scheduler:
 
     def _check_arguments(self) -> None:
         """Let the first trial's arguments be parsed before anything is trained."""
-        number = next(self._todo(), None)
-        if number is None:
+        if not self._queue:
             return
-        trial = self._trial(number)
-        fit = self._fit(trial)
+        number = self._queue[0]
+        fit = self._fit(self._trial(number))
         processes.preload(fit is not None)
+        if fit is None and self.stacks is not None:
+            raise ValueError("--stack_seeds: only trials of this package's own fit can be stacked")
         if fit is None:
             return
         if any(word.split("=")[0] == "--run_dir" for word in fit):
@@ -131,36 +140,61 @@ class Scheduler:
         if complaint := processes.complaint(fit):
             raise ValueError(f"fit does not take the parameters of trial {number}: {complaint}")
 
-    def _begin_next(self, todo: Iterator[int]) -> bool:
-        number = next(todo, None)
-        if number is None:
-            return False
+    def _begin_next(self) -> None:
+        trial = self._trial(self._queue.popleft())
         slot = next(slot for slot in range(self.jobs) if slot not in self._running)
-        trial = self._trial(number)
-        directory = self.home.clean(trial)
-        if "${args_json_file}" in self.definition.command:
-            text = strict_json.text(trial.parameters, default=str) + "\n"
-            write_whole(directory / _JSON, text)
+        group = self.stacks.group(trial, map(self._trial, self._queue)) if self.stacks else []
+        begun = group or [trial]
+        trained = self._trained(trial, None) is not None
+        log = self.home.run_directory(trial) / (_STACK_LOG if group else LOG)
+        fits = []
+        for each in begun:
+            directory = self.home.run_directory(each) if trained else self.home.clean(each)
+            if "${args_json_file}" in self.definition.command:
+                text = strict_json.text(each.parameters, default=str) + "\n"
+                write_whole(directory / _JSON, text)
+            fit = self._fit(each)
+            if fit is not None:
+                last = ["--ckpt_path=last"] if trained else []
+                fits.append([*fit, f"--run_dir={directory}", *last])
+            self.trials[each.number] = each
         variables = resources.environment(slot, self._threads, self._gpus)
-        variables |= {SWEEP: self.definition.name, TRIAL: str(number)}
-        fit = self._fit(trial)
-        if fit is None:
+        variables |= {SWEEP: self.definition.name}
+        if not group:
+            variables[TRIAL] = str(trial.number)
+        if not fits:
             variables[RUN_DIR] = str(directory.absolute())
-        else:
-            fit = [*fit, f"--run_dir={directory}"]
         job = Job(
             command=self._words(trial, sys.executable),
-            fit=fit,
-            log=(directory / LOG).absolute(),
+            fits=fits,
+            log=log.absolute(),
             lock=self.home.trials_lock.absolute(),
             directory=Path.cwd(),
             environment=variables,
             threads=int(variables[resources.THREADS]),
         )
         self._running[slot] = TrialProcess(job)
-        self._at[slot] = self.trials[number] = trial
+        self._at[slot] = trial
+        if group:
+            self._groups[slot] = group
+            for each in group[1:]:
+                self._queue.remove(each.number)
+            self.display.say(f"{_listed(group)} are trained as one")
         self.display.began(trial)
-        return True
+
+    def _end_group(self, group: list[Trial], code: int, seconds: float) -> None:
+        """Let each of them run: from where it was trained to, or as if nobody had tried."""
+        assert self.stacks is not None
+        self.stacks.ended(group, seconds if code == 0 else None)
+        self._queue.extendleft(each.number for each in reversed(group))
+        if code:
+            why = endings.reason(code, self.home.run_directory(group[0]) / _STACK_LOG)
+            self.display.warn(f"{_listed(group)} run one by one: {why.removeprefix('error: ')}")
+
+    def _trained(self, trial: Trial, otherwise: Any) -> Any:
+        """Seconds of a trial's training with others; what is said if there was none."""
+        share = self.stacks.share(trial) if self.stacks else None
+        return otherwise if share is None else share
 
     def _collect(self) -> None:
         for slot, process in list(self._running.items()):
@@ -169,11 +203,15 @@ class Scheduler:
                 continue
             del self._running[slot]
             trial = self._at.pop(slot)
+            seconds = time.monotonic() - process.began
+            if group := self._groups.pop(slot, None):
+                self._end_group(group, code, seconds)
+                continue
             directory = self.home.run_directory(trial)
-            trial.seconds = round(time.monotonic() - process.began, 2)
-            trial.status = _status(code, process.stopped)
+            trial.seconds = round(seconds + self._trained(trial, 0.0), 2)
+            trial.status = endings.status(code, process.stopped)
             if trial.status.is_bad:
-                trial.error = _error(code, directory)
+                trial.error = endings.error(code, directory)
             self._judge(trial, directory)
             self._histories[trial.number] = self._history(trial)
             trial.save(directory)
@@ -187,7 +225,7 @@ class Scheduler:
         if trial.status in (Status.COMPLETE, Status.FAILED):
             why = trial_metrics.diverged(directory, metric)
             if why is not None:
-                trial.status, trial.error = Status.DIVERGED, why[:SHOWN]
+                trial.status, trial.error = Status.DIVERGED, why[: endings.SHOWN]
                 return
         value = None if metric is None else trial_metrics.final(directory, metric)
         trial.metric = None if value is None or math.isnan(value) else value
@@ -237,26 +275,5 @@ class Scheduler:
         return metric is not None and any(metric.reached(t.metric) for t in self._done())
 
 
-def _status(code: int, stopped: bool) -> Status:
-    if code == 0:
-        return Status.COMPLETE
-    if stopped:
-        return Status.STOPPED
-    return Status.KILLED if code < 0 else Status.FAILED
-
-
-def _error(code: int, directory: Path) -> str:
-    if code < 0:
-        return f"killed by signal {-code}" + (": out of memory?" if code == -9 else "")
-    said = trial_metrics.error(directory) or _last_line(directory / LOG) or f"exit status {code}"
-    return said[:SHOWN]
-
-
-def _last_line(log: Path) -> str | None:
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - 8192))
-            lines = file.read().decode("utf-8", "replace").splitlines()
-    except OSError:
-        return None
-    return next((line.strip() for line in reversed(lines) if line.strip()), None)
+def _listed(group: list[Trial]) -> str:
+    return f"trials {', '.join(f'{each.number:03d}' for each in group)}"

@@ -24,7 +24,8 @@ class Job:
 
     Args:
         command: To run, if it is another program's.
-        fit: Arguments after `fit`, if the command is this package's own; else None.
+        fits: Arguments after `fit`, if the command is this package's own; of several runs, that are
+            to be trained as one. Empty if it is another's.
         log: File that takes all output.
         lock: File that the process holds a shared lock on as long as it or its program lives.
         directory: To work in.
@@ -33,7 +34,7 @@ class Job:
     """
 
     command: list[str]
-    fit: list[str] | None
+    fits: list[list[str]]
     log: Path
     lock: Path
     directory: Path
@@ -50,12 +51,14 @@ def work(job: Job) -> None:
     os.chdir(job.directory)
     os.environ.clear()
     os.environ.update(job.environment)
-    if job.fit is None:
+    if not job.fits:
         _exit_as(_run(job.command, lock.descriptor))
     sys.argv = job.command
     from lightning_posenc.sweep import in_process_fit
 
-    sys.exit(in_process_fit.train(job.fit, job.threads))
+    if len(job.fits) > 1:
+        sys.exit(in_process_fit.train_together(job.fits, job.threads))
+    sys.exit(in_process_fit.train(job.fits[0], job.threads))
 
 
 def check(args: list[str], answer: Connection, directory: Path) -> None:
