@@ -117,6 +117,9 @@ class PositionalEncoding(nn.Module):
     source: ClassVar[Paper | None] = None
     """What it transcribes; None for what no paper describes."""
 
+    equation: ClassVar[str] = ""
+    """What it computes, in TeX, for its page."""
+
     mixes_keys: ClassVar[bool] = False
     """Whether `transform` mixes what several tokens hold: before others turn it, in a `Chain`."""
 

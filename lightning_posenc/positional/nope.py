@@ -19,5 +19,6 @@ class NoPE(PositionalEncoding):
         "The Impact of Positional Encoding on Length Generalization in Transformers",
         "2305.19466",
     )
+    equation = r"\ell_{ij} = \frac{q_i \cdot k_j}{\sqrt K}"
 
     axes = None

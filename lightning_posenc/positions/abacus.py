@@ -40,6 +40,10 @@ class Abacus(Positions):
         "Transformers Can Do Arithmetic with the Right Embeddings",
         "2405.17399",
     )
+    equation = (
+        r"p_t = \begin{cases} k + \text{place within its number, from } 1 & t \text{ is a digit} \\"
+        r" 0 & \text{else} \end{cases}, \quad k \sim U\{0, \dots, \mathrm{max\_offset}\}"
+    )
 
     reads_tokens = True
 

@@ -23,6 +23,7 @@ class Positions(nn.Module, ABC):
     """
 
     source: ClassVar[Paper | None] = None
+    equation: ClassVar[str] = ""  # in TeX, for its page
     reads_tokens: bool = False
 
     @abstractmethod

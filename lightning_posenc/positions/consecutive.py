@@ -15,6 +15,7 @@ class Consecutive(Positions):
     """
 
     source = Paper("Vaswani et al.", 2017, "Attention Is All You Need", "1706.03762")
+    equation = r"p_t = t"
 
     def bounds(self, length: int) -> tuple[float, float]:
         return 0, length - 1

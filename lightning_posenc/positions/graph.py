@@ -28,6 +28,11 @@ class Graph(Positions):
         ValueError: If an edge is not a pair of nodes, or on a sequence longer than the graph.
     """
 
+    equation = (
+        r"p_t = \left( d(t, 0), d(t, 1), \dots \right), \quad "
+        r"d = \text{edges on the shortest path}"
+    )
+
     def __init__(
         self, edges: Sequence[Sequence[int]], n_nodes: int | None = None, directed: bool = False
     ) -> None:

@@ -36,6 +36,7 @@ class Grid(Positions):
         "2010.11929",
         "section 3.1",
     )
+    equation = r"p_t = \left( \lfloor t / W \rfloor,\; t \bmod W \right)"
 
     def __init__(self, shape: Sequence[int] = (-1, 16)) -> None:
         super().__init__()

@@ -34,6 +34,7 @@ class Interpolated(Derived):
         "Extending Context Window of Large Language Models via Positional Interpolation",
         "2306.15595",
     )
+    equation = r"p_t' = p_t \cdot \min(1,\, L/T)"
 
     def __init__(self, trained_length: int = 512, of: Positions | None = None) -> None:
         super().__init__(of)

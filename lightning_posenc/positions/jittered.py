@@ -44,6 +44,12 @@ class Jittered(Derived):
         "CAPE: Encoding Relative Positions with Continuous Augmented Positional Embeddings",
         "2106.03143",
     )
+    equation = (
+        r"p_t' = \lambda \, (p_t + \Delta + \varepsilon_t), \quad \Delta \sim U(\pm\Delta_{\max}),"
+        r" \quad "
+        r"\varepsilon_t \sim U(\pm\varepsilon_{\max}), \quad \ln\lambda \sim"
+        r" U(\pm\ln\lambda_{\max})"
+    )
 
     def __init__(
         self,

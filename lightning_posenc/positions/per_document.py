@@ -14,6 +14,8 @@ class PerDocument(Positions):
     whether attention crosses a document's boundary: `masks.Documents` decides that one.
     """
 
+    equation = r"p_t = t - \text{start of the document of } t"
+
     def bounds(self, length: int) -> tuple[float, float]:
         return 0, length - 1
 

@@ -43,6 +43,10 @@ class PoSE(Derived):
         "2309.10400",
         "section 3",
     )
+    equation = (
+        r"p_t' = p_t + u_{\text{chunk}(t)}, \quad u_0 = 0, \quad u_i \sim U\{u_{i-1}, \dots, L -"
+        r" T\}"
+    )
 
     def __init__(
         self,

@@ -49,6 +49,10 @@ class PositionCoupling(Positions):
         "Arithmetic Transformers Using Task Structure",
         "2405.20671",
     )
+    equation = (
+        r"p_t = \begin{cases} s + 1 + j & t \text{ is a digit worth } 10^j \\"
+        r" s & t \text{ is } {+} \text{ or } {=} \\ 0 & \text{else} \end{cases}"
+    )
 
     reads_tokens = True
 

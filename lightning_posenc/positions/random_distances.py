@@ -46,6 +46,10 @@ class RandomDistances(Derived):
         "2305.16843",
         "relative encodings and ALiBi",
     )
+    equation = (
+        r"d'(i, j) = \operatorname{sign}(i - j) \; D_{|i-j|}, \quad "
+        r"D_0 = 0,\; D_1 < D_2 < \dots \text{ drawn from } \{1, \dots, D_{\max}\}"
+    )
 
     def __init__(self, max_distance: int = 2047, of: Positions | None = None) -> None:
         super().__init__(of)

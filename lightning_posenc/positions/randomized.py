@@ -37,6 +37,10 @@ class Randomized(Positions):
         "2305.16843",
         "section 3",
     )
+    equation = (
+        r"p_0 < p_1 < \dots < p_{T-1} \text{ drawn from } \{0, \dots, L - 1\} \text{ without"
+        r" replacement}"
+    )
 
     def __init__(
         self, max_position: int = 2048, per_sequence: bool = False, seed: int | None = None

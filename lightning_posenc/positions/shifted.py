@@ -36,6 +36,7 @@ class Shifted(Derived):
         "SHAPE: Shifted Absolute Position Embedding for Transformers",
         "2109.05644",
     )
+    equation = r"p_t' = p_t + k, \quad k \sim U\{0, \dots, K\}"
 
     def __init__(
         self, max_shift: int = 100, per_sequence: bool = True, of: Positions | None = None

@@ -40,6 +40,10 @@ class Additive(MultiHead):
         "Neural Machine Translation by Jointly Learning to Align and Translate", "1409.0473",
         "appendix A.1.2",
     )  # fmt: skip
+    equation = (
+        r"o_i = \sum_j \operatorname{softmax}_j\!\left( u \cdot \tanh(W_q x_i + W_k x_j) \right)"
+        r" v_j"
+    )
     growth = Growth(time="T²", memory="T²")
 
     def __init__(self, dims: Dims, layer: int, **options: Any) -> None:

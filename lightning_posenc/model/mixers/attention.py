@@ -34,6 +34,10 @@ class Attention(MultiHead):
     """
 
     source = Paper("Vaswani et al.", 2017, "Attention Is All You Need", "1706.03762", "equation 1")
+    equation = (
+        r"o_i = \sum_j \operatorname{softmax}_j\!\left( \frac{q_i \cdot k_j}{\sqrt K} + b_{ij}"
+        r" \right) v_j"
+    )
 
     def join(self, x: Tensor, heads: Tensor) -> Tensor:
         return heads.flatten(-2)

@@ -160,6 +160,8 @@ class Mixer(Part):
     memory: the keys are of another sequence, `context.memory`, which a decoder reads."""
     source: ClassVar[Paper | None] = None
     """What it transcribes; None for what no paper describes."""
+    equation: ClassVar[str] = ""
+    """What it computes, in TeX, for its page."""
     on_grid: ClassVar[bool] = False
     """Whether it mixes the tokens of a grid of rows and columns, and no other sequences."""
     growth: ClassVar[Growth | None] = None

@@ -41,6 +41,10 @@ class FNet(Mixer):
         "Lee-Thorp et al.", 2021, "FNet: Mixing Tokens with Fourier Transforms", "2105.03824",
         "section 3.2",
     )  # fmt: skip
+    equation = (
+        r"o = \operatorname{Re}\!\left( F_{\text{tokens}}\left( F_{\text{channels}}(x) \right)"
+        r" \right)"
+    )
     growth = Growth(time="T log T", memory="T")
 
     def __init__(

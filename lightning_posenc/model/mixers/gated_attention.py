@@ -31,6 +31,7 @@ class GatedAttention(MultiHead):
         "Attention-Sink-Free",
         "2505.06708", "equation 5, G1",
     )  # fmt: skip
+    equation = r"o = W_o \left( \sigma(W_g x) \odot \mathrm{Attention}(x) \right)"
 
     def __init__(self, dims: Dims, layer: int, **options: Any) -> None:
         super().__init__(dims, layer, **options)

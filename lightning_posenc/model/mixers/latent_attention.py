@@ -50,6 +50,10 @@ class LatentAttention(Mixer):
         "DeepSeek-V2: A Strong, Economical, and Efficient Mixture-of-Experts Language Model",
         "2405.04434", "equations 9 to 19",
     )  # fmt: skip
+    equation = (
+        r"k = \left[ W_{uk} z \,\Vert\, R\,(W_{kr} x) \right], \quad v = W_{uv} z, \quad z ="
+        r" \operatorname{norm}(W_z x)"
+    )
     growth = Growth(time="T²", memory="T")
 
     def __init__(

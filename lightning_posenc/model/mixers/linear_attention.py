@@ -35,6 +35,11 @@ class LinearAttention(Recurrent):
         "Transformers are RNNs: Fast Autoregressive Transformers with Linear Attention",
         "2006.16236", "equations 4 and 7",
     )  # fmt: skip
+    equation = (
+        r"o_i = \frac{\sum_j \varphi(q_i) \cdot \varphi(k_j) \, v_j}{\sum_j \varphi(q_i) \cdot"
+        r" \varphi(k_j)}, \quad "
+        r"\varphi(x) = \operatorname{elu}(x) + 1"
+    )
 
     def __init__(self, dims: Dims, layer: int, bias: bool = True) -> None:
         super().__init__(dims, layer)

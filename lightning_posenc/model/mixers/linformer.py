@@ -46,6 +46,7 @@ class Linformer(Mixer):
         "Wang et al.", 2020, "Linformer: Self-Attention with Linear Complexity", "2006.04768",
         "equation 7",
     )  # fmt: skip
+    equation = r"o = \operatorname{softmax}\!\left( \frac{q\,(E k)^{\top}}{\sqrt K} \right) (F v)"
     growth = Growth(time="T", memory="T")
 
     def __init__(

@@ -56,6 +56,9 @@ class Mamba2(Recurrent):
         "State Space Duality",
         "2405.21060", "equation 1 and section 6",
     )  # fmt: skip
+    equation = (
+        r"h_t = e^{-a \Delta_t} h_{t-1} + \Delta_t x_t b_t^{\top}, \quad y_t = h_t c_t + d\, x_t"
+    )
 
     def __init__(
         self,

@@ -50,6 +50,12 @@ class Nystromformer(Mixer):
         "2102.03902",
         "section 3",
     )
+    equation = (
+        r"o = \operatorname{softmax}(q \tilde k^{\top})\, Z \operatorname{softmax}(\tilde q"
+        r" k^{\top})\, v"
+        r" + \operatorname{conv}(v), \quad Z \approx \operatorname{softmax}(\tilde q \tilde"
+        r" k^{\top})^{+}"
+    )
     growth = Growth(time="T", memory="T")
 
     def __init__(

@@ -44,6 +44,11 @@ class Performer(Recurrent):
         "Choromanski et al.", 2020, "Rethinking Attention with Performers", "2009.14794",
         "lemma 1, section 2.4",
     )  # fmt: skip
+    equation = (
+        r"o_i = \frac{\sum_j \varphi(q_i) \cdot \varphi(k_j) \, v_j}{\sum_j \varphi(q_i) \cdot"
+        r" \varphi(k_j)}, \quad "
+        r"\varphi(x)_m = e^{\omega_m \cdot x - |x|^2 / 2}"
+    )
     features: Tensor
 
     def __init__(

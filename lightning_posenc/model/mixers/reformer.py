@@ -58,6 +58,11 @@ class Reformer(Mixer):
         "Kitaev et al.", 2020, "Reformer: The Efficient Transformer", "2001.04451",
         "section 2",
     )  # fmt: skip
+    equation = (
+        r"o_i = \sum_{j \in S(i)} \operatorname{softmax}_j\!\left( \frac{q_i \cdot q_j}{|q_j|"
+        r" \sqrt K} \right) v_j, \quad "
+        r"S(i) = \text{same bucket, same chunk or the one before}"
+    )
     growth = Growth(time="T log T", memory="T")
 
     def __init__(
@@ -186,6 +191,11 @@ class ReformerAcrossBuckets(Reformer):
     serves = frozenset({"bidirectional"})
     source = Paper(
         "Kitaev et al.", 2020, "Reformer: The Efficient Transformer", "2001.04451", "section 2"
+    )
+    equation = (
+        r"o_i = \sum_{j \in S(i)} \operatorname{softmax}_j\!\left( \frac{q_i \cdot q_j}{|q_j|"
+        r" \sqrt K} \right) v_j, \quad "
+        r"S(i) = \text{the sorted tokens' chunk and the one before}"
     )
 
     def _seats(self, buckets: Tensor) -> Seats:

@@ -38,6 +38,10 @@ class Retention(Recurrent):
         "Retentive Network: A Successor to Transformer for Large Language Models",
         "2307.08621", "equations 5 to 8",
     )  # fmt: skip
+    equation = (
+        r"o_i = \sum_{j \le i} \gamma_h^{\,i-j} \, \frac{q_i \cdot k_j}{\sqrt K} \, v_j, \quad "
+        r"\gamma_h = 1 - 2^{-5-h}"
+    )
 
     def __init__(self, dims: Dims, layer: int, bias: bool = False) -> None:
         super().__init__(dims, layer)

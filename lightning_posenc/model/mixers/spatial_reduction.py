@@ -52,6 +52,10 @@ class SpatialReductionAttention(Mixer):
         "2102.12122",
         "equations 2 and 3",
     )
+    equation = (
+        r"o = \operatorname{softmax}\!\left( \frac{q k^{\top}}{\sqrt K} \right) v, \quad "
+        r"k, v = W_{k,v} \operatorname{norm}\left( \operatorname{conv}_{r \times s}(x) \right)"
+    )
     growth = Growth(time="T²", memory="T")
 
     def __init__(

@@ -104,6 +104,10 @@ class DenseSynthesizer(Synthesizer):
     """
 
     source = _paper("Dense Synthesizer")
+    equation = (
+        r"o = \operatorname{softmax}(R)\, v, \quad R_i = W_2 \operatorname{relu}(W_1 x_i + b_1) +"
+        r" b_2"
+    )
 
     def __init__(
         self,
@@ -150,6 +154,10 @@ class FactorizedDenseSynthesizer(Synthesizer):
     """
 
     source = _paper("Factorized Dense Synthesizer")
+    equation = (
+        r"o = \operatorname{softmax}(R)\, v, \quad "
+        r"R_{ij} = A_i[\,j \bmod a\,] \cdot C_i[\,\lfloor j / a \rfloor\,]"
+    )
 
     def __init__(
         self,
@@ -194,6 +202,9 @@ class RandomSynthesizer(Synthesizer):
     """
 
     source = _paper("Random Synthesizer")
+    equation = (
+        r"o = \operatorname{softmax}(R)\, v, \quad R \in \mathbb{R}^{N \times N} \text{ learned}"
+    )
 
     def __init__(
         self,
@@ -231,6 +242,7 @@ class FactorizedRandomSynthesizer(Synthesizer):
     """
 
     source = _paper("Factorized Random Synthesizer")
+    equation = r"o = \operatorname{softmax}\!\left( R_1 R_2^{\top} \right) v"
 
     def __init__(
         self,

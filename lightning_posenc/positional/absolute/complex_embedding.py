@@ -35,6 +35,10 @@ class ComplexEmbedding(Absolute):
     """
 
     source = Paper("Wang et al.", 2020, "Encoding Word Order in Complex Embeddings", "1912.12333")
+    equation = (
+        r"z_i \leftarrow z_i \, e^{\mathrm{i}(\omega_i p + \theta_i)}, \quad "
+        r"z_i = x_{2i} + \mathrm{i}\, x_{2i+1}"
+    )
 
     def __init__(
         self,

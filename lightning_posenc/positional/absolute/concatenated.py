@@ -43,6 +43,7 @@ class Concatenated(Absolute):
         "Perceiver: General Perception with Iterative Attention",
         "2103.03206",
     )
+    equation = r"x_p \leftarrow W \left[ x_p \,\Vert\, \mathrm{PE}(p) \right] + b"
 
     def __init__(
         self,

@@ -61,6 +61,10 @@ class LaplacianPE(OfNodes):
         "A Generalization of Transformer Networks to Graphs",
         "2012.09699",
     )
+    equation = (
+        r"x_i \leftarrow x_i + W \left[ u_1(i), \dots, u_K(i) \right], \quad "
+        r"L u = \lambda u, \quad L = I - D^{-1/2} A D^{-1/2}"
+    )
 
     def __init__(self, dims: Dims, n_vectors: int = 8, dropout: float = 0.0) -> None:
         self.n_vectors = whole(self, "n_vectors", n_vectors, most=256)

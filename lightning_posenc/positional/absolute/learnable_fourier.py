@@ -47,6 +47,10 @@ class LearnableFourier(Absolute):
         "2106.02795",
         "equations 2 and 6, algorithm 1",
     )
+    equation = (
+        r"x_p \leftarrow x_p + \mathrm{GELU}(r W_1 + b_1) W_2 + b_2, \quad "
+        r"r = \frac{1}{\sqrt F} \left[ \cos(W p) \,\Vert\, \sin(W p) \right]"
+    )
 
     axes: int
 

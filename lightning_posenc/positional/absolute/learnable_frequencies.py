@@ -41,6 +41,11 @@ class LearnableFrequencies(Absolute):
     source = Paper(
         "Kazemi et al.", 2019, "Time2Vec: Learning a Vector Representation of Time", "1907.05321"
     )
+    equation = (
+        r"x_p \leftarrow x_p + s \cdot \mathrm{PE}(p), \quad "
+        r"\mathrm{PE}(p)_{2i} = \sin(p\,\omega_i), \quad \mathrm{PE}(p)_{2i+1} = \cos(p\,\omega_i),"
+        r"\quad \omega_i \text{ learned}"
+    )
 
     def __init__(
         self,

@@ -49,6 +49,7 @@ class LearnedAbsolute(ResizedTable, Absolute):
         "1705.03122",
         "section 3.1",
     )
+    equation = r"x_p \leftarrow x_p + E_p"
 
     def __init__(
         self,

@@ -53,6 +53,7 @@ class LearnedGrid(ResizedTable, Absolute):
         "2010.11929",
         "equation 1 and appendix D.4",
     )
+    equation = r"x_{(r,c)} \leftarrow x_{(r,c)} + E_{r,c}"
 
     axes = 2
 

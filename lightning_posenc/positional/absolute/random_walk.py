@@ -53,6 +53,10 @@ class RandomWalkPE(OfNodes):
         "Graph Neural Networks with Learnable Structural and Positional Representations",
         "2110.07875",
     )
+    equation = (
+        r"x_i \leftarrow x_i + W \left[ R_{ii}, (R^2)_{ii}, \dots, (R^K)_{ii} \right], \quad "
+        r"R = A D^{-1}"
+    )
 
     def __init__(
         self,

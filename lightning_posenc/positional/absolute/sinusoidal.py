@@ -32,6 +32,11 @@ class Sinusoidal(Absolute):
     """
 
     source = Paper("Vaswani et al.", 2017, "Attention Is All You Need", "1706.03762", "section 3.5")
+    equation = (
+        r"x_p \leftarrow x_p + s \cdot \mathrm{PE}(p), \quad "
+        r"\mathrm{PE}(p)_{2i} = \sin(p\,\theta_i), \quad \mathrm{PE}(p)_{2i+1} = \cos(p\,\theta_i),"
+        r"\quad \theta_i = \mathrm{base}^{-2i/D}"
+    )
 
     def __init__(
         self,

@@ -38,6 +38,7 @@ class ALiBi(RelativeBias):
         "2108.12409",
         "section 3",
     )
+    equation = r"b_h(\Delta) = -m_h \, |\Delta|, \quad m_h = 2^{-8(h+1)/H}"
 
     def __init__(self, dims: Dims, form: Form | None = None) -> None:
         super().__init__(dims)

@@ -52,6 +52,9 @@ class BAM(LayeredBias):
         "Context Length Extrapolation",
         "2505.22842",
     )
+    equation = (
+        r"b_h(i, j) = -e^{\alpha_h} \left( |j - i - 2 \sinh \mu_h| + \varepsilon \right)^{\beta_h}"
+    )
 
     def __init__(
         self,

@@ -54,6 +54,10 @@ class DeBERTa(PositionalEncoding):
         "2006.03654",
         "equations 2-4",
     )
+    equation = (
+        r"\ell_{ij} = \frac{q_i \cdot k_j + q_i \cdot W_k P_{\delta(i,j)}"
+        r" + k_j \cdot (W_q P_{\delta(i,j)} + b)}{\sqrt{3K}}"
+    )
 
     reads_distances = True
 

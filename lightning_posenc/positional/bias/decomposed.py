@@ -63,6 +63,7 @@ class DecomposedRelative(ResizedTable, PositionalEncoding):
         "2112.01526",
         "equations 3 and 4",
     )
+    equation = r"\ell_{ij} \leftarrow \ell_{ij} + q_i \cdot R_{r_i - r_j} + q_i \cdot C_{c_i - c_j}"
 
     axes = 2
     resize: Resize = "resample"

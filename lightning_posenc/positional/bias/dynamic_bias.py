@@ -38,6 +38,10 @@ class DynamicBias(LayeredBias):
         "CrossFormer: A Versatile Vision Transformer Hinging on Cross-scale Attention",
         "2108.00154",
     )
+    equation = (
+        r"b(\Delta) = \mathrm{MLP}(\Delta) \quad \text{or} \quad "
+        r"\mathrm{MLP}\left( \operatorname{sign}(\Delta) \ln(1 + |\Delta|) \right)"
+    )
 
     def __init__(
         self,

@@ -52,6 +52,10 @@ class FIRE(PositionalEncoding):
         "Functional Interpolation for Relative Positions Improves Long Context Transformers",
         "2310.04418",
     )
+    equation = (
+        r"b_{ij} = f\!\left( \frac{\psi(i - j)}{\psi(\max(L, i))} \right), \quad "
+        r"\psi(x) = \operatorname{sign}(x) \ln(1 + |c\,x|)"
+    )
 
     def __init__(
         self,

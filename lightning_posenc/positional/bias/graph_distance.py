@@ -42,6 +42,10 @@ class GraphDistanceBias(PositionalEncoding):
         "2106.05234",
         "spatial encoding",
     )
+    equation = (
+        r"b_h(i, j) = \beta_h\!\left[ d(i, j) \right], \quad "
+        r"d(i, j) = \text{edges on the shortest path from } i \text{ to } j"
+    )
 
     crosses = False
 

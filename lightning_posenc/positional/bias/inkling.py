@@ -68,6 +68,11 @@ class InklingBias(PositionalEncoding):
         >>> encoder = Encoder(Dims(64, 4, 2, causal=True), near)
     """
 
+    equation = (
+        r"b_h(i, j) = \begin{cases} \sum_{r=1}^{R} (W_h x_i)_r \, P_{r,\,i-j}"
+        r" & 0 \le i - j < E \\ 0 & \text{else} \end{cases}"
+    )
+
     reads_distances = True
 
     def __init__(

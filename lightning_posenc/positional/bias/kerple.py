@@ -40,6 +40,7 @@ class KERPLELog(LayeredBias):
         "2205.09921",
         "the logarithmic kernel",
     )
+    equation = r"b_h(\Delta) = -r_{1,h} \ln\!\left( 1 + r_{2,h} |\Delta| \right)"
 
     def __init__(
         self,
@@ -84,6 +85,7 @@ class KERPLEPower(LayeredBias):
         "2205.09921",
         "the power kernel",
     )
+    equation = r"b_h(\Delta) = -r_{1,h} \, |\Delta|^{r_{2,h}}, \quad 0 < r_{2,h} < 2"
 
     def __init__(
         self,

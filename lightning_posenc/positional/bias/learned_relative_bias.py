@@ -35,6 +35,7 @@ class LearnedRelativeBias(LayeredBias):
     source = Paper(
         "Shaw et al.", 2018, "Self-Attention with Relative Position Representations", "1803.02155"
     )
+    equation = r"b_h(\Delta) = \beta_h\!\left[ \operatorname{clip}(\Delta, -m, m) \right]"
 
     def __init__(
         self,

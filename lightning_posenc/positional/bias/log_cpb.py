@@ -43,6 +43,11 @@ class LogCPB(PlaneBias):
         "2111.09883",
         "section 3.3",
     )
+    equation = (
+        r"b(\Delta) = 16\, \sigma\!\left( \mathrm{MLP}(x) \right), \quad "
+        r"x = \operatorname{sign}(d) \, \frac{\log_2(1 + 8 |d|)}{\log_2 8}, \quad "
+        r"d = \frac{\Delta}{\mathrm{window} - 1}"
+    )
 
     def __init__(self, dims: Dims, window: int = 8, width: int = 512, shared: bool = False) -> None:
         super().__init__(dims)

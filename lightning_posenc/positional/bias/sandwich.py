@@ -44,6 +44,10 @@ class Sandwich(RelativeBias):
         "2212.10356",
         "appendix E",
     )
+    equation = (
+        r"b_h(\Delta) = \frac{1}{c_h} \sum_{i=0}^{d/2-1}"
+        r" \left( \cos(\Delta\, \mathrm{base}^{-2i/d}) - 1 \right), \quad c_h = \frac{8(h+1)}{H}"
+    )
 
     def __init__(
         self,

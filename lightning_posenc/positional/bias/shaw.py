@@ -44,6 +44,9 @@ class ShawRelative(RelativeVectors):
         "1803.02155",
         "equations 2, 3 and 5",
     )
+    equation = (
+        r"\ell_{ij} = \frac{q_i \cdot \left( k_j + a_{\operatorname{clip}(j-i)} \right)}{\sqrt K}"
+    )
 
     def __init__(
         self,

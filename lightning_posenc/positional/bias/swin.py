@@ -39,6 +39,7 @@ class SwinBias(ResizedTable, PlaneBias):
         "2103.14030",
         "equation 4",
     )
+    equation = r"b_h(i, j) = \beta_h\!\left[ r_i - r_j,\; c_i - c_j \right]"
 
     resize: Resize = "resample"
 

@@ -37,6 +37,13 @@ class T5Bias(LayeredBias):
         "1910.10683",
         "section 2.1",
     )
+    equation = (
+        r"b_h(\Delta) = \beta_h\!\left[ \operatorname{bucket}(\Delta) \right], \quad "
+        r"\operatorname{bucket}(\Delta) = \begin{cases} \Delta & \Delta < n/2 \\"
+        r" \min\!\left( n - 1,\; \tfrac n2 + \left\lfloor \tfrac n2 \,"
+        r"\frac{\ln(\Delta / \frac n2)}{\ln(m / \frac n2)} \right\rfloor \right) & \text{else}"
+        r" \end{cases}"
+    )
 
     def __init__(
         self,

@@ -49,6 +49,10 @@ class TransformerXL(RelativeVectors):
         "1901.02860",
         "section 3.3",
     )
+    equation = (
+        r"\ell_{ij} = \frac{(q_i + u) \cdot k_j + (q_i + v) \cdot R_{i-j}}{\sqrt K}, \quad "
+        r"R_\Delta = W_R \left[ \sin(\Delta\, w),\; \cos(\Delta\, w) \right]"
+    )
 
     def __init__(
         self, dims: Dims, base: float = 10000.0, shared: bool = False, std: float = 1.0

@@ -48,6 +48,11 @@ class TUPE(PositionalEncoding):
     source = Paper(
         "Ke, He, Liu", 2021, "Rethinking Positional Encoding in Language Pre-training", "2006.15595"
     )
+    equation = (
+        r"\ell_{ij} = \frac{q_i \cdot k_j}{\sqrt{2K}}"
+        r" + \frac{(p_i U_Q) \cdot (p_j U_K)}{\sqrt{2K}} + b\!\left[ \operatorname{bucket}(i - j)"
+        r" \right]"
+    )
 
     def __init__(
         self,

@@ -38,6 +38,10 @@ class WaveletBias(RelativeVectors):
         "2502.02004",
         "equations 10-14",
     )
+    equation = (
+        r"\ell_{ij} = \frac{q_i \cdot \left( k_j + \psi(i - j) \right)}{\sqrt K}, \quad "
+        r"\psi_{a,b}(t) = (1 - u^2)\, e^{-u^2/2}, \quad u = \frac{t - b}{a}"
+    )
 
     def __init__(self, dims: Dims, n_scales: int | None = None) -> None:
         super().__init__(dims)

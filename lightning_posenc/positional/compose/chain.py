@@ -31,6 +31,12 @@ class Chain(Composite):
         ValueError: If there are none, or two turn queries and keys in ways that do not commute.
     """
 
+    equation = (
+        r"x \leftarrow (e_n \circ \dots \circ e_1)(x), \quad "
+        r"\ell_{ij} = \frac{(T_n \cdots T_1 q_i) \cdot (T_n \cdots T_1 k_j)}{\sqrt K} +"
+        r" \sum_{m=1}^{n} b^{(m)}_{ij}"
+    )
+
     def __init__(self, dims: Dims, parts: Sequence[Factory]) -> None:
         several(self, "parts", parts)
         super().__init__(

@@ -38,6 +38,11 @@ class Droppable(Switch):
         "2512.12167",
         "section 4",
     )
+    equation = (
+        r"\text{encoding}(t) = \begin{cases} \text{the given one} & \text{step } t <"
+        r" t_{\text{drop}} \\"
+        r" \text{none} & \text{from there on} \end{cases}"
+    )
 
     flag: Tensor
 

@@ -24,6 +24,11 @@ class FirstLayers(Switch):
         ValueError: If the model has no `n` layers.
     """
 
+    equation = (
+        r"\text{encoding}(l) = \begin{cases} \text{the given one} & l < n \\"
+        r" \text{none} & l \ge n \end{cases}"
+    )
+
     def __init__(self, dims: Dims, encoding: Factory, n: int = 1) -> None:
         whole(self, "n", n, most=is_a(self, "dims", dims, Dims).n_layers)
         super().__init__(

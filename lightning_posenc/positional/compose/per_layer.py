@@ -25,6 +25,8 @@ class PerLayer(Switch):
         ValueError: If the pattern is empty or longer than the model is deep.
     """
 
+    equation = r"\text{encoding}(l) = \mathrm{pattern}\left[\, l \bmod n \,\right]"
+
     def __init__(self, dims: Dims, pattern: Sequence[Factory]) -> None:
         several(self, "pattern", pattern)
         n = len(pattern)

@@ -53,6 +53,10 @@ class CanonB(PositionalEncoding):
         "Physics of Language Models: Part 4.1, Architecture Design and the Magic of Canon Layers",
         "2512.17351",
     )
+    equation = (
+        r"q_t \leftarrow q_t + \sum_{s=0}^{W-1} w_s \odot q_{t-s}, \quad \text{and } k, v \text{"
+        r" likewise}"
+    )
 
     axes = None
 

@@ -45,6 +45,10 @@ class CoPE(PositionalEncoding):
         "2405.18719",
         "appendix B",
     )
+    equation = (
+        r"\ell_{ij} \leftarrow \ell_{ij} + q_i \cdot e[p_{ij}], \quad "
+        r"p_{ij} = \min\!\left( p_{\max},\; \sum_{k=j}^{i} \sigma(\ell_{ik}) \right)"
+    )
 
     axes = None
 

@@ -45,6 +45,10 @@ class DAPE(Composite):
         "DAPE: Data-Adaptive Positional Encoding for Length Extrapolation",
         "2405.14722",
     )
+    equation = (
+        r"\ell \leftarrow \ell + b + f\!\left( [\,\ell,\, b\,] \right), \quad "
+        r"f = \text{linear} \circ \text{leaky ReLU} \circ \text{linear over the heads}"
+    )
 
     def __init__(self, dims: Dims, encoding: Factory = KERPLELog, width: int = 32) -> None:
         super().__init__(dims, [made(self, "encoding", encoding, PositionalEncoding, dims)])

@@ -43,6 +43,7 @@ class FoX(PositionalEncoding):
         "Forgetting Transformer: Softmax Attention with a Forget Gate",
         "2503.02130",
     )
+    equation = r"b_{ij} = \sum_{l=j+1}^{i} \ln f_l, \quad f_l = \sigma(w \cdot x_l + b)"
 
     axes = None
 

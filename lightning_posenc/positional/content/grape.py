@@ -43,6 +43,9 @@ class GRAPEAP(PositionalEncoding):
     """
 
     source = Paper("Zhang et al.", 2025, "Group Representational Position Encoding", "2512.07805")
+    equation = (
+        r"b_h(i, j) = m_h \sum_{l=j+1}^{i} \ln \sigma\!\left( \frac{p_i \cdot R_l\, p_l}{W} \right)"
+    )
 
     reads_inputs = True
 

@@ -48,6 +48,10 @@ class PaTH(PositionalEncoding):
         "PaTH Attention: Position Encoding via Accumulating Householder Transformations",
         "2505.16381",
     )
+    equation = (
+        r"\ell_{ij} = \frac{q_i^{\top} H_i H_{i-1} \cdots H_{j+1} k_j}{\sqrt K}, \quad "
+        r"H_s = I - \beta_s w_s w_s^{\top}"
+    )
 
     axes = None
 

@@ -54,6 +54,7 @@ class PEG(PositionalEncoding):
         "2102.10882",
         "section 3.2",
     )
+    equation = r"x_t \leftarrow x_t + c + \sum_{s \text{ near } t} w_{s-t} \odot x_s"
 
     reads_places = True
 

@@ -47,6 +47,10 @@ class SelectiveRoPE(PositionalEncoding):
     shift_invariant = True
 
     source = Paper("Movahedi et al.", 2025, "Selective Rotary Position Embedding", "2511.17388")
+    equation = (
+        r"\ell_{ij} = \frac{(R_{a_i} q_i) \cdot (R_{a_j} k_j)}{\sqrt K}, \quad "
+        r"a_{t,n} = \mathrm{base}^{-2n/K} \sum_{s \le t} \varphi_n(x_s)"
+    )
 
     axes = None
 

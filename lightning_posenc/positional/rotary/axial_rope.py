@@ -37,6 +37,11 @@ class AxialRoPE(ScaledRotary):
         "2403.13298",
         "equation 5",
     )
+    equation = (
+        r"\ell_{ij} = \frac{1}{\sqrt K} \sum_{a=1}^{A} q^{(a)}_i \cdot R_{p_{j,a} - p_{i,a}}"
+        r" k^{(a)}_j, \quad "
+        r"\theta_i = \mathrm{base}^{-2i/r}, \quad r = K / A"
+    )
 
     axes: int
 

@@ -43,6 +43,12 @@ class DualChunk(ByLaw):
         "2402.17463",
         "section 3",
     )
+    equation = (
+        r"\ell_{ij} = \frac{q_i \cdot R_{-d(i,j)} k_j}{\sqrt K}, \quad d(i, j) = \begin{cases}"
+        r" i \bmod s - j \bmod s & \text{same chunk} \\"
+        r" \min(i \bmod s + s,\, c) - j \bmod s & \text{the chunk before} \\"
+        r" c - j \bmod s & \text{older} \end{cases}"
+    )
 
     shows_with: ClassVar = {"chunk": 5, "local": 1}
 

@@ -52,6 +52,10 @@ class FoPE(Rotary):
         "2412.17739",
         "equations 11-13",
     )
+    equation = (
+        r"z_m \leftarrow z_m \left( \sum_\omega A_{\omega m} \cos(\omega p)"
+        r" + \mathrm{i} \sum_\omega B_{\omega m} \sin(\omega p) \right)"
+    )
 
     cos_coefficients: Tensor
     sin_coefficients: Tensor

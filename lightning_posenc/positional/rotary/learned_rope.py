@@ -41,6 +41,12 @@ class LearnedRoPE(Rotary):
         "2403.13298",
         "section 3.3",
     )
+    equation = (
+        r"\ell_{ij} = \frac{q_i \cdot R_{j-i} k_j}{\sqrt K}, \quad "
+        r"R_\Delta = \operatorname{diag}\!\left( e^{\mathrm{i} \Delta \theta_0}, e^{\mathrm{i}"
+        r" \Delta \theta_1}, \dots \right),"
+        r"\quad \theta_i \text{ learned}"
+    )
 
     def __init__(
         self,

@@ -47,6 +47,10 @@ class LieRE(PositionalEncoding):
         "2406.10322",
         "sections 4 and 4.1",
     )
+    equation = (
+        r"\ell_{ij} = \frac{(R_{p_i} q_i) \cdot (R_{p_j} k_j)}{\sqrt K}, \quad "
+        r"R_p = \exp\!\left( \sum_a p_a G_a \right), \quad G_a = -G_a^{\top} \text{ learned}"
+    )
 
     axes: int
 

@@ -44,6 +44,10 @@ class MRoPE(ScaledRotary):
         "2409.12191",
         "section 2.1",
     )
+    equation = (
+        r"\text{pair } i \text{ turns by } p_{a(i)}\, \mathrm{base}^{-2i/K}, \quad "
+        r"a(i) \in \{\text{time}, \text{height}, \text{width}\}"
+    )
 
     axes = (1, 3)
 

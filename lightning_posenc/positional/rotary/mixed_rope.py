@@ -44,6 +44,10 @@ class MixedRoPE(Rotary):
         "2403.13298",
         "equation 7",
     )
+    equation = (
+        r"\text{pair } i \text{ at } (r, c) \text{ turns by } r\,\theta_i + c\,\varphi_i, \quad "
+        r"\theta_i, \varphi_i \text{ learned}"
+    )
 
     axes = 2
 

@@ -36,6 +36,10 @@ class PRoPE(ScaledRotary):
         "2410.06205",
         "section 6",
     )
+    equation = (
+        r"\text{pair } i \text{ turns by } p\,\theta_i, \quad \theta_i = \begin{cases}"
+        r" \mathrm{base}^{-2i/K} & i < p K / 2 \\ 0 & \text{else} \end{cases}"
+    )
 
     def __init__(
         self,

@@ -34,6 +34,11 @@ class PartialRoPE(ScaledRotary):
         "2204.06745",
         "section 2.1.1",
     )
+    equation = (
+        r"\text{pair } i \text{ of the first } r \text{ channels turns by } p\,"
+        r" \mathrm{base}^{-2i/r}, \quad "
+        r"r = \mathrm{fraction} \cdot K"
+    )
 
     def __init__(
         self,

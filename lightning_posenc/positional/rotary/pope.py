@@ -49,6 +49,11 @@ class PoPE(PositionalEncoding):
         "2509.10534",
         "section 3",
     )
+    equation = (
+        r"\ell_{ij} = \frac{1}{\sqrt K} \sum_{c} \operatorname{softplus}(q_{ic})\,"
+        r" \operatorname{softplus}(k_{jc})"
+        r" \cos(\Delta\,\theta_c - \delta_c), \quad \theta_c = \mathrm{base}^{-c/K}"
+    )
 
     def __init__(
         self,

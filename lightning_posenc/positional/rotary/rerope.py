@@ -33,6 +33,12 @@ class ReRoPE(ByLaw):
         ValueError: In a bidirectional model, or if a size makes no sense.
     """
 
+    equation = (
+        r"\ell_{ij} = \frac{q_i \cdot R_{-d(\Delta)} k_j}{\sqrt K}, \quad d(\Delta) ="
+        r" \begin{cases} \Delta & \Delta < w \\"
+        r" w + (\Delta - w) / \mathrm{stretch} & \text{else} \end{cases}"
+    )
+
     shows_with: ClassVar = {"window": 4}
 
     def __init__(

@@ -26,6 +26,12 @@ class RoPE(ScaledRotary):
         "2104.09864",
         "equations 14-16 and 34",
     )
+    equation = (
+        r"\ell_{ij} = \frac{q_i \cdot R_{j-i} k_j}{\sqrt K}, \quad "
+        r"R_\Delta = \operatorname{diag}\!\left( e^{\mathrm{i} \Delta \theta_0}, e^{\mathrm{i}"
+        r" \Delta \theta_1}, \dots \right),"
+        r"\quad \theta_i = \mathrm{base}^{-2i/K}"
+    )
 
     @property
     def width(self) -> int:

@@ -38,6 +38,10 @@ class RoPER(ScaledRotary):
         "2104.09864",
         "equation 34, of values too, as in RoPER",
     )
+    equation = (
+        r"o_i = \sum_j a_{ij}\, R_{j-i}\, v_j, \quad "
+        r"\ell_{ij} = \frac{q_i \cdot R_{j-i} k_j}{\sqrt K}"
+    )
 
     @property
     def width(self) -> int:

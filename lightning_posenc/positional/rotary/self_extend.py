@@ -41,6 +41,12 @@ class SelfExtend(ByLaw):
         "2401.01325",
         "section 3.2",
     )
+    equation = (
+        r"\ell_{ij} = \frac{q_i \cdot R_{-d(i,j)} k_j}{\sqrt K}, \quad d(i, j) = \begin{cases} i -"
+        r" j & i - j < w \\"
+        r" \lfloor i/G \rfloor - \lfloor j/G \rfloor + w - \lfloor w/G \rfloor & \text{else}"
+        r" \end{cases}"
+    )
 
     shows_with: ClassVar = {"window": 4}
 

@@ -45,6 +45,11 @@ class XPos(Rotary):
         "2212.10554",
         "equation 11 and algorithm 1",
     )
+    equation = (
+        r"\ell_{ij} = \frac{1}{\sqrt K} \sum_i \zeta_i^{\Delta/512} \left( q \cdot R_{-\Delta} k"
+        r" \right)_i, \quad "
+        r"\zeta_i = \frac{2i/K + \gamma}{1 + \gamma}"
+    )
 
     crosses = False
 

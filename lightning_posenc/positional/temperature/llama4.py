@@ -30,6 +30,9 @@ class Llama4Temperature(QueryTemperature):
     """
 
     source = Paper("Nakanishi", 2025, "Scalable-Softmax Is Superior for Attention", "2501.19399")
+    equation = (
+        r"q_n \leftarrow q_n \left( 1 + \beta \ln\!\left( 1 + \lfloor n / L \rfloor \right) \right)"
+    )
 
     shows_with: ClassVar[Mapping[str, Any]] = {"floor": 2}
 

@@ -35,6 +35,7 @@ class LogN(QueryTemperature):
     """
 
     source = Paper("Bai et al.", 2023, "Qwen Technical Report", "2309.16609")
+    equation = r"q_n \leftarrow q_n \max\!\left( 1, \frac{\ln n}{\ln L} \right)"
 
     shows_with: ClassVar[Mapping[str, Any]] = {"trained_length": 2}
 

@@ -30,6 +30,7 @@ class SSMax(QueryTemperature):
     """
 
     source = Paper("Nakanishi", 2025, "Scalable-Softmax Is Superior for Attention", "2501.19399")
+    equation = r"q_n \leftarrow q_n \left( s_h \ln n + b_h \right)"
 
     def __init__(self, dims: Dims, scale: float = 0.43, learned_bias: bool = False) -> None:
         super().__init__(dims)

@@ -37,6 +37,10 @@ class ABF(Scaling):
         "2309.16039",
         "section 2.1",
     )
+    equation = (
+        r"\theta_i' = \mathrm{base}'^{\,-2i/d}, \quad "
+        r"\mathrm{base}' = \mathrm{base}^{\ln(sL/2\pi) / \ln(L/2\pi)} \text{ unless given}"
+    )
 
     def __init__(
         self, factor: float, trained_length: int = 2048, base: float | None = None

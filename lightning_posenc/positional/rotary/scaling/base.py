@@ -38,6 +38,7 @@ class Scaling(ABC):
     """
 
     source: ClassVar[Paper | None] = None
+    equation: ClassVar[str] = ""  # in TeX, for its page
     dynamic: ClassVar[bool] = False  # whether beyond the trained length it reads the current one
 
     def __init__(self, factor: float, trained_length: int = 2048) -> None:

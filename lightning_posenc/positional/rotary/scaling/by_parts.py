@@ -114,6 +114,10 @@ class NTKByParts(Ramped):
         "2309.00071",
         "definition 2",
     )
+    equation = (
+        r"\theta_i' = \theta_i \gamma_i + \frac{\theta_i}{s} (1 - \gamma_i), \quad "
+        r"\gamma_i \text{ falls from } 1 \text{ to } 0 \text{ with the frequency}"
+    )
 
     @property
     def temperature(self) -> float:
@@ -147,6 +151,10 @@ class YaRN(Ramped):
         "YaRN: Efficient Context Window Extension of Large Language Models",
         "2309.00071",
         "definition 3 and equation 22",
+    )
+    equation = (
+        r"\theta_i' = \theta_i \gamma_i + \frac{\theta_i}{s} (1 - \gamma_i), \quad "
+        r"q, k \leftarrow t\,(q, k), \quad t = 0.1 \ln s + 1"
     )
 
     def __init__(
@@ -188,6 +196,11 @@ class Llama3(ByParts):
     """
 
     source = Paper("Grattafiori et al.", 2024, "The Llama 3 Herd of Models", "2407.21783")
+    equation = (
+        r"\theta_i' = \theta_i \gamma_i + \frac{\theta_i}{s} (1 - \gamma_i), \quad "
+        r"\gamma_i = \operatorname{clip}_{[0,1]} \frac{L\theta_i/2\pi -"
+        r" \mathrm{low}}{\mathrm{high} - \mathrm{low}}"
+    )
 
     def __init__(
         self,

@@ -35,6 +35,11 @@ class Clipped(Scaling):
         "CoPE: Clipped RoPE as a Scalable Free Lunch for Long Context LLMs",
         "2602.05258",
     )
+    equation = (
+        r"\theta_i' = \theta_i \, \frac{1 + \cos(\pi t_i)}{2} \text{ for the } n \text{ lowest"
+        r" frequencies, }"
+        r" t_i \text{ evenly from } 0 \text{ to } 1"
+    )
 
     def __init__(self, factor: float, trained_length: int = 2048, pairs: int | None = None) -> None:
         super().__init__(factor, trained_length)

@@ -27,6 +27,7 @@ class LinearScaling(Scaling):
         "2306.15595",
         "equation 4",
     )
+    equation = r"\theta_i' = \theta_i / s"
 
     def __call__(self, base: float, width: int, positions: Tensor) -> Spectrum:
         return Spectrum(geometric(base, width, positions.device) / self.factor)

@@ -44,6 +44,11 @@ class LongRoPE(Scaling):
         "2402.13753",
         "equation 2 and section 3.3",
     )
+    equation = (
+        r"\theta_i' = \theta_i / \lambda_i, \quad \lambda = \begin{cases}"
+        r" \lambda^{\text{short}} & l \le L \\ \lambda^{\text{long}} & l > L \end{cases}, \quad "
+        r"q, k \leftarrow \sqrt{1 + \tfrac{\ln s}{\ln L}} \; (q, k)"
+    )
 
     dynamic = True
 

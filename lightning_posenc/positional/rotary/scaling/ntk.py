@@ -33,6 +33,7 @@ class NTKAware(Scaling):
         "2309.00071",
         "definition 1",
     )
+    equation = r"\mathrm{base}' = \mathrm{base} \cdot s^{d/(d-2)}"
 
     def __call__(self, base: float, width: int, positions: Tensor) -> Spectrum:
         inv_freq = geometric(base, width, positions.device)
@@ -64,6 +65,10 @@ class DynamicNTK(Scaling):
         "YaRN: Efficient Context Window Extension of Large Language Models",
         "2309.00071",
         "section 3.3",
+    )
+    equation = (
+        r"\mathrm{base}' = \mathrm{base} \left( \frac{s\,l}{L} - (s - 1) \right)^{d/(d-2)}, \quad "
+        r"l = \max(L, \text{current length})"
     )
 
     dynamic = True
