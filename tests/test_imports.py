@@ -37,7 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "callbacks": CORE | LEARNED | {"diagnostics", "runs"},
     "pretrained": CORE | LEARNED | WATCHED | {"runs"},
     "training": CORE | LEARNED | WATCHED | {"runs", "pages", "pretrained"},
-    "catalogue": CORE | LEARNED | {"training", "diagnostics"},
+    "catalogue": CORE | LEARNED | {"training", "diagnostics", "runs"},
     "new": set(),
     "export": CORE | LEARNED | {"runs", "training", "pretrained"},
     "inference": CORE | LEARNED | {"runs", "training"},

@@ -53,12 +53,13 @@ def _table(title: str, rows: Iterable[Quantity]) -> list[str]:
     for row in rows:
         layer = 3 if "{layer}" in row.form else None
         key = Key(row.name, layer=layer, part=1 if "{part" in row.form else None)
-        cells = (f"`{key}`", row.label, _range(row), BETTER[row.higher], row.meaning)
+        cells = (f"`{key}`", row.label, range_of(row), BETTER[row.higher], row.meaning)
         lines.append(f"| {' | '.join(cells)} |")
     return [*lines, ""]
 
 
-def _range(row: Quantity) -> str:
+def range_of(row: Quantity) -> str:
+    """Between which numbers it lies; "" for any."""
     low, high = row.range
     if math.isinf(low) and math.isinf(high):
         return ""

@@ -1,0 +1,5 @@
+# %% [markdown]
+# # Lesson
+
+# %%
+1 + 1

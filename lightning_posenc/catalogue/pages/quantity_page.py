@@ -1,0 +1,93 @@
+"""The page of a quantity that a run logs."""
+
+import inspect
+from importlib import import_module
+
+from lightning_posenc.catalogue.pages import markdown as md
+from lightning_posenc.catalogue.pages.documented import parsed
+from lightning_posenc.catalogue.quantities import BETTER, range_of
+from lightning_posenc.diagnostics.metric_keys import Key
+from lightning_posenc.diagnostics.quantities import (
+    ACROSS,
+    BY_LENGTH,
+    COSTS,
+    GRADIENTS,
+    GROWTH,
+    HEADS,
+    MEASUREMENTS,
+    ORDER,
+    SCORES,
+    Quantity,
+)
+
+_MEASURES = "lightning_posenc.diagnostics.measures"
+# Who measures what: how a run is made to log it, and the function that defines it.
+_BY = (
+    (SCORES, "Every run logs it, for each stage; a test logs it for each length.", ""),
+    (COSTS, "Every run writes it into `summary.json`.", ""),
+    (GRADIENTS, "`--trainer.callbacks+=PositionalGradients`", f"{_MEASURES}.gradients."),
+    (ORDER, "`--trainer.callbacks+=OrderSensitivity`", f"{_MEASURES}.order_sensitivity."),
+    (GROWTH, "`--trainer.callbacks+=LogitGrowth`", ""),
+    (ACROSS, "`--trainer.callbacks+=CrossAttention`", f"{_MEASURES}.alignment."),
+    (HEADS, "`python -m lightning_posenc diagnose`", f"{_MEASURES}.head_types."),
+    (BY_LENGTH, "`python -m lightning_posenc diagnose`", f"{_MEASURES}.dilution."),
+)  # fmt: skip
+
+
+def slug(row: Quantity) -> str:
+    """The name of its page."""
+    return row.name.replace("/", "-")
+
+
+def quantity_page(row: Quantity) -> str:
+    """A quantity's Markdown."""
+    layer = 3 if "{layer}" in row.form else None
+    key = Key(row.name, layer=layer, part=1 if "{part" in row.form else None)
+    how, function, beside = _measured(row)
+    rows = [
+        ("key", f"`{key}`"),
+        ("unit", row.unit or "none"),
+        ("range", range_of(row) or "any number"),
+        ("better", BETTER[row.higher] or "it depends on the model"),
+        ("how to read it", row.meaning),
+        ("by layer", "yes: `layer_03` is layer 3, counted from 0" if layer else ""),
+        ("scale of its pictures", "logarithmic" if row.log else ""),
+    ]
+    others = ", ".join(
+        f"[{other.title}]({slug(other)}.md)" for other in beside if other.name != row.name
+    )
+    parts = [
+        ("", f"`{row.name}`: {md.plain(row.title)}."),
+        ("", md.facts(rows)),
+        ("How to get it", how),
+        ("Definition", _definition(function) if function else ""),
+        ("Measured with it", others),
+        ("See also", "[All quantities](../quantities.md), [the doctor](../diagnose.md)."),
+    ]
+    return md.page(row.title[:1].upper() + row.title[1:], parts)
+
+
+def _measured(row: Quantity) -> tuple[str, str, tuple[Quantity, ...]]:
+    for measurement in MEASUREMENTS:
+        if row in measurement.quantities:
+            named = f"--trainer.callbacks.measurements=[{measurement.name}]"
+            how = f"`--trainer.callbacks+=Watch {named}`"
+            path = measurement.function
+            return how, path if isinstance(path, str) else "", measurement.quantities
+    for rows, how, path in _BY:
+        if row in rows:
+            return how, path, rows
+    raise ValueError(f"{row.name}: quantity_page.py says of no command that it measures this")
+
+
+def _definition(path: str) -> str:
+    """What the module that measures says of itself, and of each of its functions."""
+    home = import_module(path.rpartition(".")[0])
+    said = inspect.getdoc(home) or ""
+    parts = ["\n\n".join(md.plain(" ".join(each.split())) for each in said.split("\n\n"))]
+    for name, function in inspect.getmembers(home, inspect.isfunction):
+        if function.__module__ == home.__name__ and not name.startswith("_"):
+            found = parsed(inspect.getdoc(function) or "")
+            told = " ".join(map(md.plain, [found.sentence, *found.explained]))
+            parts.append(f"- `{name}`: {told}")
+    return "\n\n".join(parts)
