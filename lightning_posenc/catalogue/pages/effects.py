@@ -23,7 +23,7 @@ DIMS = Dims(256, 4, 2)
 TOKENS, SIDE = 32, 9
 SEQUENCES, LENGTH = 4, 12
 MOVED = 1e-5
-SHOWN_WITH = {"SpatialReductionAttention": {"ratio": 2}}  # of the few tokens
+SHOWN_WITH: dict[str, Any] = {"SpatialReductionAttention": {"ratio": 2}}  # of the few tokens
 
 
 class Effect(NamedTuple):
