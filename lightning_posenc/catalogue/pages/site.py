@@ -11,9 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import lightning_posenc
 from lightning_posenc.catalogue import described, described_mixers
-from lightning_posenc.catalogue.discovery import classes
+from lightning_posenc.catalogue.discovery import OURS, classes
 from lightning_posenc.catalogue.docstrings import summary
 from lightning_posenc.catalogue.listing import markdown_table
 from lightning_posenc.catalogue.pages.encoding_page import DIMS, encoding_page
@@ -54,7 +53,7 @@ OPENING = {
 }
 
 
-class Page(NamedTuple):
+class SiteFile(NamedTuple):
     """A file of the site.
 
     Args:
@@ -66,7 +65,7 @@ class Page(NamedTuple):
     content: str | bytes
 
 
-def pages(root: Path) -> Iterator[Page]:
+def pages(root: Path) -> Iterator[SiteFile]:
     """Every generated file.
 
     Args:
@@ -75,7 +74,7 @@ def pages(root: Path) -> Iterator[Page]:
     recorded = read(root)
     found = {name: classes(base) for name, base in KINDS.items()}
     for name, kinds in found.items():
-        yield Page(f"{name}/index.md", _index(name, {k: summary(c) for k, c in kinds.items()}))
+        yield SiteFile(f"{name}/index.md", _index(name, {k: summary(c) for k, c in kinds.items()}))
     entries: dict[str, dict[str, Any]] = {
         "encodings": {each.name: each for each in described.encodings(DIMS)},
         "mixers": {each.name: each for each in described_mixers.mixers(Dims(256, 4, 1))},
@@ -83,13 +82,13 @@ def pages(root: Path) -> Iterator[Page]:
     for name, kinds in found.items():
         for title, kind in kinds.items():
             text, picture = _page(name, kind, entries.get(name, {}).get(title), recorded)
-            yield Page(f"{name}/{title}.md", text)
+            yield SiteFile(f"{name}/{title}.md", text)
             if picture is not None:
-                yield Page(f"{name}/{title}.png", picture)
+                yield SiteFile(f"{name}/{title}.png", picture)
     titles = {slug(row): row.title for row in QUANTITIES.values()}
-    yield Page("quantities/index.md", _index("quantities", titles))
+    yield SiteFile("quantities/index.md", _index("quantities", titles))
     for row in QUANTITIES.values():
-        yield Page(f"quantities/{slug(row)}.md", quantity_page(row))
+        yield SiteFile(f"quantities/{slug(row)}.md", quantity_page(row))
     yield from reference()
 
 
@@ -109,27 +108,29 @@ def _index(name: str, sentences: Mapping[str, str]) -> str:
     return f"# {title}\n\n{OPENING[name]}\n\n{markdown_table(('', 'what it is'), rows)}\n"
 
 
-def reference() -> Iterator[Page]:
+def reference() -> Iterator[SiteFile]:
     """A page for every package with public names, each name on the page of one package."""
     homes = public_names()
     rows = []
     for package, names in homes.items():
         members = "".join(f"\n        - {name}" for name in names)
-        yield Page(
+        yield SiteFile(
             f"reference/{package}.md",
             f"# {package}\n\n::: {package}\n    options:\n      members:{members}\n",
         )
         said = inspect.getdoc(importlib.import_module(package)) or ""
         rows.append([f"[`{package}`]({package}.md)", plain(said.partition("\n")[0])])
     table = markdown_table(("package", "what it is"), rows)
-    yield Page("reference/index.md", f"# Reference\n\nAll public names, by package.\n\n{table}\n")
+    yield SiteFile(
+        "reference/index.md", f"# Reference\n\nAll public names, by package.\n\n{table}\n"
+    )
 
 
 def public_names() -> dict[str, list[str]]:
     """The classes and functions in `__all__`, by the innermost package that exports them."""
     inner: dict[int, tuple[str, str]] = {}
-    found = pkgutil.walk_packages(lightning_posenc.__path__, "lightning_posenc.")
-    for package in ["lightning_posenc", *(info.name for info in found if info.ispkg)]:
+    found = pkgutil.walk_packages(importlib.import_module(OURS).__path__, f"{OURS}.")
+    for package in [OURS, *(info.name for info in found if info.ispkg)]:
         module = importlib.import_module(package)
         for name in getattr(module, "__all__", ()):
             thing = getattr(module, name)

@@ -58,7 +58,8 @@ def fit_stacked(args: Sequence[str], seeds: Sequence[int], directory: str | Path
 
     Example:
         >>> from lightning_posenc.training.stacked.together import fit_stacked
-        >>> fit_stacked(["--config=configs/quickstart.yaml"], [0, 1, 2, 3], "runs/four")
+        >>> args = ["--config=configs/quickstart.yaml"]
+        >>> fit_stacked(args, [0, 1, 2, 3], "runs/four")  # doctest: +SKIP
     """
     run_dirs = [Path(directory, str(seed)) for seed in seeds]
     commands = [

@@ -76,7 +76,9 @@ def modules_with_examples() -> list[str]:
 
 
 @pytest.mark.parametrize("module", modules_with_examples())
-def test_examples_of_docstrings_run(module: str) -> None:
-    tried = doctest.testmod(importlib.import_module(module))
-    assert tried.attempted
-    assert not tried.failed
+def test_examples_of_docstrings_run(
+    module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that want a trained run, or minutes, say `doctest: +SKIP`."""
+    monkeypatch.chdir(tmp_path)
+    assert not doctest.testmod(importlib.import_module(module)).failed
