@@ -10,7 +10,7 @@ from lightning_posenc.catalogue.pages.documented import documented
 from lightning_posenc.catalogue.pages.effects import Effect, effect
 from lightning_posenc.catalogue.pages.examples import code_of, places_of, ran
 from lightning_posenc.catalogue.pages.pictures import of_encoding
-from lightning_posenc.catalogue.pages.recorded import Recorded, of_class
+from lightning_posenc.catalogue.pages.recorded import WrittenDown, of_class
 from lightning_posenc.dims import Dims
 from lightning_posenc.positional import PositionalEncoding
 
@@ -29,7 +29,7 @@ KERNELS = {
 
 
 def encoding_page(
-    kind: type[PositionalEncoding], entry: Entry | None, recorded: Recorded
+    kind: type[PositionalEncoding], entry: Entry | None, recorded: WrittenDown
 ) -> tuple[str, bytes | None]:
     """Its Markdown, and the picture that it shows as `<name>.png`.
 
@@ -99,7 +99,7 @@ def _in_a_config(kind: type[PositionalEncoding]) -> str:
     return f"On the command line:\n\n```sh\n{line}\n```" if not places_of(kind) else ""
 
 
-def _exact(name: str, recorded: Recorded) -> str:
+def _exact(name: str, recorded: WrittenDown) -> str:
     """Errors against the oracle, others' code, and in half precision."""
     parts = []
     if rows := of_class(recorded.oracles, name, 1):
@@ -119,7 +119,7 @@ def _exact(name: str, recorded: Recorded) -> str:
     return "\n\n".join([*parts, "[How this is measured](../encodings.md)."]) if parts else ""
 
 
-def _limits(kind: type[PositionalEncoding], entry: Entry | None, recorded: Recorded) -> str:
+def _limits(kind: type[PositionalEncoding], entry: Entry | None, recorded: WrittenDown) -> str:
     name = kind.__name__
     lines = [] if entry else ["It has the limits of the encodings that it is made of."]
     if entry is not None and entry.length != "any":

@@ -9,7 +9,7 @@ from lightning_posenc.catalogue.pages import markdown as md
 from lightning_posenc.catalogue.pages.documented import documented
 from lightning_posenc.catalogue.pages.examples import OF_FILES, code_of, ran
 from lightning_posenc.catalogue.pages.pictures import of_mixer, of_sampler, of_scaling
-from lightning_posenc.catalogue.pages.recorded import Recorded, of_class
+from lightning_posenc.catalogue.pages.recorded import WrittenDown, of_class
 from lightning_posenc.catalogue.tasks import example_length, samples
 from lightning_posenc.model import Mixer
 from lightning_posenc.positional.rotary.scaling import Scaling
@@ -44,7 +44,7 @@ def sampler_page(kind: type[Positions]) -> tuple[str, bytes]:
     return md.page(name, parts), of_sampler(ran(code)["positions"])
 
 
-def scaling_page(kind: type[Scaling], recorded: Recorded) -> tuple[str, bytes]:
+def scaling_page(kind: type[Scaling], recorded: WrittenDown) -> tuple[str, bytes]:
     """A scaling's Markdown and picture."""
     name, said = kind.__name__, documented(kind)
     shown = (
@@ -81,7 +81,7 @@ def scaling_page(kind: type[Scaling], recorded: Recorded) -> tuple[str, bytes]:
 
 
 def mixer_page(
-    kind: type[Mixer], entry: MixerEntry | None, recorded: Recorded
+    kind: type[Mixer], entry: MixerEntry | None, recorded: WrittenDown
 ) -> tuple[str, bytes]:
     """A mixer's Markdown and picture."""
     name, said = kind.__name__, documented(kind)
@@ -114,7 +114,7 @@ def mixer_page(
     return md.page(name, parts), of_mixer(kind)
 
 
-def _honoured(name: str, recorded: Recorded) -> str:
+def _honoured(name: str, recorded: WrittenDown) -> str:
     column = 1 + recorded.mixers.index(name)
     found: dict[str, list[str]] = {}
     for row in recorded.pairs:

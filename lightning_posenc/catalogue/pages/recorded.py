@@ -8,7 +8,7 @@ from typing import NamedTuple
 Rows = list[list[str]]
 
 
-class Recorded(NamedTuple):
+class WrittenDown(NamedTuple):
     """Figures of all classes.
 
     Args:
@@ -34,7 +34,7 @@ class Recorded(NamedTuple):
     lengths: list[int]
 
 
-def read(root: Path) -> Recorded:
+def read(root: Path) -> WrittenDown:
     """Read the pages of a repository.
 
     Args:
@@ -53,7 +53,7 @@ def read(root: Path) -> Recorded:
         for name, runs in lengths["accuracy"].items()
     }
     scaling, pairs = _table(errors, "in Hugging Face"), _table(mixers, "encoding", 2)
-    return Recorded(
+    return WrittenDown(
         _table(errors, "case")[1:],
         _table(errors, "peer")[1:],
         scaling[1:],

@@ -24,7 +24,7 @@ from lightning_posenc.catalogue.pages.other_pages import (
     task_page,
 )
 from lightning_posenc.catalogue.pages.quantity_page import quantity_page, slug
-from lightning_posenc.catalogue.pages.recorded import Recorded, read
+from lightning_posenc.catalogue.pages.recorded import WrittenDown, read
 from lightning_posenc.diagnostics.quantities import QUANTITIES
 from lightning_posenc.dims import Dims
 from lightning_posenc.model import Mixer
@@ -92,7 +92,7 @@ def pages(root: Path) -> Iterator[SiteFile]:
     yield from reference()
 
 
-def _page(name: str, kind: Any, entry: Any, recorded: Recorded) -> tuple[str, bytes | None]:
+def _page(name: str, kind: Any, entry: Any, recorded: WrittenDown) -> tuple[str, bytes | None]:
     if name == "encodings":
         return encoding_page(kind, entry, recorded)
     if name == "mixers":
