@@ -121,6 +121,7 @@ def sweep(
     seed: int = 0,
     run_cap: int | None = None,
     retry_failed: bool = False,
+    stack_seeds: bool = False,
 ) -> SweepResult:
     """Run a sweep in W&B's format on this machine, with no server; begun before, it goes on.
 
@@ -131,6 +132,7 @@ def sweep(
         seed: Of random and bayes.
         run_cap: Most trials; None for what the sweep says.
         retry_failed: Whether trials run again that failed or were killed.
+        stack_seeds: Whether trials that differ in their seed alone are trained as one.
 
     Returns:
         Its trials; those that failed say why.
@@ -147,8 +149,9 @@ def sweep(
             path = Path(shipped.path_of("sweeps", str(file)))
         home = Path(sweep_dir or Path("runs", definition.load(path).name))
         told = options(
-            jobs=jobs, sweep_dir=home, seed=seed, run_cap=run_cap, retry_failed=retry_failed
-        )
+            jobs=jobs, sweep_dir=home, seed=seed, run_cap=run_cap, retry_failed=retry_failed,
+            stack_seeds=stack_seeds,
+        )  # fmt: skip
         if command.run([str(path), *told]) >= 128:
             raise KeyboardInterrupt
     return SweepResult(home)

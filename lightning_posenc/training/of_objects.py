@@ -10,8 +10,10 @@ import yaml
 from lightning_posenc.compat.lightning import seed_of_run
 from lightning_posenc.data.meaning import described
 from lightning_posenc.data.remembered import RememberedData
+from lightning_posenc.pages.run_page import write_run_page
 from lightning_posenc.runs import run_directory
 from lightning_posenc.runs.checkpoint_files import WholeCheckpointIO, newest
+from lightning_posenc.runs.main_process import is_writer
 from lightning_posenc.runs.metrics_csv import MetricsCSV
 from lightning_posenc.runs.run_directory import CHECKPOINTS, CONFIG
 from lightning_posenc.runs.whole_files import write_whole
@@ -65,6 +67,8 @@ def fit_objects(
         made.fit(module, datamodule=data, ckpt_path=found and str(found))
         if test and not made.interrupted:
             made.test(module, datamodule=data, verbose=False)
+        if is_writer(made):
+            write_run_page(directory)
     except BaseException:
         run_directory.forget(spare_metrics=True)
         raise

@@ -77,6 +77,7 @@ def test_a_run_tells_what_it_measured(runs: Path, name: str) -> None:
     assert run.by_length.loc[8, "acc"] == run.metrics["test/acc/len_8"]
     assert run.history["step"].max() >= 1
     assert run.checkpoint.is_file()
+    assert (run.directory / "run.html").is_file()
     assert {"Curves", "attention"} <= set(run.figures)
     assert all(isinstance(figure, Figure) for figure in run.figures.values())
     assert "data:image/png" in run._repr_html_()
