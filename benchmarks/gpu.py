@@ -7,11 +7,11 @@ AdamW, 32,768 tokens a step whatever the length (at least one sequence). For eve
 (eager, sdpa, flex) and length, with and without `encoder.compile()`: median time of a step, peak
 memory, model FLOP utilisation, and the time of one forward pass that takes attention entropy in
 every layer, spread over the 100 steps between two of them. What matters most comes first:
-gradients of FlexAttention against the definition in float64; NoPE and RoPE at 4096 tokens, compiled
-too; every encoding there by the kernel that should be its fastest; then all else. A run ends after
---minutes, says what is open, and the same command goes on from there. Each row is kept as soon as
-it is measured. What does not fit into memory is named, and longer sequences of the same kind are
-not tried.
+gradients of FlexAttention against the definition in float64; seeds of a small model trained as one;
+NoPE and RoPE at 4096 tokens, compiled too; every encoding there by the kernel that should be its
+fastest; then all else. A run ends after --minutes, says what is open, and the same command goes on
+from there. Each row is kept as soon as it is measured. What does not fit into memory is named, and
+longer sequences of the same kind are not tried.
 
 Utilisation counts 6 FLOPs a token for each parameter but the encoding's (the token table counts
 once, as the head) and 6 * layers * length * width a token for causal attention, half of the full
@@ -26,11 +26,12 @@ import functools
 import inspect
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import stacked
 import timing
 import torch
 from torch import nn
@@ -48,6 +49,7 @@ ENTROPY_EVERY = 100
 TOO_LARGE, AFTER_TOO_LARGE = "out of memory", "a shorter one was out of memory"
 AT, COST, UTILISATION = 4096, 1.15, 0.45
 MINUTES = 8.0
+SEEDS, STACKED = (8, 64), 1 / 8  # seeds trained as one, and their time over one by one, at most
 BY_DISTANCE = ("ALiBi", "KERPLELog", "KERPLEPower", "LearnedRelativeBias", "Sandwich", "T5Bias")
 GRADIENTS_OF = ("NoPE", "RoPE", "ALiBi", "Sandwich")
 # Dense bfloat16 TFLOP/s by part of the device's name, from NVIDIA's data sheets.
@@ -246,6 +248,17 @@ def best(rows: dict[str, Any], name: str, length: int) -> tuple[str, dict[str, A
     return min(measured.items(), key=lambda item: item[1]["ms"], default=None)
 
 
+def stacked_seeds(seeds: Sequence[int], device: torch.device) -> dict[str, list[float]]:
+    """Time of a step of the quickstart's model from several seeds at once, over one by one."""
+    timing.silence()
+    on_cuda = device.type == "cuda"
+    config = stacked.CONFIGS["quickstart" if on_cuda else "tiny"]
+    rounds, steps = (3, 20) if on_cuda else (2, 2)
+    return {
+        str(n): stacked.measure(config, n, rounds, steps, device)["together / alone"] for n in seeds
+    }
+
+
 def page(kept: dict[str, Any]) -> str:
     """The best backend of every encoding at each length, beside NoPE's, and what was skipped."""
     rows, about = kept["rows"], kept["about"]
@@ -277,6 +290,13 @@ def page(kept: dict[str, Any]) -> str:
     if gradients := kept.get("flex gradients"):
         said = ", ".join(f"{name} {error:.1e}" for name, error in gradients.items())
         lines += [f"Gradients of FlexAttention, largest relative error: {said}.", ""]
+    if (ratios := kept.get("stacked seeds")) and not on_cpu:
+        said = ", ".join(f"{n}: {timing.Ratio(*each)}" for n, each in ratios.items())
+        lines += [
+            "Time of a step of the quickstart's model from several seeds as one, over one by one "
+            f"(target: {STACKED:g} of {SEEDS[-1]} seeds). By the number of seeds {said}.",
+            "",
+        ]
     for length in () if on_cpu else lengths:
         base = best(rows, "NoPE", length)
         lines += [
@@ -339,6 +359,9 @@ def main() -> None:
     if on_cuda and "flex gradients" not in kept:
         kept["flex gradients"] = flex_gradients(device)
         print(kept["flex gradients"], flush=True)
+    if "stacked seeds" not in kept:
+        kept["stacked seeds"] = stacked_seeds(SEEDS if on_cuda else (2,), device)
+        print(kept["stacked seeds"], flush=True)
     peak = peak_tflops(args.peak_tflops)
     too_long: dict[tuple[str, str, bool], int] = {}  # the shortest length that did not fit
     kept["open"] = 0

@@ -33,6 +33,7 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
         "decoding",
         "scaling",
         "gpu",
+        "stacked",
         "simple_baselines",
         "python_data",
     ):
@@ -217,6 +218,7 @@ def test_what_does_not_fit_is_named_and_longer_ones_are_not_tried(
         raise torch.OutOfMemoryError
 
     monkeypatch.setattr(gpu, "measure", measure)
+    monkeypatch.setattr(gpu, "stacked_seeds", lambda *_: {"2": [1.0, 1.0, 1.0]})
     out = tmp_path / "gpu.json"
     arguments = ["gpu.py", "--only", "RoPE", "--backends", "sdpa", "--out", str(out)]
     monkeypatch.setattr(sys, "argv", [*arguments, "--lengths", "32", "64", "128"])
@@ -225,9 +227,21 @@ def test_what_does_not_fit_is_named_and_longer_ones_are_not_tried(
     assert [row["skipped"] for row in rows.values()] == [gpu.TOO_LARGE, *[gpu.AFTER_TOO_LARGE] * 2]
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # Lightning's advice to people
+def test_seeds_as_one_are_timed_beside_one_by_one(load: Any) -> None:
+    stacked = load("stacked")
+    row = stacked.measure(stacked.CONFIGS["tiny"], 2, 2, 2, torch.device("cpu"))
+    low, high = row["together / alone"][1:]
+    assert 0.05 < low <= high < 20
+    kept = {"about": {"date": "today"}, "command": "", "rows": {"tiny, 2": row}}
+    assert "| tiny | 16 | 16 × 16 | 2 | " in stacked.page(kept)
+
+
 def test_every_encoding_is_benchmarked_on_a_gpu(load: Any, monkeypatch: Any, tmp_path: Any) -> None:
     gpu = load("gpu")
     monkeypatch.setattr(gpu, "measure", lambda name, *rest: {"ms": 1.0, "entropy overhead": 0.0})
+    monkeypatch.setattr(gpu, "stacked_seeds", lambda *_: {"2": [1.0, 1.0, 1.0]})
     out = tmp_path / "gpu.json"
     monkeypatch.setattr(sys, "argv", ["gpu.py", "--out", str(out), "--lengths", "16"])
     gpu.main()

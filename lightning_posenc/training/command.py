@@ -47,9 +47,7 @@ def done(args: list[str]) -> TrainingCLI:
         USER_ERRORS: What the user can mend; `one_line` says it.
     """
     forget()
-    # Lightning's own use of torch 2.13, which no user can mend.
-    warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)
-    logging.getLogger(_SAYS_TIPS).addFilter(_is_no_advertisement)
+    leave_out_advice()
     try:
         with loggers.finished_at_end():
             return TrainingCLI(
@@ -70,6 +68,13 @@ def done(args: list[str]) -> TrainingCLI:
         raise
     finally:
         run_directory.release()
+
+
+def leave_out_advice() -> None:
+    """Let Lightning say nothing that no user can mend, and nothing of its makers' products."""
+    # Its own use of torch 2.13.
+    warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)
+    logging.getLogger(_SAYS_TIPS).addFilter(_is_no_advertisement)
 
 
 _SAYS_TIPS = "lightning.pytorch.utilities.rank_zero"  # the logger of what Lightning tells people

@@ -105,7 +105,7 @@ class StackedModule(L.LightningModule):
         bad = ~lowered.detach().isfinite()
         self._bad = bad if self._bad is None else self._bad | bad
         if logs or self.device.type == "cpu":  # a look makes a GPU wait
-            self._leave_behind()
+            self.leave_behind()
         return lowered.sum()
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
@@ -124,7 +124,7 @@ class StackedModule(L.LightningModule):
         clip(gradients, gradient_clip_val or 0.0, gradient_clip_algorithm or "norm")
 
     def on_validation_start(self) -> None:
-        self._leave_behind()
+        self.leave_behind()
 
     def validation_step(self, batches: Sequence[Any], batch_idx: int) -> None:
         of = Key("", "val")
@@ -166,10 +166,17 @@ class StackedModule(L.LightningModule):
             if self.alive[place]:
                 self.log(f"{place}/{name}", value, batch_size=rows)
 
-    def _leave_behind(self) -> None:
-        """Take note of those whose loss has not been finite."""
+    def leave_behind(self, by_weights: bool = False) -> None:
+        """Take note of those whose loss has not been finite.
+
+        Args:
+            by_weights: Whether a weight that is not finite counts too, as it does where a run alone
+                would be saved.
+        """
         if self._bad is None:
             return
+        for weight in self.template.parameters() if by_weights else ():
+            self._bad |= ~weight.detach().isfinite().reshape(len(weight), -1).all(dim=1)
         self.alive = [
             alive and not bad for alive, bad in zip(self.alive, self._bad.tolist(), strict=True)
         ]

@@ -53,13 +53,18 @@ class SeedRuns(L.Callback):
         self.times.pause()
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._tell("on_validation_end", pl_module)
+        self._save("on_validation_end", pl_module)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._tell("on_train_epoch_end", pl_module)
+        self._save("on_train_epoch_end", pl_module)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._tell("on_train_end", pl_module)
+
+    def _save(self, hook: str, whole: L.LightningModule) -> None:
+        assert isinstance(whole, StackedModule)
+        whole.leave_behind(by_weights=True)
+        self._tell(hook, whole)
 
     def _tell(self, hook: str, whole: L.LightningModule, *told: Any) -> None:
         assert isinstance(whole, StackedModule)

@@ -1,8 +1,6 @@
 """Runs that differ in their seeds alone, trained as one from the arguments of their `fit`."""
 
-import logging
 import shutil
-import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from inspect import signature
@@ -97,9 +95,7 @@ def train_together(commands: Sequence[Sequence[str]]) -> None:
     plans = [PlannedRun(list(each)) for each in commands]
     check_same([plan.plain for plan in plans])
     options = trainer_options(plans[0].plain["trainer"])
-    # Lightning's own use of torch 2.13, and its advice for data that one run would have once.
-    warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_says_nothing)
+    command.leave_out_advice()
     module = StackedModule([plan.model for plan in plans])
     data = StackedData([plan.datamodule for plan in plans])
     run_dirs = [plan.run_dir for plan in plans]
@@ -205,7 +201,3 @@ def _forget(run_dir: Path) -> None:
         (run_dir / name).unlink(missing_ok=True)
     with suppress(FileNotFoundError):
         shutil.rmtree(run_dir / CHECKPOINTS)
-
-
-def _says_nothing(record: logging.LogRecord) -> bool:
-    return "litlogger" not in record.getMessage() and "litmodels" not in record.getMessage()

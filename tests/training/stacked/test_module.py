@@ -144,6 +144,11 @@ def test_a_seed_that_diverges_is_left_behind(tmp_path: Path) -> None:
     expected = seeded(2, optimizer=SGD)
     alone(tmp_path, expected, data[2])
     assert_same(weights(modules[2]), weights(expected))
+    modules[0].head.bias.data[1] = torch.inf  # of which only a checkpoint takes notice
+    stacked.leave_behind()
+    assert stacked.alive[0]
+    stacked.leave_behind(by_weights=True)
+    assert stacked.alive == [False, False, True]
 
 
 class DrawnAtItsMaking(PositionalEncoding):
