@@ -43,6 +43,33 @@ def code(text: str) -> str:
     return " ".join(plain(text).splitlines()).replace("`", "'")
 
 
+_LATEX = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#",
+    "%": r"\%", "_": r"\_", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": "$<$",
+    ">": "$>$", "|": "$|$", '"': "''", "±": r"$\pm$", "▲": r"$^{\uparrow}$",
+    "▼": r"$^{\downarrow}$", "–": "--", "—": "---", "≥": r"$\geq$", "≤": r"$\leq$",
+    "×": r"$\times$", "·": r"$\cdot$", "→": r"$\rightarrow$", "…": r"\ldots{}", "‘": "`", "’": "'",
+    "“": "``", "”": "''", "²": r"$^2$", "³": r"$^3$", "°": r"$^{\circ}$", "µ": r"$\mu$",
+    "μ": r"$\mu$", "−": "$-$", "∞": r"$\infty$",
+    "[": "{[}", "]": "{]}",  # no argument of what stands before
+}  # fmt: skip
+
+
+def latex(text: str) -> str:
+    """Text of LaTeX, in which nothing is a command; what no font of LaTeX's has is its number.
+
+    Letters of Latin with accents stay, which T1 fonts have.
+    """
+    line = " ".join(plain(text).splitlines())
+    return "".join(_LATEX.get(sign) or _typeset(sign) for sign in line)
+
+
+def _typeset(sign: str) -> str:
+    if sign.isascii() or ("À" <= sign <= "ž" and sign not in "ĸŉſ÷" and sign.isalpha()):
+        return sign
+    return rf"\texttt{{U+{ord(sign):04X}}}"
+
+
 def cell(value: Any) -> Any:
     """A cell of a CSV file that no spreadsheet takes for a formula."""
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

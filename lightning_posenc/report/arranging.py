@@ -3,7 +3,8 @@
 import math
 from collections.abc import Sequence
 
-from lightning_posenc.report import baselines, grouping, selection
+from lightning_posenc.report import baselines, fairness, grouping, selection
+from lightning_posenc.report.fairness import Tuned
 from lightning_posenc.report.grouping import Alternatives, natural
 from lightning_posenc.report.keys import near
 from lightning_posenc.report.metrics import Criterion
@@ -20,6 +21,7 @@ def arrange(
     baseline: str | None,
     seed: str,
     select: Criterion | None,
+    best_of: str | None = None,
 ) -> Study:
     """Sort finished runs into rows and columns.
 
@@ -32,6 +34,8 @@ def arrange(
         baseline: Name of a row; None for NoPE if it is there, else the first.
         seed: Key of the seed.
         select: What decides between runs of one row, column and seed; see `one_a_place`.
+        best_of: Key of which each row and column counts at its best value, by `select`, which then
+            decides nothing else.
 
     Raises:
         ValueError: If there is no such baseline, or several runs are of one place but differ.
@@ -44,7 +48,12 @@ def arrange(
             grouping.label(keys, by), grouping.label(keys, columns), runs, strict=True
         )
     ]
-    kept, notices = selection.one_a_place(placed, select)
+    tuned = Tuned(placed, "", [])
+    if best_of is not None:
+        assert select is not None
+        tuned = fairness.best_of(placed, best_of, select)
+    kept, notices = selection.one_a_place(tuned.placed, None if best_of else select)
+    notices = [*tuned.notices, *notices]
     kept.sort(key=lambda pair: (*map(natural, pair[0][:2]), natural(str(pair[0][2]))))
     rows = sorted({place[0] for place, _ in kept}, key=natural)
     first = _baseline(rows, baseline)
@@ -58,6 +67,7 @@ def arrange(
         metric=metric,
         left_out=list(left_out),
         notices=notices,
+        tuned=tuned.said,
     )
     incomparable = baselines.different_vocabularies(study)
     notices += [incomparable] if incomparable else []

@@ -38,10 +38,17 @@ which runs count:
   --filter KEY=VALUE  only those; several times: of one key alternatives, of several keys all
   --select METRIC     of runs with the same row, column and seed the one with the best METRIC, such
                       as val/loss in a search over learning rates; without it, they must be alike
+  --best_of KEY       every row and column at its own best value of KEY, such as
+                      model.optimizer.lr, with all its seeds; best by the mean of --select, default
+                      the validation's of what is compared, else val/loss. The report says which
 
 what is written:
-  --out DIR         default the first of RUNS, or what holds it if that is a run itself
-  --export LIST     csv,parquet (a line for each run and metric), latex (the table of results)
+  --out DIR         default the first of RUNS, or what holds it if that is a run itself; a name that
+                    ends in .tex is a LaTeX document, beside which all else is written
+  --export LIST     csv,parquet (a line for each run and metric), latex (as --latex)
+  --latex           report.tex too, which pdflatex compiles: tables by booktabs, figures as PDF,
+                    a methods paragraph of what was done
+  --figures pdf     figures as PDF too
 """
 
 
@@ -113,14 +120,22 @@ def reported(args: list[str]) -> Reported:
             selection.check_key(option, clean(key), whole)
     select = given.select and metrics.choose(whole, given.select, None, "--select")
     metric = metrics.choose(whole, given.metric, given.goal)
+    if given.best_of:
+        selection.check_key("--best_of", clean(given.best_of), whole)
+        select = select or metrics.of_validation(whole, metric)
     study = arrange(
-        whole, others, by, columns, metric, given.baseline, clean(given.seed), select or None
-    )
+        whole, others, by, columns, metric, given.baseline, clean(given.seed), select or None,
+        clean(given.best_of) if given.best_of else None,
+    )  # fmt: skip
     compared = results.compare(study)
     what = "positional encoding" if not given.by else "setting"
     made_directory("--out", out)
-    paths = writing.write(study, compared, what, out)
-    paths += export.export(kinds, study, compared, out)
+    document = given.document or out / "report.tex"
+    forms = writing.Forms(
+        document if given.latex or "latex" in kinds else None, bool(given.figures)
+    )
+    paths = writing.write(study, compared, what, out, forms)
+    paths += export.export(kinds, study, out)
     return Reported(study, compared, paths)
 
 
@@ -130,12 +145,17 @@ def _parse(args: list[str]) -> argparse.Namespace:
     parser.add_argument("--diff", nargs=2, type=Path)
     for option in ("--by", "--columns", "--filter"):
         parser.add_argument(option, action="append", default=[])
-    for option in ("--metric", "--baseline", "--select", "--export"):
+    for option in ("--metric", "--baseline", "--select", "--export", "--best_of"):
         parser.add_argument(option)
     parser.add_argument("--seed", default="seed")
     parser.add_argument("--goal", choices=("max", "min"))
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--latex", action="store_true")
+    parser.add_argument("--figures", choices=("pdf",))
     given = parser.parse_intermixed_args(args)
+    given.document = None
+    if given.out is not None and given.out.suffix == ".tex" and not given.out.is_dir():
+        given.latex, given.document, given.out = True, given.out, given.out.parent
     if given.out is not None and os.path.isfile(given.out):
         raise ValueError(f"--out {given.out} is a file: name a directory")
     if bool(given.runs) == bool(given.diff):

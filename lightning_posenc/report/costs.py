@@ -38,6 +38,10 @@ class CostColumn(NamedTuple):
 COLUMNS = (
     CostColumn("seconds_per_step", "ms", 1000.0),
     CostColumn("peak_memory_mb", "MiB"),
+    CostColumn("train_seconds", "s"),
+    CostColumn("train_tokens", "millions", 1e-6, ratio=False),
+    CostColumn("train_flops", "TFLOP", 1e-12),
+    CostColumn("train_joules", "Wh", 1 / 3600),
     CostColumn("parameters"),
     CostColumn("positional_parameters", ratio=False),
 )

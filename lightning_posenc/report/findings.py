@@ -1,6 +1,7 @@
 """What the table of results says: a sentence for each column, the table, the tests behind it."""
 
 from lightning_posenc.report import baselines
+from lightning_posenc.report.effects import REFERENCES
 from lightning_posenc.report.page import Cell, Section, Table, many
 from lightning_posenc.report.results import Leader, Results
 from lightning_posenc.report.statistics import MIN_PAIRS, Estimate, Paired, needed
@@ -62,13 +63,22 @@ def results_section(study: Study, results: Results) -> Section:
             Cell(each.column),
             Cell(f"{each.first} against {each.second}"),
             Cell(_difference(each.found)),
+            Cell("–" if each.found.effect is None else str(each.found.effect)),
             Cell(str(each.found.n)),
             Cell(each.found.untested if each.found.p is None else said_p(each.found.p, "")),
             Cell("–" if each.p is None else said_p(each.p, ""), each.significant),
         ]
         for each in results.comparisons
     ]
-    header = ["column", "compared", "mean difference ± 95 %", "pairs", "p", "p after Holm"]
+    header = [
+        "column",
+        "compared",
+        "mean difference ± 95 %",
+        "effect size d_z [95 %]",
+        "pairs",
+        "p",
+        "p after Holm",
+    ]
     return Section(
         "Results",
         _results_caption(study, results),
@@ -83,6 +93,8 @@ def _results_caption(study: Study, results: Results) -> str:
     tested = sum(each.p is not None for each in results.comparisons)
     better = "higher" if study.metric.higher else "lower"
     said = [f"{_metric(study)}; {better} is better."]
+    if study.tuned:
+        said.append(study.tuned)
     if baseline := baselines.said(study):
         said.append(baseline)
     if counts[-1] < 2:
@@ -112,6 +124,12 @@ def _results_caption(study: Study, results: Results) -> str:
             "Bold: the best of a column, only where it is significantly better than the second "
             "best by the same rule."
         )
+        if any(each.found.effect for each in results.comparisons):
+            said.append(
+                "Below, d_z: the mean difference by seed over its standard deviation from seed to "
+                "seed, Cohen's d of the paired t test, corrected for few seeds "
+                f"({REFERENCES}). With few seeds its interval is wide."
+            )
     return " ".join(said)
 
 

@@ -103,6 +103,22 @@ def choose(
     return metric._replace(higher=higher)
 
 
+def of_validation(runs: Sequence[Run], metric: Criterion) -> Criterion:
+    """Give the metric of validation that belongs to one of the test, else val/loss.
+
+    Args:
+        runs: Finished ones.
+        metric: What is compared.
+
+    Raises:
+        ValueError: If no run has either.
+    """
+    own = Criterion(str(Key(parse(metric.key).name, "val")), metric.higher)
+    if any(own.of(run) is not None for run in runs):
+        return own
+    return choose(runs, "val/loss", None, "--select")
+
+
 def _said_by(runs: Sequence[Run], name: str) -> bool | None:
     """Whether more is better of a metric that runs say it of."""
     for run in runs:

@@ -92,6 +92,7 @@ class Page:
     sections: list[Section] = field(default_factory=list)
     recipes: list[Recipe] = field(default_factory=list)
     colours: dict[str, str] = field(default_factory=dict)
+    methods: str = ""
 
 
 def markdown(page: Page) -> str:
@@ -181,6 +182,14 @@ def costs_section(
         ", then the mean over columns; ratios by column, geometric mean. " if several else ". "
     )
     caption += "Time per step: the median step, data included, validation not."
+    asked = {column.key for column in found}
+    if "train_flops" in asked:
+        caption += (
+            " Operations: of the matrix products of one sequence's forward pass, three times for "
+            "the backward pass, by the tokens trained on, padding included."
+        )
+    if "train_joules" in asked:
+        caption += " Energy: what NVML counts of the first process's GPU, not of the machine."
     if memory:
         caption += f" Peak memory: {memory}."
     return Section("Cost", caption, Table(header, rows))

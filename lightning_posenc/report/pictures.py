@@ -1,5 +1,6 @@
 """Panels as PNG files, with their numbers beside them."""
 
+import io
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,20 +26,24 @@ MARKERS = "os^DvPX*<>"
 LINES = ("-", "--", ":", "-.")  # from row to row once the ten colours are used up
 
 
-def draw(panel: Panel, rows: list[str], out: Path) -> bytes:
+def draw(panel: Panel, rows: list[str], out: Path, pdf: bool = False) -> bytes:
     """Write `figures/<name>.png` and `.json`.
 
     Args:
         panel: What to draw.
         rows: All rows of the report: a row has its colour and marker in every picture.
         out: Directory of the report.
+        pdf: Whether to write `figures/<name>.pdf` too, whose text is text.
 
     Returns:
         The PNG.
     """
-    image = png(drawn(panel, rows), DPI)
+    figure = drawn(panel, rows)
+    image = png(figure, DPI)
     path = out / FIGURES / f"{panel.name}.png"
     write_whole(path, image)
+    if pdf:
+        write_whole(path.with_suffix(".pdf"), _pdf(figure))
     write_whole(path.with_suffix(".json"), strict_json.text(_numbers(panel), indent=1) + "\n")
     return image
 
@@ -74,14 +79,28 @@ def drawn(panel: Panel, rows: list[str]) -> "Figure":
     for row in shown:
         _curve(axes, row, panel.bands[row], rows.index(row), panel)
     _frame(axes, panel)
-    figure.text(0.02, 1 - 0.08 / height, panel.title, size=10, weight="bold", va="top")
+    figure.text(0.02, 1 - 0.08 / height, panel.title, size=10, weight="bold", va="top",
+                parse_math=False)  # fmt: skip
     # Not at the side, where it would meet the numbers.
-    figure.text(0.02, 1 - 0.27 / height, panel.y, size=8, color="0.35", va="top")
-    figure.legend(
+    figure.text(0.02, 1 - 0.27 / height, panel.y, size=8, color="0.35", va="top",
+                parse_math=False)  # fmt: skip
+    below = figure.legend(
         loc="lower left", bbox_to_anchor=(0, 0), ncols=ncols, fontsize=7.5, frameon=False,
         handlelength=1.8, columnspacing=1.2, labelspacing=0.25, borderaxespad=0.2, borderpad=0.2,
     )  # fmt: skip
+    for said in below.get_texts():
+        said.set_parse_math(False)  # a row's name may hold a dollar
     return figure
+
+
+def _pdf(figure: "Figure") -> bytes:
+    """A figure as PDF, without the time that it was made at; with the fonts that journals want."""
+    from matplotlib import rc_context
+
+    file = io.BytesIO()
+    with rc_context({"pdf.fonttype": 42}):
+        figure.savefig(file, format="pdf", metadata={"CreationDate": None})
+    return file.getvalue()
 
 
 def _curve(axes: "Axes", row: str, band: Band, i: int, panel: Panel) -> None:

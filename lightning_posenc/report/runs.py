@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 FINISHED = "finished"
 _WORDS = re.compile(r"[\w -]{1,40}")
-NUMBERS = ("seconds_per_step", "peak_memory_mb", "parameters", "positional_parameters")
+NUMBERS = (
+    "seconds_per_step", "peak_memory_mb", "parameters", "positional_parameters", "steps",
+    "train_seconds", "train_tokens", "train_flops", "train_joules",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,8 @@ def one_a_place(
                 raise ValueError(
                     f"{group[0].name} and {len(group) - 1} more are all {row}, {column}, seed "
                     f"{seed}, but differ in {', '.join(keys[:4])}{', …' if len(keys) > 4 else ''}: "
-                    f"add --by {keys[0]}, a --filter, or --select val/loss to take the best"
+                    f"add --by {keys[0]}, a --filter, --best_of {keys[0]} to take each row's best "
+                    "value, or --select val/loss to take each seed's best"
                 )
             best = next((run for run in reversed(group) if run.trained), best)
             others = ", ".join(run.name for run in group if run is not best)

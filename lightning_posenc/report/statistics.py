@@ -4,6 +4,8 @@ import math
 from collections.abc import Hashable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
+from lightning_posenc.report.effects import EffectSize, effect
+
 LEVEL = 0.05
 MIN_PAIRS = 3  # two leave one degree of freedom: there is next to nothing that they could show
 
@@ -33,6 +35,7 @@ class Paired(NamedTuple):
         p: Two-sided; None if it was not tested.
         n: Number of pairs.
         untested: Why not; empty if it was.
+        effect: The difference over its spread from seed to seed; None where that has no meaning.
     """
 
     difference: float
@@ -40,6 +43,7 @@ class Paired(NamedTuple):
     p: float | None
     n: int
     untested: str = ""
+    effect: EffectSize | None = None
 
 
 def estimate(values: Sequence[float]) -> Estimate:
@@ -93,7 +97,7 @@ def paired(
     freedom = (len(rows) - 1) * (n - 1)
     shared = math.sqrt(2 * (residuals**2).sum() / freedom / n), freedom
     p = max(2 * float(stdtr(df, -abs(mean) / error)) for error, df in (own, shared))
-    return Paired(mean, half, p, n)
+    return Paired(mean, half, p, n, effect=effect(differences.tolist()))
 
 
 def needed(tests: int, pairs: int) -> float:

@@ -26,6 +26,7 @@ class Study:
         metric: What is compared.
         left_out: Runs that are not finished.
         notices: What a reader must know before believing a number.
+        tuned: At which value of a key each row counts, in a sentence; "" if none was chosen.
     """
 
     runs: list[Run]
@@ -37,6 +38,7 @@ class Study:
     metric: Criterion
     left_out: list[Run]
     notices: list[str]
+    tuned: str = ""
 
     @property
     def baseline(self) -> str:

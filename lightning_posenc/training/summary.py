@@ -26,10 +26,15 @@ from lightning_posenc.runs.untrusted import read_json
 from lightning_posenc.runs.whole_files import write_whole
 from lightning_posenc.training.divergence import Diverged
 from lightning_posenc.training.sampling_error import SamplingErrors
+from lightning_posenc.training.spent import Spent
 from lightning_posenc.training.step_time import StepTime
 
 METRICS = "lightning_posenc_metrics"
-_COST = ("seconds_per_step", "peak_memory_mb", "peak_memory_of", "device", "stacked")
+SPENT = "lightning_posenc_spent"
+_COST = (
+    "seconds_per_step", "peak_memory_mb", "peak_memory_of", "device", "stacked",
+    "train_seconds", "train_tokens", "train_flops", "train_joules",
+)  # fmt: skip
 PACKAGES = ("lightning_posenc", "torch", "lightning", "torchmetrics", "datasets")
 
 
@@ -43,12 +48,13 @@ class RunSummary(L.Callback):
     finished. A run that trained says too what that cost: "seconds_per_step", the median over its
     last steps without validation, and "peak_memory_mb", whose "peak_memory_of" is "cuda" (the most
     that tensors took on this rank's GPU) or "process" (the largest resident set of the process
-    since it started, Python and its libraries included). A run that was trained with other seeds as
-    one says "stacked" instead, of how many and how long a step of all took. Where only torchmetrics
-    knows whether more of a metric is better, "higher_is_better" says it by the metric's name. Where
-    the data's lengths are not called so, "length_axis" says what they are. A run that was
-    tested says how sure its scores are, by metric key: "standard_errors", over "test_sequences" by
-    length.
+    since it started, Python and its libraries included); and "train_seconds", "train_tokens",
+    "train_flops" and, of an NVIDIA GPU where nvidia-ml-py is installed, "train_joules", of all
+    parts of the run. A run that was trained with other seeds as one says "stacked" instead, of how
+    many and how long a step of all took. Where only torchmetrics knows whether more of a metric is
+    better, "higher_is_better" says it by the metric's name. Where the data's lengths are not called
+    so, "length_axis" says what they are. A run that was tested says how sure its scores are, by
+    metric key: "standard_errors", over "test_sequences" by length.
 
     Args:
         command: Arguments that the program was started with; a run that is resumed in its own
@@ -68,6 +74,7 @@ class RunSummary(L.Callback):
         self._earlier: dict[str, Any] = {}  # what the summary says, until a step is made
         self._steps_before = 0
         self._times = StepTime()
+        self._spent = Spent()
         self._made_by: dict[str, Any] = {}
         self._directions: dict[str, bool] = {}
         self._length_axis = "length"
@@ -102,6 +109,7 @@ class RunSummary(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._steps_before = trainer.global_step
+        self._spent.start(pl_module.device)
         if pl_module.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(pl_module.device)
 
@@ -113,6 +121,7 @@ class RunSummary(L.Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
+        self._spent.add(batch, trainer.world_size)
         # With accumulated gradients, several batches end at the same step.
         if trainer.global_step > self._steps_before:
             self._steps_before = trainer.global_step
@@ -133,20 +142,24 @@ class RunSummary(L.Callback):
         self._times.pause()
         self._collect(trainer)
         checkpoint[METRICS] = dict(self._metrics)
+        checkpoint[SPENT] = self._spent.state()
 
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         if self._fits:  # a run that was stopped after its last step will not train again
             self._metrics = dict(checkpoint.get(METRICS, {}))
+            self._spent.load(checkpoint.get(SPENT))
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         memory, of = _peak_memory(pl_module.device)
+        self._spent.end(trainer, pl_module)
         self._cost = {
             "seconds_per_step": self._times.median(),
             "peak_memory_mb": memory,
             "peak_memory_of": of,
             "device": _name(pl_module.device),
+            **self._spent.found(),
         }
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

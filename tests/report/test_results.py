@@ -374,6 +374,9 @@ def test_costs_are_ratios_to_the_baseline(study_directory: Path) -> None:
     assert step.value == pytest.approx(1000 * (0.01 + 0.0005 * 5 + 1e-5))  # the median seed is 1
     assert step.ratio == pytest.approx((0.0125 + 1e-5) / (0.012 + 1e-5))
     assert found["parameters"]["NoPE"] == (200_004, 1.0)
+    assert found["train_tokens"]["RoPE"].value == 6.0  # millions
+    assert found["train_flops"]["RoPE"] == (pytest.approx(3.2), 1.0)
+    assert found["train_joules"]["RoPE"].value == pytest.approx(2.0)  # Wh
 
 
 def test_runs_that_say_nothing_of_cost(tmp_path: Path) -> None:

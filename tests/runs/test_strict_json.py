@@ -12,7 +12,7 @@ import lightning_posenc
 from lightning_posenc.runs import strict_json
 
 ROOT = Path(lightning_posenc.__file__).parent
-SHOWN = {"report/keys.py"}  # values in a table, for people
+SHOWN = {"report/diff/configs.py", "report/keys.py"}  # values in a table, for people
 WHOLE = {"callbacks/results/predictions.py"}  # class numbers
 OURS = {
     "modules/optimizer_record.py",

@@ -11,6 +11,7 @@ import torch
 from lightning_posenc.cli import main
 from lightning_posenc.training.stacked.stack import Unstackable
 from lightning_posenc.training.stacked.together import fit_stacked, train_together
+from lightning_posenc.training.summary import SPENT
 
 ROOT = Path(__file__).parents[3]
 FIT = [
@@ -108,6 +109,9 @@ def test_a_stacked_run_is_a_run_like_any_other(pair: tuple[Path, Path]) -> None:
         "peak_memory_mb",
         "peak_memory_of",
         "device",
+        "train_seconds",
+        "train_tokens",
+        "train_flops",
     }
 
 
@@ -116,6 +120,7 @@ def test_a_stacked_run_is_a_run_like_any_other(pair: tuple[Path, Path]) -> None:
 def test_its_checkpoint_is_that_of_a_single_run(pair: tuple[Path, Path], name: str) -> None:
     found, expected = (checkpoint(run_dir, name) for run_dir in pair)
     apart = [each.pop("callbacks") for each in (found, expected)]
+    assert (SPENT in found, expected.pop(SPENT)["tokens"] > 0) == (False, True)
     assert_near(found, expected)
     best, other = (
         next(state for key, state in states.items() if "val/loss" in key) for states in apart
