@@ -20,14 +20,16 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 import lightning_posenc
+from lightning_posenc.inference.predictor import Predictor
 from lightning_posenc.model import (
     Attention,
     Block,
     Decoder,
     Encoder,
     EncoderDecoder,
+    EncoderSpec,
 )
-from lightning_posenc.modules import EncoderModule, GroupWarmup
+from lightning_posenc.modules import EncoderModule, GroupWarmup, SequenceClassifier
 from tests.argument_uses import DIMS, GIVEN, texts, used
 
 ROOT = Path(lightning_posenc.__file__).parent
@@ -88,7 +90,7 @@ LIBRARY = {"lightning_posenc.runs.loggers", "lightning_posenc.dims"}
 MADE_FOR_YOU = {"Visibility", "Both", "Either", "Draws", "Case"}
 
 
-COMMANDS = ("catalogue", "diagnose", "report", "sweep")  # they check what a person types
+COMMANDS = ("api", "catalogue", "diagnose", "report", "sweep")  # they check what a person types
 
 
 def subjects() -> list[Subject]:
@@ -114,6 +116,8 @@ def subjects() -> list[Subject]:
         if issubclass(value, EncoderDecoder):
             given["encoder"] = Encoder(DIMS)
             given["decoder"] = Decoder(DIMS)
+        if issubclass(value, Predictor):
+            given["module"] = SequenceClassifier(EncoderSpec(32, 4, 2), 16, 4)
         if issubclass(value, Block):
             given["mixer"] = Attention(DIMS, 0)
         if issubclass(value, LambdaLR):

@@ -1,6 +1,8 @@
 """What data has to say to a person: a line on stderr, of one process, once."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
@@ -13,6 +15,23 @@ def say(line: str) -> None:
     if line not in _SAID:
         _SAID.add(line)
         print(line, file=sys.stderr)
+
+
+@contextmanager
+def bars_on_terminals() -> Iterator[None]:
+    """Within, the `datasets` library shows how far it has got on a terminal only: in a file or a
+    notebook's log each step of a bar would be a line.
+    """
+    import datasets
+
+    hides = not sys.stderr.isatty() and not datasets.are_progress_bars_disabled()
+    if hides:
+        datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if hides:
+            datasets.enable_progress_bars()
 
 
 def forget() -> None:

@@ -6,6 +6,7 @@ Shapes: B sequences, T tokens, C classes.
 
 import warnings
 from abc import abstractmethod
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from types import FrameType
@@ -151,6 +152,10 @@ class ScoredModule(L.LightningModule):
         checkpoint[MODULE] = f"{type(self).__module__}.{type(self).__qualname__}"
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.know(checkpoint)
+
+    def know(self, checkpoint: Mapping[str, Any]) -> None:
+        """Know what the numbers of a checkpoint's data mean, whose weights these are."""
         self._known_data.learn(checkpoint)
 
     def _evaluate(self, of: Key, batch: Batch, batch_idx: int) -> Tensor:

@@ -38,6 +38,7 @@ from lightning_posenc.runs.checkpoint_files import (
 )
 from lightning_posenc.runs.main_process import is_writer
 from lightning_posenc.runs.metrics_csv import MetricsCSV
+from lightning_posenc.training import warm_start
 from lightning_posenc.training.checkpoint_config import (
     LAST,
     dumped,
@@ -91,6 +92,19 @@ class TrainingCLI(CommandLine):
         )
         parser.add_argument(
             "--test_after_fit", type=bool, default=True, help="Whether fit ends with a test."
+        )
+        parser.add_argument(
+            "--test_best",
+            type=bool,
+            default=False,
+            help="Whether that test is of the weights of the least val/loss, not of the last ones.",
+        )
+        parser.add_argument(
+            "--warm_start",
+            type=Path | None,
+            default=None,
+            help="A run's directory or checkpoint whose weights fit begins with, where they fit; "
+            "the model and the data may be others.",
         )
         for size in LINKED:
             parser.link_arguments(f"data.{size}", f"model.init_args.{size}", apply_on="instantiate")
@@ -162,6 +176,8 @@ class TrainingCLI(CommandLine):
                     f"warning: --ckpt_path {ckpt_path} does not say what its numbers mean (an "
                     "earlier release made it): words and names are taken from the data given"
                 )
+        elif begins_with := self._warm_start():
+            warm_start.read_as_there(made, begins_with)
         return made
 
     def misfit(self, error: BaseException) -> str:
@@ -217,9 +233,27 @@ class TrainingCLI(CommandLine):
                 plugin.callbacks = {callback.state_key for callback in trainer.callbacks}
         return trainer
 
+    def before_fit(self) -> None:
+        if begins_with := self._warm_start():
+            warm_start.begin_with(self.model, begins_with)
+
     def after_fit(self) -> None:
-        if self.config[self.subcommand].test_after_fit and not self.trainer.interrupted:
-            self.trainer.test(self.model, datamodule=self.datamodule, verbose=False)
+        config = self.config[self.subcommand]
+        if not config.test_after_fit or self.trainer.interrupted:
+            return
+        best = warm_start.best_of(self.trainer) if config.test_best else None
+        if best:
+            say(f"test: of {best}")
+        self.trainer.test(
+            self.model, datamodule=self.datamodule, verbose=False, ckpt_path=best, weights_only=True
+        )
+
+    def _warm_start(self) -> Path | None:
+        """The checkpoint that a fit begins with; None without one, or where a run goes on."""
+        config = self.config[self.subcommand]
+        if self.subcommand != "fit" or not config.warm_start or config.get("ckpt_path"):
+            return None
+        return warm_start.checkpoint_of(config.warm_start)
 
     def run_subcommand(self, subcommand: str) -> None:
         try:

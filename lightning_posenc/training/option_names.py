@@ -8,7 +8,7 @@ from lightning_posenc.mistakes.one_line import did_you_mean
 
 _OWN = (
     "config", "seed_everything", "trainer", "model", "data", "run_dir", "name", "trust",
-    "test_after_fit", "ckpt_path", "verbose",
+    "test_after_fit", "test_best", "warm_start", "ckpt_path", "verbose",
 )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import json
 
+import datasets
 import pytest
 import torch
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
@@ -235,3 +236,14 @@ def test_buckets_pad_less_and_read_the_same_texts(tmp_path):
     assert sum(b.tokens.numel() for b in other) < sum(b.tokens.numel() for b in one)
     texts = [sorted(read(plain, batches[:3])) for batches in (one, other)]
     assert texts[0] == texts[1]  # of a bucket of three batches
+
+
+def test_bars_are_for_terminals(tmp_path, capsys):
+    """A log would have a line for each of their steps."""
+    path = tmp_path / "x.csv"
+    path.write_text("text,label\n" + "a,0\nb,1\n" * 3)
+    data = TextClassificationData(str(path), train_length=4)
+    data.prepare_data()
+    data.setup("fit")
+    assert "%|" not in capsys.readouterr().err
+    assert not datasets.are_progress_bars_disabled()

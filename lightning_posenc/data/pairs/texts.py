@@ -15,9 +15,8 @@ from lightning_posenc.data.batch import Batch
 from lightning_posenc.data.buckets import InBuckets
 from lightning_posenc.data.fixed import Cut, FixedDataset
 from lightning_posenc.data.meaning import digest
-from lightning_posenc.data.text.base import CorpusData
+from lightning_posenc.data.text.own_splits import OwnSplitsData
 from lightning_posenc.data.text.reading import decodable
-from lightning_posenc.data.text.sources import load_rows
 from lightning_posenc.data.text.tokenised import Tokens, laid_out, nothing, rectangle, tokenised
 from lightning_posenc.tasks import IGNORE
 
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 Pair = tuple[Tokens, Tokens]
 
 
-class TextPairData(InBuckets, CorpusData):
+class TextPairData(InBuckets, OwnSplitsData):
     """Pairs of texts, of which one is read and the other written; both of one vocabulary.
 
     Training goes through all pairs, pass after pass. Splits are those of `TextClassificationData`:
@@ -43,7 +42,7 @@ class TextPairData(InBuckets, CorpusData):
         target_column: which column holds what is written.
         answer_length: A, tokens that an answer is cut to, the end included; None for as many as the
             source, one more for the end.
-        options: those of `CorpusData`, and `bucket`, which sorts by both lengths; `train_length`
+        options: those of `OwnSplitsData`, and `bucket`, which sorts by both lengths; `train_length`
             and `eval_lengths` cut the sources.
 
     Raises:
@@ -91,7 +90,7 @@ class TextPairData(InBuckets, CorpusData):
         """The pairs of each split."""
         columns = {"text_column": self.text_column, "target_column": self.target_column}
         optional = ("target_column",) if self._predicts else ()
-        return load_rows(self.path, self.subset, columns, optional, not self._evaluates_other)
+        return self._load(columns, optional)
 
     def prepare_data(self) -> None:
         """Load and tokenise once a machine; the `datasets` library caches the result."""
@@ -146,8 +145,8 @@ class TextPairData(InBuckets, CorpusData):
             empty = [n for n, text in enumerate(texts) if not text]
             if empty:
                 raise ValueError(
-                    f"data.path={self.path}: {len(empty)} of {len(texts)} {name} pairs have "
-                    f"nothing in column {column!r}, the first of them row {empty[0]} (counted "
+                    f"data.path={self.path_of(name)}: {len(empty)} of {len(texts)} {name} pairs "
+                    f"have nothing in column {column!r}, the first of them row {empty[0]} (counted "
                     "from 0): fill them in or take them out"
                 )
 
@@ -177,7 +176,7 @@ class TextPairData(InBuckets, CorpusData):
 
     def _extent(self, split: str) -> str:
         name, items = self._items(split)
-        n = f"{len(items):,} pairs of {self.path}"
+        n = f"{len(items):,} pairs of {self.path_of(name)}"
         held_out = name == "train" and split != "predict" and not self._evaluates_other
         return f"the {n} that training left out" if held_out else f"all {n}"
 

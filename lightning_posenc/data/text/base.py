@@ -101,6 +101,10 @@ class CorpusData(FixedData):
                 )
         self._vocabulary = theirs
 
+    def read_by(self, vocabulary: Vocabulary) -> None:
+        """Use a vocabulary in place of one made of the text, as before training other weights'."""
+        self._vocabulary = vocabulary
+
     def _is_tokenizer(self, vocabulary: Vocabulary) -> bool:
         """Whether a vocabulary is that of the file that was asked for."""
         if self.vocabulary_name in MADE or not Path(self.vocabulary_name).expanduser().exists():

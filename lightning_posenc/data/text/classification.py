@@ -9,7 +9,6 @@ from torch import Tensor
 from lightning_posenc.checks import is_a, wrong
 from lightning_posenc.data.buckets import InBuckets
 from lightning_posenc.data.remembered import in_names
-from lightning_posenc.data.text.base import CorpusData
 from lightning_posenc.data.text.files import holds_tables
 from lightning_posenc.data.text.labelled_texts import Labelled, LabelledTexts
 from lightning_posenc.data.text.labels import (
@@ -20,7 +19,7 @@ from lightning_posenc.data.text.labels import (
     names_given,
     numbered,
 )
-from lightning_posenc.data.text.sources import load_rows
+from lightning_posenc.data.text.own_splits import OwnSplitsData
 from lightning_posenc.data.text.tokenised import laid_out
 from lightning_posenc.tasks import IGNORE
 
@@ -28,24 +27,25 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 
-class TextClassificationData(InBuckets, CorpusData):
+class TextClassificationData(InBuckets, OwnSplitsData):
     """A class for every text, cut to a length.
 
     Training goes through all texts, pass after pass, each in an order of its own. Validation reads
-    the source's validation split; without one, `val_fraction` of the training texts, drawn once
-    and for any seed. The test reads the test split if its labels are given, and otherwise the
-    validation texts, cut to each of `eval_lengths`. Ranks that cannot share them equally leave out
-    the last few. Tokenised text is cached where the `datasets` library caches.
+    `val_path`, or the source's validation split; without any, `val_fraction` of the training texts,
+    drawn once and for any seed. The test reads `test_path`, or the test split if its labels are
+    given, and otherwise the validation texts, cut to each of `eval_lengths`. Ranks that cannot
+    share them equally leave out the last few. Tokenised text is cached where the `datasets` library
+    caches.
 
     Classes are the different values of the label column over all splits, in ascending order, or
     those that a dataset of the Hub names. With a checkpoint they are the checkpoint's, by name: of
     other data all texts of its classes are tested, and a prediction needs no label.
 
     Args:
-        path: a .parquet, .json, .jsonl or .csv file, a folder of them, or a dataset on the Hub
-            such as ag_news.
+        path: a .parquet, .json, .jsonl, .csv or .tsv file, a folder of them, or a dataset on the
+            Hub such as ag_news.
         label_column: which column holds the class, an integer or a name.
-        options: those of `CorpusData`, and `bucket`. A batch is padded to its longest text.
+        options: those of `OwnSplitsData`, and `bucket`. A batch is padded to its longest text.
 
     Raises:
         ValueError: if a number is out of range, a label is missing, or there is too little text.
@@ -83,9 +83,9 @@ class TextClassificationData(InBuckets, CorpusData):
         """The splits; without a test that has no labels, unless it is to be predicted."""
         columns = {"text_column": self.text_column, "label_column": self.label_column}
         optional = () if self._adopted is None or self._fits else ("label_column",)
-        splits = load_rows(self.path, self.subset, columns, optional, not self._evaluates_other)
-        if "test" in splits and len(splits) > 1 and not self._predicts:
-            labels = labels_of(splits["test"], self.label_column, self.path)
+        splits = self._load(columns, optional)
+        if "test" in splits and len(splits) > 1 and not (self._predicts or self._names("test")):
+            labels = labels_of(splits["test"], self.label_column, self.path_of("test"))
             if len(missing(labels)) == len(labels):
                 del splits["test"]  # a benchmark that keeps its answers to itself
         return splits
@@ -130,7 +130,7 @@ class TextClassificationData(InBuckets, CorpusData):
             splits = self.rows()
             tokens = {name: laid_out(rows) for name, rows in self._encoded(splits).items()}
             for name, rows in splits.items():
-                labels = labels_of(rows, self.label_column, self.path)
+                labels = labels_of(rows, self.label_column, self.path_of(name))
                 self._found[name] = Labelled(tokens[name], numbered(labels, self.class_names))
         return self._found
 
@@ -152,7 +152,7 @@ class TextClassificationData(InBuckets, CorpusData):
         numbers = found[name].numbers
         scored = items[numbers[items] != IGNORE]
         if not len(scored):
-            source, column = f"data.path={self.path}", self.label_column
+            source, column = f"data.path={self.path_of(name)}", self.label_column
             raise found[name].nothing_to_score("texts", source, column, self.class_names)
         return name, scored
 
@@ -160,17 +160,17 @@ class TextClassificationData(InBuckets, CorpusData):
         name, items = self._items(split)
         found = self._all_texts()[name].labels
         if split == "predict":
-            return f"all {len(found.numbers):,} texts of {self.path}"
+            return f"all {len(found.numbers):,} texts of {self.path_of(name)}"
         if name == "train" and not self._evaluates_other:
             return f"the {len(items):,} texts of {self.path} that training left out"
-        return found.extent(len(items), f"texts of {self.path}")
+        return found.extent(len(items), f"texts of {self.path_of(name)}")
 
     def _own_class_names(self) -> list[str]:
         splits = self.rows()
         found = []
         for name, rows in splits.items():
-            labels = labels_of(rows, self.label_column, self.path)
-            source = f"data.path={self.path}"
+            labels = labels_of(rows, self.label_column, self.path_of(name))
+            source = f"data.path={self.path_of(name)}"
             check_all_labelled(labels, f"{name} texts", source, self.label_column)
             found += labels
         if names := names_given(splits["train"], self.label_column):

@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightning_posenc.data.saying import say
+from lightning_posenc.data.saying import bars_on_terminals, say
 from lightning_posenc.data.text.dataset_card import check_card
 from lightning_posenc.data.text.files import KINDS, empty, folder, kind_of, one_file
 from lightning_posenc.data.text.hub import from_hub, no_counting
@@ -116,7 +116,7 @@ def _load_local(source: str, streaming: bool, /, **arguments: Any) -> Mapping[st
     """Load local files, anew if what was cached of them is broken."""
     from datasets import DownloadMode, load_dataset
 
-    with readable(source), no_counting():
+    with readable(source), no_counting(), bars_on_terminals():
         try:
             return load_dataset(streaming=streaming, **arguments)
         except Exception:

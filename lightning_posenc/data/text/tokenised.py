@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from lightning_posenc.data.saying import bars_on_terminals
 from lightning_posenc.data.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -103,10 +104,11 @@ def mapped(
         "features": features,
         "fn_kwargs": kwargs,
     }
-    try:
-        return texts.map(function, **options)
-    except (OSError, ArrowException):  # what was cached is broken; or else it is said once more
-        return texts.map(function, load_from_cache_file=False, **options)
+    with bars_on_terminals():
+        try:
+            return texts.map(function, **options)
+        except (OSError, ArrowException):  # what was cached is broken; or else it is said once more
+            return texts.map(function, load_from_cache_file=False, **options)
 
 
 def encode(rows: Rows, column: str, vocabulary: Vocabulary) -> Rows:

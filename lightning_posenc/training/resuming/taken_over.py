@@ -15,7 +15,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from lightning_posenc.runs import run_directory
 from lightning_posenc.runs.run_directory import CONFIG
 
-_OF_A_RUN = ("seed_everything", "test_after_fit")
+_OF_A_RUN = ("seed_everything", "test_after_fit", "test_best")
 _OF_THE_TRAINER = (
     "accelerator", "precision", "max_epochs", "min_epochs", "max_steps", "min_steps", "max_time",
     "limit_train_batches", "limit_val_batches", "limit_test_batches", "limit_predict_batches",

@@ -9,6 +9,7 @@ import pytest
 import torch
 import yaml
 
+import lightning_posenc
 from lightning_posenc.cli import main
 from lightning_posenc.pretrained.adapting import LoRA, PretrainedLanguageModel
 from lightning_posenc.pretrained.adapting.lora import is_adapter
@@ -179,3 +180,13 @@ def test_all_weights_are_in_the_checkpoint_where_all_are_trained(tmp_path: Path)
     contents = torch.load(tmp_path / "1.ckpt", weights_only=True)
     assert "lightning_posenc_base" not in contents
     assert contents["state_dict"].keys() == PretrainedLanguageModel(str(folder)).state_dict().keys()
+
+
+def test_it_is_loaded_and_asked(run: Path) -> None:
+    """The weights that the checkpoint leaves out come from the model's folder."""
+    model = lightning_posenc.load(run, device="cpu")
+    said = model.generate("the", max_new_tokens=4, temperature=0)
+    assert "".join(model.stream("the", max_new_tokens=4, temperature=0)) == said
+    assert model("the", max_new_tokens=4, temperature=0)["text"] == "the" + said
+    assert model.score("the cat sat on the mat")["loss"] > 0
+    assert repr(model).startswith("model")
