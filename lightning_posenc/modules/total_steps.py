@@ -7,6 +7,10 @@ from typing import Any, NamedTuple
 import lightning as L
 
 from lightning_posenc.compat.lightning import BATCHES, FIT_LOOP
+from lightning_posenc.data.fixed import FixedData
+from lightning_posenc.data.saying import say
+
+FEW = 100  # steps, in which a model that knows nothing learns little
 
 
 class Reached(NamedTuple):
@@ -56,3 +60,18 @@ def total_steps(trainer: L.Trainer, before: Reached | None) -> int | float:
         to_come -= min(before.batches // every, rest)
     total = before.steps + to_come
     return total if trainer.max_steps == -1 else min(total, trainer.max_steps)
+
+
+def say_few_steps(trainer: L.Trainer, data: object, total: float) -> None:
+    """Say where the epochs of a small table make too few steps to learn much.
+
+    Args:
+        trainer: That fits.
+        data: Its data module.
+        total: The steps of the whole run.
+    """
+    if trainer.max_steps == -1 and isinstance(data, FixedData) and total < FEW:
+        say(
+            f"beware: {trainer.max_epochs} epochs of this data are {total:.0f} steps, few to learn "
+            "by: raise trainer.max_epochs, or lower data.batch_size"
+        )

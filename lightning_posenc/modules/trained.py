@@ -17,8 +17,6 @@ from torch.optim import AdamW, Optimizer, SparseAdam
 from lightning_posenc.checks import is_a, number
 from lightning_posenc.compat.lightning import trainer_of
 from lightning_posenc.data.batch import Batch
-from lightning_posenc.data.fixed import FixedData
-from lightning_posenc.data.saying import say
 from lightning_posenc.model.penalties import penalties
 from lightning_posenc.modules import sharding
 from lightning_posenc.modules.clipping import check_clipping, clipped_unscaled
@@ -40,9 +38,7 @@ from lightning_posenc.modules.scheduling import (
     stepped,
 )
 from lightning_posenc.modules.scored import ScoredModule, count_scored
-from lightning_posenc.modules.total_steps import Reached, reached, total_steps
-
-FEW_STEPS = 100
+from lightning_posenc.modules.total_steps import Reached, reached, say_few_steps, total_steps
 
 
 class TrainedModule(ScoredModule):
@@ -132,20 +128,34 @@ class TrainedModule(ScoredModule):
         loss = torch.where(n_scored > 0, loss, 0.0)  # a mean over nothing is NaN
         return loss, penalties(self), n_scored
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def training_scores(
+        self, batch: Batch, batch_idx: int
+    ) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
+        """The same, and the share of the targets that are right; NaN where a score is not of one
+        target, as in CTC.
+        """
         loss, logits, targets = self.score(batch, batch_idx)
-        loss, penalty, n_scored = self._lowered(loss, targets)
-        if self.trainer.world_size > 1:
-            loss = weighted(loss, n_scored, self.trainer.world_size)
+        right = loss.new_full((), torch.nan)
+        if type(self).predicted is ScoredModule.predicted and logits.shape[:-1] == targets.shape:
+            n_right = (logits.detach().argmax(dim=-1) == targets).sum()
+            right = n_right / count_scored(targets).clamp(min=1)
+        return *self._lowered(loss, targets), right
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         # Only on the steps that loggers hear of: on others the call costs time and tells nobody.
         every: int = getattr(self.trainer, "log_every_n_steps")  # noqa: B009 (set at run time)
-        if (self.trainer.global_step + 1) % every == 0:
+        logs = (self.trainer.global_step + 1) % every == 0
+        if logs:
+            loss, penalty, n_scored, right = self.training_scores(batch, batch_idx)
+        else:
+            loss, penalty, n_scored = self.training_loss(batch, batch_idx)
+        if self.trainer.world_size > 1:
+            loss = weighted(loss, n_scored, self.trainer.world_size)
+        if logs:
             rows = len(batch.tokens)
             self.log("train/loss", loss, prog_bar=True, batch_size=rows, sync_dist=True)
             self.log("train/lr", self.rate(), batch_size=rows)
-            by_target = type(self).predicted is ScoredModule.predicted  # and not one alignment
-            if by_target and logits.shape[:-1] == targets.shape:
-                right = (logits.detach().argmax(dim=-1) == targets).sum() / n_scored.clamp(min=1)
+            if not right.isnan():
                 self.log("train/acc", right, batch_size=rows, sync_dist=True)
             if penalty is not None:
                 self.log("train/penalty", penalty, batch_size=rows)
@@ -229,7 +239,8 @@ class TrainedModule(ScoredModule):
         It knows of no groups and no schedule, which must begin anew from that rate.
         """
         self._known_data.compare(self.datamodule)
-        self._say_few_steps()
+        if self._reached is None:
+            say_few_steps(self.trainer, self.datamodule, self._total_steps)
         if self.trainer.strategy.restore_checkpoint_after_setup:
             self._check_total_steps()
         if self.lr is None:
@@ -240,16 +251,6 @@ class TrainedModule(ScoredModule):
             group.pop("initial_lr", None)
         self.trainer.lr_scheduler_configs[0].scheduler = self._scheduled(optimizer)
         self.lr = None  # a fit that follows is as configured
-
-    def _say_few_steps(self) -> None:
-        """Say where epochs of a small table make too few steps to learn anything."""
-        by_epochs = self.trainer.max_steps == -1 and isinstance(self.datamodule, FixedData)
-        if by_epochs and self._reached is None and self._total_steps < FEW_STEPS:
-            say(
-                f"beware: {self.trainer.max_epochs} epochs of this data are "
-                f"{self._total_steps:.0f} steps, few to learn by: raise trainer.max_epochs, or "
-                "lower data.batch_size"
-            )
 
     def _check_total_steps(self) -> None:
         """Refuse a schedule that was made before it was known where the run goes on."""

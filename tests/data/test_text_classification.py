@@ -240,6 +240,7 @@ def test_buckets_pad_less_and_read_the_same_texts(tmp_path):
 
 def test_bars_are_for_terminals(tmp_path, capsys):
     """A log would have a line for each of their steps."""
+    datasets.enable_progress_bars()  # which the fixture has hidden
     path = tmp_path / "x.csv"
     path.write_text("text,label\n" + "a,0\nb,1\n" * 3)
     data = TextClassificationData(str(path), train_length=4)

@@ -92,13 +92,18 @@ class StackedModule(L.LightningModule):
         if not self._is_proven:
             check_step(self.stack, batches, batch_idx)
             self._is_proven = True
-        losses, *penalty, _ = self.stack.call("training_loss", batches, batch_idx)
         every: int = getattr(self.trainer, "log_every_n_steps")  # noqa: B009 (set at run time)
         logs = (self.trainer.global_step + 1) % every == 0
+        if logs:
+            losses, *penalty, _, right = self.stack.call("training_scores", batches, batch_idx)
+        else:
+            losses, *penalty, _ = self.stack.call("training_loss", batches, batch_idx)
         if logs:
             rows = len(batches[0].tokens)
             self._tell("train/loss", losses, rows)
             self._tell("train/lr", losses.new_full(losses.shape, self.template.rate()), rows)
+            if not right.isnan().any():
+                self._tell("train/acc", right, rows)
             for each in penalty:
                 self._tell("train/penalty", each, rows)
         lowered = sum(penalty, start=losses)
@@ -194,7 +199,7 @@ def check_kind(module: L.LightningModule) -> None:
     if not isinstance(module, TrainedModule):
         raise Unstackable(f"{name} is no model of this package")
     hooks = {each for each in dir(L.LightningModule) if not each.startswith("_")} - _OWN
-    for hook in sorted(hooks | {"training_loss"}):
+    for hook in sorted(hooks | {"training_loss", "training_scores"}):
         own, ours = (getattr_static(each, hook) for each in (type(module), TrainedModule))
         if own is not ours:
             raise Unstackable(f"{name} has a {hook} of its own, which a stack would not call")
