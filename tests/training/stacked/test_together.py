@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from lightning_posenc.cli import main
+from lightning_posenc.training import command
 from lightning_posenc.training.stacked.stack import Unstackable
 from lightning_posenc.training.stacked.together import fit_stacked, train_together
 from lightning_posenc.training.summary import SPENT
@@ -144,9 +145,15 @@ def test_a_longer_run_goes_on_from_it(pair: tuple[Path, Path]) -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_a_seed_that_diverges_ends_as_it_would_alone(tmp_path: Path) -> None:
     """It begins once more by itself, since it has no checkpoint, and meets the same end."""
-    with pytest.raises(ValueError, match="diverged: the loss is not finite at step 1"):
-        fit_stacked([*FIT, "--model.encoder.init_std=1e30"], [0, 1], tmp_path)
-    assert summary(tmp_path / "0")["status"] == summary(tmp_path / "1")["status"] == "diverged"
+    steps = [f"--model.optimizer.{name}=1e6" for name in ("lr", "weight_decay")]
+    wild = [*FIT, "--model.optimizer=torch.optim.SGD", *steps]
+    with pytest.raises(ValueError, match="diverged: the loss is not finite at step"):
+        fit_stacked(wild, [0, 1], tmp_path)
+    with pytest.raises(ValueError, match="diverged: the loss is not finite at step") as expected:
+        command.run(["fit", *wild, "--seed_everything=1", f"--run_dir={tmp_path / 'alone'}"])
+    for seed in "01":
+        assert summary(tmp_path / seed)["status"] == "diverged"
+    assert summary(tmp_path / "1")["error"] == f"Diverged: {expected.value}"
 
 
 @pytest.mark.parametrize(("reason", "first", "second"), [
