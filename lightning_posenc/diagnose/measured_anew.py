@@ -1,6 +1,5 @@
 """A checkpoint measured anew: scores of each test sequence, and everything by layer."""
 
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,15 +7,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from lightning_posenc.diagnose.loading import of_length, subject_of
+from lightning_posenc.diagnose.loading import of_length
 from lightning_posenc.diagnose.long_pass import FEW
+from lightning_posenc.diagnose.opening import opened
 from lightning_posenc.diagnose.scores import BySequence, answers, by_sequence
 from lightning_posenc.diagnose.subject import OwnModel
 from lightning_posenc.diagnostics.measures.measure import logged, measured
 from lightning_posenc.diagnostics.observing.observe import observe
 from lightning_posenc.diagnostics.quantities import MEASUREMENTS
-from lightning_posenc.training import command
-from lightning_posenc.training.built import Built
 from lightning_posenc.training.checkpoint_config import stored_config
 
 
@@ -59,18 +57,7 @@ def measure_anew(path: Path) -> MeasuredAnew:
     Raises:
         ValueError: If it is not.
     """
-    # Lightning's own use of torch 2.13, which no user can mend.
-    warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)
-    try:
-        cli = Built(["--ckpt_path", str(path)])
-        assert cli.checkpoint is not None
-        data: Any = cli.datamodule
-        data.prepare_data()
-        data.setup("test")
-        steps = int(cli.checkpoint["global_step"])
-        own = subject_of(cli.model, data, str(path), steps)
-    except command.USER_ERRORS as error:
-        raise ValueError(f"--diff {path}: {command.one_line(error)}") from error
+    own, data, contents = opened(path, "--diff")
     sequences, scores = {}, {}
     if not own.transcribes:
         for length in sorted(set(data.eval_lengths)):
@@ -80,8 +67,8 @@ def measure_anew(path: Path) -> MeasuredAnew:
             except ValueError:  # refused
                 continue
             sequences[length] = [(batch.tokens, batch.targets) for batch in batches]
-    config = stored_config(path, cli.checkpoint)
-    return MeasuredAnew(config, steps, own.parameters, sequences, scores, _watched(own))
+    config = stored_config(path, contents)
+    return MeasuredAnew(config, own.steps or 0, own.parameters, sequences, scores, _watched(own))
 
 
 @torch.no_grad()

@@ -257,7 +257,7 @@ def _curve(e: Examination) -> "Figure | None":
         return None
     figure, axes = _axes()
     shares = torch.tensor(list(e.curve.accuracy.values())).T
-    image = axes.imshow(shares.numpy(), vmin=0, vmax=1, cmap="RdYlGn", aspect="auto")
+    image = axes.imshow(shares.numpy(), vmin=0, vmax=1, cmap="cividis", aspect="auto")
     axes.set_xticks(range(shares.shape[1]), [f"{n:,}" for n in e.curve.accuracy])
     axes.set_yticks(
         range(len(shares)), [f"{(i + 0.5) / len(shares):.0%}" for i in range(len(shares))]
@@ -267,7 +267,8 @@ def _curve(e: Examination) -> "Figure | None":
     for row, values in enumerate(shares.tolist()):
         for column, value in enumerate(values):
             if value == value:
-                axes.text(column, row, f"{value:.0%}", ha="center", va="center")
+                ink = "black" if value > 0.5 else "white"
+                axes.text(column, row, f"{value:.0%}", ha="center", va="center", color=ink)
     figure.colorbar(image, label="accuracy")
     return figure
 
@@ -278,7 +279,7 @@ def _passkey(e: Examination) -> "Figure | None":
         return None
     figure, axes = _axes()
     image = axes.imshow(
-        found.shares.T.numpy(), vmin=0, vmax=1, cmap="RdYlGn", aspect="auto", origin="upper"
+        found.shares.T.numpy(), vmin=0, vmax=1, cmap="cividis", aspect="auto", origin="upper"
     )
     axes.set_xticks(range(len(found.lengths)), [f"{n:,}" for n in found.lengths])
     axes.set_yticks(range(len(found.depths)), [f"{depth:.0%}" for depth in found.depths])
@@ -286,7 +287,8 @@ def _passkey(e: Examination) -> "Figure | None":
     axes.set_ylabel("depth of the key")
     for column, shares in enumerate(found.shares.tolist()):
         for row, share in enumerate(shares):
-            axes.text(column, row, f"{share:.0%}", ha="center", va="center")
+            ink = "black" if share > 0.5 else "white"
+            axes.text(column, row, f"{share:.0%}", ha="center", va="center", color=ink)
     figure.colorbar(image, label="share of keys found")
     return figure
 

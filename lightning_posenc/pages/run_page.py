@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from lightning_posenc.diagnostics.metric_keys import Key, is_loss, of_name, parse
 from lightning_posenc.diagnostics.quantities import MEASUREMENTS
 from lightning_posenc.mistakes.escaping import visible
+from lightning_posenc.pages import explorer
 from lightning_posenc.pages.curves import Points, chart, number
 from lightning_posenc.pages.history import RunHistory
 from lightning_posenc.pages.templates import HERE, environment, style
@@ -18,6 +19,7 @@ from lightning_posenc.runs.run_directory import CONFIG, DIAGNOSIS, FIGURES, METR
 from lightning_posenc.runs.whole_files import write_whole
 
 NAME = "run.html"
+EXPLORER = explorer.NAME
 MOST_BYTES = 6_000_000  # of pictures within the page; others are linked
 TITLES = {
     "accuracy": "Test accuracy, by length and by position",
@@ -87,6 +89,7 @@ def run_page(directory: Path, summary: Mapping[str, Any]) -> str:
             error=str(summary.get("error") or ""),
             facts=_facts(summary),
             doctor=_doctor(directory),
+            explorer=EXPLORER if (directory / EXPLORER).is_file() else "",
             remarks=_worth_saying(metrics, history),
             scores=_scores(metrics, summary),
             charts=_charts(history.curves),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 HELP = """usage: python -m lightning_posenc report RUNS… [OPTIONS]
        python -m lightning_posenc report --diff A B [--out DIR]
+       python -m lightning_posenc report --explore CHECKPOINT [--lengths N,N…] [--out DIR]
 
 Compare finished runs: write report.md with figures/, and report.html that needs no other file.
 RUNS are run directories, or directories that hold some, such as a sweep's. Runs that are not
@@ -22,6 +23,10 @@ finished are listed, and not counted.
 --diff A B: two run directories, or two checkpoints, which are measured anew: write diff.md and
 diff.html, which name every key of the configs that differs, and show numbers with their intervals,
 curves, and attention and probe by depth side by side. Default --out: what holds A.
+
+--explore CHECKPOINT: a checkpoint or a run directory: write explorer.html, one page that needs
+nothing else, in which attention and position are explored by length, layer and head. Default
+--lengths: those that the data tests, at most four; default --out: the run directory.
 
 what is compared:
   --by KEY          what makes a row, a key of the config: model.encoder.n_layers; several times for
@@ -80,6 +85,9 @@ def run(args: list[str]) -> None:
         first, second = given.diff
         _diff(first, second, given.out)
         return
+    if given.explore:
+        _explore(given.explore, given.lengths, given.out)
+        return
     made = reported(args)
     _print(made.study, made.results)
     print("\n".join(map(str, made.files)))
@@ -92,8 +100,8 @@ def reported(args: list[str]) -> Reported:
         ValueError: What the user can mend.
     """
     given = _parse(args)
-    if given.diff:
-        raise ValueError("report: --diff is another page: give it to the command alone")
+    if given.diff or given.explore:
+        raise ValueError("report: --diff and --explore are other pages, of the command alone")
     # Late, so that --help and mistakes do not wait for them.
     from lightning_posenc.report import export, grouping, metrics, results, runs, selection, writing
     from lightning_posenc.report.arranging import arrange
@@ -143,6 +151,8 @@ def _parse(args: list[str]) -> argparse.Namespace:
     parser = OneLineParser("report", add_help=False)
     parser.add_argument("runs", nargs="*", type=Path)
     parser.add_argument("--diff", nargs=2, type=Path)
+    parser.add_argument("--explore", type=Path)
+    parser.add_argument("--lengths", type=_whole_numbers)
     for option in ("--by", "--columns", "--filter"):
         parser.add_argument(option, action="append", default=[])
     for option in ("--metric", "--baseline", "--select", "--export", "--best_of"):
@@ -158,9 +168,32 @@ def _parse(args: list[str]) -> argparse.Namespace:
         given.latex, given.document, given.out = True, given.out, given.out.parent
     if given.out is not None and os.path.isfile(given.out):
         raise ValueError(f"--out {given.out} is a file: name a directory")
-    if bool(given.runs) == bool(given.diff):
-        raise ValueError("report: name RUNS, or --diff A B: see --help")
+    if sum(map(bool, (given.runs, given.diff, given.explore))) != 1:
+        raise ValueError("report: name RUNS, --diff A B or --explore CHECKPOINT: see --help")
     return given
+
+
+def _whole_numbers(said: str) -> list[int]:
+    if not all(each.strip().isdecimal() and int(each) for each in said.split(",")):
+        raise argparse.ArgumentTypeError(f"{said}: not whole numbers, such as 32,64")
+    return [int(each) for each in said.split(",")]
+
+
+def _explore(checkpoint: Path, lengths: list[int] | None, out: Path | None) -> None:
+    from lightning_posenc.diagnose.exploring import explore
+    from lightning_posenc.diagnose.opening import opened
+    from lightning_posenc.pages.explorer import NAME, explorer
+    from lightning_posenc.pages.run_page import write_run_page
+    from lightning_posenc.runs import run_directory
+    from lightning_posenc.runs.whole_files import write_whole
+
+    found = explore(opened(checkpoint, "--explore"), lengths)
+    home = checkpoint if checkpoint.is_dir() else run_directory.resume_directory(checkpoint)
+    path = made_directory("--out", out or home or Path()) / NAME
+    write_whole(path, explorer(found))
+    if home is not None and out is None:
+        write_run_page(home)
+    print(path)
 
 
 def _diff(first: Path, second: Path, out: Path | None) -> None:

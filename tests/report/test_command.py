@@ -111,9 +111,14 @@ def test_the_same_runs_elsewhere_give_the_same_report(
     shutil.copytree(study_directory, moved)
     for summary in moved.rglob("summary.json"):  # the place is part of the command
         summary.write_text(summary.read_text().replace(str(study_directory), str(moved)))
-    assert main(["report", str(moved)]) == 0
-    for path in [out / "report.md", out / "report.html", *sorted((out / "figures").iterdir())]:
+    assert main(["report", str(moved), "--export=latex"]) == 0
+    names = ("report.md", "report.tex")
+    for path in [*(out / name for name in names), *sorted((out / "figures").iterdir())]:
         assert (moved / path.relative_to(out)).read_bytes() == path.read_bytes(), path
+    # From elsewhere the way to each run's own page is another.
+    pages = [(each / "report.html").read_text("utf-8") for each in (out, moved)]
+    first, second = (re.sub(r'<a href="[^"]*run\.html">', "<a>", text) for text in pages)
+    assert first == second
 
 
 def test_the_terminal_shows_the_table(

@@ -147,7 +147,7 @@ def test_mistakes_of_a_diff(
 
 def test_runs_and_a_diff_are_two_things(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", "x", "--diff", "a", "b"]) == 2
-    assert "name RUNS, or --diff A B" in capsys.readouterr().err
+    assert "name RUNS, --diff A B or --explore" in capsys.readouterr().err
 
 
 @pytest.mark.slow
