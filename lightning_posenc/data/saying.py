@@ -6,6 +6,8 @@ from contextlib import contextmanager
 
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from lightning_posenc.mistakes.escaping import plain
+
 _SAID: set[str] = set()
 
 
@@ -14,7 +16,7 @@ def say(line: str) -> None:
     """Say a line, on rank 0 and unless the process has said the very same before."""
     if line not in _SAID:
         _SAID.add(line)
-        print(line, file=sys.stderr)
+        print(plain(line), file=sys.stderr)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightning_posenc.mistakes.arguments import OneLineParser
+from lightning_posenc.mistakes.escaping import json_of, plain
 
 if TYPE_CHECKING:
     from lightning_posenc.inference.predictor import Predictor
@@ -104,10 +105,18 @@ def _inputs(model: "Predictor", texts: Sequence[str], files: Sequence[Path]) -> 
     if model.reader is None:
         raise ValueError(f"predict: the model takes {model.takes}: give --data.path")
     for text in texts:
-        lines = (line.rstrip("\r\n") for line in sys.stdin) if text == STDIN else [text]
-        yield from map(model.reader.of_word, lines)
+        yield from map(model.reader.of_word, _lines_of_stdin() if text == STDIN else [text])
     for file in files:
         yield from model.reader.of_file(file)
+
+
+def _lines_of_stdin() -> Iterator[str]:
+    for number, line in enumerate(getattr(sys.stdin, "buffer", sys.stdin), 1):
+        try:
+            text = line if isinstance(line, str) else line.decode()  # whatever the locale says
+        except UnicodeDecodeError as error:
+            raise ValueError(f"--text -: line {number} is not UTF-8 ({error.reason})") from error
+        yield text.rstrip("\r\n")
 
 
 def _answered(
@@ -126,7 +135,7 @@ def _print_json(model: "Predictor", found: Iterable[tuple[Any, dict[str, Any]]])
     assert model.reader is not None
     for given, answer in found:
         line = {"input": model.reader.shown(given), **answer}
-        print(json.dumps(line, ensure_ascii=False), flush=True)
+        print(json_of(json.dumps(line, ensure_ascii=False)), flush=True)
 
 
 def _print_table(model: "Predictor", found: Iterable[tuple[Any, dict[str, Any]]]) -> None:
@@ -145,7 +154,8 @@ def _print_table(model: "Predictor", found: Iterable[tuple[Any, dict[str, Any]]]
     for (given, _), cells in zip(pairs, rows, strict=True):
         shown = " ".join(model.reader.shown(given).split())
         shown = shown if len(shown) <= WIDEST else f"{shown[: WIDEST - 1]}…"
-        table.add_row(Text(shown), *map(Text, cells.values()))  # what is said is no markup
+        shown_cells = map(plain, (shown, *cells.values()))
+        table.add_row(*map(Text, shown_cells))  # what is said is no markup, nor obeyed
     Console().print(table)
 
 

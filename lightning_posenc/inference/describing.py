@@ -4,6 +4,7 @@ from html import escape
 from typing import Any
 
 from lightning_posenc.data.meaning import listed
+from lightning_posenc.mistakes.escaping import plain
 
 SHOWN = (
     "acc",
@@ -38,7 +39,7 @@ def facts(model: Any) -> dict[str, str]:
         found["validation"] = ", ".join(told)
     found["runs on"] = f"{model.device}, {model.precision}"
     found["try"] = _example(model)
-    return found
+    return {name: plain(value) for name, value in found.items()}
 
 
 def as_text(model: Any) -> str:

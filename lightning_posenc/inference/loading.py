@@ -21,7 +21,7 @@ def load(
     *,
     device: str | torch.device | None = None,
     precision: str | None = None,
-    trust: Sequence[str] = (),
+    trust: str | Sequence[str] = (),
 ) -> Predictor:
     """Load a trained model, ready to answer: labels, tags, texts, continuations.
 
@@ -40,13 +40,14 @@ def load(
             `fit` or of a Trainer in a program.
         device: Where it runs: "cpu", "cuda", "cuda:1", "mps"; None for a GPU, if there is one.
         precision: As Lightning calls it: "32-true", "bf16-mixed", "bf16-true", …; None for float32.
-        trust: Modules whose classes the checkpoint may name, such as your own.
+        trust: A module, or several, whose classes the checkpoint may name, such as your own.
 
     Raises:
         ValueError: If it is no whole checkpoint, names what is not trusted, or there is no such
             device.
         FileNotFoundError: If there is none.
     """
+    trust = [trust] if isinstance(trust, str) else trust
     path = found(Path(ckpt).expanduser())
     contents = checkpoint_files.checked(path)
     with _random_numbers_untouched():
@@ -80,9 +81,13 @@ def found(path: Path) -> Path:
 
 def _of_a_command(path: Path, trust: Sequence[str]) -> tuple[Any, Any]:
     from lightning_posenc.training.built import Built
+    from lightning_posenc.training.command import USER_ERRORS, one_line
 
     trusted = [word for module in trust for word in ("--trust", module)]
-    made = Built(["--ckpt_path", str(path), "--seed_everything=false", *trusted])
+    try:
+        made = Built(["--ckpt_path", str(path), "--seed_everything=false", *trusted])
+    except USER_ERRORS as error:
+        raise ValueError(one_line(error)) from error
     return made.model, made.datamodule
 
 

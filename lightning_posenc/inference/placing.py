@@ -22,11 +22,18 @@ def device_of(named: str | torch.device | None) -> torch.device:
         return torch.device(next((kind for kind, there in kinds.items() if there), "cpu"))
     try:
         device = torch.device("cuda" if named == "gpu" else named)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"device={named}: {reason}: give cpu, cuda, cuda:1 or mps") from error
+        torch.empty(1, device=device).item()  # of "meta" there is none
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise ValueError(
+            f"device={named}: there is none here: give {' or '.join(_devices())}"
+        ) from error
     return device
+
+
+def _devices() -> list[str]:
+    """The devices of this machine, by name."""
+    gpus = [f"cuda:{n}" for n in range(torch.cuda.device_count())]
+    return ["cpu", *gpus, *(["mps"] if torch.backends.mps.is_available() else [])]
 
 
 def placed(module: nn.Module, device: torch.device, precision: str | None) -> str:

@@ -4,7 +4,7 @@ Shapes: B inputs.
 """
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -119,10 +119,7 @@ class Predictor:
             raise ValueError(
                 f"{self._name} says itself where its tokens are: give a Batch, as its data makes"
             )
-        is_one = self.reader.is_one(inputs)
-        if not is_one and (isinstance(inputs, Mapping) or not isinstance(inputs, Iterable)):
-            raise ValueError(f"{type(inputs).__name__} is no input: give {self.takes}")
-        several = [inputs] if is_one else list(inputs)
+        several, is_one = self.reader.several(inputs)
         found = [*self.answered(several, batch_size, max_length, **options)]
         return found[0] if is_one else found
 
@@ -131,6 +128,10 @@ class Predictor:
         **options: Any,
     ) -> Iterator[Answer]:  # fmt: skip
         """Answer several inputs, such of about one length together; gives them in their order."""
+        if max_length is not None and self._objective:
+            raise ValueError(
+                f"max_length={max_length}: {self._what} reads a text whole: shorten the text"
+            )
         if self._objective == "causal" and isinstance(self.reader, TextReader):
             several = self.generate(inputs, batch_size=batch_size, whole_text=True, **options)
             yield from ({"text": text} for text in several)
@@ -153,7 +154,7 @@ class Predictor:
         for start in range(0, len(order), batch_size):
             numbers = order[start : start + batch_size]
             chosen = [inputs[n] for n in numbers]
-            batch = reader_.batch(chosen, max_length)
+            batch = reader_.batch_of(chosen, max_length, numbers)
             found.update(zip(numbers, self._of_batch(batch, chosen), strict=True))
         yield from (found[n] for n in range(len(order)))
 
@@ -184,8 +185,7 @@ class Predictor:
             ValueError: If the model continues nothing, or an option is out of its range.
         """
         reader = self._continues()
-        is_one = reader.is_one(prompts)
-        several = [prompts] if is_one else list(prompts)
+        several, is_one = reader.several(prompts)
         whole("generate", "max_new_tokens", max_new_tokens, most=MOST_TOKENS)
         whole("generate", "batch_size", batch_size)
         said: list[Any] = []
@@ -249,11 +249,11 @@ class Predictor:
             )
         reader = self._texts("score")
         length = reader.trained if max_length is None else whole("score", "max_length", max_length)
-        is_one = reader.is_one(texts)
+        several, is_one = reader.several(texts)
         with self._running():
             found = [
                 text_score(self.module, reader.ids(t), reader.vocabulary, length, self.device)
-                for t in ([texts] if is_one else texts)
+                for t in several
             ]
         return found[0] if is_one else found
 
@@ -266,7 +266,7 @@ class Predictor:
     @property
     def takes(self) -> str:
         """What one input is, for a person to read."""
-        return "a Batch" if self.reader is None else f"{self.reader.takes}; or several in a list"
+        return "a Batch" if self.reader is None else self.reader.takes_all
 
     def __repr__(self) -> str:
         return as_text(self)

@@ -14,6 +14,11 @@ def plain(text: str) -> str:
     return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
+def json_of(line: str) -> str:
+    """JSON whose control characters are escapes, which JSON allows and a terminal does not obey."""
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
+
+
 def rich(text: str) -> str:
     """Text that is neither rich's markup nor obeyed by a terminal."""
     from rich.markup import escape  # late, so that --help does not wait for it

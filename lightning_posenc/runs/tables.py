@@ -4,6 +4,7 @@ from typing import Any
 
 import lightning as L
 
+from lightning_posenc.mistakes.escaping import markdown
 from lightning_posenc.runs.main_process import is_writer
 
 
@@ -34,4 +35,4 @@ def _markdown(columns: list[str], rows: list[list[Any]]) -> str:
 
 def _cell(value: Any) -> str:
     text = f"{value:.4f}" if isinstance(value, float) else "" if value is None else str(value)
-    return text.replace("|", r"\|")
+    return markdown(text).replace("|", r"\|")

@@ -14,6 +14,7 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 
 from lightning_posenc.callbacks.module_fits import fits
 from lightning_posenc.data.batch import Batch
+from lightning_posenc.mistakes.escaping import plain
 from lightning_posenc.modules.classifiers import Classifier
 from lightning_posenc.runs.figures import log_figure, new_figure
 from lightning_posenc.runs.main_process import is_writer
@@ -138,7 +139,7 @@ def _cell(value: Any) -> Any:
 
     if value is None:
         return ""
-    return f"{value:.3f}" if isinstance(value, float) else Text(str(value))
+    return f"{value:.3f}" if isinstance(value, float) else Text(plain(str(value)))
 
 
 def _drawn(counts: Tensor, names: list[str]) -> Any:
@@ -149,7 +150,7 @@ def _drawn(counts: Tensor, names: list[str]) -> Any:
     figure = new_figure(figsize=(side + 1, side))
     ax = figure.subplots()
     image = ax.imshow(shares.numpy(), cmap="Blues", vmin=0, vmax=1)
-    shown = [name if len(name) <= 20 else f"{name[:19]}…" for name in names]
+    shown = [plain(name if len(name) <= 20 else f"{name[:19]}…") for name in names]
     ax.set_xticks(range(n), shown, rotation=90 if n > 4 else 0, parse_math=False)
     ax.set_yticks(range(n), shown, parse_math=False)
     ax.set(xlabel="said", ylabel="true", title="which class is taken for which")

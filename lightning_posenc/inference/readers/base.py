@@ -4,7 +4,7 @@ Shapes: B inputs.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -41,6 +41,45 @@ class InputReader(ABC):
         Raises:
             ValueError: If one is nothing that a model could read.
         """
+
+    @property
+    def takes_all(self) -> str:
+        """What is read at once, for a person to read."""
+        return f"{self.takes}; or several in a list"
+
+    def several(self, given: Any) -> tuple[list[Any], bool]:
+        """Inputs, and whether what was given is one alone.
+
+        Raises:
+            ValueError: If it is neither an input nor an ordered collection of such.
+        """
+        if self.is_one(given):
+            return [given], True
+        kind = type(given).__name__
+        if hasattr(given, "columns"):  # it would give the names of its columns
+            raise ValueError(f"{kind} is no input: give one of its columns, as in frame['text']")
+        unordered = isinstance(given, str | bytes | bytearray | Mapping | Set)
+        if unordered or not isinstance(given, Iterable) or getattr(given, "ndim", 1) == 0:
+            raise ValueError(f"{kind} is no input: give {self.takes_all}")
+        return list(given), False
+
+    def batch_of(self, inputs: Sequence[Any], length: int | None, numbers: Sequence[int]) -> Batch:
+        """As `batch`; what is wrong with one of several inputs is told with its number.
+
+        Args:
+            inputs: B of them.
+            length: As `batch` has it.
+            numbers: (B,) the place of each in what was given.
+        """
+        try:
+            return self.batch(inputs, length)
+        except ValueError:
+            for number, each in zip(numbers, inputs, strict=True) if len(inputs) > 1 else ():
+                try:
+                    self.batch([each], length)
+                except ValueError as error:
+                    raise ValueError(f"input {number}, counted from 0: {error}") from error
+            raise
 
     def of_word(self, word: str) -> Any:
         """An input, from what a command line says; by default it is the text itself."""
@@ -86,6 +125,6 @@ def say_cut(sizes: Sequence[int], length: int, what: str = "texts") -> None:
     if n := sum(size > length for size in sizes):
         lost = sum(max(0, size - length) for size in sizes)
         say(
-            f"{n} of {len(sizes)} {what} cut at {length} tokens, as in training: {lost} of "
+            f"{n} of {len(sizes)} {what} cut at {length} tokens: {lost} of "
             f"{sum(sizes)} tokens are not read; max_length=N reads more"
         )

@@ -37,7 +37,7 @@ class ImageReader(InputReader):
     def is_one(self, given: Any) -> bool:
         if isinstance(given, np.ndarray | Tensor):
             return given.ndim < 4
-        return not isinstance(given, list | tuple)
+        return isinstance(given, str | Path) or hasattr(given, "convert")
 
     def batch(self, inputs: Sequence[Any], length: int | None) -> Batch:
         known = self.data.meaning()

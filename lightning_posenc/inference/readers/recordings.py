@@ -43,7 +43,7 @@ class RecordingReader(InputReader):
     def is_one(self, given: Any) -> bool:
         if isinstance(given, np.ndarray | Tensor):
             return given.ndim < 2
-        return not isinstance(given, list | tuple)
+        return isinstance(given, str | Path)
 
     def batch(self, inputs: Sequence[Any], length: int | None) -> Batch:
         audio = [self._samples(each) for each in inputs]

@@ -1,5 +1,6 @@
 """Texts as token ids."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from lightning_posenc.data.text.vocabulary import Vocabulary
 from lightning_posenc.inference.readers.base import InputReader, say_cut, unknown_targets
 
 SHOWN = 40  # characters of a text that an error names
+HALF = re.compile(r"[\ud800-\udfff]")  # a surrogate, which no bytes stand for
 
 
 class TextReader(InputReader):
@@ -54,6 +56,8 @@ class TextReader(InputReader):
         if not isinstance(text, str):
             raise ValueError(f"{type(text).__name__} is no text: give a str, or a list of them")
         try:
+            if halves := HALF.search(text):
+                raise ValueError(f"holds {halves[0]!a}, half a character: decode it as UTF-8")
             return self.vocabulary.encode(text)
         except ValueError as error:
             shown = text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"

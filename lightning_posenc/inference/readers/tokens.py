@@ -14,6 +14,8 @@ from torch.nn.utils.rnn import pad_sequence
 from lightning_posenc.data.batch import Batch
 from lightning_posenc.inference.readers.base import InputReader, unknown_targets
 
+LONGEST = 40  # characters of a token that is a number, or that an error names
+
 
 class TokenReader(InputReader):
     """Reads token ids, or what a task prints in their place, apart by spaces.
@@ -32,10 +34,10 @@ class TokenReader(InputReader):
 
     def is_one(self, given: Any) -> bool:
         if isinstance(given, np.ndarray | Tensor):
-            return given.ndim < 2
-        if isinstance(given, list | tuple):
+            return given.ndim == 1 and getattr(given.dtype, "kind", "i") not in "OTU"
+        if isinstance(given, list | tuple | range):
             return bool(given) and all(isinstance(each, int | np.integer) for each in given)
-        return True
+        return isinstance(given, str)
 
     def batch(self, inputs: Sequence[Any], length: int | None) -> Batch:
         rows = [self.ids(each) for each in inputs]
@@ -66,12 +68,13 @@ class TokenReader(InputReader):
         return ids.long()
 
     def size(self, given: Any) -> int:
-        return len(given) if hasattr(given, "__len__") else 0
+        return len(given) if hasattr(given, "__len__") and getattr(given, "ndim", 1) else 0
 
     def _number(self, word: str) -> int:
         if self.symbols is not None and word in self.symbols:
             return self.symbols.index(word)
-        if word.lstrip("-").isdecimal():
+        if word.lstrip("-").isdecimal() and len(word) <= LONGEST:
             return int(word)
         known = "" if self.symbols is None else f", or one of {' '.join(self.symbols)}"
+        word = word if len(word) <= LONGEST else f"{word[:LONGEST]}…"
         raise ValueError(f"{word!r} is no token: give a number up to {self.vocab_size - 1}{known}")

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
@@ -42,7 +43,7 @@ class WordsReader(InputReader):
         return " ".join(words_of(given))
 
     def size(self, given: Any) -> int:
-        return len(given)
+        return len(given) if hasattr(given, "__len__") else 0
 
 
 def words_of(sentence: Any) -> list[str]:
@@ -53,8 +54,10 @@ def words_of(sentence: Any) -> list[str]:
     """
     if isinstance(sentence, str):
         return sentence.split()
-    if isinstance(sentence, list | tuple) and all(isinstance(word, str) for word in sentence):
-        return list(sentence)
+    if isinstance(sentence, list | tuple | np.ndarray):  # pandas has arrays from Parquet
+        words = list(sentence)
+        if all(isinstance(word, str) for word in words):
+            return [str(word) for word in words]
     raise ValueError(
         f"{type(sentence).__name__} is no sentence: give a str, or a list of words within a list"
     )
