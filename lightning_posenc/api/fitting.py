@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-import yaml
 
 from lightning_posenc import shipped
 from lightning_posenc.api.run_result import RunResult
-from lightning_posenc.api.words import options, settings
+from lightning_posenc.api.words import as_yaml, options, settings
 from lightning_posenc.training import command
 from lightning_posenc.training.command_line import TrainingCLI
 from lightning_posenc.training.of_objects import fit_objects
@@ -139,7 +138,7 @@ def _done(
         words = [subcommand]
         if isinstance(config, Mapping):
             file = Path(place, "config.yaml")
-            file.write_text(yaml.safe_dump(dict(config), sort_keys=False), encoding="utf-8")
+            file.write_text(as_yaml(config), encoding="utf-8")
             words += ["--config", str(file)]
         elif config is not None:
             words += ["--config", shipped.path_of("configs", str(config))]

@@ -6,13 +6,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from lightning_posenc import shipped
 from lightning_posenc.api.reporting import ReportResult, report
 from lightning_posenc.api.run_result import RunResult
 from lightning_posenc.api.shown import ShownResult
-from lightning_posenc.api.words import options
+from lightning_posenc.api.words import as_yaml, options
 from lightning_posenc.report.keys import flatten
 from lightning_posenc.runs.figures import new_figure
 from lightning_posenc.sweep import command, definition, trial
@@ -144,7 +142,7 @@ def sweep(
     with tempfile.TemporaryDirectory() as place:
         if isinstance(file, Mapping):
             path = Path(place, "sweep.yaml")
-            path.write_text(yaml.safe_dump(dict(file), sort_keys=False), encoding="utf-8")
+            path.write_text(as_yaml(file), encoding="utf-8")
         else:
             path = Path(shipped.path_of("sweeps", str(file)))
         home = Path(sweep_dir or Path("runs", definition.load(path).name))

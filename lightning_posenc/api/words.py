@@ -1,7 +1,9 @@
 """Options of a function, as the words of the command that does the work: one parser checks both."""
 
 from collections.abc import Iterable, Mapping
+from enum import Enum
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import yaml
@@ -54,14 +56,44 @@ def settings(given: Mapping[str, Any]) -> list[str]:
         if isinstance(value, Mapping) and "class_path" not in value:
             said += settings({f"{key}.{name}": each for name, each in value.items()})
         else:
-            said.append(f"--{key}={_value(value)}")
+            said.append(f"--{key}={_value(str(key), value)}")
     return said
 
 
-def _value(value: Any) -> str:
+def as_yaml(given: Mapping[str, Any]) -> str:
+    """A config or a sweep as the text of a file.
+
+    Raises:
+        ValueError: If it holds what no file can.
+    """
+    return str(yaml.safe_dump(_plain("", given), sort_keys=False))
+
+
+def _value(key: str, value: Any) -> str:
+    value = _plain(key, value)
+    if isinstance(value, str):
+        return value
+    text = yaml.safe_dump(value, default_flow_style=True, width=float("inf"))
+    return str(text.removesuffix("\n...\n").strip())
+
+
+def _plain(key: str, value: Any) -> Any:
+    """A value as files have it: numbers of NumPy and torch as numbers, classes by their paths."""
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    if isinstance(value, Enum):
+        return value.name
     if isinstance(value, str | Path):
         return str(value)
-    if isinstance(value, tuple):
-        value = list(value)
-    text = yaml.safe_dump(value, default_flow_style=True, width=float("inf"))
-    return text.removesuffix("\n...\n").strip()
+    if isinstance(value, Mapping):
+        return {name: _plain(f"{key}.{name}".strip("."), each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(key, each) for each in value]
+    if isinstance(value, type | FunctionType):
+        return f"{value.__module__}.{value.__qualname__}"
+    if hasattr(value, "tolist"):  # numbers and arrays
+        return _plain(key, value.tolist())
+    raise ValueError(
+        f"{key}={value!r}: a {type(value).__name__} is no value of a config: give a class by its "
+        "name, with options as {'class_path': …, 'init_args': {…}}, or fit(module, data)"
+    )

@@ -6,6 +6,7 @@ it depends on where it lies.
 
 import os
 import secrets
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -27,6 +28,7 @@ _LOCK = ".lock"  # held as long as the run lives, and removed when it ends
 RUN_DIR = "LIGHTNING_POSENC_RUN_DIR"  # tells the processes that a run starts which directory is its
 SWEEP = "LIGHTNING_POSENC_SWEEP"  # name of the sweep that a run is a trial of
 TRIAL = "LIGHTNING_POSENC_TRIAL"  # and the trial's number
+SEEDS = ("PL_GLOBAL_SEED", "PL_SEED_WORKERS")  # Lightning's, of which a program's next run is free
 
 
 def resume_directory(ckpt_path: Path) -> Path | None:
@@ -93,6 +95,31 @@ def side_by_side(directories: Sequence[Path]) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """Within, a run has this process, whose directory and environment are for one at a time; at the
+    end it leaves its directory, and Lightning's seeds in the environment are as they were.
+
+    Raises:
+        ValueError: If another run has it, in a thread or around this one.
+    """
+    if not _running.acquire(blocking=False):
+        raise ValueError(
+            "another run goes on in this process: wait for its end, or give each run a process of "
+            "its own, as sweep does"
+        )
+    before = {name: os.environ.get(name) for name in SEEDS}
+    try:
+        yield
+    finally:
+        release()
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+        _running.release()
+
+
 def checkpoints(directory: Path) -> list[Path]:
     """All that lies among a run's checkpoints and is called one."""
     return list((directory / CHECKPOINTS).rglob("*.ckpt"))
@@ -145,6 +172,7 @@ def how_to_go_on(directory: Path) -> str:
     return f"--run_dir {directory} --ckpt_path last"
 
 
+_running = threading.Lock()
 _lock: Lock | None = None
 _made: list[Path] = []  # directories that were not there, from above
 _began = False  # whether the directory held no run

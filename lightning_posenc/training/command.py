@@ -5,6 +5,8 @@ import logging
 import signal
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
@@ -47,27 +49,37 @@ def done(args: list[str]) -> TrainingCLI:
         USER_ERRORS: What the user can mend; `one_line` says it.
     """
     forget()
+    with run_directory.alone(), told_as_ours():
+        try:
+            with loggers.finished_at_end():
+                return TrainingCLI(
+                    save_config_callback=SaveRunConfig,
+                    save_config_kwargs={"save_to_log_dir": False},  # it has a place of its own
+                    args=args,
+                    **OPTIONS,
+                )
+        except Exception as error:
+            diverged = isinstance(error, Diverged)  # which is a result
+            if not diverged and in_one_line(error, USER_ERRORS) is not None:
+                # A class of the user's own may fail late in a run.
+                run_directory.forget(spare_metrics=own_place(error) is not None)
+            raise
+
+
+@contextmanager
+def told_as_ours() -> Iterator[None]:
+    """Within, Lightning gives no advice, and Ctrl-C is no exit.
+
+    Raises:
+        KeyboardInterrupt: As it was, before Lightning made it an exit.
+    """
     leave_out_advice()
     try:
-        with loggers.finished_at_end():
-            return TrainingCLI(
-                save_config_callback=SaveRunConfig,
-                save_config_kwargs={"save_to_log_dir": False},  # it has a place of its own
-                args=args,
-                **OPTIONS,
-            )
+        yield
     except SystemExit as stop:
         if not isinstance(stop.__context__, KeyboardInterrupt):
             raise
-        raise KeyboardInterrupt from None  # as it was, before Lightning made it an exit
-    except Exception as error:
-        diverged = isinstance(error, Diverged)  # which is a result
-        if not diverged and in_one_line(error, USER_ERRORS) is not None:
-            # A class of the user's own may fail late in a run.
-            run_directory.forget(spare_metrics=own_place(error) is not None)
-        raise
-    finally:
-        run_directory.release()
+        raise KeyboardInterrupt from None
 
 
 def leave_out_advice() -> None:

@@ -1,15 +1,19 @@
 """A run of a module and data that a program has made, kept as one of the command line is."""
 
 from collections.abc import Mapping
+from enum import Enum
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import lightning as L
 import yaml
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from lightning_posenc.compat.lightning import seed_of_run
 from lightning_posenc.data.meaning import described
 from lightning_posenc.data.remembered import RememberedData
+from lightning_posenc.data.saying import say
 from lightning_posenc.pages.run_page import write_run_page
 from lightning_posenc.runs import run_directory
 from lightning_posenc.runs.checkpoint_files import WholeCheckpointIO, newest
@@ -17,6 +21,7 @@ from lightning_posenc.runs.main_process import is_writer
 from lightning_posenc.runs.metrics_csv import MetricsCSV
 from lightning_posenc.runs.run_directory import CHECKPOINTS, CONFIG
 from lightning_posenc.runs.whole_files import write_whole
+from lightning_posenc.training.command import told_as_ours
 from lightning_posenc.training.every_run import callbacks_of_run
 from lightning_posenc.training.run_checkpoint import kept_by_run
 
@@ -59,22 +64,39 @@ def fit_objects(
         found = place if place.is_file() else newest(place)
         if found is None and ckpt_path != "last":
             raise ValueError(f"ckpt_path={ckpt_path}: no checkpoint there")
+    test = test and _has_test(module, data)
     goes_on = run_dir is not None and (ckpt_path == "last" or found is not None)
-    directory = run_directory.choose(run_dir, name, goes_on)
-    try:
-        made = _trainer(directory, trainer)
-        _describe(directory, module, data, trainer)
-        made.fit(module, datamodule=data, ckpt_path=found and str(found))
-        if test and not made.interrupted:
-            made.test(module, datamodule=data, verbose=False)
-        if is_writer(made):
-            write_run_page(directory)
-    except BaseException:
-        run_directory.forget(spare_metrics=True)
-        raise
-    finally:
-        run_directory.release()
+    with run_directory.alone(), told_as_ours():
+        directory = run_directory.choose(run_dir, name, goes_on)
+        try:
+            made = _trainer(directory, trainer)
+            _describe(directory, module, data, trainer)
+            made.fit(module, datamodule=data, ckpt_path=found and str(found))
+            if test and not made.interrupted:
+                made.test(module, datamodule=data, verbose=False)
+            if is_writer(made):
+                write_run_page(directory)
+        except BaseException as error:
+            run_directory.forget(spare_metrics=True)
+            if isinstance(error, MisconfigurationException):
+                raise ValueError(str(error)) from error
+            raise
     return directory, made
+
+
+def _has_test(module: L.LightningModule, data: L.LightningDataModule) -> bool:
+    """Whether there is a test; says it where there is none."""
+    lacks = [
+        f"{type(of).__name__} has no {name}"
+        for of, name, without in (
+            (module, "test_step", L.LightningModule.test_step),
+            (data, "test_dataloader", L.LightningDataModule.test_dataloader),
+        )
+        if getattr(getattr(of, name), "__func__", None) is without
+    ]
+    if lacks:
+        say(f"no test follows: {' and '.join(lacks)}")
+    return not lacks
 
 
 def _trainer(directory: Path, given: Mapping[str, Any]) -> L.Trainer:
@@ -115,10 +137,15 @@ def _path(of: object) -> str:
 
 def _told(value: Any) -> Any:
     """In the spelling of config files, what says itself otherwise."""
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_told(each) for each in value]
+    if isinstance(value, type | FunctionType):
+        return f"{value.__module__}.{value.__qualname__}"
     if not isinstance(value, Mapping):
-        return value
+        if isinstance(value, Enum):
+            return value.name
+        value = described(value)
+        return _told(value) if isinstance(value, Mapping) else value
     if "class" in value and "class_path" not in value:
         arguments = {k: _told(v) for k, v in value.items() if k != "class"}
         return {"class_path": value["class"], "init_args": arguments}

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import threading
 from typing import Any
 
 import torch
@@ -26,6 +27,10 @@ set_loader("yaml", untrusted.bounded(get_loader("yaml")), (yaml.YAMLError,))
 register_type(torch.device, str, torch.device, fail_already_registered=False)
 
 
+# jsonargparse reads a file, and makes what it names, in the file's folder: all threads stand there.
+_IN_A_FOLDER = threading.RLock()
+
+
 class Parser(LightningArgumentParser):
     """A strict parser, which knows null within a class's options.
 
@@ -39,7 +44,12 @@ class Parser(LightningArgumentParser):
     def parse_args(self, args: Any = None, *more: Any, **options: Any) -> Any:
         if "defaults" in options and args is not None:  # jsonargparse's own call, of one option
             args = [_as_json(arg) for arg in args]
-        return super().parse_args(args, *more, **options)
+        with _IN_A_FOLDER:
+            return super().parse_args(args, *more, **options)
+
+    def instantiate(self, *args: Any, **options: Any) -> Any:
+        with _IN_A_FOLDER:
+            return super().instantiate(*args, **options)
 
 
 def _as_json(arg: str) -> str:
