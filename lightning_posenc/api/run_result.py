@@ -1,5 +1,6 @@
 """A run, read from its directory: while it goes on, or years later."""
 
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,12 +80,18 @@ class RunResult(ShownResult):
     @cached_property
     def history(self) -> "pd.DataFrame":
         """All that was logged, a row for each step that logged something, as `metrics.csv` has it;
-        empty if there is none.
+        empty if there is none. What is no number is none: a line may be half written.
         """
         import pandas as pd
 
-        path = self.directory / METRICS
-        return pd.read_csv(path) if path.is_file() and path.stat().st_size else pd.DataFrame()
+        try:
+            path = self.directory / METRICS
+            frame = pd.read_csv(path, on_bad_lines="skip", encoding_errors="replace")
+        except (OSError, ValueError):  # pandas' errors of parsing are ValueErrors
+            frame = pd.DataFrame()
+        if "step" not in frame:
+            return pd.DataFrame()
+        return frame.apply(pd.to_numeric, errors="coerce").dropna(subset="step")
 
     @property
     def by_length(self) -> "pd.DataFrame":
@@ -148,7 +155,8 @@ class RunResult(ShownResult):
         curves = self._curves()
         found = {} if curves is None else {CURVES: curves}
         for path in sorted((self.directory / FIGURES).glob("*.png")):
-            found[path.stem.replace("_", " ")] = _pictured(path)
+            with suppress(OSError, ValueError, SyntaxError):  # Pillow's, of what is half written
+                found[path.stem.replace("_", " ")] = _pictured(path)
         return found
 
     def _curves(self) -> "Figure | None":
