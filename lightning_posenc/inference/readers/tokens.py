@@ -68,7 +68,8 @@ class TokenReader(InputReader):
         return ids.long()
 
     def size(self, given: Any) -> int:
-        return len(given) if hasattr(given, "__len__") and getattr(given, "ndim", 1) else 0
+        is_scalar = getattr(given, "ndim", None) == 0
+        return 0 if is_scalar or not hasattr(given, "__len__") else len(given)
 
     def _number(self, word: str) -> int:
         if self.symbols is not None and word in self.symbols:
