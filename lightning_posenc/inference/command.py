@@ -1,6 +1,5 @@
 """`predict` of what a person types: texts, lines of standard input, pictures, recordings."""
 
-import json
 import sys
 from argparse import Namespace
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lightning_posenc.mistakes.arguments import OneLineParser
 from lightning_posenc.mistakes.escaping import json_of, plain
+from lightning_posenc.runs import strict_json
 
 if TYPE_CHECKING:
     from lightning_posenc.inference.predictor import Predictor
@@ -135,7 +135,7 @@ def _print_json(model: "Predictor", found: Iterable[tuple[Any, dict[str, Any]]])
     assert model.reader is not None
     for given, answer in found:
         line = {"input": model.reader.shown(given), **answer}
-        print(json_of(json.dumps(line, ensure_ascii=False)), flush=True)
+        print(json_of(strict_json.text(line, ensure_ascii=False)), flush=True)
 
 
 def _print_table(model: "Predictor", found: Iterable[tuple[Any, dict[str, Any]]]) -> None:
