@@ -28,6 +28,8 @@ ELSEWHERE = {
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
     "benchmarks/README.md": "benchmarks/index.md",
+    "configs/cluster/README.md": "howto/cluster.md",
+    "sweeps/README.md": "sweeps.md",
 }
 RESULTS = "benchmarks/results"
 LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])+)\]\(([^)#\s]+)(#[^)\s]*)?\)")

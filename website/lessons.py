@@ -4,17 +4,20 @@ A lesson is written once, docs/tutorial/N_name.py: `# %% [markdown]` and `# %%` 
 """
 
 import base64
+import re
 import sys
 import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import jupytext
 from cache import ROOT, Contents, kept
 
 FOLDER = ROOT / "docs" / "tutorial"
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 SECONDS = 600  # for a cell; all lessons together take less
 
 
@@ -28,29 +31,38 @@ def lessons(executed: bool) -> Contents:
     found: Contents = {}
     for path in sorted(FOLDER.glob("*.py")):
         if executed:
-            found |= kept(f"lessons/{path.stem}", [path], partial(_run, path))
+            found |= kept(f"lessons/{path.stem}", [path], partial(_made, path))
         else:
             found |= dict(_shown(path, jupytext.read(path)))
     return found
 
 
-def _run(path: Path) -> Contents:
-    """Run all cells of a lesson; a claim that does not hold is an assertion that fails."""
+def _made(path: Path) -> Contents:
+    print(f"lesson {path.name} …", end=" ", file=sys.stderr, flush=True)
+    start = time.monotonic()
+    notebook = run(path)
+    print(f"{time.monotonic() - start:.0f} s", file=sys.stderr)
+    return dict(_shown(path, notebook))
+
+
+def run(path: Path) -> Any:
+    """Run all cells of a lesson, in an empty folder.
+
+    Raises:
+        CellExecutionError: If a cell raises, as by a claim that does not hold.
+    """
     from nbclient import NotebookClient
-    from traitlets.config import Config
 
     notebook = jupytext.read(path)
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "", "language": "python"}
-    print(f"lesson {path.name} …", end=" ", file=sys.stderr, flush=True)
-    start = time.monotonic()
-    NotebookClient(
-        notebook,
-        timeout=SECONDS,
-        resources={"metadata": {"path": str(ROOT)}},
-        config=Config({"KernelManager": {"transport": "ipc"}}),  # no port, which others could read
-    ).execute()
-    print(f"{time.monotonic() - start:.0f} s", file=sys.stderr)
-    return dict(_shown(path, notebook))
+    with TemporaryDirectory() as folder:
+        NotebookClient(
+            notebook,
+            timeout=SECONDS,
+            resources={"metadata": {"path": folder}},
+            extra_arguments=["--IPKernelApp.log_level=40"],  # errors alone
+        ).execute()
+    return notebook
 
 
 def _shown(path: Path, notebook: Any) -> Iterator[tuple[str, str | bytes]]:
@@ -61,13 +73,19 @@ def _shown(path: Path, notebook: Any) -> Iterator[tuple[str, str | bytes]]:
             parts.append(cell.source)
             continue
         parts.append(f"```python\n{cell.source}\n```")
+        said = []
         for nth, output in enumerate(cell.get("outputs", ())):
+            if output.get("name") == "stderr":  # progress
+                continue
             data = output.get("data", {})
             if image := data.get("image/png"):
                 name = f"{path.stem}_{number}_{nth}.png"
                 yield f"tutorial/{name}", base64.b64decode(image)
                 parts.append(f"![Picture of the cell above]({name})")
-            elif text := (output.get("text") or data.get("text/plain") or "").rstrip():
-                parts.append(f"```text\n{text}\n```")
-    parts.append(f"*Made by running `docs/tutorial/{path.name}`. Run it yourself.*")
+            else:
+                said.append(output.get("text") or data.get("text/plain") or "")
+        if text := COLOUR.sub("", "\n".join(map(str.rstrip, said))).strip("\n"):
+            parts.append(f"```text\n{text}\n```")
+    parts.append(f"[Take this lesson as a notebook]({path.stem}.ipynb){{ download }}")
+    yield f"tutorial/{path.stem}.ipynb", jupytext.writes(jupytext.read(path), "ipynb").encode()
     yield f"tutorial/{path.stem}.md", "\n\n".join(parts) + "\n"

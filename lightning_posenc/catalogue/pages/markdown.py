@@ -33,8 +33,8 @@ def python(code: str) -> str:
 
 
 def equation(tex: str) -> str:
-    """An equation on a line of its own; "" of none."""
-    return f"$$\n{tex}\n$$" if tex else ""
+    """An equation on a line of its own, and where its symbols are told; "" of none."""
+    return f"$$\n{tex}\n$$\n\n[What the symbols mean](../glossary.md#symbols)" if tex else ""
 
 
 def sourced(paper: Paper | None, said: Documented) -> str:

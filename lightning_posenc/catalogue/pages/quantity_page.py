@@ -17,6 +17,7 @@ from lightning_posenc.diagnostics.quantities import (
     MEASUREMENTS,
     ORDER,
     SCORES,
+    TRAINING,
     Quantity,
 )
 
@@ -24,6 +25,7 @@ _MEASURES = "lightning_posenc.diagnostics.measures"
 # Who measures what: how a run is made to log it, and the function that defines it.
 _BY = (
     (SCORES, "Every run logs it, for each stage; a test logs it for each length.", ""),
+    (TRAINING, "Every run logs it in training.", ""),
     (COSTS, "Every run writes it into `summary.json`.", ""),
     (GRADIENTS, "`--trainer.callbacks+=PositionalGradients`", f"{_MEASURES}.gradients."),
     (ORDER, "`--trainer.callbacks+=OrderSensitivity`", f"{_MEASURES}.order_sensitivity."),
@@ -77,7 +79,7 @@ def _measured(row: Quantity) -> tuple[str, str, tuple[Quantity, ...]]:
     for rows, how, path in _BY:
         if row in rows:
             return how, path, rows
-    raise ValueError(f"{row.name}: quantity_page.py says of no command that it measures this")
+    return "[What a run logs](../quantities.md) says who measures it.", "", ()
 
 
 def _definition(path: str) -> str:
