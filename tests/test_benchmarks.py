@@ -143,6 +143,7 @@ def test_decoding_is_timed_by_length_and_its_cache_weighed(load: Any, peers: Mod
     assert decoding.page(rows).count("0.830 (0.810-0.840) | 0.80 exceeded") == 3
 
 
+@pytest.mark.slow
 def test_memory_grows_with_the_length(load: Any) -> None:
     scaling = load("scaling")
     found = {str(n): scaling.in_a_process("one", "RoPE", n) for n in (1024, 4096)}

@@ -68,6 +68,7 @@ def test_what_is_said_beats_the_checkpoint(
     )
 
 
+@pytest.mark.slow
 def test_a_config_is_examined_untrained(tmp_path: Path) -> None:
     assert main(["diagnose", *TINY, "--model.positional=NoPE", "--out", str(tmp_path)]) == 0
     page = (tmp_path / "diagnosis.md").read_text("utf-8")

@@ -34,6 +34,7 @@ def test_the_same_line_is_said_by_the_first_rank_alone() -> None:
     assert on_ranks(refused, [one, one], 30.0) == [(2, f"error: {one}"), (2, "")]
 
 
+@pytest.mark.slow
 def test_what_a_rank_alone_has_to_say_is_said() -> None:
     assert on_ranks(refused, [None, "no space"], 0.5) == [(0, ""), (2, "error: no space")]
     assert on_ranks(refused, ["this", "that"], 0.5) == [(2, "error: this"), (2, "error: that")]

@@ -36,6 +36,7 @@ def check(path: Path) -> None:
         walker.LatexWalker(path.read_text("utf-8"), tolerant_parsing=False).get_latex_nodes()
 
 
+@pytest.mark.slow
 def test_the_document_compiles(document: Path) -> None:
     check(document)
     text = document.read_text("utf-8")
@@ -47,6 +48,7 @@ def test_the_document_compiles(document: Path) -> None:
         assert (document.parent / picture).read_bytes().startswith(b"%PDF")
 
 
+@pytest.mark.slow
 def test_strangers_names_are_no_commands(tmp_path: Path) -> None:
     made = config(class_of("positional", "X"), class_of("tasks", EVIL), 0, lengths=(20, 40))
     write(tmp_path / "a_b&c%", made, {20: 0.5, 40: 0.4}, status="finished")
@@ -78,6 +80,7 @@ def test_long_and_wide_tables() -> None:
     assert tabular(Table(header, [])).startswith(r"\begin{tabular}")
 
 
+@pytest.mark.slow
 def test_pdf_figures_without_latex_are_the_same_each_time(tmp_path: Path) -> None:
     study = write_study(tmp_path / "s")
     arguments = ["report", str(study), "--filter=data.task=Copy", "--figures", "pdf"]
@@ -90,6 +93,7 @@ def test_pdf_figures_without_latex_are_the_same_each_time(tmp_path: Path) -> Non
     assert not (tmp_path / "a" / "report.tex").exists()
 
 
+@pytest.mark.slow
 def test_methods_say_what_was_done(study_directory: Path, tmp_path: Path) -> None:
     assert main(["report", str(study_directory), f"--out={tmp_path}"]) == 0
     text = (tmp_path / "report.md").read_text("utf-8")

@@ -34,6 +34,7 @@ def products(T: int, D: int, n_layers: int, n_classes: int) -> int:
     return n_layers * (projections + attention + feed_forward) + 2 * D * n_classes
 
 
+@pytest.mark.slow
 def test_a_run_says_what_it_took_over_restarts_too(tmp_path: Path) -> None:
     run = tmp_path / "r"
     assert main([*QUICK, f"--run_dir={run}", "--trainer.max_epochs=1"]) == 0
