@@ -4,7 +4,7 @@
 
 A causal model of width 256 with 6 layers and 4 heads, length 256, batch 8; forward and backward.
 The figure is the median ratio of a step to the step of NoPE's measured just before it. `--record`
-writes what the command `encodings` and the README show.
+writes what the command `encodings` and docs/catalogue.md show.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""No encoding without a case, an oracle and a row in the README."""
+"""No encoding without a case, an oracle and a row in the catalogue."""
 
 import ast
 import inspect
@@ -14,7 +14,7 @@ from tests import oracles
 from tests.cases import CASES, Case
 from tests.helpers import dims
 
-README = Path(__file__).parents[1] / "README.md"
+CATALOGUE = Path(__file__).parents[1] / "docs" / "catalogue.md"
 CLASSES = [
     value
     for name in positional.__all__
@@ -34,10 +34,10 @@ def test_has_a_case(encoding: type[PositionalEncoding]) -> None:
 
 
 @each_class
-def test_has_a_row_in_the_readme(encoding: type[PositionalEncoding]) -> None:
+def test_has_a_row_in_the_catalogue(encoding: type[PositionalEncoding]) -> None:
     row = f"| `{encoding.__name__}` |"
-    rows = [line for line in README.read_text("utf-8").splitlines() if line.startswith(row)]
-    assert len(rows) == 1, f"README.md needs one row of its table to begin with {row}"
+    rows = [line for line in CATALOGUE.read_text("utf-8").splitlines() if line.startswith(row)]
+    assert len(rows) == 1, f"docs/catalogue.md needs one row of its table to begin with {row}"
 
 
 def test_every_encoding_is_exported() -> None:

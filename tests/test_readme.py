@@ -1,4 +1,4 @@
-"""The commands of the README and of docs/images.md run, and its code is what it says."""
+"""Commands of the README and of the pages behind it run, and their code is what it says."""
 
 import importlib
 import re
@@ -12,8 +12,12 @@ from lightning_posenc.cli import main
 from lightning_posenc.testing import check_sampler
 
 ROOT = Path(__file__).parents[1]
-README, IMAGES = ((ROOT / page).read_text("utf-8") for page in ("README.md", "docs/images.md"))
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README + IMAGES, flags=re.DOTALL)
+README = (ROOT / "README.md").read_text("utf-8")
+LONGER = [
+    (ROOT / "docs" / f"{page}.md").read_text("utf-8")
+    for page in ("catalogue", "running", "own", "results", "images")
+]
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", "".join([README, *LONGER]), flags=re.DOTALL)
 COMMANDS = list(
     dict.fromkeys(
         found.strip()
@@ -80,3 +84,9 @@ def test_an_encoding_of_ones_own_takes_15_lines() -> None:
 
 def test_the_commands_are_found() -> None:
     assert len(COMMANDS) >= 4
+
+
+def test_the_readme_is_read_in_minutes() -> None:
+    assert len(README.encode()) <= 9_000
+    for page in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", README):
+        assert (ROOT / page).exists(), f"README.md leads to {page}, which is not there"

@@ -80,7 +80,7 @@ def test_causes() -> None:
 
 
 def test_biases_by_length() -> None:
-    said, rows = page("README.md").partition("**A bias costs little")[2], kept("long_bias")
+    said, rows = page("docs/results.md").partition("**A bias costs little")[2], kept("long_bias")
     ratio = {
         (name, length): f"{row['ratio'][name][0]:.2f}".removeprefix("0")
         for length, row in rows.items()

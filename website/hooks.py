@@ -20,7 +20,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-from lightning_posenc.catalogue.pages.site import pages
+from lightning_posenc.catalogue.pages.site import KINDS, pages
 
 RECORDED = ("docs/encodings.md", "docs/mixers.md", "benchmarks/results/length_generalization.json")
 ELSEWHERE = {
@@ -88,22 +88,43 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
     def target(to: str) -> str | None:
         inside = _inside(os.path.normpath(str(PurePosixPath(here).parent / to)))
+        if inside is not None and inside.startswith("tutorial/"):
+            inside = inside.removesuffix(".py").removesuffix(".md") + ".md"  # a lesson's page
         if inside is None or files.get_file_from_path(inside) is None:
             return None
         return os.path.relpath(inside, str(PurePosixPath(page.file.src_uri).parent))
 
     def led(link: re.Match[str]) -> str:
         text, to, part = link.groups()
-        if "://" in to or (here == f"docs/{page.file.src_uri}" and not to.startswith("../")):
+        if "://" in to:
             return link[0]
         found = target(to)
-        return text if found is None else f"[{text}]({found}{part or ''})"
+        if found is None:  # of a page of the site's own it is a mistake, which mkdocs tells
+            return link[0] if here == f"docs/{page.file.src_uri}" and "../" not in to else text
+        return f"[{text}]({found}{part or ''})"
 
     def drawn(image: re.Match[str]) -> str:
         begin, to, end = image.groups()
         return begin + (target(to) or to) + end
 
-    return IMAGE.sub(drawn, LINK.sub(led, markdown))
+    markdown = IMAGE.sub(drawn, LINK.sub(led, markdown))
+    return _named(markdown) if page.file.src_uri == "catalogue.md" else markdown
+
+
+def _named(tables: str) -> str:
+    """Tables whose names lead to the pages of what they name."""
+    homes = {
+        PurePosixPath(path).stem: path
+        for path in _built
+        if path.split("/")[0] in KINDS and path.endswith(".md")
+    }
+
+    def led(name: re.Match[str]) -> str:
+        return f"[{name[0]}]({homes[name[1]]})" if name[1] in homes else name[0]
+
+    return re.sub(
+        r"^\|.*$", lambda row: re.sub(r"`(\w+)`", led, row[0]), tables, flags=re.MULTILINE
+    )
 
 
 def _home(src_uri: str) -> str:

@@ -86,7 +86,7 @@ for name, scores in found.items():
     axes.plot(scores.index, scores, "o-", label=name)
 axes.axvline(16, color="gray", linestyle=":")
 axes.set(xlabel="tokens in the test", ylabel="accuracy", ylim=(0, 1.05), title="trained at 16")
-axes.legend()
+legend = axes.legend()
 # %%
 assert shifted[32] >= 0.95
 assert shifted[64] > table[64] + 0.3

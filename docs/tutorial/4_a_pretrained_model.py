@@ -48,8 +48,8 @@ characters = sorted(pre_tokenizers.ByteLevel.alphabet())
 tokens = Tokenizer(models.BPE({c: i for i, c in enumerate(characters)}, []))
 tokens.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
 tokens.decoder = decoders.ByteLevel()
-PreTrainedTokenizerFast(tokenizer_object=tokens, model_max_length=TRAINED).save_pretrained("tiny")
-
+whole = PreTrainedTokenizerFast(tokenizer_object=tokens, model_max_length=TRAINED)
+files = whole.save_pretrained("tiny")
 # %% [markdown]
 # Train it for 150 steps at 128 tokens, on the documentation that comes with Python. Then save
 # it. From here on it is a model like any other that you may have.
@@ -64,7 +64,8 @@ trainer = L.Trainer(
 )  # fmt: skip
 trainer.fit(module, data)
 module.pretrained.model.save_pretrained("tiny")
-Path("text.txt").write_text("\n\n".join(topics.values()))
+n_characters = Path("text.txt").write_text("\n\n".join(topics.values()))
+
 # %% [markdown]
 # ## Ask the doctor
 #
@@ -73,9 +74,6 @@ Path("text.txt").write_text("\n\n".join(topics.values()))
 # %%
 found = api.diagnose(hf="tiny", text="text.txt", length=WANTED, sequences=8, out="doctor")
 found
-
-# %%
-found.table[found.table.verdict.isin(["ill", "watch"])][["ailment", "verdict", "measured"]]
 
 # %% [markdown]
 # ## Compare ways to a longer context
@@ -90,12 +88,12 @@ compared = api.extend(
 )  # fmt: skip
 
 # %%
-compared.figures["Loss by position: text.txt"]
+compared.figures["Loss by length"]
 
 # %% [markdown]
-# Up to the dotted line the model knows the positions. Beyond it the unchanged model gets worse
-# with each token. *PI* squeezes all positions, and spoils the short ones. *YaRN* slows down only
-# the pairs of channels that never finished a turn in training.
+# Up to 128 tokens the model knows the positions. At 256 the loss of the unchanged model goes up.
+# *PI* squeezes all positions, and spoils the short contexts too. *YaRN* slows down only the pairs
+# of channels that never finished a turn in training.
 
 
 # %%

@@ -36,7 +36,7 @@ def run(args: Sequence[str]) -> None:
         "List the encodings, samplers of positions and scalings: ours, or those of "
         "your own modules, as in `encodings my_package.encodings`. All that is said of a class is "
         "found out by making and running it.",
-        "the README",
+        "docs/catalogue.md",
     )
     parser.add_argument("--n_layers", type=int, default=6, help="layers (6)")
     given = parser.parse_args(args)

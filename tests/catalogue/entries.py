@@ -3,5 +3,5 @@
 from lightning_posenc import Dims
 from lightning_posenc.catalogue import described
 
-DIMS = Dims(256, 4, 6)  # those of the README and of the measured costs
+DIMS = Dims(256, 4, 6)  # those of docs/catalogue.md and of the measured costs
 ENTRIES = {entry.name: entry for entry in described.encodings(DIMS)}

@@ -1,4 +1,4 @@
-"""The command `encodings`: what it says is true, and the README says the same."""
+"""The command `encodings`: what it says is true, and docs/catalogue.md says the same."""
 
 import re
 from pathlib import Path
@@ -19,7 +19,7 @@ from tests.cases import CASES, Case
 from tests.catalogue.entries import DIMS, ENTRIES
 from tests.helpers import dims
 
-README = Path(__file__).parents[2] / "README.md"
+CATALOGUE = Path(__file__).parents[2] / "docs" / "catalogue.md"
 
 
 def plain(case: Case) -> bool:
@@ -28,10 +28,10 @@ def plain(case: Case) -> bool:
     return case.factory is own and isinstance(case.positions(), Consecutive)
 
 
-def test_readme_has_what_the_command_prints(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_catalogue_has_what_the_command_prints(monkeypatch: pytest.MonkeyPatch) -> None:
     """python -m lightning_posenc encodings --markdown"""
     monkeypatch.setattr(described, "encodings", lambda dims, _: {DIMS: ENTRIES.values()}[dims])
-    assert markdown(DIMS) in README.read_text("utf-8")
+    assert markdown(DIMS) in CATALOGUE.read_text("utf-8")
 
 
 def test_at_least_40_methods() -> None:

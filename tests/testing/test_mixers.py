@@ -68,7 +68,7 @@ BROKEN = {
     f"reformer-in_small_chunks-bfloat16_autocast_is_near_float32-{way}": SHIFTED
     for way in ("causal", "bidirectional")
 }
-"""Promises that cannot be kept; the README tells of them."""
+"""Promises that cannot be kept; docs/limits.md tells of them."""
 
 
 def marks(make_id: str, check: str) -> list[pytest.MarkDecorator]:
