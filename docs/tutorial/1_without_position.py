@@ -1,11 +1,12 @@
 # %% [markdown]
 # # 1. A model without position
 #
-# A transformer reads a sequence as a bag of tokens. Attention compares each pair of tokens.
-# It does not ask where they stand. This lesson shows it: you train the same model twice. The
-# first one has no positions and can only guess. The second one has them and solves the task.
+# Without positions, a bidirectional transformer reads a sequence as a bag of tokens. Attention
+# compares each pair of tokens, but not where the tokens stand. This lesson shows it: you train
+# the same model twice. The first one has no positions and can only guess. The second one has
+# them and solves the task.
 #
-# You need: `pip install lightning_posenc` and about a minute.
+# You need: the package installed (the README says how), and about a minute.
 
 # %%
 # %matplotlib inline
@@ -74,8 +75,8 @@ assert accuracy["LearnedAbsolute"] >= 0.95  # solved
 # %% [markdown]
 # ## See it
 #
-# What does the model know of each place? Each bar is the accuracy where the marker stands at that
-# position.
+# Does the model know each place? Left: the accuracy at each test length; the dashed line is the
+# best without order. Right: the accuracy by the position of the marker.
 
 # %%
 seeing.figures["accuracy"]

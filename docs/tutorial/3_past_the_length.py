@@ -73,8 +73,9 @@ shifted = accuracy(
 # %% [markdown]
 # ## Mend it: look at distances
 #
-# `ShawRelative` has a learned vector for each distance, not for each position. Far tokens share
-# one. A longer sequence has no new distance that matters here.
+# `ShawRelative` has a learned vector for each distance, not for each position. Distances of 16
+# and more share one vector. Training at 16 tokens never uses that one, but the answer needs
+# only a short distance, which was trained.
 
 # %%
 shaw = accuracy(model__positional="ShawRelative")

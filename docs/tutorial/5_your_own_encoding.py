@@ -61,9 +61,9 @@ check_encoding(Bump)
 print("all promises are kept")
 
 # %% [markdown]
-# It finds mistakes. The bias of this class depends on how long the sequence is. So padding and
-# neighbours in a batch change the answers. The judge names each broken promise; here are the
-# first two:
+# The judge also finds mistakes. The class `Wrong` below has one: its bias depends on the length of
+# the sequence, so padding and neighbours in a batch change the answers. The judge lists each broken
+# promise. The cell prints the beginning of the list.
 
 # %%
 n_characters = Path("wrong.py").write_text('''
@@ -127,7 +127,8 @@ sweep.table[["model.positional", "seed_everything", "status", "val/acc"]]
 # %% [markdown]
 # ## Report
 #
-# The report compares each row with the baseline (NoPE). It tests all differences together. Three
+# The report compares each row with the baseline (NoPE). The p values are corrected for the
+# number of comparisons (Holm). Three
 # seeds are the fewest for a test.
 
 # %%
