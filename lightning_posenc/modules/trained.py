@@ -144,7 +144,7 @@ class TrainedModule(ScoredModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         # Only on the steps that loggers hear of: on others the call costs time and tells nobody.
         every: int = getattr(self.trainer, "log_every_n_steps")  # noqa: B009 (set at run time)
-        logs = (self.trainer.global_step + 1) % every == 0
+        logs = every > 0 and (self.trainer.global_step + 1) % every == 0  # 0 of a barebones Trainer
         if logs:
             loss, penalty, n_scored, right = self.training_scores(batch, batch_idx)
         else:

@@ -48,7 +48,7 @@ class Divergence(L.Callback):
             self._bad = bad if self._bad is None else self._bad | bad
         every: int = getattr(trainer, "log_every_n_steps")  # noqa: B009 (set at run time)
         cheap = trainer.world_size == 1 and pl_module.device.type == "cpu"
-        if cheap or trainer.global_step % every == 0:
+        if cheap or (every > 0 and trainer.global_step % every == 0):
             self._check(trainer, getattr(pl_module, "terms", {}))
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

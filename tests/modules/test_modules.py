@@ -293,3 +293,14 @@ def test_without_positional_parameters_nothing_waits() -> None:
 def test_data_without_classes_is_refused() -> None:
     with pytest.raises(ValueError, match="no classes; choose data that has, or a LanguageModel"):
         SequenceClassifier(SPEC, 5, None)  # type: ignore[arg-type]
+
+
+@pytest.mark.filterwarnings("ignore:You defined a `validation_step`")
+def test_a_barebones_trainer_trains() -> None:
+    """It logs at no step, of which the number is 0."""
+    batch = Batch(tokens=torch.randint(5, (2, 6)), targets=torch.randint(5, (2, 6)))
+    module = LanguageModel(EncoderSpec(d_model=8, n_heads=1, n_layers=1), vocab_size=5)
+    before = module.embedding.weight.detach().clone()
+    trainer = L.Trainer(barebones=True, max_epochs=1, accelerator="cpu")
+    trainer.fit(module, DataLoader([batch, batch], batch_size=None))
+    assert not torch.equal(before, module.embedding.weight)

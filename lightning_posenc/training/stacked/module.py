@@ -93,7 +93,7 @@ class StackedModule(L.LightningModule):
             check_step(self.stack, batches, batch_idx)
             self._is_proven = True
         every: int = getattr(self.trainer, "log_every_n_steps")  # noqa: B009 (set at run time)
-        logs = (self.trainer.global_step + 1) % every == 0
+        logs = every > 0 and (self.trainer.global_step + 1) % every == 0
         if logs:
             losses, *penalty, _, right = self.stack.call("training_scores", batches, batch_idx)
         else:
