@@ -121,7 +121,7 @@ def test_mistakes_are_said_in_one_line(runs: Path) -> None:
         api.RunResult(runs)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_sweep_of_a_mapping_runs_and_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

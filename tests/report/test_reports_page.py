@@ -13,7 +13,7 @@ QUICK = ["--data.steps_per_epoch=3", "--trainer.max_epochs=2", "--data.eval_samp
          "--trainer.log_every_n_steps=1"]  # fmt: skip
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_commands_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     commands = re.findall(r"^python -m lightning_posenc (.+)$", PAGE.read_text("utf-8"), re.M)

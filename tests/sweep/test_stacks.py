@@ -67,7 +67,7 @@ def test_sweeps_of_single_trials_are_refused(
         Stacks(definition.load(write(tmp_path / "s.yaml", **changes)))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_stacked_sweep_is_the_sweep(tmp_path: Path) -> None:
     write(tmp_path / "s.yaml", "--model.positional=RoPE", parameters=SEEDS)
     plain = run(tmp_path, *SWEEP, "s.yaml", "--sweep_dir", "plain")
