@@ -12,6 +12,7 @@ taken within rounds. `--write` keeps results/fla_formulas.md.
 
 import argparse
 import importlib.util
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -46,7 +47,7 @@ def formula(op: str, name: str) -> Formula:
     return found
 
 
-class Theirs(nn.Module):
+class Theirs(nn.Module, ABC):
     """The layer of an encoder, around their formula.
 
     Args:
@@ -67,9 +68,9 @@ class Theirs(nn.Module):
         x = x + block.feed_forward(block.norm_feed_forward(x))
         return self.encoder.norm(x)
 
+    @abstractmethod
     def mixed(self, mixer: Any, x: Tensor) -> Tensor:
         """What the mixer makes of (B, T, D)."""
-        raise NotImplementedError
 
 
 class TheirFoX(Theirs):

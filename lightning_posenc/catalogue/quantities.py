@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from lightning_posenc.diagnostics.metric_keys import Key
 from lightning_posenc.diagnostics.quantities import (
@@ -28,22 +29,63 @@ A score has a stage before it (`train/loss`, `val/acc`) and, in a test, a length
 blocks passed. A metric that is not here is read by the same grammar: what is better of it, its name
 says (loss, error, acc, …), or torchmetrics' `higher_is_better`, or `--goal`.
 """
+_MEASURES = "lightning_posenc.diagnostics.measures"
+_DOCTOR = "`python -m lightning_posenc diagnose`"
+
+
+class Group(NamedTuple):
+    """Quantities that are not a measurement's own.
+
+    Args:
+        title: What they are.
+        rows: The quantities.
+        how: How a run is made to log them.
+        home: Path that the function which defines them begins with; "" where none does.
+    """
+
+    title: str
+    rows: tuple[Quantity, ...]
+    how: str
+    home: str = ""
+
+
+OF_EVERY_RUN = (
+    Group("Scores", SCORES, "Every run logs it, for each stage; a test logs it for each length."),
+    Group("Training, as `train/lr`", TRAINING, "Every run logs it in training."),
+)
+OF_OTHERS = (
+    Group("Attention by length, of the doctor", BY_LENGTH, _DOCTOR, f"{_MEASURES}.dilution."),
+    Group("Heads, of the doctor", HEADS, _DOCTOR, f"{_MEASURES}.head_types."),
+    Group(
+        "Cross-attention, of a decoder",
+        ACROSS,
+        "`--trainer.callbacks+=CrossAttention`",
+        f"{_MEASURES}.alignment.",
+    ),
+    Group("`LogitGrowth`: which heads' logits grow?", GROWTH, "`--trainer.callbacks+=LogitGrowth`"),
+    Group(
+        "Gradients",
+        GRADIENTS,
+        "`--trainer.callbacks+=PositionalGradients`",
+        f"{_MEASURES}.gradients.",
+    ),
+    Group(
+        "Order",
+        ORDER,
+        "`--trainer.callbacks+=OrderSensitivity`",
+        f"{_MEASURES}.order_sensitivity.",
+    ),
+    Group("Cost, in `summary.json`", COSTS, "Every run writes it into `summary.json`."),
+)
 BETTER = {True: "higher", False: "lower", None: ""}
 
 
 def markdown() -> str:
     """The page."""
-    parts = [HEAD, *_table("Scores", SCORES)]
-    parts += _table("Training, as `train/lr`", TRAINING)
-    for each in MEASUREMENTS:
-        parts += _table(f"`{each.name}`: {each.title}", each.quantities)
-    parts += _table("Attention by length, of the doctor", BY_LENGTH)
-    parts += _table("Heads, of the doctor", HEADS)
-    parts += _table("Cross-attention, of a decoder", ACROSS)
-    parts += _table("`LogitGrowth`: which heads' logits grow?", GROWTH)
-    parts += _table("Gradients", GRADIENTS)
-    parts += _table("Order", ORDER)
-    parts += _table("Cost, in `summary.json`", COSTS)
+    tables = [(group.title, group.rows) for group in OF_EVERY_RUN]
+    tables += [(f"`{each.name}`: {each.title}", each.quantities) for each in MEASUREMENTS]
+    tables += [(group.title, group.rows) for group in OF_OTHERS]
+    parts = [HEAD, *(line for title, rows in tables for line in _table(title, rows))]
     return "\n".join(parts) + "\n"
 
 

@@ -1,7 +1,6 @@
 """The command `diagnose`: examine a model, name what ails it, and say what helps."""
 
 import argparse
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -163,8 +162,7 @@ def _patient(given: argparse.Namespace, rest: list[str]) -> "tuple[Subject, Path
     from lightning_posenc.diagnose.from_config import build
     from lightning_posenc.training import command as training
 
-    # Lightning's own use of torch 2.13, which no user can mend.
-    warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)
+    training.leave_out_advice()
     try:
         return build(rest)
     except training.USER_ERRORS as error:

@@ -1,6 +1,5 @@
 """A checkpoint's model with its own data, to be looked at."""
 
-import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,8 +33,7 @@ def opened(path: Path, option: str) -> Opened:
     Raises:
         ValueError: If it is no such checkpoint.
     """
-    # Lightning's own use of torch 2.13, which no user can mend.
-    warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)
+    command.leave_out_advice()
     try:
         cli = Built(["--ckpt_path", str(path)])
         assert cli.checkpoint is not None

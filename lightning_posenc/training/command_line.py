@@ -58,7 +58,12 @@ from lightning_posenc.training.resuming.sharded_loading import ShardedLoading
 from lightning_posenc.training.resuming.stays_stopped import StaysStopped, conditions
 from lightning_posenc.training.resuming.unfinished_step import ROW, UnfinishedStep
 from lightning_posenc.training.run_checkpoint import kept_by_run
-from lightning_posenc.training.trainer_options import LINKED, check_linked, check_trainer
+from lightning_posenc.training.trainer_options import (
+    LINKED,
+    as_list,
+    check_linked,
+    check_trainer,
+)
 from lightning_posenc.training.trust import OPTION
 
 PROGRAM = "python -m lightning_posenc"
@@ -139,7 +144,7 @@ class TrainingCLI(CommandLine):
             goes_on = goes_on or which_run.is_of(Path(ckpt_path), config.run_dir)
         self.run_dir = run_directory.choose(config.run_dir, self.name, goes_on)
         self._given = self.config.clone()
-        for logger in _as_list(config.trainer.logger):
+        for logger in as_list(config.trainer.logger):
             if isinstance(logger, Namespace):
                 loggers.belong(logger, self.run_dir, self.name, str(self.subcommand))
 
@@ -195,9 +200,9 @@ class TrainingCLI(CommandLine):
         if config["logger"] is not False:
             before = read(Path(ckpt_path)) if fits and ckpt_path else {}
             table = MetricsCSV(self.run_dir, before.get("global_step", 0), before.get(ROW))
-            told = [table, *_as_list(config["logger"])]
+            told = [table, *as_list(config["logger"])]
             told = loggers.with_agent(told, self.run_dir, self.name, str(self.subcommand))
-        given: list[Callback] = _as_list(config["callbacks"])
+        given: list[Callback] = as_list(config["callbacks"])
         ours = callbacks_of_run(self.command, given, not config["fast_dev_run"])
         ours.append(MovedRun(ckpt_path))
         if ckpt_path:
@@ -215,7 +220,7 @@ class TrainingCLI(CommandLine):
                 given.append(BranchedRun(ckpt_path, self._why_anew))
         if fits and saves:
             given.append(Preemption(self.run_dir / run_directory.CHECKPOINTS / run_directory.LAST))
-        plugins = _as_list(config["plugins"])
+        plugins = as_list(config["plugins"])
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
             plugins = [*plugins, WholeCheckpointIO()]
         tells = config["enable_model_summary"] is not False
@@ -268,13 +273,6 @@ class TrainingCLI(CommandLine):
         if is_writer(self.trainer):
             write_run_page(self.run_dir)
             print(f"run directory: {self.run_dir}")
-
-
-def _as_list(value: Any) -> list[Any]:
-    """A Trainer argument that takes one object, several, or a switch (None, True, False)."""
-    if value is None or isinstance(value, bool):
-        return []
-    return value if isinstance(value, list) else [value]
 
 
 OPTIONS: dict[str, Any] = {

@@ -24,6 +24,7 @@ from lightning_posenc.runs.whole_files import write_whole
 from lightning_posenc.training.command import told_as_ours
 from lightning_posenc.training.every_run import callbacks_of_run
 from lightning_posenc.training.run_checkpoint import kept_by_run
+from lightning_posenc.training.trainer_options import as_list
 
 OURS = ("default_root_dir", "callbacks", "logger", "plugins")  # what the user's is added to
 
@@ -101,17 +102,17 @@ def _has_test(module: L.LightningModule, data: L.LightningDataModule) -> bool:
 
 def _trainer(directory: Path, given: Mapping[str, Any]) -> L.Trainer:
     options = {key: value for key, value in given.items() if key not in OURS}
-    own = _listed(given.get("callbacks"))
+    own = as_list(given.get("callbacks"))
     saves = options.get("enable_checkpointing") is not False and not options.get("fast_dev_run")
     callbacks = callbacks_of_run(None, own, not options.get("fast_dev_run"))
     if saves:
         callbacks += kept_by_run(directory / CHECKPOINTS, own)
     told = [] if given.get("logger") is False else [MetricsCSV(directory, 0, None)]
-    plugins = _listed(given.get("plugins"))
+    plugins = as_list(given.get("plugins"))
     return L.Trainer(
         default_root_dir=str(directory),
         callbacks=[*callbacks, *own],
-        logger=[*told, *_listed(given.get("logger"))],
+        logger=[*told, *as_list(given.get("logger"))],
         plugins=[*plugins, WholeCheckpointIO()],
         **{"use_distributed_sampler": False, "enable_model_summary": False, **options},
     )
@@ -150,9 +151,3 @@ def _told(value: Any) -> Any:
         arguments = {k: _told(v) for k, v in value.items() if k != "class"}
         return {"class_path": value["class"], "init_args": arguments}
     return {k: _told(v) for k, v in value.items() if k != "object"}
-
-
-def _listed(value: Any) -> list[Any]:
-    if value is None or isinstance(value, bool):
-        return []
-    return list(value) if isinstance(value, list | tuple) else [value]

@@ -40,10 +40,8 @@ class SamplingErrors:
             return
         scored = (batch.targets != IGNORE).reshape(len(outputs), -1)
         hits = ((outputs == batch.targets).reshape(len(outputs), -1)) & scored
-        r, n = (
-            hits.sum(dim=1),
-            scored.sum(dim=1),
-        )  # whole numbers: float32 would round their squares
+        # Whole numbers: float32 would round their squares.
+        r, n = hits.sum(dim=1), scored.sum(dim=1)
         asked = (n > 0).long()
         found = torch.stack([asked, r, n, r * r, r * n, n * n, asked * (r == n)]).sum(dim=1)
         length = module.test_length(batch, index)

@@ -51,7 +51,7 @@ def check_trainer(options: Any) -> None:
             "trainer.barebones keeps no results, which is what these commands are for: use "
             "lightning.Trainer in a program of your own"
         )
-    for callback in _listed(options.get("callbacks")):
+    for callback in as_list(options.get("callbacks")):
         if str(_get(callback, "class_path")).endswith(".BatchSizeFinder"):
             # Once it had tried, Lightning 2.6 trained no step, and said that it was finished.
             raise ValueError(
@@ -90,8 +90,9 @@ def _check_share(name: str, value: Any) -> None:
         )
 
 
-def _listed(value: Any) -> list[Any]:
-    if value is None:
+def as_list(value: Any) -> list[Any]:
+    """A Trainer argument that takes one object, several, or a switch (None, True, False)."""
+    if value is None or isinstance(value, bool):
         return []
     return list(value) if isinstance(value, list | tuple) else [value]
 

@@ -5,35 +5,9 @@ from importlib import import_module
 
 from lightning_posenc.catalogue.pages import markdown as md
 from lightning_posenc.catalogue.pages.documented import parsed
-from lightning_posenc.catalogue.quantities import BETTER, range_of
+from lightning_posenc.catalogue.quantities import BETTER, OF_EVERY_RUN, OF_OTHERS, range_of
 from lightning_posenc.diagnostics.metric_keys import Key
-from lightning_posenc.diagnostics.quantities import (
-    ACROSS,
-    BY_LENGTH,
-    COSTS,
-    GRADIENTS,
-    GROWTH,
-    HEADS,
-    MEASUREMENTS,
-    ORDER,
-    SCORES,
-    TRAINING,
-    Quantity,
-)
-
-_MEASURES = "lightning_posenc.diagnostics.measures"
-# Who measures what: how a run is made to log it, and the function that defines it.
-_BY = (
-    (SCORES, "Every run logs it, for each stage; a test logs it for each length.", ""),
-    (TRAINING, "Every run logs it in training.", ""),
-    (COSTS, "Every run writes it into `summary.json`.", ""),
-    (GRADIENTS, "`--trainer.callbacks+=PositionalGradients`", f"{_MEASURES}.gradients."),
-    (ORDER, "`--trainer.callbacks+=OrderSensitivity`", f"{_MEASURES}.order_sensitivity."),
-    (GROWTH, "`--trainer.callbacks+=LogitGrowth`", ""),
-    (ACROSS, "`--trainer.callbacks+=CrossAttention`", f"{_MEASURES}.alignment."),
-    (HEADS, "`python -m lightning_posenc diagnose`", f"{_MEASURES}.head_types."),
-    (BY_LENGTH, "`python -m lightning_posenc diagnose`", f"{_MEASURES}.dilution."),
-)  # fmt: skip
+from lightning_posenc.diagnostics.quantities import MEASUREMENTS, Quantity
 
 
 def slug(row: Quantity) -> str:
@@ -76,9 +50,9 @@ def _measured(row: Quantity) -> tuple[str, str, tuple[Quantity, ...]]:
             how = f"`--trainer.callbacks+=Watch {named}`"
             path = measurement.function
             return how, path if isinstance(path, str) else "", measurement.quantities
-    for rows, how, path in _BY:
-        if row in rows:
-            return how, path, rows
+    for group in (*OF_EVERY_RUN, *OF_OTHERS):
+        if row in group.rows:
+            return group.how, group.home, group.rows
     return "[What a run logs](../quantities.md) says who measures it.", "", ()
 
 
