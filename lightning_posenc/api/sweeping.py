@@ -53,17 +53,16 @@ class SweepResult(ShownResult):
 
     @property
     def best(self) -> RunResult:
-        """The run of the trial with the best metric.
+        """The run of the trial that stands first in the table that the command ends with.
 
         Raises:
             ValueError: If no trial has one.
         """
         metric = self.definition.metric
-        known = [each for each in self.trials if each.metric is not None]
-        if metric is None or not known:
+        found = [] if metric is None else trial.ranked(self.trials, metric.rises)
+        if not found or found[0].metric is None:
             raise ValueError(f"{self.directory}: no trial has ended with a metric")
-        best = (max if metric.goal == "maximize" else min)(known, key=_metric)
-        return RunResult(self.directory / best.name)
+        return RunResult(self.directory / found[0].name)
 
     @property
     def title(self) -> str:

@@ -39,9 +39,14 @@ class Objective(NamedTuple):
     goal: Literal["minimize", "maximize"]
     target: float | None
 
+    @property
+    def rises(self) -> bool:
+        """Whether more is better."""
+        return self.goal == "maximize"
+
     def better(self, value: float, than: float) -> bool:
         """Whether one value beats another."""
-        return value < than if self.goal == "minimize" else value > than
+        return value > than if self.rises else value < than
 
     def reached(self, value: float | None) -> bool:
         """Whether a value is at the target or beyond."""

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from lightning_posenc.sweep.definition import Objective
 from lightning_posenc.sweep.parameters import Parameter
-from lightning_posenc.sweep.trial import Status, Trial
+from lightning_posenc.sweep.trial import Status, Trial, ranked
 
 BEST_SHOWN = 10
 
@@ -122,32 +122,26 @@ class Display:
 
     def table(self) -> Table | None:
         """The best trials, or None if no metric tells which they are."""
-        ranked = self._ranked()
-        if not ranked or self._metric is None:
+        found = self._ranked()
+        if not found or self._metric is None:
             return None
         title = f"best by {self._metric.name} ({self._metric.goal})"
         table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
         for column in ("trial", self._metric.name, "parameters"):
             table.add_column(column, overflow="fold")
-        for trial in ranked[:BEST_SHOWN]:
+        for trial in found[:BEST_SHOWN]:
             value = str(trial.status) if trial.metric is None else f"{trial.metric:.4f}"
             table.add_row(trial.name, value, self.describe(trial))
         return table
 
     def _ranked(self) -> list[Trial]:
-        """Trials that ended with a value, the best first, and those that diverged behind them."""
-        done = [t for t in self._trials.values() if t.status is Status.COMPLETE]
-        falling = self._metric is not None and self._metric.goal == "maximize"
-        found = [(t.metric, t.number) for t in done if t.metric is not None]
-        order = sorted(found, key=lambda pair: (-pair[0] if falling else pair[0], pair[1]))
-        worst = sorted(n for n, t in self._trials.items() if t.status is Status.DIVERGED)
-        return [self._trials[number] for number in [*(number for _, number in order), *worst]]
+        return ranked(self._trials.values(), self._metric is not None and self._metric.rises)
 
     def _best_so_far(self) -> str:
-        ranked = self._ranked()
-        if not ranked or ranked[0].metric is None:
+        found = self._ranked()
+        if not found or found[0].metric is None:
             return ""
-        return f"best {ranked[0].metric:.4g} ({ranked[0].number:03d})"
+        return f"best {found[0].metric:.4g} ({found[0].number:03d})"
 
     def _time_left(self) -> str:
         left = self._total - len(self._trials)

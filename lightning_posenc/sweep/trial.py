@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -68,6 +69,19 @@ class Trial:
         write_whole(
             directory / RECORD, strict_json.text(asdict(self), indent=2, default=str) + "\n"
         )
+
+
+def ranked(trials: Iterable[Trial], rises: bool) -> list[Trial]:
+    """Trials that ended with a value, the best first, and those that diverged behind them.
+
+    Args:
+        trials: Of one sweep.
+        rises: Whether more of its metric is better.
+    """
+    every = sorted(trials, key=lambda trial: trial.number)
+    done = [t for t in every if t.status is Status.COMPLETE and t.metric is not None]
+    done.sort(key=lambda trial: trial.metric or 0.0, reverse=rises)  # equal ones as they are
+    return [*done, *(t for t in every if t.status is Status.DIVERGED)]
 
 
 def load(directory: Path) -> Trial | None:

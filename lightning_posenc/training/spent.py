@@ -14,6 +14,9 @@ from lightning_posenc.callbacks.probing import isolated
 from lightning_posenc.data.batch import Batch, are_ids
 
 FORWARD_AND_BACKWARD = 3  # a backward pass makes two matrix products for each of the forward pass
+LONGEST = (
+    2048  # entries of a sequence whose operations are counted: all T × T logits are written out
+)
 
 
 class Spent:
@@ -51,6 +54,8 @@ class Spent:
         batch, self._last = self._last, None
         if batch is None or not isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy):
             return  # a sharded model runs on all ranks or on none
+        if batch.tokens.shape[1] > LONGEST:
+            return  # it might take more memory than training did
         one = batch.first(1)
         flops = forward_flops(trainer, module, one.to(module.device))
         if flops:

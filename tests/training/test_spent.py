@@ -6,12 +6,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import lightning as L
 import pytest
 import torch
 
 from lightning_posenc.cli import main
 from lightning_posenc.data import Batch
-from lightning_posenc.training.spent import FORWARD_AND_BACKWARD, Spent, energy_meter
+from lightning_posenc.training.spent import FORWARD_AND_BACKWARD, LONGEST, Spent, energy_meter
 
 QUICK = [
     "fit", "--config", "quickstart", "--data.steps_per_epoch=6", "--data.eval_samples=32",
@@ -51,6 +52,23 @@ def test_a_run_says_what_it_took_over_restarts_too(tmp_path: Path) -> None:
     assert second["train_tokens"] == 2 * first["train_tokens"]
     assert second["train_flops"] == pytest.approx(2 * first["train_flops"])
     assert second["train_seconds"] > first["train_seconds"]
+
+
+@pytest.mark.parametrize(("length", "asked"), [(LONGEST, 1), (LONGEST + 1, 0)])
+def test_a_long_sequence_is_not_run_for_an_estimate(length: int, asked: int) -> None:
+    """All of its T × T logits are written out: that might take more memory than training did."""
+    calls: list[int] = []
+
+    class Counting(L.LightningModule):
+        def score(self, batch: Batch, index: int) -> None:
+            calls.append(batch.tokens.shape[1])
+
+    spent, tokens = Spent(), torch.zeros(2, length, dtype=torch.long)
+    spent.add(Batch(tokens, tokens), 1)
+    trainer = L.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+    spent.end(trainer, Counting())
+    assert calls == [length] * asked
+    assert spent.found()["train_tokens"] == 2 * length
 
 
 def test_what_is_no_batch_of_ours_is_not_counted() -> None:
