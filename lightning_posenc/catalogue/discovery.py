@@ -12,6 +12,8 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
+from lightning_posenc.training.subclasses import subclasses
+
 OURS = "lightning_posenc"
 
 
@@ -30,7 +32,7 @@ def classes(base: type, modules: Sequence[str] = (OURS,)) -> dict[str, Any]:
     for name in modules:
         imported(name)
     found = {}
-    for kind in sorted(_below(base), key=lambda kind: (kind.__name__.lower(), kind.__module__)):
+    for kind in sorted(subclasses(base), key=lambda kind: (kind.__name__.lower(), kind.__module__)):
         if inspect.isabstract(kind) or kind.__name__.startswith("_") or "<" in kind.__qualname__:
             continue
         if is_in(kind, OURS) and (
@@ -104,11 +106,3 @@ def is_module(name: str) -> bool:
         return find_spec(name) is not None
     except (ImportError, ValueError):
         return False
-
-
-def _below(base: type) -> set[Any]:
-    below: set[Any] = set()
-    kinds: list[type] = type.__subclasses__(base)
-    for kind in kinds:
-        below |= {kind} | _below(kind)
-    return below

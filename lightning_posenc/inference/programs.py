@@ -11,6 +11,7 @@ from lightning_posenc.data.meaning import FORMAT
 from lightning_posenc.data.remembered import RememberedData
 from lightning_posenc.modules.scored import MODULE, ScoredModule
 from lightning_posenc.training.checkpoint_config import CONFIG_KEY
+from lightning_posenc.training.subclasses import subclasses
 from lightning_posenc.training.trust import TRUSTED
 
 
@@ -65,9 +66,5 @@ def _class(path: Path, name: str, trust: Sequence[str]) -> type[ScoredModule]:
 
 def _known_data(name: str) -> type[RememberedData] | None:
     """A class of a program's own data, if it has been imported."""
-    below = [RememberedData]
-    for kind in below:
-        if kind.__qualname__ == name:
-            return kind
-        below += kind.__subclasses__()
-    return None
+    kinds = (RememberedData, *subclasses(RememberedData))
+    return next((kind for kind in kinds if kind.__qualname__ == name), None)

@@ -10,6 +10,7 @@ from lightning_posenc.compat import jsonargparse as wording
 from lightning_posenc.compat.earlier_releases import instead, moved_option
 from lightning_posenc.mistakes.one_line import did_you_mean
 from lightning_posenc.training.option_names import file_hint, hint
+from lightning_posenc.training.subclasses import subclasses
 
 _VALUE = "="  # before a value that is of no kind that it may be
 _COMMON = ("positional", "scaling", "task")
@@ -158,9 +159,7 @@ def _classes(key: str) -> list[type]:
     """The classes that a config can name at the last part of a key, or of the commonest kinds."""
     kinds = _kinds()
     classes = [kinds[key]] if key in kinds else [kinds[each] for each in _COMMON]
-    for kind in classes:  # grows while it is walked: subclasses of subclasses
-        classes += kind.__subclasses__()
-    return classes
+    return [each for kind in classes for each in (kind, *subclasses(kind))]
 
 
 def _kinds() -> dict[str, type]:

@@ -19,6 +19,7 @@ from typing import Any
 from jsonargparse import Namespace
 
 from lightning_posenc.compat.jsonargparse import DENIED, imports_only
+from lightning_posenc.training.subclasses import subclasses
 
 TRUSTED = ("lightning_posenc", "torch.nn", "torch.optim", "lightning.pytorch")
 OPTION = "--trust"
@@ -35,7 +36,7 @@ def modules_of(values: set[str]) -> set[str]:
         if _DOTTED.fullmatch(value) and not Path(value).exists():
             found.add(_module(value))
     if bare := {value for value in values if value.isidentifier()}:
-        for kind in _subclasses(object, set()):
+        for kind in subclasses(object):
             if kind.__name__ in bare:
                 found.add(_module(f"{kind.__module__}.{kind.__qualname__}"))
     return {each for each in found if each.partition(".")[0] not in sys.stdlib_module_names}
@@ -45,15 +46,6 @@ def _module(path: str) -> str:
     """A user's package is trusted whole; of a large one that is not the user's the thing alone."""
     package = path.partition(".")[0]
     return path if package in _LARGE else package
-
-
-def _subclasses(kind: type, seen: set[type]) -> set[type]:
-    below: list[type] = type.__subclasses__(kind)
-    for each in below:
-        if each not in seen:
-            seen.add(each)
-            _subclasses(each, seen)
-    return seen
 
 
 def only(modules: Iterable[str]) -> AbstractContextManager[None]:
