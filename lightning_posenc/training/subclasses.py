@@ -3,10 +3,10 @@
 
 def subclasses(base: type) -> list[type]:
     """All below a class, each once: its own subclasses, then theirs, and so on."""
-    found: dict[type, None] = dict.fromkeys(type.__subclasses__(base))
-    walked = list(found)
+    found: dict[type, None] = {base: None}
+    walked = [base]
     for kind in walked:  # grows while it is walked
-        new = [each for each in type.__subclasses__(kind) if each not in found]
-        found.update(dict.fromkeys(new))
-        walked += new
-    return walked
+        below: list[type] = type.__subclasses__(kind)
+        walked += [each for each in below if each not in found]
+        found.update(dict.fromkeys(below))
+    return walked[1:]
