@@ -89,3 +89,11 @@ def test_oracles_share_no_code_with_the_package(path: Path) -> None:
     assert {name.split(".")[0] for name in imported - ours} <= {
         "cmath", "collections", "fractions", "math", "numpy", "typing",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_no_case_shares_a_module_between_tests(case: Case) -> None:
+    """What one test trains would be in training mode, or trained, in the next."""
+    for make in (case.positions, partial(case.factory, dims(causal=True))):
+        one, other = (set(map(id, kept.modules())) for kept in (make(), make()))
+        assert not one & other

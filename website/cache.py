@@ -1,6 +1,9 @@
 """What took long to make is kept, under a digest of all that it is made of."""
 
 import hashlib
+import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -11,9 +14,11 @@ Contents = dict[str, str | bytes]
 
 
 def digest(*others: Path) -> str:
-    """Of all code of the package, and of other files."""
+    """Of the package, its code and what it keeps recorded, and of other files."""
     found = hashlib.sha256()
-    for file in (*sorted((ROOT / "lightning_posenc").rglob("*.py")), *others):
+    package = (ROOT / "lightning_posenc").rglob("*.*")
+    ours = sorted(file for file in package if file.suffix in {".py", ".json"})
+    for file in (*ours, *others):
         found.update(file.read_bytes())
     return found.hexdigest()[:16]
 
@@ -28,11 +33,7 @@ def kept(name: str, of: Iterable[Path], make: Callable[[], Contents]) -> Content
     """
     folder = CACHE / name / digest(*of)
     if not folder.exists():
-        made = make()
-        for path, content in made.items():
-            file = folder / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(content.encode() if isinstance(content, str) else content)
+        _keep(folder, make())
     return {
         str(file.relative_to(folder).as_posix()): (
             file.read_text("utf-8") if file.suffix == ".md" else file.read_bytes()
@@ -40,3 +41,20 @@ def kept(name: str, of: Iterable[Path], make: Callable[[], Contents]) -> Content
         for file in sorted(folder.rglob("*"))
         if file.is_file()
     }
+
+
+def _keep(folder: Path, made: Contents) -> None:
+    """Write all, or, where another process was faster, nothing."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    being_written = Path(tempfile.mkdtemp(dir=folder.parent, prefix="."))
+    try:
+        for path, content in made.items():
+            file = being_written / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content.encode() if isinstance(content, str) else content)
+        os.replace(being_written, folder)
+    except OSError:
+        if not folder.exists():
+            raise
+    finally:
+        shutil.rmtree(being_written, ignore_errors=True)

@@ -14,15 +14,15 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: all is small
 sys.path.insert(0, str(Path(__file__).parent))
 
-from cache import ROOT, kept
+from cache import ROOT
+from generated import generated
 from lessons import lessons
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-from lightning_posenc.catalogue.pages.site import KINDS, pages
+from lightning_posenc.catalogue.pages.site import KINDS
 
-RECORDED = ("docs/encodings.md", "docs/mixers.md", "benchmarks/results/length_generalization.json")
 ELSEWHERE = {
     "README.md": "index.md",
     "CONTRIBUTING.md": "contributing.md",
@@ -41,8 +41,7 @@ _built: dict[str, str | bytes] = {}
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Make the pages, and put them into the navigation where it names a folder."""
     if not _built:
-        recorded = [ROOT / path for path in RECORDED]
-        _built.update(kept("pages", recorded, lambda: dict(pages(ROOT))))
+        _built.update(generated())
         _built.update(_from_elsewhere())
         _built.update(lessons(executed=os.environ.get("LESSONS") != "shown"))
         _built["javascripts/tex-svg.js"] = Path(

@@ -94,13 +94,15 @@ def test_a_resumed_run_goes_on_as_it_would_have(tmp_path: Path) -> None:
     assert curve(tmp_path, 7, tmp_path / "auto.ckpt") == whole[3:]
 
 
-@pytest.mark.slow
-def test_ranks_stay_one_model(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param("ddp", marks=pytest.mark.slow), pytest.param("fsdp2", marks=pytest.mark.long)],
+)
+def test_ranks_stay_one_model(name: str, tmp_path: Path) -> None:
     """DDP averages no gradient of what was frozen when it was made."""
     alone = curve(tmp_path, 6, None)
-    for name in ("ddp", "fsdp2"):
-        for losses in on_ranks(curve, tmp_path, 6, None, name, 2):
-            assert losses == pytest.approx(alone, abs=1e-5), name
+    for losses in on_ranks(curve, tmp_path, 6, None, name, 2):
+        assert losses == pytest.approx(alone, abs=1e-5)
 
 
 def test_mistakes_are_refused(tmp_path: Path) -> None:

@@ -70,19 +70,24 @@ def test_without_time_the_one_that_can_bring_about_the_others_is_named() -> None
     )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "number"),
     [
-        (frozen_table, 2),
-        (partial(subject, partial(Sinusoidal, scale=0.0), steps=1000), 2),
-        (partial(subject, NoPE, steps=1000), 10),
-        (
+        pytest.param(frozen_table, 2, id="frozen", marks=pytest.mark.slow),
+        pytest.param(
+            partial(subject, partial(Sinusoidal, scale=0.0), steps=1000),
+            2,
+            id="fixed at 0",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(partial(subject, NoPE, steps=1000), 10, id="blind", marks=pytest.mark.slow),
+        pytest.param(
             partial(subject, LearnedAbsolute, 1000, n_layers=6, residual=BranchAlone, init_std=0.1),
             8,
+            id="no identity",
+            marks=pytest.mark.long,
         ),
     ],
-    ids=["frozen", "fixed at 0", "blind", "no identity"],
 )
 def test_the_cause_gives_the_score_back(make: Any, number: int) -> None:
     torch.manual_seed(0)

@@ -90,7 +90,7 @@ def test_a_stacked_sweep_is_the_sweep(tmp_path: Path) -> None:
     assert report.returncode == 0, report.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_cannot_be_stacked_runs_as_usual(tmp_path: Path) -> None:
     write(tmp_path / "s.yaml", "--model.encoder.dropout=0.1", parameters=SEEDS)
     done = run(tmp_path, *SWEEP, "s.yaml", "--stack_seeds", "--sweep_dir", "swept")

@@ -15,7 +15,7 @@ from lightning_posenc.catalogue.pages.examples import OF_FILES, code_of, ran
 from lightning_posenc.catalogue.pages.markdown import plain
 from lightning_posenc.catalogue.pages.quantity_page import slug
 from lightning_posenc.catalogue.pages.recorded import of_class, read
-from lightning_posenc.catalogue.pages.site import KINDS, pages, public_names
+from lightning_posenc.catalogue.pages.site import KINDS, public_names
 from lightning_posenc.diagnostics.quantities import QUANTITIES
 from lightning_posenc.model.mixers import Attention, Retention
 from lightning_posenc.positions import Consecutive, Graph, Shifted
@@ -41,7 +41,12 @@ CLASSES = [
 
 @cache
 def made() -> dict[str, str | bytes]:
-    return dict(pages(ROOT))
+    """As the site's own build keeps them, so that neither workers nor that build repeat it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "website")
+        from generated import generated
+
+        return generated()
 
 
 @pytest.mark.slow
