@@ -5,16 +5,16 @@
 Width 256, 6 layers, 4 heads, 256 tokens, one prompt of 64, random weights, float32, one thread. A
 round decodes by ours and by the peer, of the same wiring; ratios are taken within rounds. Times are
 the processor's. A token's time is the median of the 64 steps up to a length; attention's own is
-that of torch's fused kernel on keys and values of that length, in all layers. Memory is that of the
-cache over that of keys and values. `--write` keeps results/decoding.md and decoding.json, row by
+what of it passes in torch's fused kernel, in all layers. Memory is that of the cache over that of
+keys and values. `--write` keeps results/decoding.md and decoding.json, row by
 row.
 """
 
 import argparse
-import statistics
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
+from unittest import mock
 
 import timing
 import torch
@@ -24,7 +24,6 @@ from torch.nn import functional as F
 
 from lightning_posenc.modules import LanguageModel, greedy
 from lightning_posenc.modules.stepwise import Stepwise
-from lightning_posenc.positional.bias.base import RelativeBias
 
 OUT = timing.RESULTS / "decoding.json"
 PACKAGES = ("torch", "transformers")
@@ -68,57 +67,49 @@ def decoders(name: str, sizes: Sizes, lengths: Lengths) -> dict[str, Callable[[]
     }
 
 
-def steps(model: LanguageModel, lengths: Lengths) -> tuple[list[float], int]:
-    """Seconds of each step of ours, the prompt's left out, and bytes of its cache in the end."""
+class Step(NamedTuple):
+    """Seconds of one step, and those of them that passed in torch's fused attention."""
+
+    all: float
+    attention: float
+
+
+def steps(model: LanguageModel, lengths: Lengths) -> tuple[list[Step], int]:
+    """Each step of ours, the prompt's left out, and bytes of its cache in the end."""
     said = torch.randint(model.vocab_size, (1, lengths.all))
     embedding: Any = model.embedding
     step = Stepwise(model.encoder, embedding, model.scores, 1, lengths.all)
-    seconds = []
-    with torch.inference_mode():
+    fused, found, within = F.scaled_dot_product_attention, [], [0.0]
+
+    def watched(*args: Any, **options: Any) -> Tensor:
+        start = time.process_time()
+        out: Tensor = fused(*args, **options)
+        within[0] += time.process_time() - start
+        return out
+
+    with torch.inference_mode(), mock.patch.object(F, fused.__name__, watched):
         step(said[:, : lengths.prompt])
         for now in range(lengths.prompt + 1, lengths.all + 1):
-            start = time.process_time()
+            within[0], start = 0.0, time.process_time()
             step(said[:, :now])
-            seconds.append(time.process_time() - start)
+            found.append(Step(time.process_time() - start, within[0]))
     assert step.cache is not None
-    return seconds, step.cache.n_bytes
-
-
-def attention(model: LanguageModel, length: int, n: int) -> float:
-    """Seconds of the fused kernel alone, in all layers, the median of n.
-
-    Args:
-        model: Whose attention.
-        length: Keys, for one query.
-        n: How often.
-    """
-    dims = model.encoder.dims
-    shape = dims.n_layers, 1, dims.n_heads, length, dims.d_head
-    q, keys, values = torch.randn(1, dims.n_heads, 1, dims.d_head), *torch.randn(2, *shape)
-    bias = None
-    if isinstance(model.encoder.positional, RelativeBias):
-        bias = torch.randn(1, dims.n_heads, 1, length)
-    seconds = []
-    with torch.inference_mode():
-        for _ in range(n):
-            start = time.process_time()
-            for k, v in zip(keys, values, strict=True):
-                F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
-            seconds.append(time.process_time() - start)
-    return statistics.median(seconds)
+    return found, step.cache.n_bytes
 
 
 def by_length(name: str, sizes: Sizes, lengths: Lengths, window: int) -> dict[str, Any]:
     """A token's time at both ends of what is decoded, attention's in it, and the cache's memory."""
     model, _ = models(name, sizes._replace(length=lengths.all))
     steps(model, lengths._replace(new=window))
-    seconds, n_bytes = steps(model, lengths)
-    found = []
+    taken, n_bytes = steps(model, lengths)
+    found, others = [], []
     for last in (min(4 * lengths.prompt, lengths.all), lengths.all):
-        taken = seconds[last - lengths.prompt - window : last - lengths.prompt]
-        own = attention(model, last, window)
-        found.append({"length": last, "ms": timing.milliseconds(taken), "attention": 1e3 * own})
-    near, far = (each["ms"] - each["attention"] for each in found)
+        these = taken[last - lengths.prompt - window : last - lengths.prompt]
+        ms = timing.milliseconds([step.all for step in these])
+        own = timing.milliseconds([step.attention for step in these])
+        found.append({"length": last, "ms": ms, "attention": own})
+        others.append(timing.milliseconds([step.all - step.attention for step in these]))
+    near, far = others
     kept = 2 * sizes.layers * lengths.all * sizes.width * 4
     return {"tokens": found, "flat": far / near, "memory": n_bytes / kept}
 

@@ -139,7 +139,7 @@ _CONFIGS += [["fit", "--run_dir=out", f"--config={place}"]
 _CONFIGS += [["fit"], ["test"], ["predict"], ["validate"], ["fit", "--run_dir=out", "--config"]]
 _PLACES = [[*FIT, f"--run_dir={place}"] for place in (
     "{file}", "{file}/below", "{nowhere}", "{round}", "{round}/below", LONG, f"a/{LONG}/b",
-    "/proc/none", "/dev/null", "/dev/null/x", "{run}",
+    "/proc/none", "/dev/null", "/dev/null/x", "{run}", "",
 )]  # fmt: skip
 _CHECKPOINTS = [[command, f"--ckpt_path={place}", "--run_dir=out"]
     for command in ("fit", "test", "validate", "predict")

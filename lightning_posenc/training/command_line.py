@@ -46,6 +46,7 @@ from lightning_posenc.training.checkpoint_config import (
     stored_config,
 )
 from lightning_posenc.training.every_run import callbacks_of_run
+from lightning_posenc.training.given import in_files, value_of
 from lightning_posenc.training.layer_table import LayerTable
 from lightning_posenc.training.misfit import explained, is_misfit
 from lightning_posenc.training.parser import Parser
@@ -120,6 +121,11 @@ class TrainingCLI(CommandLine):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         self.command = list(args)
         self.config = parse(parser, list(args))
+        if "" in (value_of("--run_dir", args), in_files("run_dir", args)):
+            raise ValueError(
+                "--run_dir is empty, which is the working directory: name a folder, or leave the "
+                "option out for runs/<name>/<id>"
+            )
 
     def before_instantiate_classes(self) -> None:
         config = self.config[self.subcommand]
