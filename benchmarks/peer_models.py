@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightning_posenc.data import Batch
-from lightning_posenc.model import Attention, EncoderSpec, SwiGLU
+from lightning_posenc.model import Attention, EncoderSpec, RMSNorm, SwiGLU
 from lightning_posenc.modules import LanguageModel
 from lightning_posenc.positional import ALiBi, CoPE, LearnedAbsolute, NoPE, RoPE, T5Bias
 from lightning_posenc.positional.base import Factory
@@ -194,7 +194,7 @@ def like_llama(sizes: Sizes) -> dict[str, Any]:
     """Our wiring that is Llama's."""
     return {
         "mixer": functools.partial(Attention, bias=False),
-        "norm": functools.partial(nn.RMSNorm, eps=1e-6),
+        "norm": functools.partial(RMSNorm, eps=1e-6),
         "feed_forward": functools.partial(SwiGLU, d_ff=sizes.d_ff),
     }
 

@@ -46,6 +46,7 @@ from lightning_posenc.model.mixers import (
 )
 from lightning_posenc.model.residual import DeepNorm, LayerScale, Plain, Residual, ReZero
 from lightning_posenc.model.reversible import Reversible
+from lightning_posenc.model.rms_norm import RMSNorm
 from lightning_posenc.model.scale_norm import ScaleNorm
 from lightning_posenc.model.stage import Stage
 from lightning_posenc.model.stages import StagedEncoder
@@ -95,6 +96,7 @@ __all__ = [
     "Patches",
     "Performer",
     "Plain",
+    "RMSNorm",
     "RandomSynthesizer",
     "ReZero",
     "Reformer",

@@ -50,7 +50,7 @@ class Encoder(nn.Module):
         mixer: Makes what lets tokens exchange what they know, of the dims and the layer: Attention,
             or one of your own; or a list of such, one a layer, repeated to the model's depth.
         feed_forward: Makes the feed-forward, likewise: MLP or SwiGLU; None for MLP.
-        norm: Makes a norm of a width: torch.nn.LayerNorm or torch.nn.RMSNorm; None for LayerNorm.
+        norm: Makes a norm of a width, as torch.nn.LayerNorm or RMSNorm; None for LayerNorm.
         residual: How a branch joins the residual stream: Plain, LayerScale, ReZero, DeepNorm or
             Reversible; Conformer, with branches besides; or Canon, with short convolutions. Where
             norms stand, and what the feed-forward reads, are options of it.

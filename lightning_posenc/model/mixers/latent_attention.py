@@ -17,6 +17,7 @@ from lightning_posenc.model.linear import Stacked
 from lightning_posenc.model.mixers import hooks
 from lightning_posenc.model.mixers.base import SERVICES, Context, Growth, Mixer
 from lightning_posenc.model.mixers.qk_norm import normed
+from lightning_posenc.model.rms_norm import RMSNorm
 from lightning_posenc.positional.base import HOOKS
 from lightning_posenc.positions.paper import Paper
 
@@ -79,11 +80,11 @@ class LatentAttention(Mixer):
         if q_rank is not None:
             whole(self, "q_rank", q_rank, most=MOST_WIDTH)
             self.q_latent = nn.Linear(width, q_rank, bias=False)
-            self.q_norm = nn.RMSNorm(q_rank, eps=1e-6)
+            self.q_norm = RMSNorm(q_rank, eps=1e-6)
         of_queries = {"q": n_heads * self.d_content, "q_turned": n_heads * d_head}
         self.q = Stacked(width if q_rank is None else q_rank, of_queries, bias=False)
         self.kv_latent = Stacked(width, {"latent": kv_rank, "k_turned": d_head}, bias=False)
-        self.kv_norm = nn.RMSNorm(kv_rank, eps=1e-6)
+        self.kv_norm = RMSNorm(kv_rank, eps=1e-6)
         of_latents = {"k": n_heads * self.d_content, "v": width}
         self.kv = Stacked(kv_rank, of_latents, bias=False)
         self.out = nn.Linear(width, width, bias=False)

@@ -199,6 +199,6 @@ def rotate(x: Tensor, by: Rotation) -> Tensor:
             partners = turning.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)
         else:
             partners = turning.roll(width // 2, dims=-1)
-        turned = turning * along + partners * across
+        turned = torch.addcmul(turning * along, partners, across)
     turned = turned.to(x.dtype)
     return turned if rest is None else torch.cat((turned, rest), dim=-1)

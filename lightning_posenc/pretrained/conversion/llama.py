@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 from torch import nn
 
 from lightning_posenc.masks import Window
-from lightning_posenc.model import MLP, Attention, EncoderSpec, SwiGLU, TokenEmbedding
+from lightning_posenc.model import MLP, Attention, EncoderSpec, RMSNorm, SwiGLU, TokenEmbedding
 from lightning_posenc.modules.heads import HEAD_STD
 from lightning_posenc.positional import NoPE, PerLayer, PRoPE, RoPE
 from lightning_posenc.positional.base import Factory
@@ -65,7 +65,7 @@ class _Variant(NamedTuple):
 
 
 def _rms(config: Any) -> Callable[[int], nn.Module]:
-    return partial(nn.RMSNorm, eps=config.rms_norm_eps)
+    return partial(RMSNorm, eps=config.rms_norm_eps)
 
 
 def _all_or_none(config: Any) -> tuple[bool, bool, bool]:
