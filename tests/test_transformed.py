@@ -137,11 +137,16 @@ def test_it_compiles_to_one_graph(case: Case) -> None:
     low, high = (float(x) for x in values.aminmax())
     places, x = Places(values, low, high), tokens()
     torch._dynamo.reset()
-    compiled = torch.compile(model, fullgraph=True, backend="eager")
+    compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
     torch.manual_seed(0)  # of random distances
     found = compiled(x, positions=places)
     torch.manual_seed(0)
-    assert_near(found, model(x, positions=places))
+    expected = model(x, positions=places)
+    assert_near(found, expected)
+    direction = torch.randn_like(x)
+    wanted = gradients((expected * direction).sum(), model)
+    for name, value in gradients((found * direction).sum(), model).items():
+        assert_near(value, wanted[name])
 
 
 @pytest.mark.slow

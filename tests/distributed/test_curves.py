@@ -40,7 +40,7 @@ def test_the_same_losses_as_one_process(strategy: str, tmp_path: Path) -> None:
     assert {name: far for name, far in found.items() if far > TOLERANCE} == {}
 
 
-@pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
+@pytest.mark.parametrize("strategy", [pytest.param("ddp", marks=pytest.mark.long), "fsdp2"])
 def test_low_precision_rounds_and_does_no_more(strategy: str, tmp_path: Path) -> None:
     found = apart(strategy, list(ROUNDED), tmp_path)
     assert {name: far for name, far in found.items() if far > ROUNDED[name]} == {}

@@ -30,7 +30,7 @@ def held(case: Case) -> Iterator[Check]:
     yield from oracle_checks(case)
 
 
-COMPILED = {"learned", "rope"}  # of those that compile; the others are slow
+COMPILED = {"learned", "rope"}  # those of all others: tests/test_transformed.py, to one graph
 EITHER_WAY = {  # what is not about who sees whom: by default in a causal model only
     "bfloat16_autocast_is_near_float32",
     "bfloat16_model_keeps_positions_apart",
@@ -44,7 +44,7 @@ EITHER_WAY = {  # what is not about who sees whom: by default in a causal model 
 
 def marks(case: Case, check: Check) -> list[pytest.MarkDecorator]:
     if check.name.startswith("compiled") and case.name not in COMPILED:
-        return [pytest.mark.slow]
+        return [pytest.mark.long]
     promise, _, way = check.name.partition("-")
     if promise in EITHER_WAY and way == "bidirectional":
         return [pytest.mark.slow]

@@ -74,6 +74,8 @@ BROKEN = {
 def marks(make_id: str, check: str) -> list[pytest.MarkDecorator]:
     name = f"{make_id}-{check}"
     broken = [BROKEN[name]] if name in BROKEN else []
+    if check.startswith("compiled") and check.endswith("bidirectional"):
+        return [pytest.mark.long, *broken]
     quick = make_id in DEFAULT and not check.startswith("compiled")
     return broken if quick else [pytest.mark.slow, *broken]
 
