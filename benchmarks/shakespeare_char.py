@@ -168,10 +168,11 @@ def main() -> None:
         seconds = statistics.median(run["seconds"] for run in runs)
         each = ", ".join(f"{loss:.4f}" for loss in losses)
         rows.append(f"| {name} | {each} | {statistics.mean(losses):.4f} | {seconds:.1f} |")
+    beside = "--nanogpt CLONE " if "nanoGPT" in found else ""
     text = (
         "# Shakespeare's characters by nanoGPT's CPU recipe\n\n"
         f"`python benchmarks/shakespeare_char.py tinyshakespeare.txt --seeds {args.seeds} "
-        f"--write`, {time.strftime('%Y-%m-%d')}, {platform.machine()}, 2 threads, Python "
+        f"{beside}--write`, {time.strftime('%Y-%m-%d')}, {platform.machine()}, 2 threads, Python "
         f"{platform.python_version()}. Published by nanoGPT for this recipe: 1.88.\n\n"
         + "\n".join(rows)
         + "\n\nWhole processes, start-up included; fit also validates twice on the whole "

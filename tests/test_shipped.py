@@ -7,6 +7,7 @@ import pytest
 
 from lightning_posenc import shipped
 from lightning_posenc.cli import main
+from lightning_posenc.sweep import definition, trial_command
 
 ROOT = Path(__file__).parents[1]
 
@@ -63,6 +64,14 @@ def test_fit_and_sweep_find_them_by_name(capsys: pytest.CaptureFixture[str]) -> 
         main(["fit", "--config", "quickstart", "--print_config"])
     assert stop.value.code == 0
     assert "PositionPattern" in capsys.readouterr().out
+
+
+def test_a_trial_of_a_shipped_sweep_finds_its_config() -> None:
+    words = definition.load(shipped.folder("sweeps") / "quick.yaml").command
+    made = trial_command.expand(words, "lightning_posenc", {}, Path("none.json"))
+    found = trial_command.own_fit(made, ["python"])
+    assert found is not None
+    assert f"--config={shipped.folder('configs') / 'quickstart.yaml'}" in found
 
 
 def test_a_wheel_holds_them() -> None:

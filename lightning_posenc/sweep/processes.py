@@ -7,11 +7,14 @@ CUDA by itself.
 import multiprocessing
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterable
 from contextlib import suppress
 from multiprocessing import connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from types import ModuleType
 
 from lightning_posenc.sweep import worker
 from lightning_posenc.sweep.worker import Job
@@ -37,7 +40,7 @@ def complaint(fit: list[str]) -> str | None:
     """What is wrong with arguments of `fit`, or None; nothing is trained."""
     receiver, sender = _CONTEXT.Pipe(duplex=False)
     process = _CONTEXT.Process(target=worker.check, args=(fit, sender, Path.cwd()))
-    process.start()
+    _start(process)
     sender.close()
     try:
         return receiver.recv()
@@ -46,6 +49,20 @@ def complaint(fit: list[str]) -> str | None:
     finally:
         receiver.close()
         process.join()
+
+
+def _start(process: BaseProcess) -> None:
+    """Start a process that does not run the caller's script once more.
+
+    multiprocessing would, to find what the script defines: a script without a guard of `__main__`
+    would begin its sweep again in each. All that is run here lies in modules.
+    """
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        process.start()
+    finally:
+        sys.modules["__main__"] = script
 
 
 class TrialProcess:
@@ -60,7 +77,7 @@ class TrialProcess:
         self.stopped = False
         self._deadline = float("inf")
         self._process = _CONTEXT.Process(target=worker.work, args=(job,))
-        self._process.start()
+        _start(self._process)
 
     def poll(self) -> int | None:
         """Its exit code, negative if a signal ended it; None while it runs."""

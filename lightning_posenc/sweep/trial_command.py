@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lightning_posenc import shipped
 from lightning_posenc.runs import strict_json
 from lightning_posenc.sweep.names import nearest
 
@@ -79,13 +80,15 @@ def expand(
 def own_fit(words: Sequence[str], interpreters: Sequence[str]) -> list[str] | None:
     """The arguments after `fit`, if a command is this package's own; None if it is another's.
 
+    The shipped configs that it names are put by their paths, as the command line does it.
+
     Args:
         words: An expanded command.
         interpreters: Names of the running Python.
     """
     rest = list(words[1:] if words[:1] == [_ENV] else words)
     if rest[:1] and rest[0] in interpreters and rest[1:4] == ["-m", "lightning_posenc", "fit"]:
-        return rest[4:]
+        return shipped.with_paths(rest[4:])
     return None
 
 
