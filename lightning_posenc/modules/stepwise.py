@@ -4,21 +4,16 @@ Shapes: B sequences, N = B·W rows, W of each, t tokens said so far, T in the en
 token ids.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.backends import mkldnn
 
 from lightning_posenc.model.cache import Cache
 from lightning_posenc.model.encoder import Encoder
 from lightning_posenc.model.inputs import TokenEmbedding
 from lightning_posenc.model.memory import Memory
 from lightning_posenc.positions import Places, Sequences
-
-FEW = 8
-"""Rows so few that oneDNN takes longer to be called than to compute."""
 
 
 class Stepwise:
@@ -78,13 +73,14 @@ class Stepwise:
         """
         now = said.shape[1]
         places = self._placed(said) if self._places is None else self._places.first(now)
-        new = said[:, self._n_read :]
-        with _called_quickly(new.numel(), self.embedding.weight):
-            states = self.encoder(
-                self.embedding(new), positions=places, cache=self.cache, memory=self.memory
-            )
-            self._n_read = 0 if self.cache is None else now
-            return self.scores(states[:, -1])
+        states = self.encoder(
+            self.embedding(said[:, self._n_read :]),
+            positions=places,
+            cache=self.cache,
+            memory=self.memory,
+        )
+        self._n_read = 0 if self.cache is None else now
+        return self.scores(states[:, -1])
 
     def select(self, rows: Tensor) -> None:
         """Go on from some of the rows, (N,), each within its own sequence."""
@@ -101,22 +97,6 @@ class Stepwise:
             _check_unmoved(before, known[:, : before.shape[1]])
         self._before = known
         return places
-
-
-@contextmanager
-def _called_quickly(n_rows: int, weight: Tensor) -> Iterator[None]:
-    """Leave oneDNN out, where it is torch's GELU alone that it serves: of few numbers that takes
-    three times as long by it.
-    """
-    is_plain = weight.device.type == "cpu" and weight.dtype == torch.float32
-    if n_rows > FEW or not is_plain or not mkldnn.enabled or torch.is_autocast_enabled("cpu"):
-        yield
-        return
-    mkldnn.enabled = False  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        mkldnn.enabled = True  # type: ignore[assignment]
 
 
 def _check_unmoved(before: Tensor, now: Tensor) -> None:

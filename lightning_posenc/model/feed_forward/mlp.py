@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from lightning_posenc.checks import MOST_WIDTH, made, whole
 from lightning_posenc.dims import Dims
+from lightning_posenc.model.feed_forward.activated import activated
 from lightning_posenc.model.feed_forward.base import TwoMaps
 
 
@@ -43,4 +44,4 @@ class MLP(TwoMaps):
         return self.up(x)
 
     def second(self, hidden: Tensor) -> Tensor:
-        return self.out(self.activation(hidden))
+        return self.out(activated(self.activation, hidden))
