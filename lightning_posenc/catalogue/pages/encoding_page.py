@@ -8,7 +8,7 @@ from lightning_posenc.catalogue.listing import markdown_table
 from lightning_posenc.catalogue.pages import markdown as md
 from lightning_posenc.catalogue.pages.documented import documented
 from lightning_posenc.catalogue.pages.effects import Effect, effect
-from lightning_posenc.catalogue.pages.examples import code_of, places_of, ran
+from lightning_posenc.catalogue.pages.examples import code_of, command_of, places_of, ran
 from lightning_posenc.catalogue.pages.pictures import of_encoding
 from lightning_posenc.catalogue.pages.recorded import WrittenDown, of_class
 from lightning_posenc.dims import Dims
@@ -17,8 +17,8 @@ from lightning_posenc.positional import PositionalEncoding
 DIMS = Dims(256, 4, 6)
 GOOD = ("yes", "causal", "bidirectional")
 SHOWN = (
-    "Queries and keys are ones, tokens are random, parameters are as they start (seed 0), for "
-    "width 256 and 4 heads. Blue takes away, red adds; a white corner is hidden."
+    "A {kind} model of width 256 with 4 heads. Queries and keys are ones, tokens are random, "
+    "parameters are as they start (seed 0). Blue takes away, red adds, white does nothing{hidden}."
 )
 KERNELS = {
     "SDPA flash, Flex": "the fast kernels of torch (flash attention)",
@@ -43,7 +43,7 @@ def encoding_page(
         entry = describe(kind, DIMS)
     seen = effect(made(kind))
     picture = of_encoding(seen)
-    shown = f"![What {name} adds]({name}.png)\n\n{SHOWN}" if picture else _nothing(seen)
+    shown = f"![What {name} adds]({name}.png)\n\n{_caption(seen)}" if picture else _nothing(seen)
     parts = [
         ("", md.plain(said.sentence)),
         ("", md.equation(kind.equation)),
@@ -72,6 +72,11 @@ def made(kind: type[PositionalEncoding]) -> Any:
     return ran(f"{imports}\nmade = {expression}")["made"]
 
 
+def _caption(seen: Effect) -> str:
+    hidden = "; the empty corner is the future, which is hidden" if seen.causal else ""
+    return SHOWN.format(kind="causal" if seen.causal else "bidirectional", hidden=hidden)
+
+
 def _nothing(seen: Effect) -> str:
     assert seen.stream is None
     return "Nothing, to the stream or to a logit."
@@ -93,10 +98,8 @@ def _facts(entry: Entry | None) -> str:
 
 
 def _in_a_config(kind: type[PositionalEncoding]) -> str:
-    if not needs_only_dims(kind):
-        return ""
-    line = f"python -m lightning_posenc fit --config quickstart --model.positional={kind.__name__}"
-    return f"On the command line:\n\n```sh\n{line}\n```" if not places_of(kind) else ""
+    line = command_of(kind)
+    return f"On the command line:\n\n{md.shell(line)}" if line else ""
 
 
 def _exact(name: str, recorded: WrittenDown) -> str:

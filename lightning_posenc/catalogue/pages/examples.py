@@ -38,6 +38,11 @@ BESIDE = {
 }  # fmt: skip
 OF_FILES = {"SCAN": 'SCAN("tasks.txt")'}
 """Tasks whose data are somebody's files: their code is shown and cannot run here."""
+FIT = "python -m lightning_posenc fit --config quickstart"
+CAUSAL = " --model.causal=true"
+ON_A_GRID = " --model.positions=Grid --model.positions.shape=[4,8]"  # quickstart reads 32 tokens
+WITH = {"Grid": "AxialRoPE", "RandomDistances": "T5Bias"}
+"""Encodings that serve samplers which RoPE does not."""
 CHAIN_OF_NODES = "Graph([[node, node + 1] for node in range(15)])"
 SIZES = "Dims(64, 4, 2, causal=True)"
 
@@ -95,6 +100,28 @@ def places_of(kind: type[PositionalEncoding]) -> str:
     if len(shape) == 2:
         return ""
     return CHAIN_OF_NODES if shape[2] == shape[1] else "Grid((4, 4))"
+
+
+def command_of(kind: type[PositionalEncoding] | type[Positions]) -> str:
+    """A command that trains quickstart with it; "" if that takes more than options."""
+    name = kind.__name__
+    if issubclass(kind, Positions):  # RoPE has no table, which would end
+        wants = ON_A_GRID if name == "Grid" else f" --model.positions={name}"
+        line = f"{FIT} --model.positional={WITH.get(name, 'RoPE')}{wants}"
+        return "" if name == "Graph" else line
+    where = places_of(kind)
+    if not needs_only_dims(kind) or where == CHAIN_OF_NODES:
+        return ""
+    wants = "" if _sees_both_sides(kind) else CAUSAL  # quickstart does
+    return f"{FIT} --model.positional={name}{wants}{ON_A_GRID if where else ''}"
+
+
+def _sees_both_sides(kind: Any) -> bool:
+    try:
+        kind(Dims(64, 4, 2))
+    except ValueError:
+        return False
+    return True
 
 
 def mixer(kind: type[Mixer]) -> str:

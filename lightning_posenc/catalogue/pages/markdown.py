@@ -32,6 +32,11 @@ def python(code: str) -> str:
     return f"```python\n{code.strip()}\n```"
 
 
+def shell(line: str) -> str:
+    """A block of a command line."""
+    return f"```sh\n{line}\n```"
+
+
 def equation(tex: str) -> str:
     """An equation on a line of its own, and where its symbols are told; "" of none."""
     return f"$$\n{tex}\n$$\n\n[What the symbols mean](../glossary.md#symbols)" if tex else ""

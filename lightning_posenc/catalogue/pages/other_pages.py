@@ -7,7 +7,7 @@ from lightning_posenc.catalogue.listing import markdown_table
 from lightning_posenc.catalogue.mixers import cells_of
 from lightning_posenc.catalogue.pages import markdown as md
 from lightning_posenc.catalogue.pages.documented import documented
-from lightning_posenc.catalogue.pages.examples import OF_FILES, code_of, ran
+from lightning_posenc.catalogue.pages.examples import OF_FILES, code_of, command_of, ran
 from lightning_posenc.catalogue.pages.pictures import of_mixer, of_sampler, of_scaling
 from lightning_posenc.catalogue.pages.recorded import WrittenDown, of_class
 from lightning_posenc.catalogue.tasks import example_length, samples
@@ -25,16 +25,14 @@ def sampler_page(kind: type[Positions]) -> tuple[str, bytes]:
     name, said, code = kind.__name__, documented(kind), code_of(kind)
     read = "Tokens read `653+49=207`. " if kind.reads_tokens else ""
     shown = f"![Positions of {name}]({name}.png)\n\n{read}A line is a sequence, drawn with seed 0."
-    line = f"python -m lightning_posenc fit --config quickstart --model.positions={name}"
+    line = command_of(kind)
+    taken = f"\n\nOn the command line:\n\n{md.shell(line)}" if line else ""
     parts = [
         ("", md.plain(said.sentence)),
         ("", md.equation(kind.equation)),
         ("", "\n\n".join(map(md.plain, said.explained))),
         ("What it gives", shown),
-        (
-            "Use it",
-            f"{md.python(code)}\n\nAn encoder takes it as `positions`:\n\n```sh\n{line}\n```",
-        ),
+        ("Use it", f"{md.python(code)}\n\nAn encoder takes it as `positions`.{taken}"),
         ("Options", md.options(kind, said)),
         ("Source", md.sourced(kind.source, said) or "Of this package; no paper describes it."),
         ("Deviations", md.plain(said.deviations)),
@@ -151,7 +149,7 @@ def task_page(kind: type[Task]) -> str:
 def _command(kind: type[Task]) -> str:
     name = kind.__name__
     line = f"python -m lightning_posenc tasks {name} --n 3"
-    return "" if name in OF_FILES or name == "Mixture" else f"```sh\n{line}\n```"
+    return "" if name in OF_FILES or name == "Mixture" else md.shell(line)
 
 
 def _seen(task: Task, name: str) -> list[tuple[str, str]]:

@@ -47,18 +47,20 @@ def _of_stream(stream: Tensor | None) -> list[Any]:
 def _of_logits(logits: Tensor | None, grid: tuple[int, int] | None) -> list[Any]:
     if logits is None:
         return []
+    if torch.allclose(logits, logits[:1], equal_nan=True):
+        logits = logits[:1]  # one picture stands for all
     n_heads, n = logits.shape[:2]
+    names = {head: f"head {head}" if n_heads > 1 else "each head" for head in (0, n_heads - 1)}
     if grid is not None:
         centre = (grid[0] // 2) * grid[1] + grid[1] // 2
         return [
             partial(_matrix, logits[head, centre].view(grid),
-                    f"head {head}: keys seen by the centre", "column", "row")
-            for head in (0, n_heads - 1)
+                    f"{name}: keys seen by the centre", "column", "row")
+            for head, name in names.items()
         ]  # fmt: skip
-    heads = sorted({0, n_heads - 1})
     shown = [
-        partial(_matrix, logits[head], f"head {head}: added to the logit", "key", "query")
-        for head in heads
+        partial(_matrix, logits[head], f"{name}: added to the logit", "key", "query")
+        for head, name in names.items()
     ]
     return [*shown, partial(_by_distance, logits, n)]
 
@@ -76,7 +78,7 @@ def _matrix(numbers: Tensor, title: str, across: str, down: str, axes: "Axes") -
 
 
 def _by_distance(logits: Tensor, n: int, axes: "Axes") -> None:
-    """The mean over pairs at each distance, of every head."""
+    """The mean over pairs at each distance, of every head, or of one where all are alike."""
     place = torch.arange(n)
     delta = place.unsqueeze(1) - place
     distances = [d for d in range(1 - n, n) if logits[0][delta == d].isfinite().any()]
@@ -84,7 +86,8 @@ def _by_distance(logits: Tensor, n: int, axes: "Axes") -> None:
         means = [float(logits[head][delta == d].nanmean()) for d in distances]
         axes.plot(distances, means, label=f"head {head}", linewidth=1.5)
     axes.set(title="by distance", xlabel="query less key, tokens", ylabel="added to the logit")
-    axes.legend(frameon=False, fontsize=7, labelcolor=INK)
+    if len(logits) > 1:
+        axes.legend(frameon=False, fontsize=7, labelcolor=INK)
 
 
 def of_mixer(kind: type[Mixer]) -> bytes:

@@ -35,7 +35,7 @@ def quantity_page(row: Quantity) -> str:
     parts = [
         ("", f"`{row.name}`: {md.plain(row.title)}."),
         ("", md.facts(rows)),
-        ("How to get it", how),
+        ("How to get it", _told(how)),
         ("Definition", _definition(function) if function else ""),
         ("Measured with it", others),
         ("See also", "[All quantities](../quantities.md), [the doctor](../diagnose.md)."),
@@ -54,6 +54,13 @@ def _measured(row: Quantity) -> tuple[str, str, tuple[Quantity, ...]]:
         if row in group.rows:
             return group.how, group.home, group.rows
     return "[What a run logs](../quantities.md) says who measures it.", "", ()
+
+
+def _told(how: str) -> str:
+    """What is typed stands in a block of its own."""
+    if how.startswith("`--"):
+        return f"Add to a `fit`:\n\n{md.shell(how.strip('`'))}"
+    return md.shell(f"{how.strip('`')} --ckpt_path RUN") if how.startswith("`python") else how
 
 
 def _definition(path: str) -> str:

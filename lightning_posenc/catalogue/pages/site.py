@@ -119,10 +119,12 @@ def reference() -> Iterator[SiteFile]:
             f"# {package}\n\n::: {package}\n    options:\n      members:{members}\n",
         )
         said = inspect.getdoc(importlib.import_module(package)) or ""
-        rows.append([f"[`{package}`]({package}.md)", plain(said.partition("\n")[0])])
+        name = package.removeprefix(f"{OURS}.")  # short, so that a phone shows the other column
+        rows.append([f"[`{name}`]({package}.md)", plain(said.partition("\n")[0])])
     table = markdown_table(("package", "what it is"), rows)
     yield SiteFile(
-        "reference/index.md", f"# Reference\n\nAll public names, by package.\n\n{table}\n"
+        "reference/index.md",
+        f"# Reference\n\nAll public names, by package of `{OURS}`.\n\n{table}\n",
     )
 
 

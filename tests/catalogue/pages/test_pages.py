@@ -11,11 +11,14 @@ import torch
 from lightning_posenc import positional
 from lightning_posenc.catalogue.discovery import classes
 from lightning_posenc.catalogue.pages.effects import effect, influence, positions_of
-from lightning_posenc.catalogue.pages.examples import OF_FILES, code_of, ran
+from lightning_posenc.catalogue.pages.encoding_page import encoding_page
+from lightning_posenc.catalogue.pages.examples import OF_FILES, code_of, command_of, ran
 from lightning_posenc.catalogue.pages.markdown import plain
-from lightning_posenc.catalogue.pages.quantity_page import slug
+from lightning_posenc.catalogue.pages.pictures import of_encoding
+from lightning_posenc.catalogue.pages.quantity_page import quantity_page, slug
 from lightning_posenc.catalogue.pages.recorded import of_class, read
 from lightning_posenc.catalogue.pages.site import KINDS, public_names
+from lightning_posenc.cli import main
 from lightning_posenc.diagnostics.quantities import QUANTITIES
 from lightning_posenc.model.mixers import Attention, Retention
 from lightning_posenc.positions import Consecutive, Graph, Shifted
@@ -88,6 +91,68 @@ def test_the_example_of_a_page_runs(folder: str, kind: type) -> None:
     if kind.__name__ not in OF_FILES:
         left = ran(code_of(kind))
         assert left.keys() & {"states", "where", "sample"}
+
+
+COMMANDS: dict[str, str] = {
+    name: line
+    for base in (KINDS["encodings"], KINDS["samplers"])
+    for name, kind in classes(base).items()
+    if (line := command_of(kind))  # type: ignore[arg-type]
+}
+
+
+def test_most_encodings_and_samplers_have_a_command() -> None:
+    assert len(COMMANDS) > 50
+    assert COMMANDS["RoPE"].endswith(" --model.positional=RoPE")
+    assert COMMANDS["FoX"].endswith(" --model.positional=FoX --model.causal=true")
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_the_command_of_a_page_trains(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    quick = ["--trainer.fast_dev_run=true", "--trainer.enable_progress_bar=false"]
+    assert main([*command.split()[3:], *quick, "--data.batch_size=4"]) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["FoX", "SwinBias", "Grid", "PoSE", "RandomDistances"])
+def test_the_command_of_what_quickstart_alone_refuses(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    test_the_command_of_a_page_trains(COMMANDS[name], tmp_path, monkeypatch)
+
+
+def test_heads_that_are_alike_are_drawn_once() -> None:
+    one, two = (png_size(of_encoding(effect(kind))) for kind in (positional.RoPE, positional.ALiBi))
+    assert one[0] < two[0]
+
+
+def png_size(image: bytes | None) -> tuple[int, int]:
+    assert image is not None
+    return int.from_bytes(image[16:20]), int.from_bytes(image[20:24])
+
+
+def test_a_causal_picture_says_what_is_hidden() -> None:
+    said = {kind: made_page(kind) for kind in (positional.FoX, positional.RoPE)}
+    assert "A causal model" in said[positional.FoX]
+    assert "the empty corner is the future" in said[positional.FoX]
+    assert "A bidirectional model" in said[positional.RoPE]
+    assert "corner" not in said[positional.RoPE]
+
+
+def made_page(kind: type[positional.PositionalEncoding]) -> str:
+    return encoding_page(kind, None, read(ROOT))[0]
+
+
+def test_what_is_typed_to_get_a_quantity_is_a_block() -> None:
+    for name in ("qk/growth", "rank/residual"):
+        row = next(row for row in QUANTITIES.values() if row.name == name)
+        assert re.search(r"\n## How to get it\n\nAdd to a `fit`:\n\n```sh\n--", quantity_page(row))
 
 
 def test_an_encoding_without_a_page_of_its_own_code_is_refused() -> None:
