@@ -33,6 +33,7 @@ ELSEWHERE = {
 }
 RESULTS = "benchmarks/results"
 LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])+)\]\(([^)#\s]+)(#[^)\s]*)?\)")
+OFF_SITE = re.compile(r"<!-- not on the site -->\n.*?\n\n", re.DOTALL)  # to the paragraph's end
 IMAGE = re.compile(r"(!\[[^\]]*\]\()([^)\s]+)(\))")
 MATHJAX = "mathjax/static/mathjax/es5/tex-svg.js"  # of django-static-mathjax, which needs no Django
 _built: dict[str, str | bytes] = {}
@@ -106,7 +107,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         begin, to, end = image.groups()
         return begin + (target(to) or to) + end
 
-    markdown = IMAGE.sub(drawn, LINK.sub(led, markdown))
+    markdown = IMAGE.sub(drawn, LINK.sub(led, OFF_SITE.sub("", markdown)))
     return _named(markdown) if page.file.src_uri == "catalogue.md" else markdown
 
 

@@ -6,6 +6,7 @@ A lesson is written once, docs/tutorial/N_name.py: `# %% [markdown]` and `# %%` 
 import base64
 import re
 import sys
+import textwrap
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -18,6 +19,7 @@ from cache import ROOT, Contents, kept
 
 FOLDER = ROOT / "docs" / "tutorial"
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+COLUMNS = 84  # of an output; a table has more and scrolls
 SECONDS = 600  # for a cell; all lessons together take less
 
 
@@ -85,7 +87,13 @@ def _shown(path: Path, notebook: Any) -> Iterator[tuple[str, str | bytes]]:
             else:
                 said.append(output.get("text") or data.get("text/plain") or "")
         if text := COLOUR.sub("", "\n".join(map(str.rstrip, said))).strip("\n"):
-            parts.append(f"```text\n{text}\n```")
+            shown = "\n".join(map(_folded, text.splitlines()))
+            parts.append(f"```{{.text .said}}\n{shown}\n```")
     parts.append(f"[Take this lesson as a notebook]({path.stem}.ipynb){{ download }}")
     yield f"tutorial/{path.stem}.ipynb", jupytext.writes(jupytext.read(path), "ipynb").encode()
     yield f"tutorial/{path.stem}.md", "\n\n".join(parts) + "\n"
+
+
+def _folded(line: str) -> str:
+    """A long sentence on lines of its own; a row of a table stays, as does what is to be copied."""
+    return line if "  " in line else textwrap.fill(line, COLUMNS, break_long_words=False)
