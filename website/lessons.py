@@ -20,6 +20,7 @@ from cache import ROOT, Contents, kept
 FOLDER = ROOT / "docs" / "tutorial"
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 COLUMNS = 84  # of an output; a table has more and scrolls
+NARROW = 600  # pixels; wider pictures have panels, and scroll on a phone
 SECONDS = 600  # for a cell; all lessons together take less
 
 
@@ -82,8 +83,10 @@ def _shown(path: Path, notebook: Any) -> Iterator[tuple[str, str | bytes]]:
             data = output.get("data", {})
             if image := data.get("image/png"):
                 name = f"{path.stem}_{number}_{nth}.png"
-                yield f"tutorial/{name}", base64.b64decode(image)
-                parts.append(f"![Picture of the cell above]({name})")
+                picture = base64.b64decode(image)
+                wide = int.from_bytes(picture[16:20]) > NARROW  # as a PNG's head says
+                yield f"tutorial/{name}", picture
+                parts.append(f"![What the cell draws]({name}){'{ .panels }' if wide else ''}")
             else:
                 said.append(output.get("text") or data.get("text/plain") or "")
         if text := COLOUR.sub("", "\n".join(map(str.rstrip, said))).strip("\n"):

@@ -43,7 +43,9 @@ def encoding_page(
         entry = describe(kind, DIMS)
     seen = effect(made(kind))
     picture = of_encoding(seen)
-    shown = f"![What {name} adds]({name}.png)\n\n{_caption(seen)}" if picture else _nothing(seen)
+    shown = (
+        f"{md.picture('What is added by', name)}\n\n{_caption(seen)}" if picture else _nothing(seen)
+    )
     parts = [
         ("", md.plain(said.sentence)),
         ("", md.equation(kind.equation)),

@@ -37,6 +37,11 @@ def shell(line: str) -> str:
     return f"```sh\n{line}\n```"
 
 
+def picture(what: str, name: str) -> str:
+    """A picture of panels, which scrolls on a phone."""
+    return f"![{what} {name}]({name}.png){{ .panels }}"
+
+
 def equation(tex: str) -> str:
     """An equation on a line of its own, and where its symbols are told; "" of none."""
     return f"$$\n{tex}\n$$\n\n[What the symbols mean](../glossary.md#symbols)" if tex else ""

@@ -24,7 +24,7 @@ def sampler_page(kind: type[Positions]) -> tuple[str, bytes]:
     """A sampler's Markdown and picture."""
     name, said, code = kind.__name__, documented(kind), code_of(kind)
     read = "Tokens read `653+49=207`. " if kind.reads_tokens else ""
-    shown = f"![Positions of {name}]({name}.png)\n\n{read}A line is a sequence, drawn with seed 0."
+    shown = f"{md.picture('Positions of', name)}\n\n{read}A line is a sequence, drawn with seed 0."
     line = command_of(kind)
     taken = f"\n\nOn the command line:\n\n{md.shell(line)}" if line else ""
     parts = [
@@ -46,7 +46,7 @@ def scaling_page(kind: type[Scaling], recorded: WrittenDown) -> tuple[str, bytes
     """A scaling's Markdown and picture."""
     name, said = kind.__name__, documented(kind)
     shown = (
-        f"![Frequencies under {name}]({name}.png)\n\nOf 64 pairs of channels, base 10,000, trained "
+        f"{md.picture('Frequencies under', name)}\n\nOf 64 pairs of channels, base 10,000, trained "
         "at 2,048 tokens, made four times as long."
     )
     rows = [[f"`{row[1]}`", *row[2:]] for row in of_class(recorded.scalings, name)]
@@ -84,7 +84,7 @@ def mixer_page(
     """A mixer's Markdown and picture."""
     name, said = kind.__name__, documented(kind)
     shown = (
-        f"![Which token moves which, in {name}]({name}.png)\n\nHow far an output (down) moves with "
+        f"{md.picture('Which token moves which, in', name)}\n\nHow far an output (down) moves with "
         "another token (across), at random weights, the largest 1; a token's own part is left out."
     )
     rows: list[tuple[str, str]] = []
