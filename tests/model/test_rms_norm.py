@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch._subclasses import FakeTensorMode
 from torch.func import vmap
 
 from lightning_posenc.model import RMSNorm
@@ -36,6 +37,20 @@ def test_what_is_not_finite_is_as_torchs(value: float) -> None:
     x = torch.full((1, 1, 48), value)
     with torch.inference_mode():
         torch.testing.assert_close(ours(x), theirs(x), equal_nan=True)
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit", "ignore::torch.jit.TracerWarning")
+def test_a_trace_keeps_no_number_of_its_example() -> None:
+    ours, _ = both()
+    x = torch.randn(1, 48)
+    with torch.inference_mode():
+        traced = torch.jit.trace(ours, torch.randn(1, 48))
+        torch.testing.assert_close(traced(x), ours(x))
+
+
+def test_a_shape_without_numbers_is_enough() -> None:
+    with FakeTensorMode(), torch.inference_mode():
+        assert RMSNorm(48)(torch.empty(1, 48)).shape == (1, 48)
 
 
 def test_other_types_and_transforms_are_torchs() -> None:
