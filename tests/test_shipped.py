@@ -59,7 +59,7 @@ def test_a_file_that_exists_is_meant_before_one_that_is_shipped() -> None:
     ]  # fmt: skip
 
 
-def test_fit_and_sweep_find_them_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+def test_fit_finds_them_by_name(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main(["fit", "--config", "quickstart", "--print_config"])
     assert stop.value.code == 0

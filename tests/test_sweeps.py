@@ -30,8 +30,9 @@ def arguments(sweep: Definition, parameters: dict[str, Any]) -> list[str]:
 
 
 @pytest.fixture(autouse=True)
-def working_directory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder without configs, as from a wheel: those of the package are meant."""
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.parametrize(

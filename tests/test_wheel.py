@@ -80,6 +80,8 @@ def test_it_runs_in_an_empty_folder(site: Path, tmp_path: Path) -> None:
     trained = called(site, tmp_path, "fit", "--config", "quickstart", *few, "--run_dir", "r")
     assert trained.returncode == 0, trained.stderr
     assert (tmp_path / "r" / "summary.json").is_file()
+    swept = called(site, tmp_path, "sweep", "quick", "--run_cap", "1")
+    assert swept.returncode == 0, swept.stderr
     where = subprocess.run(
         [sys.executable, "-P", "-c", "import lightning_posenc; print(lightning_posenc.__file__)"],
         env={**os.environ, "PYTHONPATH": str(site)}, cwd=tmp_path, capture_output=True, text=True,

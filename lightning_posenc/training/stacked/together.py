@@ -9,6 +9,7 @@ from typing import Any
 
 import lightning as L
 
+from lightning_posenc import shipped
 from lightning_posenc.callbacks import Diverged
 from lightning_posenc.runs import run_directory, strict_json
 from lightning_posenc.runs.checkpoint_files import WholeCheckpointIO
@@ -56,12 +57,11 @@ def fit_stacked(args: Sequence[str], seeds: Sequence[int], directory: str | Path
 
     Example:
         >>> from lightning_posenc.training.stacked.together import fit_stacked
-        >>> args = ["--config=configs/quickstart.yaml"]
-        >>> fit_stacked(args, [0, 1, 2, 3], "runs/four")  # doctest: +SKIP
+        >>> fit_stacked(["--config=quickstart"], [0, 1, 2, 3], "runs/four")  # doctest: +SKIP
     """
     run_dirs = [Path(directory, str(seed)) for seed in seeds]
     commands = [
-        [*args, f"--seed_everything={seed}", f"--run_dir={run_dir}"]
+        [*shipped.with_paths(args), f"--seed_everything={seed}", f"--run_dir={run_dir}"]
         for seed, run_dir in zip(seeds, run_dirs, strict=True)
     ]
     train_together(commands)
