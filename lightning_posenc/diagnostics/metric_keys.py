@@ -35,7 +35,8 @@ class Key(NamedTuple):
 
     def __str__(self) -> str:
         row = QUANTITIES.get(self.name)
-        form = row.form if row else self.name + ("" if self.layer is None else "/{layer}")
+        own = self.name.replace("{", "{{").replace("}", "}}")  # a stranger's, to stay as it is
+        form = row.form if row else own + ("" if self.layer is None else "/{layer}")
         if self.part is None:
             form = PART.sub("", form)
         layer = "" if self.layer is None else word_of(self.layer)

@@ -60,6 +60,28 @@ _LATEX = {
 }  # fmt: skip
 
 
+_GREEK = (
+    *("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa"),
+    *("lambda", "mu", "nu", "xi", "", "pi", "rho", "varsigma", "sigma", "tau", "upsilon"),
+    *("phi", "chi", "psi", "omega"),
+)  # in the order of Unicode; what looks like a Latin letter has no command
+_CAPITALS = (
+    "gamma",
+    "delta",
+    "theta",
+    "lambda",
+    "xi",
+    "pi",
+    "sigma",
+    "upsilon",
+    "phi",
+    "psi",
+    "omega",
+)
+_LATEX |= {chr(ord("α") + i): rf"$\{name}$" for i, name in enumerate(_GREEK) if name}
+_LATEX |= {chr(ord("Α") + _GREEK.index(name)): rf"$\{name.title()}$" for name in _CAPITALS}
+
+
 def latex(text: str) -> str:
     """Text of LaTeX, in which nothing is a command; what no font of LaTeX's has is its number.
 

@@ -68,6 +68,7 @@ def arrange(
         left_out=list(left_out),
         notices=notices,
         tuned=tuned.said,
+        finished=runs,
     )
     incomparable = baselines.different_vocabularies(study)
     notices += [incomparable] if incomparable else []

@@ -1,5 +1,7 @@
 """What the table of results says: a sentence for each column, the table, the tests behind it."""
 
+import math
+
 from lightning_posenc.report import baselines
 from lightning_posenc.report.effects import REFERENCES
 from lightning_posenc.report.page import Cell, Section, Table, many
@@ -83,7 +85,7 @@ def results_section(study: Study, results: Results) -> Section:
         "Results",
         _results_caption(study, results),
         Table(["", *study.columns], rows),
-        folded=Table(header, tests) if tests else None,
+        folded=Table(header, tests, names=2) if tests else None,
         folded_title=f"all {many(len(tests), 'comparison')} of this table",
     )
 
@@ -135,6 +137,8 @@ def _results_caption(study: Study, results: Results) -> str:
 
 def _difference(found: Paired, signed: bool = True) -> str:
     """A mean difference with its interval."""
+    if math.isnan(found.difference):  # of no common seed
+        return "–"
     mean = f"{found.difference:+.4g}" if signed else f"{abs(found.difference):.4g}"
     return mean if found.half is None else f"{mean} ± {found.half:.2g}"
 

@@ -47,9 +47,11 @@ def _models(study: Study) -> str:
     model = _values(runs, "model") or "a model"
     rows = _listed(study.rows)
     seeds = sorted({*study.seed_of.values()}, key=lambda s: (len(s), s))
+    trained = len(_trained(study))
+    chosen = f" of {trained} that were trained" if trained > len(runs) else " in all"
     return (
         f"We trained {model}{f' ({of})' if of else ''} as {many(len(study.rows), 'variant')}: "
-        f"{rows}; {many(len(runs), 'run')} in all, {many(len(seeds), 'seed')} "
+        f"{rows}; {many(len(runs), 'run')}{chosen}, {many(len(seeds), 'seed')} "
         f"({_listed(seeds)})."
     )
 
@@ -63,7 +65,7 @@ def _data(study: Study) -> str:
     if tested := _values(study.runs, "data.eval_lengths"):
         said.append(f"tested at {tested.strip('[]')}")
     if samples := _values(study.runs, "data.eval_samples"):
-        said.append(f"{samples} samples for each test")
+        said.append(f"with {samples} samples for each test")
     return ", ".join(said) + "."
 
 
@@ -84,7 +86,7 @@ def _training(study: Study) -> str:
     said.append(f"with {optimizer}{' (' + ', '.join(options) + ')' if options else ''}")
     line = " ".join(said)
     if schedule := _values(runs, "model.schedule"):
-        line += ", at a constant rate" if schedule == "null" else f", schedule {schedule}"
+        line += ", at a constant rate" if schedule == "null" else f", schedule {_class(schedule)}"
     clip = _values(runs, "trainer.gradient_clip_val")
     line += f", gradients clipped at {clip}" if clip and clip != "null" else ""
     precision = _values(runs, "trainer.precision")
@@ -135,7 +137,7 @@ def _machine(study: Study) -> str:
     devices = sorted({str(d) for run in study.runs if (d := run.summary.get("device"))})
     if devices:
         said.append(f"Runs were made on {_listed(devices)}")
-    seconds = [float(s) for run in study.runs if (s := run.summary.get("train_seconds"))]
+    seconds = [float(s) for run in _trained(study) if (s := run.summary.get("train_seconds"))]
     if seconds:
         said.append(f"{sum(seconds) / 3600:.2g} hours of training in all")
     versions: dict[str, set[str]] = {}
@@ -149,6 +151,16 @@ def _machine(study: Study) -> str:
     if commits:
         said.append(f"commit {_listed(commits)}")
     return f"{', '.join(said)}." if said else ""
+
+
+def _trained(study: Study) -> list[Run]:
+    """What was trained, those included that others were chosen over, which cost as much."""
+    return [run for run in study.finished if run.trained]
+
+
+def _class(said: str) -> str:
+    """What is given by its dotted path alone, by its name."""
+    return said.rpartition(".")[2] if said.replace(".", "").isidentifier() else said
 
 
 def _left_out(study: Study) -> str:

@@ -31,10 +31,17 @@ class Cell(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table, whose first column names its rows."""
+    """A table.
+
+    Args:
+        header: Names of its columns.
+        rows: Its lines.
+        names: How many columns, the first, name a row.
+    """
 
     header: list[str]
     rows: list[list[Cell]]
+    names: int = 1
 
 
 class Picture(NamedTuple):

@@ -1,6 +1,5 @@
 """Panels as PNG files, with their numbers beside them."""
 
-import io
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +8,7 @@ from lightning_posenc.diagnostics.quantities import BLOCKS, LAYER
 from lightning_posenc.pages.colours import colour
 from lightning_posenc.report.panels import Band, Panel
 from lightning_posenc.runs import strict_json
-from lightning_posenc.runs.png import png
+from lightning_posenc.runs.png import png, saved
 from lightning_posenc.runs.run_directory import FIGURES
 from lightning_posenc.runs.whole_files import write_whole
 
@@ -97,10 +96,8 @@ def _pdf(figure: "Figure") -> bytes:
     """A figure as PDF, without the time that it was made at; with the fonts that journals want."""
     from matplotlib import rc_context
 
-    file = io.BytesIO()
     with rc_context({"pdf.fonttype": 42}):
-        figure.savefig(file, format="pdf", metadata={"CreationDate": None})
-    return file.getvalue()
+        return saved(figure, format="pdf", metadata={"CreationDate": None})
 
 
 def _curve(axes: "Axes", row: str, band: Band, i: int, panel: Panel) -> None:

@@ -1,7 +1,7 @@
 """The runs that count, arranged: rows, columns, seeds and the numbers that are compared."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ class Study:
         left_out: Runs that are not finished.
         notices: What a reader must know before believing a number.
         tuned: At which value of a key each row counts, in a sentence; "" if none was chosen.
+        finished: All finished runs: those that count, and those that these were chosen from.
     """
 
     runs: list[Run]
@@ -39,6 +40,7 @@ class Study:
     left_out: list[Run]
     notices: list[str]
     tuned: str = ""
+    finished: Sequence[Run] = ()
 
     @property
     def baseline(self) -> str:

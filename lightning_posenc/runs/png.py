@@ -2,7 +2,8 @@
 
 import base64
 import io
-from typing import TYPE_CHECKING
+import warnings
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -10,8 +11,20 @@ if TYPE_CHECKING:
 
 def png(figure: "Figure", dpi: int) -> bytes:
     """A figure as a PNG file has it."""
+    return saved(figure, format="png", dpi=dpi)
+
+
+def saved(figure: "Figure", **options: Any) -> bytes:
+    """A figure as a file has it. A sign that the font lacks is a box, which tables beside it spell.
+
+    Args:
+        figure: Of matplotlib.
+        options: Of its `savefig`.
+    """
     file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=dpi)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+        figure.savefig(file, **options)
     return file.getvalue()
 
 

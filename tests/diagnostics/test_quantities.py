@@ -47,6 +47,8 @@ ROOT = Path(lightning_posenc.__file__).parent
         ("val/top_5", Key("top_5", "val")),
         ("test/acc/len_" + "9" * 5000, Key("acc/len_" + "9" * 5000, "test")),
         ("", Key("")),
+        ("test/a_{i}_{}/len_20", Key("a_{i}_{}", "test", 20)),
+        ("{x}/layer_01", Key("{x}", layer=1)),
     ],
 )
 def test_keys_are_read_and_written(key: str, read: Key) -> None:

@@ -103,6 +103,8 @@ def test_best_of_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main(["report", str(tmp_path), "--best_of", "model.optimizer.init_args.lr"]) == 0
     page = (tmp_path / "report.md").read_text()
     assert "6 finished runs, 3 seeds" in page
+    assert "6 runs of 18 that were trained, 3 seeds" in page
+    assert "0.18 hours of training in all" in page  # 18 runs of 36 seconds
     assert "with the highest mean val/acc over its seeds: NoPE 0.01; RoPE 0.003" in page
     assert "effect size d_z" in page
     capsys.readouterr()

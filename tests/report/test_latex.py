@@ -6,11 +6,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 from lightning_posenc.cli import main
 from lightning_posenc.mistakes.escaping import latex
-from lightning_posenc.report.latex import LONG, tabular
+from lightning_posenc.report.latex import LONG, _text, tabular
 from lightning_posenc.report.page import Cell, Table
+from lightning_posenc.runs.png import saved
 from tests.report.conftest import write_study
 from tests.report.made_runs import class_of, config, write
 
@@ -24,13 +26,19 @@ def document(study_directory: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return out
 
 
-def check(path: Path) -> None:
-    """Compile, where there is pdflatex; else balance braces and environments by a parser."""
+def check(path: Path, wide: bool = True) -> None:
+    """Compile, where there is pdflatex; else balance braces and environments by a parser.
+
+    Args:
+        path: Of the document.
+        wide: Whether a line may be wider than the page.
+    """
     if shutil.which("pdflatex"):
         command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", path.name]
         done = subprocess.run(command, cwd=path.parent, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout[-2000:]
         assert path.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
+        assert wide or not re.findall(r"Overfull .*|Float too large.*", done.stdout)
     else:
         walker = pytest.importorskip("pylatexenc.latexwalker")
         walker.LatexWalker(path.read_text("utf-8"), tolerant_parsing=False).get_latex_nodes()
@@ -41,7 +49,7 @@ def test_the_document_compiles(document: Path) -> None:
     check(document)
     text = document.read_text("utf-8")
     assert r"\textbf{0.950 $\pm$ 0.049$^{\uparrow}$}" in text
-    assert r"\usepackage{booktabs" in text
+    assert r"\usepackage{array,booktabs" in text
     pictures = re.findall(r"\\includegraphics\[[^]]+\]\{([^}]+)\}", text)
     assert len(pictures) == 12
     for picture in pictures:
@@ -67,6 +75,7 @@ def test_every_sign_is_text() -> None:
         said = latex(f"a{sign}b")
         bare = re.sub(r"\\[a-zA-Z]+(\{[^{}]*\})?|\\.|\$[^$]*\$|\{[\[\]]\}", "", said)
         assert not set(bare) & set("\\{}$&#%_^~"), sign
+    assert latex("αςωΔΩ") == r"$\alpha$$\varsigma$$\omega$$\Delta$$\Omega$"
 
 
 def test_long_and_wide_tables() -> None:
@@ -78,6 +87,39 @@ def test_long_and_wide_tables() -> None:
     assert wide.count("row &") == 2
     assert [wide.count(f" {name} ") for name in "abcdefghij"] == [1] * 10
     assert tabular(Table(header, [])).startswith(r"\begin{tabular}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_rows", [3, LONG + 1])
+def test_long_names_fit_the_page(n_rows: int, tmp_path: Path) -> None:
+    task = class_of("tasks", "TaskOfAVeryLongName" * 5)
+    for i in range(n_rows):
+        row = class_of("positional", "VeryLongNameOfAnEncoding" * 4 + f"{i}中中中中中中_ab/c")
+        for seed in (0, 1, 2):
+            made = config(row, task, seed, lengths=(20, 40))
+            accuracy = 0.3 + 0.01 * i + 0.002 * seed
+            write(tmp_path / f"{i}-{seed}", made, {20: accuracy}, diagnostics=False)
+    assert main(["report", str(tmp_path), "--latex"]) == 0
+    check(tmp_path / "report.tex", wide=False)
+
+
+def test_a_comparison_names_its_rows_again() -> None:
+    cells = [Cell("Copy"), Cell("RoPE against NoPE"), *[Cell("0.123 ± 0.01 or so, or so")] * 5]
+    made = tabular(Table([*"abcdefg"], [cells], names=2))
+    assert made.count(r"\begin{tabular}{ll") == 2
+    assert made.count("Copy & RoPE against NoPE &") == 2
+
+
+def test_a_long_word_may_be_broken_where_it_is_read() -> None:
+    broken = r"\allowbreak{}".join(["data.", "some\\_", "Long", "Path/", "a" * 16, "aa"])
+    assert _text(f"data.some_LongPath/{'a' * 18} is short_er") == broken + r" is short\_er"
+
+
+@pytest.mark.parametrize("form", ["pdf", "png"])
+def test_signs_that_a_font_lacks_are_no_warnings(form: str) -> None:
+    figure = Figure((1, 1))
+    figure.text(0.1, 0.5, "中")
+    assert saved(figure, format=form)
 
 
 @pytest.mark.slow
