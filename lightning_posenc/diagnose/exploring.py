@@ -49,27 +49,26 @@ def explore(opened: Opened, lengths: Sequence[int] | None = None) -> dict[str, A
     own, data = opened.own, opened.data
     asked = sorted(set(lengths or data.eval_lengths))
     asked = _spread(asked, MOST_LENGTHS) if lengths is None else asked
-    shown, refused = [], []
+    shown, refused = [], {}
     for length in asked:
         batches = of_length(data, length)
+        if not batches:
+            refused[length] = "the data has no such sequences"
+            continue
         try:
-            found = _at(own, data, batches[0].first(N_SEQUENCES), length) if batches else None
-        except ValueError:  # a table that is too short
-            found = None
-        if found is None:
-            refused.append(length)
-        else:
-            shown.append(found)
+            shown.append(_at(own, data, batches[0].first(N_SEQUENCES), length))
+        except ValueError as error:  # a table that is too short
+            refused[length] = " ".join(str(error).split())
     if not shown:
-        raise ValueError(
-            f"--explore {own.name}: at none of the lengths {', '.join(map(str, asked))} is there "
-            "attention to be shown: its mixers make no weights, or it refuses them"
-        )
+        why = "; ".join(f"length {length}: {said}" for length, said in refused.items())
+        raise ValueError(f"--explore {own.name}: there is no attention to be shown: {why}")
     return {
         "name": "/".join(Path(own.name).absolute().parts[-2:]),
         "encoding": type(own.module.positional).__name__,
         "steps": own.steps,
         "causal": own.encoder.dims.causal,
+        "reads": own.writes,
+        "axis": str(getattr(data, "length_axis", "length")),
         "lengths": shown,
         "refused": refused,
         "titles": {name: QUANTITIES[name].described for name in DEPTH},
@@ -77,13 +76,17 @@ def explore(opened: Opened, lengths: Sequence[int] | None = None) -> dict[str, A
     }
 
 
-def _at(own: OwnModel, data: Any, batch: Batch, length: int) -> dict[str, Any] | None:
-    """What is seen at one length; None without attention weights."""
+def _at(own: OwnModel, data: Any, batch: Batch, length: int) -> dict[str, Any]:
+    """What is seen at one length.
+
+    Raises:
+        ValueError: If the model refuses it, or makes no attention weights.
+    """
     with torch.random.fork_rng(devices=()), observe(own.observed) as seen:
         torch.manual_seed(0)
         own.outputs(batch)
     if not seen.attention:
-        return None
+        raise ValueError("its mixers make no attention weights")
     n_tokens = own.token_lengths(batch)
     maps, distances = {}, {}
     first = attention_weights(seen.attention[0])

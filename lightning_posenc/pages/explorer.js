@@ -4,7 +4,7 @@ const by = (id) => document.getElementById(id);
 // cividis: told apart by any colour vision, and in grey.
 const STOPS = [[0, 34, 78], [18, 53, 112], [59, 73, 108], [87, 93, 109], [112, 113, 115], [138, 134, 120],
   [165, 156, 116], [195, 179, 105], [225, 204, 85], [254, 232, 56]];
-const COLOURS = ["#3f90da", "#ffa90e", "#bd1f01", "#832db6"];
+const COLOURS = ["#3f90da", "#ffa90e", "#bd1f01", "#832db6", "#94a4a2", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd"];
 const state = { length: 0, layer: 0, head: 0, query: null };
 
 function colour(step) { // of 0..255, the square root of a weight
@@ -111,12 +111,12 @@ function charts() {
   const curves = found.lengths.map((each, i) => {
     const layer = each.layers.includes(at.layers[state.layer]) ? at.layers[state.layer] : each.layers[0];
     const head = each.distances[layer] && each.distances[layer][state.head];
-    return head ? { name: "length " + each.length, colour: COLOURS[i % COLOURS.length], bold: i === state.length,
+    return head ? { name: found.axis + " " + each.length, colour: COLOURS[i % COLOURS.length], bold: i === state.length,
       points: head.map((w, d) => [d - each.most_distance, w]) } : null;
   }).filter(Boolean);
   made.push(chart(`Weight by distance: layer ${at.layers[state.layer]}, head ${at.heads[state.head]}`, "query minus key, in tokens", curves, true));
   for (const [name, title] of Object.entries(found.titles)) {
-    made.push(chart(title[0].toUpperCase() + title.slice(1), found.depth_axis[name], found.lengths.map((each, i) => ({ name: "length " + each.length,
+    made.push(chart(title[0].toUpperCase() + title.slice(1), found.depth_axis[name], found.lengths.map((each, i) => ({ name: found.axis + " " + each.length,
       colour: COLOURS[i % COLOURS.length], bold: i === state.length,
       points: Object.entries(each.depth[name] || {}).map(([k, v]) => [Number(k), v]) })).filter((c) => c.points.length)));
   }

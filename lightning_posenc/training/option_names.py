@@ -1,8 +1,9 @@
 """What a misspelt option or config file of the training commands may have been meant to be."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
+from lightning_posenc import shipped
 from lightning_posenc.data.remembered import arguments_of
 from lightning_posenc.mistakes.one_line import did_you_mean
 
@@ -26,7 +27,10 @@ def hint(option: str, kinds: Iterable[type], otherwise: str) -> str:
         return did_you_mean(first, _OWN, otherwise)
     if not within:
         return did_you_mean(option, _OWN, otherwise)
-    near = did_you_mean(name, sorted(set(_arguments(within, kinds))), "")
+    found = {kind.__name__: arguments_of(kind) for kind in _kinds(within, kinds)}
+    if owners := sorted(kind for kind, arguments in found.items() if name in arguments):
+        return f"it is {' or '.join(owners)} that has it, not the class that is chosen here"
+    near = did_you_mean(name, sorted(set().union(*found.values())), "")
     return near.replace("did you mean ", f"did you mean {within}.") or otherwise
 
 
@@ -35,7 +39,8 @@ def file_hint(path: Path) -> str:
     folder = path.parent if path.parent.is_dir() else Path()
     found = [each for place in {folder, Path("configs")} if place.is_dir()
              for each in sorted(place.glob("*.y*ml"))]  # fmt: skip
-    by_name = {each.name: str(each) for each in found}
+    by_name = {name: name for name in shipped.names("configs")}
+    by_name |= {each.name: str(each) for each in found}
     near = did_you_mean(path.name, by_name, "")
     for name, where in by_name.items():
         if near == f"did you mean {name}?":
@@ -43,14 +48,11 @@ def file_hint(path: Path) -> str:
     return "check the path"
 
 
-def _arguments(within: str, kinds: Iterable[type]) -> Iterator[str]:
+def _kinds(within: str, kinds: Iterable[type]) -> Iterable[type]:
     import lightning
 
     from lightning_posenc.model.encoder import Encoder, EncoderSpec
 
     if within == "trainer":
-        kinds = [lightning.Trainer]
-    elif within.endswith("encoder"):
-        kinds = [EncoderSpec, Encoder]
-    for kind in kinds:
-        yield from arguments_of(kind)
+        return [lightning.Trainer]
+    return [EncoderSpec, Encoder] if within.endswith("encoder") else kinds

@@ -88,8 +88,10 @@ def test_large_models_and_long_sequences_are_bounded(
     assert (at["each"], at["rows"], at["heads"], at["layers"]) == (4, 8, [0, 3], [0])
     rows = cells(at, 0).sum(dim=-1)
     assert (rows - 1).abs().max() < 0.05  # keys' weights still add up to 1
-    with pytest.raises(ValueError, match="at none of the lengths 4096"):
+    with pytest.raises(ValueError, match=r"length 4096: .*LearnedAbsolute"):
         explore(checkpoint, [4096])  # the table has no such rows
+    with pytest.raises(ValueError, match="length 1: the data has no such sequences"):
+        explore(checkpoint, [1])
 
 
 def test_the_last_cells_may_be_narrower() -> None:
@@ -113,8 +115,8 @@ def test_padding_counts_nowhere() -> None:
 def test_a_strangers_words_are_data() -> None:
     evil = "</script><script>alert(1)</script>"
     found = {
-        "name": evil, "encoding": evil, "steps": 1, "causal": False, "lengths": [], "refused": [],
-        "titles": {evil: evil}, "depth_axis": {evil: evil},
+        "name": evil, "encoding": evil, "steps": 1, "causal": False, "lengths": [],
+        "refused": {1: evil}, "reads": True, "axis": evil, "titles": {evil: evil}, "depth_axis": {evil: evil},
     }  # fmt: skip
     text = explorer(found)
     assert "alert(1)</script>" not in text

@@ -22,6 +22,11 @@ CONFIG = f"--config={Path(__file__).parents[2] / 'configs' / 'quickstart.yaml'}"
         (["--model.optimizer=Lion"], "give pytorch_optimizer.Lion (pip install"),
         (["--ckpt_pth=x"], "did you mean ckpt_path?"),
         (["--config=quikstart.yaml"], "quikstart.yaml: the file does not exist: did you mean "),
+        (["--config=quikstar"], "quikstar: the file does not exist: did you mean quickstart?"),
+        (
+            ["--config=digits_vit", "--data.eval_samples=3"],
+            "or ToneData that has it, not the class",
+        ),
         (["--config=m.yaml"], "unknown option modle.class_path: did you mean model?"),
         (["--trainer.max_epochs=x"], "trainer.max_epochs=x: must be a whole number"),
         (["--model.optimizer.lr=abc"], "model.optimizer.lr=abc: must be a number"),
