@@ -116,7 +116,8 @@ def test_a_strangers_words_are_data() -> None:
     evil = "</script><script>alert(1)</script>"
     found = {
         "name": evil, "encoding": evil, "steps": 1, "causal": False, "lengths": [],
-        "refused": {1: evil}, "reads": True, "axis": evil, "titles": {evil: evil}, "depth_axis": {evil: evil},
+        "refused": {1: evil}, "reads": True, "axis": evil, "titles": {evil: evil},
+        "depth_axis": {evil: evil},
     }  # fmt: skip
     text = explorer(found)
     assert "alert(1)</script>" not in text
