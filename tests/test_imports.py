@@ -36,7 +36,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "diagnostics": CORE,
     "callbacks": CORE | LEARNED | {"diagnostics", "runs"},
     "pretrained": CORE | LEARNED | WATCHED | {"runs"},
-    "training": CORE | LEARNED | WATCHED | {"runs", "pages", "pretrained"},
+    "training": CORE | LEARNED | WATCHED | {"runs", "pages", "pretrained", "shipped"},
     "catalogue": CORE | LEARNED | {"training", "diagnostics", "runs"},
     "new": set(),
     "export": CORE | LEARNED | {"runs", "training", "pretrained"},

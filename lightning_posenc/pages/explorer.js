@@ -81,7 +81,7 @@ function chart(title, axis, curves, zero) { // curves: {name, colour, points: [[
   if (!points.length) return null;
   const xs = points.map((p) => p[0]), ys = points.map((p) => p[1]);
   const x0 = Math.min(...xs), x1 = Math.max(...xs);
-  const up = ticks(Math.min(0, ...ys), Math.max(...ys, 1e-9)), y0 = up[0], y1 = up[up.length - 1];
+  const up = ticks(Math.min(0, ...ys), Math.max(0, ...ys) || (Math.min(...ys) < 0 ? 0 : 1)), y0 = up[0], y1 = up[up.length - 1];
   const px = (x) => L + (x1 > x0 ? (x - x0) / (x1 - x0) : 0.5) * (W - L - R), py = (y) => H - B - (y - y0) / (y1 - y0) * (H - A - B);
   const svg = element("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": title + ": " + curves.map((c) =>
     `${c.name} from ${number(c.points[0][1] ?? 0)} to ${number(c.points[c.points.length - 1][1] ?? 0)}`).join("; ") });
