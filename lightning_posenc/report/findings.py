@@ -99,6 +99,8 @@ def _results_caption(study: Study, results: Results) -> str:
         said.append(study.tuned)
     if baseline := baselines.said(study):
         said.append(baseline)
+    if not counts[-1]:
+        return " ".join([*said, "No run has a finite number of it."])
     if counts[-1] < 2:
         said.append(
             "One seed each: no interval and no test, so differences may be noise; a test needs "

@@ -114,6 +114,8 @@ def _statistics(study: Study, results: Results) -> str:
     better = "higher" if study.metric.higher else "lower"
     said = [f"We report {study.metric.title} ({better} is better)"]
     most = max((cell.n for cell in results.cells.values()), default=0)
+    if not most:
+        return f"{said[0]}, of which no run has a finite number."
     if most < 2:
         return f"{said[0]} of one seed, without a test."
     said[0] += ", the mean over seeds with the 95 % interval of Student's t distribution."

@@ -19,6 +19,7 @@ from lightning_posenc.report import (
 )
 from lightning_posenc.report.arranging import arrange
 from lightning_posenc.report.costs import COLUMNS, costs
+from lightning_posenc.report.methods import methods
 from lightning_posenc.report.results import compare
 from lightning_posenc.report.selection import matching
 from lightning_posenc.report.statistics import holm
@@ -415,3 +416,14 @@ def test_commands(tmp_path: Path) -> None:
     assert said({"command": None}, {"command": agents}) == " ".join(agents)
     assert "unknown" in said({}, {})
     assert ENCODINGS["RoPE"]["init_args"]["base"] == 10000.0
+
+
+def test_no_finite_number_is_not_called_one_seed(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        made = config(class_of("positional", "RoPE"), REVERSE, seed)
+        write(tmp_path / str(seed), made, {}, metrics={"test/acc/len_20": None, "val/acc": None})
+    study = study_of(tmp_path)
+    compared = compare(study)
+    for said in (findings.results_section(study, compared).caption, methods(study, compared)):
+        assert "no run has a finite number" in said.lower()
+        assert "one seed" not in said.lower()
