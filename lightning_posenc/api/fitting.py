@@ -145,5 +145,5 @@ def _done(
         try:
             left: TrainingCLI = command.done([*words, *settings(given), *told])
         except command.USER_ERRORS as error:
-            raise ValueError(command.one_line(error)) from error
+            raise ValueError(command.one_line(error)) from command.cause(error)
     return RunResult(left.run_dir, left.model, left.datamodule, left.trainer)

@@ -166,4 +166,4 @@ def _patient(given: argparse.Namespace, rest: list[str]) -> "tuple[Subject, Path
     try:
         return build(rest)
     except training.USER_ERRORS as error:
-        raise ValueError(training.one_line(error)) from error
+        raise ValueError(training.one_line(error)) from training.cause(error)

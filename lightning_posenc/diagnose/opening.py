@@ -43,5 +43,5 @@ def opened(path: Path, option: str) -> Opened:
         steps = int(cli.checkpoint["global_step"])
         own = subject_of(cli.model, data, str(path), steps)
     except command.USER_ERRORS as error:
-        raise ValueError(f"{option} {path}: {command.one_line(error)}") from error
+        raise ValueError(f"{option} {path}: {command.one_line(error)}") from command.cause(error)
     return Opened(own, data, cli.checkpoint)

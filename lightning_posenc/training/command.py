@@ -99,3 +99,8 @@ def _is_no_advertisement(record: logging.LogRecord) -> bool:
 def one_line(error: BaseException) -> str:
     """What went wrong, where, and what to do about it, in one line."""
     return explain(str(error))
+
+
+def cause(error: BaseException) -> BaseException | None:
+    """What Python shows above that line: nothing of the parser, whose chain fills a screen."""
+    return None if isinstance(error, argparse.ArgumentError) else error

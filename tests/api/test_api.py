@@ -1,5 +1,6 @@
 """What the command line does, as functions."""
 
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,17 @@ def test_mistakes_are_said_in_one_line(runs: Path) -> None:
         api.diagnose()
     with pytest.raises(ValueError, match="holds 3 runs"):
         api.RunResult(runs)
+
+
+@pytest.mark.parametrize(
+    "ask", [api.fit, lambda name, given: api.diagnose(None, given, config=name)]
+)
+def test_a_mistake_in_python_does_not_fill_a_screen(ask: Any) -> None:
+    with pytest.raises(ValueError, match=r"unknown option model\.nonsense") as raised:
+        ask("quickstart", {"model.nonsense": 1})
+    shown = "".join(traceback.format_exception(raised.value))
+    assert "argparse" not in shown
+    assert len(shown.splitlines()) < 30
 
 
 @pytest.mark.long
