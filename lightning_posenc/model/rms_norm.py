@@ -39,13 +39,13 @@ class RMSNorm(nn.RMSNorm):
         """Normalise (…, D)."""
         weight = self.weight
         if (
-            not torch.is_inference_mode_enabled()
+            torch.compiler.is_compiling()  # asked first: what is asked next breaks a graph
+            or not torch.is_inference_mode_enabled()
             or type(x) is not Tensor  # as a tensor that has a shape and no numbers
             or x.numel() != self.normalized_shape[-1]
             or x.dtype != torch.float32
             or weight.dtype != torch.float32
             or x.device.type != "cpu"
-            or torch.compiler.is_compiling()
             or torch.jit.is_tracing()
             or is_transformed(x)
         ):

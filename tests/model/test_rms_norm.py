@@ -48,6 +48,12 @@ def test_a_trace_keeps_no_number_of_its_example() -> None:
         torch.testing.assert_close(traced(x), ours(x))
 
 
+def test_it_compiles_to_one_graph() -> None:
+    ours, _ = both()
+    x = torch.randn(1, 48)
+    torch.testing.assert_close(torch.compile(ours, fullgraph=True, backend="eager")(x), ours(x))
+
+
 def test_a_shape_without_numbers_is_enough() -> None:
     with FakeTensorMode(), torch.inference_mode():
         assert RMSNorm(48)(torch.empty(1, 48)).shape == (1, 48)

@@ -16,10 +16,10 @@ def activated(activation: nn.Module, x: Tensor) -> Tensor:
     by single channels takes sixteen times as long then.
     """
     if (
-        not torch.is_inference_mode_enabled()
+        torch.compiler.is_compiling()  # asked first: what is asked next breaks a graph
+        or not torch.is_inference_mode_enabled()
         or x.numel() > FEW
         or x.device.type != "cpu"
-        or torch.compiler.is_compiling()
         or not mkldnn.enabled
     ):
         return activation(x)
