@@ -121,7 +121,8 @@ class TrainingCLI(CommandLine):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         self.command = list(args)
         self.config = parse(parser, list(args))
-        if "" in (value_of("--run_dir", args), in_files("run_dir", args)):
+        told = value_of("--run_dir", args)
+        if (in_files("run_dir", args) if told is None else told) == "":
             raise ValueError(
                 "--run_dir is empty, which is the working directory: name a folder, or leave the "
                 "option out for runs/<name>/<id>"

@@ -11,13 +11,14 @@ _FLAGS = ("-c", "--config")
 
 
 def value_of(flag: str, args: Sequence[str]) -> str | None:
-    """The value of an option on the command line."""
+    """The value of an option on the command line: the last one, which counts."""
+    found = None
     for i, arg in enumerate(args):
         if arg == flag and i + 1 < len(args):
-            return args[i + 1]
-        if arg.startswith(f"{flag}="):
-            return arg.split("=", 1)[1]
-    return None
+            found = args[i + 1]
+        elif arg.startswith(f"{flag}="):
+            found = arg.split("=", 1)[1]
+    return found
 
 
 def with_value(flag: str, value: str, args: Sequence[str]) -> list[str]:
