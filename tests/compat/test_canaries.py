@@ -240,6 +240,18 @@ def test_torch_says_whether_it_is_overridden_and_how_it_compiles() -> None:
     assert {"inductor", "aot_eager"} <= set(torch.compiler.list_backends(exclude_tags=None))
 
 
+def test_torch_flushes_denormals_and_python_tells() -> None:
+    def product() -> float:
+        return (torch.tensor(2.0**-126) * torch.tensor(0.5)).item()
+
+    with of_torch.denormals_flushed():
+        assert product() == 0
+        with of_torch.denormals_flushed():
+            pass
+        assert product() == 0
+    assert product() == 2.0**-127
+
+
 def test_torch_counts_changes_in_place() -> None:
     x = torch.ones(2)
     before = of_torch.changes(x)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from lightning_posenc.compat.torch import denormals_flushed
 from lightning_posenc.masks import Visibility, tiles
 from lightning_posenc.masks.tiles import KeyStretch
 from lightning_posenc.model.kernels.by_definition import by_definition
@@ -35,7 +36,8 @@ class Tiled(torch.autograd.Function):
     def forward(
         ctx: Any, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, *rest: Any
     ) -> Tensor:
-        out, lse = Tiles(q, k, v, bias, *rest).forward()
+        with denormals_flushed():
+            out, lse = Tiles(q, k, v, bias, *rest).forward()
         ctx.save_for_backward(q, k, v, bias, out, lse)
         ctx.rest = rest
         return out
@@ -47,10 +49,12 @@ class Tiled(torch.autograd.Function):
         if torch.is_grad_enabled():  # a gradient that is itself derived
             inputs = [x for x, wanted in zip((q, k, v, bias), needed, strict=True) if wanted]
             plain = by_definition(q, k, v, bias, *ctx.rest)
-            found = iter(torch.autograd.grad(plain, inputs, gradient, create_graph=True))
-            return *(next(found) if wanted else None for wanted in needed), None, None
-        gradients = TiledGradients(Tiles(q, k, v, bias, *ctx.rest), gradient, out, lse, needed[3])
-        return *gradients.of_operands(), None, None
+            each = iter(torch.autograd.grad(plain, inputs, gradient, create_graph=True))
+            return *(next(each) if wanted else None for wanted in needed), None, None
+        tiles_ = Tiles(q, k, v, bias, *ctx.rest)
+        with denormals_flushed():
+            found = TiledGradients(tiles_, gradient, out, lse, needed[3]).of_operands()
+        return *found, None, None
 
 
 class Chunk(NamedTuple):
