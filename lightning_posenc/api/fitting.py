@@ -142,8 +142,6 @@ def _done(
             words += ["--config", str(file)]
         elif config is not None:
             words += ["--config", shipped.path_of("configs", str(config))]
-        try:
+        with command.in_words():
             left: TrainingCLI = command.done([*words, *settings(given), *told])
-        except command.USER_ERRORS as error:
-            raise ValueError(command.one_line(error)) from command.cause(error)
     return RunResult(left.run_dir, left.model, left.datamodule, left.trainer)

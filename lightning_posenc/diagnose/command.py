@@ -163,7 +163,5 @@ def _patient(given: argparse.Namespace, rest: list[str]) -> "tuple[Subject, Path
     from lightning_posenc.training import command as training
 
     training.leave_out_advice()
-    try:
+    with training.in_words():
         return build(rest)
-    except training.USER_ERRORS as error:
-        raise ValueError(training.one_line(error)) from training.cause(error)

@@ -34,7 +34,7 @@ def opened(path: Path, option: str) -> Opened:
         ValueError: If it is no such checkpoint.
     """
     command.leave_out_advice()
-    try:
+    with command.in_words(f"{option} {path}: "):
         cli = Built(["--ckpt_path", str(path)])
         assert cli.checkpoint is not None
         data: Any = cli.datamodule
@@ -42,6 +42,4 @@ def opened(path: Path, option: str) -> Opened:
         data.setup("test")
         steps = int(cli.checkpoint["global_step"])
         own = subject_of(cli.model, data, str(path), steps)
-    except command.USER_ERRORS as error:
-        raise ValueError(f"{option} {path}: {command.one_line(error)}") from command.cause(error)
     return Opened(own, data, cli.checkpoint)

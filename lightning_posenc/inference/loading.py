@@ -81,13 +81,11 @@ def found(path: Path) -> Path:
 
 def _of_a_command(path: Path, trust: Sequence[str]) -> tuple[Any, Any]:
     from lightning_posenc.training.built import Built
-    from lightning_posenc.training.command import USER_ERRORS, cause, one_line
+    from lightning_posenc.training.command import in_words
 
     trusted = [word for module in trust for word in ("--trust", module)]
-    try:
+    with in_words():
         made = Built(["--ckpt_path", str(path), "--seed_everything=false", *trusted])
-    except USER_ERRORS as error:
-        raise ValueError(one_line(error)) from cause(error)
     return made.model, made.datamodule
 
 

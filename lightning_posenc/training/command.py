@@ -101,6 +101,17 @@ def one_line(error: BaseException) -> str:
     return explain(str(error))
 
 
-def cause(error: BaseException) -> BaseException | None:
-    """What Python shows above that line: nothing of the parser, whose chain fills a screen."""
-    return None if isinstance(error, argparse.ArgumentError) else error
+@contextmanager
+def in_words(before: str = "") -> Iterator[None]:
+    """Within, what the user can mend is a ValueError of one line.
+
+    Python shows nothing of the parser above it, whose chain fills a screen.
+
+    Args:
+        before: What the line begins with.
+    """
+    try:
+        yield
+    except USER_ERRORS as error:
+        cause = None if isinstance(error, argparse.ArgumentError) else error
+        raise ValueError(before + one_line(error)) from cause
