@@ -121,8 +121,13 @@ class TrainingCLI(CommandLine):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         self.command = list(args)
         self.config = parse(parser, list(args))
-        told = value_of("--run_dir", args)
-        if (in_files("run_dir", args) if told is None else told) == "":
+        if self.config[self.config.subcommand].get("run_dir") == Path():  # "." or ""
+            self._check_named()
+
+    def _check_named(self) -> None:
+        """Refuse an empty run_dir, which the parser takes for the working directory."""
+        told = value_of("--run_dir", self.command)
+        if (in_files("run_dir", self.command) if told is None else told) == "":
             raise ValueError(
                 "--run_dir is empty, which is the working directory: name a folder, or leave the "
                 "option out for runs/<name>/<id>"
