@@ -20,6 +20,7 @@ __all__ = [
     "flash_with_lse",
     "has_flash",
     "in_backward",
+    "infers_on_cpu",
     "is_compiled",
     "is_mapped",
     "is_overridden",
@@ -118,8 +119,8 @@ def denormals_flushed() -> Iterator[None]:
     """Within, numbers below float32's least normal one, 1.2e-38, count as 0 in this thread.
 
     Weights of attention fall through them where a bias grows with distance, and an Intel processor
-    takes a hundred times as long for each: the gradients of ALiBi's attention took five times as
-    long at 2048 tokens. torch does not say whether it flushes; Python's own numbers tell it.
+    is slow at them: the gradients of ALiBi's attention took four times as long at 2048 tokens.
+    torch does not say whether it flushes; Python's own numbers tell it.
     """
     least = sys.float_info.min
     was = least / 2 == 0
@@ -130,6 +131,16 @@ def denormals_flushed() -> Iterator[None]:
     finally:
         if not was:
             torch.set_flush_denormal(False)
+
+
+def infers_on_cpu(x: Tensor) -> bool:
+    """Whether x is computed with on a CPU in inference mode, and no graph is being made."""
+    # Asked first: what is asked next breaks a graph.
+    return (
+        not torch.compiler.is_compiling()
+        and torch.is_inference_mode_enabled()
+        and x.device.type == "cpu"
+    )
 
 
 def flash_with_lse(

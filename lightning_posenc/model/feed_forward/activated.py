@@ -1,8 +1,9 @@
 """An activation, called quickly where there is little to activate."""
 
-import torch
 from torch import Tensor, nn
 from torch.backends import mkldnn
+
+from lightning_posenc.compat.torch import infers_on_cpu
 
 FEW = 8192
 """Numbers so few that oneDNN takes longer to be called than to compute."""
@@ -15,13 +16,7 @@ def activated(activation: nn.Module, x: Tensor) -> Tensor:
     takes three times as long by oneDNN as without it. Nothing else is left without: a convolution
     by single channels takes sixteen times as long then.
     """
-    if (
-        torch.compiler.is_compiling()  # asked first: what is asked next breaks a graph
-        or not torch.is_inference_mode_enabled()
-        or x.numel() > FEW
-        or x.device.type != "cpu"
-        or not mkldnn.enabled
-    ):
+    if not infers_on_cpu(x) or x.numel() > FEW or not mkldnn.enabled:
         return activation(x)
     mkldnn.enabled = False  # type: ignore[assignment]
     try:
