@@ -66,17 +66,7 @@ _GREEK = (
     *("phi", "chi", "psi", "omega"),
 )  # in the order of Unicode; what looks like a Latin letter has no command
 _CAPITALS = (
-    "gamma",
-    "delta",
-    "theta",
-    "lambda",
-    "xi",
-    "pi",
-    "sigma",
-    "upsilon",
-    "phi",
-    "psi",
-    "omega",
+    *("gamma", "delta", "theta", "lambda", "xi", "pi", "sigma", "upsilon", "phi", "psi", "omega"),
 )
 _LATEX |= {chr(ord("α") + i): rf"$\{name}$" for i, name in enumerate(_GREEK) if name}
 _LATEX |= {chr(ord("Α") + _GREEK.index(name)): rf"$\{name.title()}$" for name in _CAPITALS}

@@ -14,9 +14,8 @@ from lightning_posenc.callbacks.probing import isolated
 from lightning_posenc.data.batch import Batch, are_ids
 
 FORWARD_AND_BACKWARD = 3  # a backward pass makes two matrix products for each of the forward pass
-LONGEST = (
-    2048  # entries of a sequence whose operations are counted: all T × T logits are written out
-)
+LONGEST = 2048
+"""Entries of a sequence whose operations are counted: all T × T logits are written out."""
 
 
 class Spent:
