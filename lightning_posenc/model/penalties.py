@@ -27,7 +27,9 @@ def penalties(module: nn.Module) -> Tensor | None:
 
 def _asked(module: nn.Module) -> Iterator[Any]:
     for child in module.children():
-        penalty = getattr(child, "penalty", None)
+        # A module that lacks a name is slow to say so: it looks among all that it has.
+        has_one = hasattr(type(child), "penalty") or "penalty" in vars(child)
+        penalty = child.penalty if has_one else None
         if not callable(penalty):
             yield from _asked(child)
             continue
