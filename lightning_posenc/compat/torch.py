@@ -150,8 +150,8 @@ def flash_with_lse(
     is_causal: bool,
     scale: float,
     added: Tensor | None = None,
-) -> tuple[Tensor, Tensor] | None:
-    """Attend on the CPU by the fused kernel, which tells its log-sum-exp too.
+) -> tuple[Tensor, Tensor]:
+    """Attend on the CPU by the fused kernel, which tells its log-sum-exp too: where `has_flash`.
 
     FlexAttention tells it publicly, but materialises the logits on the CPU.
 
@@ -161,14 +161,12 @@ def flash_with_lse(
         v: (B, H, S, K).
         is_causal: Whether queries see only their past; then T = S.
         scale: Factor on q·k.
-        added: (B|1, H|1, T|1, S) float32, added to the logits, which torch's own function refuses
-            beside `is_causal`.
+        added: (B|1, H|1, T|1, S) float32 (float64 if q is), added to the logits, which torch's own
+            function refuses beside `is_causal`.
 
     Returns:
-        The mixed values (B, H, T, K) and the LSE (B, H, T); None where torch has no such kernel.
+        The mixed values (B, H, T, K) and the LSE (B, H, T).
     """
-    if not has_flash():
-        return None
     kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
     q, k, v = (in_rows(x) for x in (q, k, v))
     with denormals_flushed():

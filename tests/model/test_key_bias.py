@@ -12,7 +12,8 @@ from torch import Tensor
 from lightning_posenc import Dims, Encoder
 from lightning_posenc.masks import Causal, Visibility, Window
 from lightning_posenc.model import SDPA, Attention, Eager
-from lightning_posenc.model.kernels import Kernels, Operands, key_bias, sdpa
+from lightning_posenc.model.kernels import Kernels, Operands, all_keys, key_bias, sdpa
+from lightning_posenc.model.kernels.lookback import by_lookback
 from lightning_posenc.positional import ALiBi, Chain, RoPE, Sandwich, T5Bias
 from lightning_posenc.positional.bias.alibi import slopes
 from lightning_posenc.positional.by_distance import ByDistance
@@ -41,8 +42,8 @@ def gradients(out: Tensor, of: Operands, again: bool = False) -> tuple[Tensor, .
 @pytest.fixture(params=["at once", "in runs"])
 def sized(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "in runs":
-        monkeypatch.setattr(key_bias, "FARTHEST", 1.0)
-        monkeypatch.setattr(key_bias, "SHORTEST", 5)
+        monkeypatch.setattr(all_keys, "FARTHEST", 1.0)
+        monkeypatch.setattr(all_keys, "SHORTEST", 5)
 
 
 @pytest.mark.usefixtures("sized")
@@ -68,6 +69,29 @@ def test_channels_need_not_lie_next_to_each_other(which: str) -> None:
     torch.testing.assert_close(got, wanted, rtol=0, atol=1e-5)
     for one, other in zip(gradients(got, of), gradients(wanted, of), strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "atol"), [(torch.float64, 1e-12), (torch.float32, 1e-5), (torch.bfloat16, 0.04)]
+)
+@pytest.mark.parametrize("n_sequences", [1, 2])
+def test_heads_that_fall_steeply_do_without_far_keys(
+    dtype: torch.dtype, atol: float, n_sequences: int
+) -> None:
+    length, steep = 300, torch.tensor([4.0, 1.0, 2**-6, 0.0])
+    made = torch.randn(3, n_sequences, length, H, K, dtype=dtype).transpose(2, 3).unbind(0)
+    given = [x.requires_grad_() for x in made]
+    assert [found is None for _, found in by_lookback(*given[:2], steep, K**-0.5)] == [False, True]
+    exact = [x.detach().double().requires_grad_() for x in given]
+    distances = torch.arange(length)[:, None] - torch.arange(length)
+    logits = exact[0] @ exact[1].mT * K**-0.5 - steep.view(H, 1, 1) * distances
+    wanted = logits.masked_fill(distances < 0, -torch.inf).softmax(-1) @ exact[2]
+    got = key_bias.Falling.apply(*given, steep, K**-0.5)
+    assert got.dtype == dtype
+    torch.testing.assert_close(got.double(), wanted, rtol=0, atol=atol)
+    found = torch.autograd.grad(got.sin().sum(), given)
+    for one, other in zip(found, torch.autograd.grad(wanted.sin().sum(), exact), strict=True):
+        torch.testing.assert_close(one.double(), other, rtol=0, atol=4 * atol)
 
 
 def test_gradients_of_gradients() -> None:

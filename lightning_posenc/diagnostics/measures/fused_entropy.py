@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from lightning_posenc.checks import kinds_checked
-from lightning_posenc.compat.torch import flash_with_lse
+from lightning_posenc.compat.torch import flash_with_lse, has_flash
 from lightning_posenc.diagnostics.measures.entropy import attention_entropy
 from lightning_posenc.diagnostics.observing.row_blocks import BLOCK, weights_by_block
 from lightning_posenc.model.kernels import Operands
@@ -40,12 +40,11 @@ def _fused(operands: Operands) -> Tensor | None:
     q, k, visibility, scale = operands.q, operands.k, operands.visibility, operands.scale
     plain = operands.bias is None and operands.is_plain
     fits = plain and (visibility.mask is None or visibility.is_causal)
-    if not fits or q.device.type != "cpu" or q.dtype == torch.float64:
+    if not fits or not has_flash() or q.device.type != "cpu" or q.dtype == torch.float64:
         return None
     q, k = q.float(), k.float().repeat_interleave(q.shape[1] // k.shape[1], dim=1)
-    found = flash_with_lse(q, k, k, visibility.is_causal, scale)
-    if found is None or not bool((found[1].abs() < LARGEST).all()):
+    mean_key, lse = flash_with_lse(q, k, k, visibility.is_causal, scale)
+    if not bool((lse.abs() < LARGEST).all()):
         return None
-    mean_key, lse = found
     mean_logit = torch.linalg.vecdot(q, mean_key) * scale
     return (lse - mean_logit).clamp(min=0)
