@@ -4,13 +4,15 @@
 
 Width 256, 6 layers, 4 heads, 256 tokens, one prompt of 64, random weights, float32, one thread. A
 round decodes by ours and by the peer, of the same wiring; ratios are taken within rounds. Times are
-the processor's. A token's time is the median of the 64 steps up to a length; attention's own is
-what of it passes in torch's fused kernel, in all layers. Memory is that of the cache over that of
-keys and values. `--write` keeps results/decoding.md and decoding.json, row by
-row.
+the processor's. A token's time is the median of the 64 steps up to a length, after a prompt of what
+comes before; attention's own is what of it passes in torch's fused kernel, in all layers. A round
+takes the steps up to 256 and up to 4160 tokens in turns. Memory is that of the cache over that of
+keys and values. `--write` keeps results/decoding.md and decoding.json, row by row; `--new` without
+a number leaves the decoding that they tell of as it is.
 """
 
 import argparse
+import statistics
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -74,11 +76,13 @@ class Step(NamedTuple):
     attention: float
 
 
-def steps(model: LanguageModel, lengths: Lengths) -> tuple[list[Step], int]:
-    """Each step of ours, the prompt's left out, and bytes of its cache in the end."""
-    said = torch.randint(model.vocab_size, (1, lengths.all))
+def steps(model: LanguageModel, length: int, window: int) -> tuple[list[Step], int]:
+    """The last steps up to a length, after a prompt of what comes before, and bytes of the cache in
+    the end.
+    """
+    said = torch.randint(model.vocab_size, (1, length))
     embedding: Any = model.embedding
-    step = Stepwise(model.encoder, embedding, model.scores, 1, lengths.all)
+    step = Stepwise(model.encoder, embedding, model.scores, 1, length)
     fused, found, within = F.scaled_dot_product_attention, [], [0.0]
 
     def watched(*args: Any, **options: Any) -> Tensor:
@@ -88,8 +92,8 @@ def steps(model: LanguageModel, lengths: Lengths) -> tuple[list[Step], int]:
         return out
 
     with torch.inference_mode(), mock.patch.object(F, fused.__name__, watched):
-        step(said[:, : lengths.prompt])
-        for now in range(lengths.prompt + 1, lengths.all + 1):
+        step(said[:, : length - window])
+        for now in range(length - window + 1, length + 1):
             within[0], start = 0.0, time.process_time()
             step(said[:, :now])
             found.append(Step(time.process_time() - start, within[0]))
@@ -97,21 +101,27 @@ def steps(model: LanguageModel, lengths: Lengths) -> tuple[list[Step], int]:
     return found, step.cache.n_bytes
 
 
-def by_length(name: str, sizes: Sizes, lengths: Lengths, window: int) -> dict[str, Any]:
+def by_length(name: str, sizes: Sizes, ends: list[int], window: int, n: int) -> dict[str, Any]:
     """A token's time at both ends of what is decoded, attention's in it, and the cache's memory."""
-    model, _ = models(name, sizes._replace(length=lengths.all))
-    steps(model, lengths._replace(new=window))
-    taken, n_bytes = steps(model, lengths)
-    found, others = [], []
-    for last in (min(4 * lengths.prompt, lengths.all), lengths.all):
-        these = taken[last - lengths.prompt - window : last - lengths.prompt]
-        ms = timing.milliseconds([step.all for step in these])
-        own = timing.milliseconds([step.attention for step in these])
-        found.append({"length": last, "ms": ms, "attention": own})
-        others.append(timing.milliseconds([step.all - step.attention for step in these]))
-    near, far = others
-    kept = 2 * sizes.layers * lengths.all * sizes.width * 4
-    return {"tokens": found, "flat": far / near, "memory": n_bytes / kept}
+    model, _ = models(name, sizes._replace(length=max(ends)))
+    steps(model, min(ends), window)
+    taken: dict[int, list[list[float]]] = {end: [] for end in ends}
+    n_bytes = 0
+    for number in range(n):
+        for end in ends[:: 1 if number % 2 else -1]:
+            found, used = steps(model, end, window)
+            n_bytes = max(used, n_bytes)
+            each = zip(*((s.all, s.attention, s.all - s.attention) for s in found), strict=True)
+            taken[end].append([statistics.median(seconds) for seconds in each])
+    tokens, others = [], []
+    for end, of_rounds in taken.items():
+        every, own, rest = zip(*of_rounds, strict=True)
+        ms, attention = timing.milliseconds(every), timing.milliseconds(own)
+        tokens.append({"length": end, "ms": ms, "attention": attention})
+        others.append(list(rest))
+    kept = 2 * sizes.layers * max(ends) * sizes.width * 4
+    flat = timing.ratio(others[1], others[0])
+    return {"tokens": tokens, "flat": flat, "rounds": n, "memory": n_bytes / kept}
 
 
 def page(rows: dict[str, dict[str, Any]]) -> str:
@@ -137,8 +147,8 @@ def page(rows: dict[str, dict[str, Any]]) -> str:
     lines += [
         "",
         "| encoding | at token | ms | attention's | at token | ms | attention's "
-        "| the rest grows by | at most | memory / (keys + values) |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| the rest grows by | at most | rounds | memory / (keys + values) |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for name, row in rows.items():
         found = row["by length"]
@@ -146,9 +156,11 @@ def page(rows: dict[str, dict[str, Any]]) -> str:
             f"{each['length']} | {each['ms']:.2f} | {each['attention']:.2f}"
             for each in found["tokens"]
         )
-        verdict = f"{FLAT}{'' if found['flat'] <= FLAT else ' exceeded'}"
+        ratio = timing.Ratio(*found["flat"])
+        verdict = f"{FLAT}{'' if ratio.median <= FLAT else ' exceeded'}"
         lines.append(
-            f"| {name} | {cells} | {found['flat']:.2f} | {verdict} | {found['memory']:.3f} |"
+            f"| {name} | {cells} | {ratio} | {verdict} | {found['rounds']} "
+            f"| {found['memory']:.3f} |"
         )
     return "\n".join(lines) + "\n"
 
@@ -156,7 +168,7 @@ def page(rows: dict[str, dict[str, Any]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5, help="at least 2")
-    parser.add_argument("--new", type=int, nargs="+", default=[256, 1024, 4096])
+    parser.add_argument("--new", type=int, nargs="*", default=[256, 1024, 4096])
     parser.add_argument("--only", nargs="*", default=[], help="parts of rows' names")
     parser.add_argument("--smoke", action="store_true", help="tiny sizes, 2 rounds")
     parser.add_argument("--write", action="store_true", help=f"keep results/{OUT.name}")
@@ -172,7 +184,7 @@ def main() -> None:
         if args.only and not any(part in name for part in args.only):
             continue
         torch.manual_seed(0)
-        against = {}
+        against = dict(rows[name]["decoding"]) if name in rows else {}
         for new in args.new:
             seconds = timing.rounds(decoders(name, sizes, Lengths(n_prompt, new)), args.rounds)
             ours, peer = seconds["ours"], seconds["peer"]
@@ -182,10 +194,10 @@ def main() -> None:
                 "rounds": args.rounds,
             }
             print(f"{name:24}{n_prompt} + {new:<6}{found['ratio']}", flush=True)
-        longest = Lengths(n_prompt, max(args.new))
+        ends = [16, 20] if args.smoke else [256, 4160]
         rows[name] = {
             "decoding": against,
-            "by length": by_length(name, sizes, longest, window),
+            "by length": by_length(name, sizes, ends, window, args.rounds),
             **timing.setting(*PACKAGES),
         }
         if args.write:
