@@ -10,6 +10,7 @@ from lightning_posenc.compat.lightning import BATCHES, FIT_LOOP
 from lightning_posenc.data.fixed import FixedData
 from lightning_posenc.data.saying import say
 
+NO_BATCHES = "there are no training batches: raise trainer.limit_train_batches"
 FEW = 100  # steps, in which a model that knows nothing learns little
 
 
@@ -48,9 +49,14 @@ def total_steps(trainer: L.Trainer, before: Reached | None) -> int | float:
     Args:
         trainer: That fits, with its data.
         before: Where the run goes on; None at its beginning.
+
+    Raises:
+        ValueError: If an epoch has no batches.
     """
     estimate = trainer.estimated_stepping_batches
     per_epoch = trainer.num_training_batches
+    if not (per_epoch and trainer.limit_train_batches):
+        raise ValueError(NO_BATCHES)
     if before is None or trainer.max_epochs in (None, -1) or math.isinf(per_epoch):
         return estimate
     every: int = trainer.accumulate_grad_batches

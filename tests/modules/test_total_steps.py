@@ -65,3 +65,8 @@ def test_an_epoch_goes_on_as_long_as_it_was(after: str, per_epoch: int, tmp_path
     fit(tmp_path, 4, 1)
     with pytest.raises(ValueError, match=rf"of an epoch of 4 with epochs of {per_epoch}: resume"):
         fit(tmp_path, per_epoch, 3, tmp_path / f"{after}.ckpt")
+
+
+def test_an_epoch_without_batches_is_refused_by_the_option_that_makes_it_so(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="raise trainer.limit_train_batches"):
+        fit(tmp_path, 4, 2, limit_train_batches=0)

@@ -6,6 +6,8 @@ from pathlib import Path
 import lightning as L
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from lightning_posenc.modules.total_steps import NO_BATCHES
+
 
 class BranchedRun(L.Callback):
     """Says why a new run begins, once it does, and refuses one that has nothing to train.
@@ -45,7 +47,7 @@ def _limit(trainer: L.Trainer) -> str:
     """What ends the fit, and what to do about it."""
     loop = trainer.fit_loop
     if not loop.max_batches or not trainer.limit_train_batches:
-        return "there are no training batches: raise trainer.limit_train_batches"
+        return NO_BATCHES
     if 0 <= loop.max_steps <= trainer.global_step:
         return f"trainer.max_steps={loop.max_steps}: raise it"
     if loop.max_epochs is not None and 0 <= loop.max_epochs <= trainer.current_epoch:
