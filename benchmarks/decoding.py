@@ -1,6 +1,7 @@
 """Is greedy decoding as fast as Hugging Face's `generate`, and does a token's time stay the same?
 
-    python benchmarks/decoding.py [--rounds 5] [--only RoPE] [--new 256 1024 4096] [--write]
+    python benchmarks/decoding.py [--rounds 5] [--only RoPE] [--new 256 1024 4096]
+        [--width 256] [--layers 6] [--write]
 
 Width 256, 6 layers, 4 heads, 256 tokens, one prompt of 64, random weights, float32, one thread. A
 round decodes by ours and by the peer, of the same wiring; ratios are taken within rounds. Times are
@@ -170,12 +171,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="at least 2")
     parser.add_argument("--new", type=int, nargs="*", default=[256, 1024, 4096])
     parser.add_argument("--only", nargs="*", default=[], help="parts of rows' names")
+    parser.add_argument("--width", type=int, default=256)
+    parser.add_argument("--layers", type=int, default=6)
     parser.add_argument("--smoke", action="store_true", help="tiny sizes, 2 rounds")
     parser.add_argument("--write", action="store_true", help=f"keep results/{OUT.name}")
     args = parser.parse_args()
     torch.set_num_threads(1)
     timing.silence()
-    sizes, n_prompt, window = Sizes(batch=1), 64, 64
+    if args.write and (args.width, args.layers) != (256, 6):
+        parser.error("--write keeps what is measured at width 256 and 6 layers")
+    sizes, n_prompt, window = Sizes(args.width, args.layers, args.width // 64, batch=1), 64, 64
     if args.smoke:
         sizes, n_prompt, window = Sizes(32, 2, 2, 16, 1, 16), 4, 4
         args.rounds, args.new = 2, [12, 16]
