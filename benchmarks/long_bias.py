@@ -103,6 +103,7 @@ def measure(names: list[str], length: int, n_rounds: int) -> dict[str, Any]:
 
 
 def page(rows: dict[str, dict[str, Any]]) -> str:
+    rows = dict(sorted(rows.items(), key=lambda row: int(row[0])))
     lines = [
         "# Time of a training step with a bias, with padding and with packed documents",
         "",
@@ -150,7 +151,9 @@ def main() -> None:
     rows = timing.read(OUT) if args.write else {}
     for length in lengths:
         row = measure(args.only, length, n_rounds)
-        rows[str(length)] = row
+        before = rows.get(str(length), {})
+        kept = {key: {**before.get(key, {}), **row[key]} for key in ("ms", "ratio")}
+        rows[str(length)] = {**row, **kept}
         for name, ms in row["ms"].items():
             found = row["ratio"].get(name)
             print(f"{length:6} {name:18}{ms:8.0f} ms  {found or ''}", flush=True)

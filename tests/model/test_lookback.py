@@ -15,6 +15,11 @@ K = 16
 SCALE = K**-0.5
 
 
+@pytest.fixture(autouse=True)
+def of_few_tokens_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookback, "FEWEST", 0)
+
+
 def within(q: Tensor, k: Tensor, falls: Tensor) -> Tensor:
     """(H, T, T): whether a head computes a pair at all."""
     at = torch.arange(q.shape[2])

@@ -68,5 +68,5 @@ def test_an_epoch_goes_on_as_long_as_it_was(after: str, per_epoch: int, tmp_path
 
 
 def test_an_epoch_without_batches_is_refused_by_the_option_that_makes_it_so(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="raise trainer.limit_train_batches"):
+    with pytest.raises(ValueError, match=r"raise trainer\.limit_train_batches"):
         fit(tmp_path, 4, 2, limit_train_batches=0)

@@ -53,7 +53,7 @@ class AllKeys:
             lse: As `forward` gave them.
         """
         q, k, v = self.operands
-        total = [x.new_zeros(x.shape) for x in (q, k, v)]
+        total: list[Tensor] | None = None
         for (rows, of_run), of_all in zip(runs(q, self.slopes), lse, strict=True):
             some = gradient[:, :, rows], q[:, :, rows]
             made = out[:, :, rows], of_all
@@ -62,10 +62,13 @@ class AllKeys:
                 found = flash_backward(*some, *of_keys, *made, is_causal, self.scale, added)
                 if len(lse) == 1:
                     return list(found)
+                if total is None:
+                    total = [x.new_zeros(x.shape) for x in (q, k, v)]
                 for of_all_tokens, which, part in zip(
                     total, (rows, keys, keys), found, strict=True
                 ):
                     of_all_tokens[:, :, which] += part
+        assert total is not None
         return total
 
 

@@ -20,6 +20,7 @@ LEFT_OUT = 2**-4
 SHARE = 0.75
 """Of all pairs of the past, how many may be within reach for the others to be left out."""
 
+FEWEST = 768  # queries for which it is worthwhile to ask how long they and their keys are
 SHORTEST = 64  # queries of a run
 RUNS = 6  # before a run, at most: a key is copied for so many, and one more
 
@@ -56,6 +57,8 @@ def by_lookback(
         slopes: (H,) of the bias, -slope · distance.
         scale: Factor on q·k.
     """
+    if q.shape[2] < FEWEST:
+        return [(slice(0, len(slopes)), None)]
     distances = _distances(q, k, slopes, scale).tolist()
     found, start = [], 0
     for lookback, alike in groupby(_lookback(distance, q.shape[2]) for distance in distances):
