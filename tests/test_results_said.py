@@ -94,6 +94,25 @@ def test_biases_by_length() -> None:
     assert "packed documents {} there, padding {}.".format(*batches) in said
 
 
+def test_time_beside_other_people() -> None:
+    said, decoding, peers = page("docs/results.md"), kept("decoding"), kept("peers")
+    taken = [each["ratio"][0] for row in decoding.values() for each in row["decoding"].values()]
+    assert f"more): {spread(taken, 2)} of the time of Hugging Face's" in said
+    of_peers = {name: row["ours / peer"][0] for name, row in peers.items()}
+    short = {name: f"{ratio:.2f}".removeprefix("0") for name, ratio in of_peers.items()}
+    assert f"{short['T5Bias, x-transformers']} with T5's bias" in said
+    assert f"{short['CoPE, x-transformers']} with CoPE" in said
+    assert f": {short['NoPE, raw loop']} of a raw PyTorch loop" in said
+    for encodings, peer in (
+        (("LearnedAbsolute", "RoPE", "ALiBi"), "{}, x-transformers"),
+        (("LearnedAbsolute, Hugging Face GPT-2", "RoPE, Hugging Face Llama",
+          "ALiBi, Hugging Face BLOOM"), "{}"),
+    ):  # fmt: skip
+        assert spread([of_peers[peer.format(name)] for name in encodings], 2) in said
+    far = [short[f"{name}, x-transformers, 4096 tokens"] for name in ("LearnedAbsolute", "ALiBi")]
+    assert "{} of x-transformers with learned positions, {} with ALiBi".format(*far) in said
+
+
 def test_order_of_causes() -> None:
     """What is to be mended first, as the page lists it, and every ailment in it once."""
     listed = page("docs/diagnose.md").partition("in this order: ")[2].partition(". ")[0]
