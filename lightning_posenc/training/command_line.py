@@ -215,7 +215,8 @@ class TrainingCLI(CommandLine):
             told = [table, *as_list(config["logger"])]
             told = loggers.with_agent(told, self.run_dir, self.name, str(self.subcommand))
         given: list[Callback] = as_list(config["callbacks"])
-        ours = callbacks_of_run(self.command, given, not config["fast_dev_run"])
+        leaves_files, shows = not config["fast_dev_run"], config["enable_progress_bar"]
+        ours = callbacks_of_run(self.command, given, leaves_files, shows)
         ours.append(MovedRun(ckpt_path))
         if ckpt_path:
             ours.append(ShardedLoading(shapes(Path(ckpt_path))))

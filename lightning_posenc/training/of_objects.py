@@ -104,7 +104,8 @@ def _trainer(directory: Path, given: Mapping[str, Any]) -> L.Trainer:
     options = {key: value for key, value in given.items() if key not in OURS}
     own = as_list(given.get("callbacks"))
     saves = options.get("enable_checkpointing") is not False and not options.get("fast_dev_run")
-    callbacks = callbacks_of_run(None, own, not options.get("fast_dev_run"))
+    leaves_files, shows = not options.get("fast_dev_run"), options.get("enable_progress_bar")
+    callbacks = callbacks_of_run(None, own, leaves_files, shows)
     if saves:
         callbacks += kept_by_run(directory / CHECKPOINTS, own)
     told = [] if given.get("logger") is False else [MetricsCSV(directory, 0, None)]

@@ -17,6 +17,7 @@ from lightning_posenc.runs.run_directory import CHECKPOINTS, CONFIG, METRICS, SU
 from lightning_posenc.runs.whole_files import write_whole
 from lightning_posenc.training import command
 from lightning_posenc.training.command_line import OPTIONS, TrainingCLI
+from lightning_posenc.training.every_run import progress_bar
 from lightning_posenc.training.stacked.data import StackedData
 from lightning_posenc.training.stacked.module import StackedModule
 from lightning_posenc.training.stacked.one_seed import SeedTables
@@ -102,11 +103,12 @@ def train_together(commands: Sequence[Sequence[str]]) -> None:
     with run_directory.side_by_side(run_dirs):
         try:
             runs = SeedRuns(run_dirs, [plan.text for plan in plans])
+            bar = [] if options.get("enable_progress_bar") is False else progress_bar([])
             trainer = L.Trainer(
                 **options,
                 devices=1,
                 logger=SeedTables(run_dirs),
-                callbacks=[ResumptionOfEach(), runs],
+                callbacks=[ResumptionOfEach(), runs, *bar],
                 plugins=[WholeCheckpointIO()],
                 default_root_dir=run_dirs[0],
                 enable_checkpointing=False,
