@@ -70,10 +70,10 @@ def by_lookback(
 
 def _distances(q: Tensor, k: Tensor, slopes: Tensor, scale: float) -> Tensor:
     """(H,) beyond which all weights together are negligible."""
-    longest = [torch.linalg.vector_norm(x, dim=-1).float().amax((0, 2)) for x in (q, k)]
+    dtype = torch.promote_types(q.dtype, torch.float32)
+    longest = [torch.linalg.vector_norm(x, dim=-1, dtype=dtype).amax((0, 2)) for x in (q, k)]
     spread = 2 * abs(scale) * longest[0] * longest[1]  # of the logits of a query, at most
-    precision = torch.finfo(torch.promote_types(q.dtype, torch.float32)).eps
-    return (spread + math.log(q.shape[2] / (LEFT_OUT * precision))) / slopes
+    return (spread + math.log(q.shape[2] / (LEFT_OUT * torch.finfo(dtype).eps))) / slopes
 
 
 def _lookback(distance: float, length: int) -> Lookback | None:
