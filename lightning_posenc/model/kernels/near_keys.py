@@ -1,8 +1,7 @@
 """Attention under a bias that falls linearly with distance, of heads that look a bounded way back.
 
 Runs of queries have the same bias, and so are a batch of the fused kernel for the CPU, whose keys
-are views that overlap. The first queries, before which there are fewer keys, are under the causal
-mask by themselves, where the bias is a number for each key.
+are views that overlap. The first queries, before which there are fewer keys, see all of them.
 
 Shapes: B sequences, H heads, T queries and keys, n runs of t queries, w keys of a run, K channels.
 """
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 from lightning_posenc.compat.torch import flash_backward, flash_with_lse
+from lightning_posenc.model.kernels.all_keys import AllKeys
 from lightning_posenc.model.kernels.lookback import Lookback
 
 
@@ -33,37 +33,27 @@ class NearKeys:
         self.n_sequences, _, length, _ = operands[0].shape
         self.first = lookback.first(length)
         size, n_before = lookback
-        slopes = slopes.view(1, -1, 1, 1)
-        counted = torch.arange(self.first, device=slopes.device) - self.first // 2
-        self.of_firsts = (slopes * counted).expand(self.n_sequences, -1, -1, -1)
+        self.firsts = AllKeys([x[:, :, : self.first] for x in operands], slopes, scale)
         keys = torch.arange(n_before + size, device=slopes.device)
         distances = n_before + keys[:size, None] - keys
-        self.of_run = (-slopes * distances).masked_fill(distances < 0, -torch.inf)
+        falls = -slopes.view(1, -1, 1, 1) * distances
+        self.of_run = falls.masked_fill(distances < 0, -torch.inf)
 
     def forward(self) -> tuple[Tensor, list[Tensor]]:
-        """What is mixed (B, H, T, K); and the LSE of the first queries and of the runs."""
+        """What is mixed (B, H, T, K); and the LSE, that of the runs last."""
         q, k, v = self.operands
-        at = slice(self.first)
-        firsts = q[:, :, at], k[:, :, at], v[:, :, at]
+        mixed, lse = self.firsts.forward()
         runs = self._queries(q), self._keys(k), self._keys(v)
-        mixed, lse = flash_with_lse(*firsts, True, self.scale, self.of_firsts)
         of_runs, lse_of_runs = flash_with_lse(*runs, False, self.scale, self.of_run)
-        return torch.cat([mixed, self._in_line(of_runs)], dim=2), [lse, lse_of_runs]
+        return torch.cat([mixed, self._in_line(of_runs)], dim=2), [*lse, lse_of_runs]
 
     def gradients(self, gradient: Tensor, out: Tensor, lse: Sequence[Tensor]) -> list[Tensor]:
-        """Of q, k and v.
-
-        Args:
-            gradient: (B, H, T, K) of what was mixed.
-            out: (B, H, T, K), that.
-            lse: As `forward` gave them.
-        """
+        """Of q, k and v, from what `AllKeys.gradients` takes."""
         q, k, v = self.operands
         at = slice(self.first)
-        some = gradient[:, :, at], q[:, :, at], k[:, :, at], v[:, :, at], out[:, :, at]
-        firsts = flash_backward(*some, lse[0], True, self.scale, self.of_firsts)
+        firsts = self.firsts.gradients(gradient[:, :, at], out[:, :, at], lse[:-1])
         of_runs = self._queries(gradient), self._queries(q), self._keys(k), self._keys(v)
-        made = self._queries(out), lse[1]
+        made = self._queries(out), lse[-1]
         runs = flash_backward(*of_runs, *made, False, self.scale, self.of_run)
         of_q = torch.cat([firsts[0], self._in_line(runs[0])], dim=2)
         return [of_q, self._summed(firsts[1], runs[1]), self._summed(firsts[2], runs[2])]
