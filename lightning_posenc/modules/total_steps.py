@@ -40,6 +40,11 @@ def reached(checkpoint: Mapping[str, Any]) -> Reached | None:
         return None
 
 
+def has_batches(trainer: L.Trainer) -> bool:
+    """Whether an epoch trains on any, where Lightning has counted them or need not."""
+    return bool(trainer.num_training_batches and trainer.limit_train_batches)
+
+
 def total_steps(trainer: L.Trainer, before: Reached | None) -> int | float:
     """The steps of the whole run; infinite if it has no end.
 
@@ -55,7 +60,7 @@ def total_steps(trainer: L.Trainer, before: Reached | None) -> int | float:
     """
     estimate = trainer.estimated_stepping_batches
     per_epoch = trainer.num_training_batches
-    if not (per_epoch and trainer.limit_train_batches):
+    if not has_batches(trainer):
         raise ValueError(NO_BATCHES)
     if before is None or trainer.max_epochs in (None, -1) or math.isinf(per_epoch):
         return estimate

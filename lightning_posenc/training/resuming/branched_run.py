@@ -6,7 +6,7 @@ from pathlib import Path
 import lightning as L
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from lightning_posenc.modules.total_steps import NO_BATCHES
+from lightning_posenc.modules.total_steps import NO_BATCHES, has_batches
 
 
 class BranchedRun(L.Callback):
@@ -46,7 +46,7 @@ class BranchedRun(L.Callback):
 def _limit(trainer: L.Trainer) -> str:
     """What ends the fit, and what to do about it."""
     loop = trainer.fit_loop
-    if not loop.max_batches or not trainer.limit_train_batches:
+    if not has_batches(trainer):
         return NO_BATCHES
     if 0 <= loop.max_steps <= trainer.global_step:
         return f"trainer.max_steps={loop.max_steps}: raise it"
