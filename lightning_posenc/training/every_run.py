@@ -38,18 +38,22 @@ def callbacks_of_run(
         command: What the program was started with, for `summary.json`; None for a program's own.
         given: The user's callbacks.
         leaves_files: Whether predictions are written.
-        shows_progress: Whether there is a progress bar; None for yes, as for Lightning.
+        shows_progress: As `enable_progress_bar`.
     """
     left = set() if leaves_files else {callbacks.Predictions}
     made = [make() for make in KINDS if make not in left and not has(given, make)]
-    if shows_progress is not False:
-        made += progress_bar(given)
-    return [RunSummary(command), *made]
+    return [RunSummary(command), *made, *progress_bar(given, shows_progress)]
 
 
-def progress_bar(given: Sequence[Callback]) -> list[Callback]:
-    """A bar that takes no time worth mention; none where the user gave one."""
-    if any(isinstance(callback, ProgressBar) for callback in given):
+def progress_bar(given: Sequence[Callback], shown: bool | None) -> list[Callback]:
+    """A bar that takes no time worth mention; none where the user gave one.
+
+    Args:
+        given: The user's callbacks.
+        shown: As `enable_progress_bar`, which None leaves on.
+    """
+    is_off = shown is not None and not shown
+    if is_off or any(isinstance(callback, ProgressBar) for callback in given):
         return []
     return [RichProgressBar(refresh_rate=REFRESHES)]
 

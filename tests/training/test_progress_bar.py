@@ -8,6 +8,12 @@ import lightning as L
 import pytest
 from lightning.pytorch.callbacks import Callback, ProgressBar, RichProgressBar, TQDMProgressBar
 
+from lightning_posenc import api
+from lightning_posenc.data import SyntheticData
+from lightning_posenc.model import EncoderSpec
+from lightning_posenc.modules import SequenceClassifier
+from lightning_posenc.positional import NoPE
+from lightning_posenc.tasks import PositionPattern
 from lightning_posenc.training.every_run import REFRESHES, callbacks_of_run
 from lightning_posenc.training.stacked.together import fit_stacked
 from tests.test_cli import QUICKSTART, TINY, fit
@@ -33,7 +39,7 @@ def test_there_is_none_where_it_is_switched_off() -> None:
 
 
 @pytest.mark.parametrize("shown", [True, False])
-@pytest.mark.parametrize("way", ["command", "stacked"])
+@pytest.mark.parametrize("way", ["command", "stacked", "objects"])
 def test_every_fit_has_this_one(
     way: str, shown: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -50,6 +56,13 @@ def test_every_fit_has_this_one(
     more = [f"--trainer.enable_progress_bar={str(shown).lower()}", "--trainer.max_epochs=1"]
     if way == "command":
         assert fit(tmp_path / "run", *more) == 0
+    elif way == "objects":
+        task = PositionPattern()
+        module = SequenceClassifier(EncoderSpec(16, 2, 1), task.vocab_size, 4, positional=NoPE)
+        data = SyntheticData(task, train_length=8, batch_size=4, steps_per_epoch=2)
+        options = {"max_epochs": 1, "accelerator": "cpu", "log_every_n_steps": 1}
+        options["enable_progress_bar"] = shown
+        api.fit(module, data, trainer=options, run_dir=tmp_path / "run")
     else:
         fit_stacked([f"--config={QUICKSTART}", *TINY, *more], [0, 1], tmp_path)
     assert set(found) == {REFRESHES if shown else None}

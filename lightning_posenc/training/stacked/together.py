@@ -103,7 +103,7 @@ def train_together(commands: Sequence[Sequence[str]]) -> None:
     with run_directory.side_by_side(run_dirs):
         try:
             runs = SeedRuns(run_dirs, [plan.text for plan in plans])
-            bar = [] if options.get("enable_progress_bar") is False else progress_bar([])
+            bar = progress_bar([], options.get("enable_progress_bar"))
             trainer = L.Trainer(
                 **options,
                 devices=1,
