@@ -181,9 +181,10 @@ def main() -> None:
     if args.write and (args.width, args.layers) != (256, 6):
         parser.error("--write keeps what is measured at width 256 and 6 layers")
     sizes, n_prompt, window = Sizes(args.width, args.layers, args.width // 64, batch=1), 64, 64
+    ends = [256, 4160]
     if args.smoke:
         sizes, n_prompt, window = Sizes(32, 2, 2, 16, 1, 16), 4, 4
-        args.rounds, args.new = 2, [12, 16]
+        args.rounds, args.new, ends = 2, [12, 16], [16, 20]
     rows = timing.read(OUT) if args.write else {}
     for name in NAMES:
         if args.only and not any(part in name for part in args.only):
@@ -199,7 +200,6 @@ def main() -> None:
                 "rounds": args.rounds,
             }
             print(f"{name:24}{n_prompt} + {new:<6}{found['ratio']}", flush=True)
-        ends = [16, 20] if args.smoke else [256, 4160]
         rows[name] = {
             "decoding": against,
             "by length": by_length(name, sizes, ends, window, args.rounds),

@@ -97,7 +97,7 @@ def measure(names: list[str], length: int, n_rounds: int) -> dict[str, Any]:
             for name in chosen
             if (against := CONTENDERS[name].against)
         },
-        "rounds": n_rounds,
+        "rounds": dict.fromkeys(chosen, n_rounds),
         **timing.setting(*PACKAGES),
     }
 
@@ -152,7 +152,7 @@ def main() -> None:
     for length in lengths:
         row = measure(args.only, length, n_rounds)
         before = rows.get(str(length), {})
-        kept = {key: {**before.get(key, {}), **row[key]} for key in ("ms", "ratio")}
+        kept = {key: {**before.get(key, {}), **row[key]} for key in ("ms", "ratio", "rounds")}
         rows[str(length)] = {**row, **kept}
         for name, ms in row["ms"].items():
             found = row["ratio"].get(name)

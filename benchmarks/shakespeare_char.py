@@ -5,8 +5,8 @@
 The fit command and an equivalent hand-written loop (same model, random blocks, AdamW, clipping,
 no evaluation until the end) run in turn as whole processes, start-up included. With --nanogpt and a
 clone of it nanoGPT's own train.py does as well, which evaluates 40 batches of 12 before its first
-step and after its last; and fit once more, which evaluates as many tokens, twice, and does not
-test. Then the other encodings. With --write it writes results/shakespeare_char.{md,json}.
+step and after its last; and fit once more, which evaluates on no fewer tokens, twice, and
+does not test. Then the other encodings. With --write it writes results/shakespeare_char.{md,json}.
 """
 
 import argparse
@@ -174,7 +174,8 @@ def main() -> None:
         seconds = statistics.median(run["seconds"] for run in runs)
         each = ", ".join(f"{loss:.4f}" for loss in losses)
         rows.append(f"| {name} | {each} | {statistics.mean(losses):.4f} | {seconds:.1f} |")
-    beside = "--nanogpt CLONE " if "nanoGPT" in found else ""
+    beside = "" if args.encodings else "--encodings "
+    beside += "--nanogpt CLONE " if "nanoGPT" in found else ""
     text = (
         "# Shakespeare's characters by nanoGPT's CPU recipe\n\n"
         f"`python benchmarks/shakespeare_char.py tinyshakespeare.txt --seeds {args.seeds} "
@@ -183,7 +184,7 @@ def main() -> None:
         + "\n".join(rows)
         + "\n\nWhole processes, start-up included; fit also validates twice on the whole "
         "validation text, tests, and draws its figures. Where it evaluates as nanoGPT's train.py "
-        f"does, as many tokens are taken, and no test. Seconds, seed by seed: {against(found)}\n"
+        f"does, no fewer tokens are taken, and no test. Seconds, seed by seed: {against(found)}\n"
     )
     if args.write:
         (RESULTS / "shakespeare_char.md").write_text(text)

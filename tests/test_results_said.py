@@ -92,6 +92,25 @@ def test_biases_by_length() -> None:
     assert "T5's bias {}, KERPLE {}, Sandwich {} at 2048;".format(*others) in said
     batches = [ratio[name, "2048"] for name in ("NoPE packed", "NoPE padded")]
     assert "packed documents {} there, padding {}.".format(*batches) in said
+    both_ways = ratio["ALiBi both ways", "2048"]
+    assert f"ALiBi of a model that is not causal takes {both_ways} at 2048." in said
+    limits = alibi[1], both_ways, others[0]
+    told = "a step takes {} (ALiBi), {} (ALiBi, not causal) and {} (T5)".format(*limits)
+    assert told in page("docs/limits.md")
+
+
+def test_memory_by_length() -> None:
+    said = page("docs/results.md").partition("**Memory grows with")[2]
+    table = (ROOT / "benchmarks" / "results" / "scaling.md").read_text("utf-8").splitlines()
+    cells = [line.strip("| ").split(" | ") for line in table if line.startswith("|")]
+    longest = {row[0]: row[6].partition(" / ")[0] for row in cells if len(row) > 6}
+    slope = {row[0]: row[7].removeprefix("0") for row in cells if len(row) > 7}
+    names = ("NoPE", "LearnedAbsolute", "RoPE", "ALiBi", "T5Bias")
+    exponents = [slope[name] for name in names]
+    told = "is {} for NoPE, {} learned, {} RoPE, {} ALiBi, {} T5's bias".format(*exponents)
+    assert told in said
+    mib = [longest[name] for name in ("ALiBi", "T5Bias", "NoPE")]
+    assert "{} MiB with ALiBi and {} with T5's bias, where NoPE takes {}.".format(*mib) in said
 
 
 def test_time_beside_other_people() -> None:
@@ -103,12 +122,10 @@ def test_time_beside_other_people() -> None:
     assert f"{short['T5Bias, x-transformers']} with T5's bias" in said
     assert f"{short['CoPE, x-transformers']} with CoPE" in said
     assert f": {short['NoPE, raw loop']} of a raw PyTorch loop" in said
-    for encodings, peer in (
-        (("LearnedAbsolute", "RoPE", "ALiBi"), "{}, x-transformers"),
-        (("LearnedAbsolute, Hugging Face GPT-2", "RoPE, Hugging Face Llama",
-          "ALiBi, Hugging Face BLOOM"), "{}"),
-    ):  # fmt: skip
-        assert spread([of_peers[peer.format(name)] for name in encodings], 2) in said
+    plain = [of_peers[f"{name}, x-transformers"] for name in ("LearnedAbsolute", "RoPE", "ALiBi")]
+    assert f"{spread(plain, 2)} of x-transformers with" in said
+    hugging_face = [ratio for name, ratio in of_peers.items() if "Hugging Face" in name]
+    assert f"{spread(hugging_face, 2)} of Hugging Face's" in said
     far = [short[f"{name}, x-transformers, 4096 tokens"] for name in ("LearnedAbsolute", "ALiBi")]
     assert "{} of x-transformers with learned positions, {} with ALiBi".format(*far) in said
 
